@@ -1,0 +1,52 @@
+# One static library and one test binary a folder.
+#
+#   ee_library(base SOURCES hex.cpp ... DEPENDS fmt::fmt TESTS hex_test.cpp ...)
+#
+# makes the library ee_base (alias easyenclave::base) and the test binary ee_base_test whose cases carry
+# the ctest label "base". A folder within a folder is written with an underscore: attestation_provider.
+include(GoogleTest)
+if(EE_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+
+function(ee_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;TESTS;TEST_DEPENDS" ${ARGN})
+  if(ARG_SOURCES)
+    add_library(ee_${name} STATIC ${ARG_SOURCES})
+    target_include_directories(ee_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(ee_${name} PUBLIC ${ARG_DEPENDS})
+  else()
+    add_library(ee_${name} INTERFACE)
+    target_include_directories(ee_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(ee_${name} INTERFACE ${ARG_DEPENDS})
+  endif()
+  add_library(easyenclave::${name} ALIAS ee_${name})
+  if(EE_TESTS AND ARG_TESTS)
+    ee_test(${name} SOURCES ${ARG_TESTS} DEPENDS ee_${name} ${ARG_TEST_DEPENDS})
+  endif()
+endfunction()
+
+function(ee_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(ee_${name}_test ${ARG_SOURCES})
+  target_link_libraries(ee_${name}_test PRIVATE ${ARG_DEPENDS} GTest::gtest GTest::gtest_main Threads::Threads)
+  target_compile_definitions(ee_${name}_test PRIVATE EE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  gtest_discover_tests(ee_${name}_test
+    PROPERTIES LABELS ${name} TIMEOUT 120 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
+    DISCOVERY_TIMEOUT 60)
+endfunction()
+
+# A libFuzzer target; without EE_FUZZ the same source becomes a test that replays its corpus.
+function(ee_fuzz name)
+  cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(fuzz_${name} ${ARG_SOURCES})
+  target_link_libraries(fuzz_${name} PRIVATE ${ARG_DEPENDS})
+  if(EE_FUZZ)
+    target_compile_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp)
+    add_test(NAME fuzz.${name} COMMAND fuzz_${name} ${ARG_CORPUS})
+    set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  endif()
+endfunction()

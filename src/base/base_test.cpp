@@ -1,0 +1,100 @@
+#include <gtest/gtest.h>
+
+#include "base/base64.h"
+#include "base/bytes.h"
+#include "base/hex.h"
+#include "base/json_writer.h"
+#include "base/time.h"
+#include "base/utf8.h"
+
+namespace ee {
+namespace {
+
+TEST(Base64, MatchesTheVectorsOfRfc4648) {
+    const std::pair<const char*, const char*> rows[] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
+                                                        {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
+                                                        {"foobar", "Zm9vYmFy"}};
+    for (const auto& [plain, encoded] : rows) {
+        EXPECT_EQ(to_base64(as_bytes(plain)), encoded);
+        std::string decoded;
+        ASSERT_TRUE(append_from_base64(decoded, encoded)) << encoded;
+        EXPECT_EQ(decoded, plain);
+    }
+}
+
+TEST(Base64, RoundTripsEveryByteAtEveryLength) {
+    Bytes bytes;
+    for (int i = 0; i < 600; ++i) {
+        EXPECT_EQ(from_base64(to_base64(bytes)), bytes);
+        bytes.push_back(static_cast<std::uint8_t>(i * 7));
+    }
+}
+
+TEST(Base64, RefusesWhatIsNotCanonical) {
+    for (const char* bad : {"Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm9v\n", "Zm-v", "=g==", "Z===", "Zg==Zg==", "    "}) {
+        std::string out = "kept";
+        EXPECT_FALSE(append_from_base64(out, bad)) << bad;
+        EXPECT_EQ(out, "kept");
+        EXPECT_FALSE(from_base64(bad)) << bad;
+    }
+}
+
+TEST(Hex, RoundTripsAndRefusesOddOrForeignCharacters) {
+    EXPECT_EQ(to_hex(Bytes{0x00, 0xab, 0xff}), "00abff");
+    EXPECT_EQ(from_hex("00ABff"), (Bytes{0x00, 0xab, 0xff}));
+    EXPECT_FALSE(from_hex("0"));
+    EXPECT_FALSE(from_hex("0g"));
+    EXPECT_FALSE(from_hex_exact<2>("00"));
+}
+
+TEST(ByteReader, NeverReadsPastTheEnd) {
+    const Bytes bytes{1, 2, 3, 4, 5};
+    ByteReader reader(bytes);
+    EXPECT_EQ(reader.take_u16(), 0x0201);
+    EXPECT_FALSE(reader.take_u32());
+    EXPECT_EQ(reader.remaining(), 3u);
+    EXPECT_FALSE(reader.take(4));
+    EXPECT_FALSE(reader.take(static_cast<std::size_t>(-1)));
+    EXPECT_TRUE(reader.take(3));
+    EXPECT_EQ(reader.remaining(), 0u);
+}
+
+TEST(Time, FormatsAndParsesRfc3339) {
+    const auto time = from_rfc3339("2026-01-15T10:30:00.123Z");
+    ASSERT_TRUE(time);
+    EXPECT_EQ(to_rfc3339(*time), "2026-01-15T10:30:00Z");
+    EXPECT_EQ(to_rfc3339_millis(*time), "2026-01-15T10:30:00.123Z");
+    for (const char* bad : {"", "2026-01-15", "2026-13-15T10:30:00Z", "2026-02-30T10:30:00Z", "2026-01-15T24:00:00Z",
+                            "2026-01-15T10:30:00", "2026-01-15T10:30:00+01:00", "2026-01-15T10:30:60Z",
+                            "2026-01-15T10:30:00.Z", "2026-01-15 10:30:00Z", "2026-01-15T10:30:00ZZ"})
+        EXPECT_FALSE(from_rfc3339(bad)) << bad;
+}
+
+TEST(JsonWriter, EscapesControlCharactersAndReplacesBrokenUtf8) {
+    std::string out;
+    append_json_string(out, std::string_view("a\"\\\n\x01\x7f\xc3\xa9\xff\xed\xa0\x80", 12));
+    EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+}
+
+TEST(JsonWriter, SeparatesMembersAndElements) {
+    std::string out;
+    JsonWriter json(out);
+    json.begin_object().field("a", 1).field("b", "x").key("c").begin_array().value(true).null().end_array();
+    json.key("d").begin_object().end_object().field("e", -5L).end_object();
+    EXPECT_EQ(out, R"({"a":1,"b":"x","c":[true,null],"d":{},"e":-5})");
+}
+
+TEST(Utf8, RefusesOverlongSurrogateAndTruncatedSequences) {
+    EXPECT_TRUE(is_utf8("plain ascii, long enough for words \xf0\x9f\x8c\x8d"));
+    for (const char* bad : {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\x80", "\xe2\x82"})
+        EXPECT_FALSE(is_utf8(bad));
+}
+
+TEST(ConstantTimeEqual, ComparesContentAndLength) {
+    EXPECT_TRUE(constant_time_equal(as_bytes("abc"), as_bytes("abc")));
+    EXPECT_FALSE(constant_time_equal(as_bytes("abc"), as_bytes("abd")));
+    EXPECT_FALSE(constant_time_equal(as_bytes("abc"), as_bytes("ab")));
+}
+
+}  // namespace
+}  // namespace ee
