@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/bytes.h"
+#include "base/claims.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
 #include "base/time.h"
@@ -73,7 +74,13 @@ TEST(Time, FormatsAndParsesRfc3339) {
 TEST(JsonWriter, EscapesControlCharactersAndReplacesBrokenUtf8) {
     std::string out;
     append_json_string(out, std::string_view("a\"\\\n\x01\x7f\xc3\xa9\xff\xed\xa0\x80", 12));
-    EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+    EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001\x7f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+}
+
+TEST(Claims, AreOrderedByUtf16CodeUnits) {
+    // RFC 8785 section 3.2.3: U+1F600 (a surrogate pair) sorts before U+FB33.
+    const Claims claims{{"\xef\xac\xb3", true}, {"\xf0\x9f\x98\x80", nullptr}, {"a", std::string("x\x7f")}, {"", false}};
+    EXPECT_EQ(canonical_json(claims), "{\"\":false,\"a\":\"x\x7f\",\"\xf0\x9f\x98\x80\":null,\"\xef\xac\xb3\":true}");
 }
 
 TEST(JsonWriter, SeparatesMembersAndElements) {

@@ -18,7 +18,6 @@ constexpr auto escapes = [] {
     table['\n'] = 'n';
     table['\r'] = 'r';
     table['\t'] = 't';
-    table[0x7f] = 'u';
     for (std::size_t i = 0x80; i < 256; ++i) table[i] = 1;
     return table;
 }();
