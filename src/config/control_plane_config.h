@@ -1,0 +1,68 @@
+#pragma once
+// The control plane's settings, checked and typed. Every field says the setting it comes from.
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ip_network.h"
+#include "base/secret.h"
+#include "config/exit_request.h"
+
+namespace ee::config {
+
+struct ListenAddress {
+    std::string host;        // An IP address.
+    std::uint16_t port = 0;  // 0: the kernel picks one.
+};
+
+struct TlsFiles {
+    std::filesystem::path certificate;  // PEM, leaf first.
+    std::filesystem::path key;          // PEM.
+};
+
+struct ControlPlaneConfig {
+    ListenAddress control;                   // EE_CONTROL_BIND, EE_CONTROL_PORT
+    ListenAddress proxy;                     // EE_PROXY_BIND, EE_PROXY_PORT
+    std::optional<TlsFiles> control_tls;     // EE_TLS_CERT, EE_TLS_KEY
+    std::optional<TlsFiles> proxy_tls;       // EE_PROXY_TLS_CERT, EE_PROXY_TLS_KEY
+    std::optional<std::string> public_url;   // EE_PUBLIC_URL, no trailing slash; unset: from the bind
+    std::optional<std::string> app_domain;   // EE_APP_DOMAIN, lower case
+    std::vector<IpNetwork> trusted_proxies;  // EE_TRUSTED_PROXIES, words expanded
+    std::optional<std::filesystem::path> allowlist_dir;   // EE_ALLOWLIST_DIR
+    std::chrono::seconds allowlist_ttl{};                 // EE_ALLOWLIST_TTL_SEC
+    std::optional<std::filesystem::path> collateral_dir;  // EE_COLLATERAL_DIR
+    std::optional<std::filesystem::path> tdx_root_ca;     // EE_TDX_ROOT_CA, PEM; unset: Intel's, built in
+    std::chrono::seconds attest_interval{};               // EE_ATTEST_INTERVAL_SEC
+    std::chrono::seconds attest_deadline{};               // EE_ATTEST_DEADLINE_SEC
+    std::chrono::days registration_ttl{};                 // EE_REGISTRATION_TTL_DAYS
+    std::chrono::days registration_warn{};                // EE_REGISTRATION_WARN_DAYS, at most the TTL
+    std::chrono::days name_reserve{};                     // EE_NAME_RESERVE_DAYS
+    std::chrono::seconds health_timeout{};                // EE_HEALTH_TIMEOUT_SEC
+    std::vector<Secret> admin_tokens;                     // EE_ADMIN_TOKEN; empty: the role is closed
+    std::vector<Secret> metrics_tokens;                   // EE_METRICS_TOKEN; empty: the role is closed
+    std::filesystem::path db_path;                        // EE_DB_PATH
+    std::chrono::seconds proxy_timeout{};                 // EE_PROXY_TIMEOUT_SEC
+    std::size_t body_bytes_max = 0;                       // EE_MAX_BODY_BYTES
+    std::size_t streams_per_agent_max = 0;                // EE_MAX_STREAMS_PER_AGENT
+    std::size_t tunnels_max = 0;                          // EE_MAX_TUNNELS
+    std::size_t unregistered_max = 0;                     // EE_MAX_UNREGISTERED
+    std::size_t unregistered_per_address_max = 0;         // EE_MAX_UNREGISTERED_PER_ADDRESS
+    std::uint32_t admissions_per_second_max = 0;          // EE_ADMIT_RPS
+    std::chrono::seconds drain_timeout{};                 // EE_DRAIN_SEC
+    std::string log_level;                                // EE_LOG_LEVEL: debug, info, warn, error
+    std::string log_format;             // EE_LOG_FORMAT: json, text, auto (text on a terminal)
+    std::vector<std::string> warnings;  // Sentences to log at start; no secrets.
+};
+
+// Reads flags, environment, file and defaults, in that order of precedence. Answers an ExitRequest for
+// --help, --version, --check-config, --print-config, and when anything is wrong: then it names every bad
+// setting at once, with code 78.
+std::variant<ControlPlaneConfig, ExitRequest> load_control_plane_config(int argc, const char* const* argv,
+                                                                        const Environment& environment);
+
+}  // namespace ee::config
