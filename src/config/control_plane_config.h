@@ -9,7 +9,6 @@
 #include <variant>
 #include <vector>
 
-#include "base/ip_network.h"
 #include "base/secret.h"
 #include "config/exit_request.h"
 
@@ -26,13 +25,13 @@ struct TlsFiles {
 };
 
 struct ControlPlaneConfig {
-    ListenAddress control;                   // EE_CONTROL_BIND, EE_CONTROL_PORT
-    ListenAddress proxy;                     // EE_PROXY_BIND, EE_PROXY_PORT
-    std::optional<TlsFiles> control_tls;     // EE_TLS_CERT, EE_TLS_KEY
-    std::optional<TlsFiles> proxy_tls;       // EE_PROXY_TLS_CERT, EE_PROXY_TLS_KEY
-    std::optional<std::string> public_url;   // EE_PUBLIC_URL, no trailing slash; unset: from the bind
-    std::optional<std::string> app_domain;   // EE_APP_DOMAIN, lower case
-    std::vector<IpNetwork> trusted_proxies;  // EE_TRUSTED_PROXIES, words expanded
+    ListenAddress control;                     // EE_CONTROL_BIND, EE_CONTROL_PORT
+    ListenAddress proxy;                       // EE_PROXY_BIND, EE_PROXY_PORT
+    std::optional<TlsFiles> control_tls;       // EE_TLS_CERT, EE_TLS_KEY
+    std::optional<TlsFiles> proxy_tls;         // EE_PROXY_TLS_CERT, EE_PROXY_TLS_KEY
+    std::optional<std::string> public_url;     // EE_PUBLIC_URL, no trailing slash; unset: from the bind
+    std::optional<std::string> app_domain;     // EE_APP_DOMAIN, lower case
+    std::vector<std::string> trusted_proxies;  // EE_TRUSTED_PROXIES: CIDRs, words expanded
     std::optional<std::filesystem::path> allowlist_dir;   // EE_ALLOWLIST_DIR
     std::chrono::seconds allowlist_ttl{};                 // EE_ALLOWLIST_TTL_SEC
     std::optional<std::filesystem::path> collateral_dir;  // EE_COLLATERAL_DIR
