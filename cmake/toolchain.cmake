@@ -16,6 +16,10 @@ endif()
 add_compile_options(
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual
   -Wcast-qual -Wimplicit-fallthrough -fno-strict-aliasing)
+# GCC 12 reports the storage of a tl::expected that was checked as maybe uninitialised.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-maybe-uninitialized)
+endif()
 if(EE_WERROR)
   add_compile_options(-Werror)
 endif()

@@ -23,13 +23,15 @@ constexpr auto pairs = [] {
 void encode(char* out, ByteSpan bytes) {
     std::size_t i = 0;
     for (; i + 3 <= bytes.size(); i += 3, out += 4) {
-        const std::uint32_t group = std::uint32_t{bytes[i]} << 16 | std::uint32_t{bytes[i + 1]} << 8 | bytes[i + 2];
+        const std::uint32_t group =
+            std::uint32_t{bytes[i]} << 16 | std::uint32_t{bytes[i + 1]} << 8 | bytes[i + 2];
         std::memcpy(out, pairs[group >> 12].data(), 2);
         std::memcpy(out + 2, pairs[group & 4095].data(), 2);
     }
     const std::size_t rest = bytes.size() - i;
     if (rest == 0) return;
-    const std::uint32_t group = std::uint32_t{bytes[i]} << 16 | (rest == 2 ? std::uint32_t{bytes[i + 1]} << 8 : 0);
+    const std::uint32_t group =
+        std::uint32_t{bytes[i]} << 16 | (rest == 2 ? std::uint32_t{bytes[i + 1]} << 8 : 0);
     out[0] = alphabet[group >> 18];
     out[1] = alphabet[group >> 12 & 63];
     out[2] = rest == 2 ? alphabet[group >> 6 & 63] : '=';
@@ -65,7 +67,8 @@ bool decode(std::uint8_t* out, std::string_view text, std::size_t size) {
     const std::uint8_t a = value(i), b = value(i + 1);
     const std::uint8_t c = rest == 2 ? value(i + 2) : std::uint8_t{0};
     if ((a | b | c) & 0xc0) return false;
-    const std::uint8_t spare = rest == 2 ? static_cast<std::uint8_t>(c & 3) : static_cast<std::uint8_t>(b & 15);
+    const std::uint8_t spare =
+        rest == 2 ? static_cast<std::uint8_t>(c & 3) : static_cast<std::uint8_t>(b & 15);
     if (spare != 0) return false;
     out[0] = static_cast<std::uint8_t>(a << 2 | b >> 4);
     if (rest == 2) out[1] = static_cast<std::uint8_t>(b << 4 | c >> 2);

@@ -9,7 +9,9 @@
 
 namespace ee {
 
-constexpr std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
+constexpr std::size_t base64_size(std::size_t bytes) {
+    return (bytes + 2) / 3 * 4;
+}
 
 std::string to_base64(ByteSpan bytes);
 // Appends without an intermediate string: the hot path of tunnel v1.

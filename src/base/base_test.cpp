@@ -12,8 +12,12 @@ namespace ee {
 namespace {
 
 TEST(Base64, MatchesTheVectorsOfRfc4648) {
-    const std::pair<const char*, const char*> rows[] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
-                                                        {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
+    const std::pair<const char*, const char*> rows[] = {{"", ""},
+                                                        {"f", "Zg=="},
+                                                        {"fo", "Zm8="},
+                                                        {"foo", "Zm9v"},
+                                                        {"foob", "Zm9vYg=="},
+                                                        {"fooba", "Zm9vYmE="},
                                                         {"foobar", "Zm9vYmFy"}};
     for (const auto& [plain, encoded] : rows) {
         EXPECT_EQ(to_base64(as_bytes(plain)), encoded);
@@ -32,7 +36,8 @@ TEST(Base64, RoundTripsEveryByteAtEveryLength) {
 }
 
 TEST(Base64, RefusesWhatIsNotCanonical) {
-    for (const char* bad : {"Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm9v\n", "Zm-v", "=g==", "Z===", "Zg==Zg==", "    "}) {
+    for (const char* bad :
+         {"Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm9v\n", "Zm-v", "=g==", "Z===", "Zg==Zg==", "    "}) {
         std::string out = "kept";
         EXPECT_FALSE(append_from_base64(out, bad)) << bad;
         EXPECT_EQ(out, "kept");
@@ -65,9 +70,10 @@ TEST(Time, FormatsAndParsesRfc3339) {
     ASSERT_TRUE(time);
     EXPECT_EQ(to_rfc3339(*time), "2026-01-15T10:30:00Z");
     EXPECT_EQ(to_rfc3339_millis(*time), "2026-01-15T10:30:00.123Z");
-    for (const char* bad : {"", "2026-01-15", "2026-13-15T10:30:00Z", "2026-02-30T10:30:00Z", "2026-01-15T24:00:00Z",
-                            "2026-01-15T10:30:00", "2026-01-15T10:30:00+01:00", "2026-01-15T10:30:60Z",
-                            "2026-01-15T10:30:00.Z", "2026-01-15 10:30:00Z", "2026-01-15T10:30:00ZZ"})
+    for (const char* bad :
+         {"", "2026-01-15", "2026-13-15T10:30:00Z", "2026-02-30T10:30:00Z", "2026-01-15T24:00:00Z",
+          "2026-01-15T10:30:00", "2026-01-15T10:30:00+01:00", "2026-01-15T10:30:60Z", "2026-01-15T10:30:00.Z",
+          "2026-01-15 10:30:00Z", "2026-01-15T10:30:00ZZ"})
         EXPECT_FALSE(from_rfc3339(bad)) << bad;
 }
 
@@ -79,8 +85,10 @@ TEST(JsonWriter, EscapesControlCharactersAndReplacesBrokenUtf8) {
 
 TEST(Claims, AreOrderedByUtf16CodeUnits) {
     // RFC 8785 section 3.2.3: U+1F600 (a surrogate pair) sorts before U+FB33.
-    const Claims claims{{"\xef\xac\xb3", true}, {"\xf0\x9f\x98\x80", nullptr}, {"a", std::string("x\x7f")}, {"", false}};
-    EXPECT_EQ(canonical_json(claims), "{\"\":false,\"a\":\"x\x7f\",\"\xf0\x9f\x98\x80\":null,\"\xef\xac\xb3\":true}");
+    const Claims claims{
+        {"\xef\xac\xb3", true}, {"\xf0\x9f\x98\x80", nullptr}, {"a", std::string("x\x7f")}, {"", false}};
+    EXPECT_EQ(canonical_json(claims),
+              "{\"\":false,\"a\":\"x\x7f\",\"\xf0\x9f\x98\x80\":null,\"\xef\xac\xb3\":true}");
 }
 
 TEST(JsonWriter, SeparatesMembersAndElements) {
@@ -93,7 +101,8 @@ TEST(JsonWriter, SeparatesMembersAndElements) {
 
 TEST(Utf8, RefusesOverlongSurrogateAndTruncatedSequences) {
     EXPECT_TRUE(is_utf8("plain ascii, long enough for words \xf0\x9f\x8c\x8d"));
-    for (const char* bad : {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\x80", "\xe2\x82"})
+    for (const char* bad : {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                            "\xf5\x80\x80\x80", "\x80", "\xe2\x82"})
         EXPECT_FALSE(is_utf8(bad));
 }
 

@@ -25,7 +25,9 @@ inline ByteSpan as_bytes(std::string_view text) {
 inline std::string_view as_text(ByteSpan bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-inline Bytes to_bytes(ByteSpan bytes) { return {bytes.begin(), bytes.end()}; }
+inline Bytes to_bytes(ByteSpan bytes) {
+    return {bytes.begin(), bytes.end()};
+}
 
 inline bool all_zero(ByteSpan bytes) {
     return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });

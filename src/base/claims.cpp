@@ -27,9 +27,12 @@ std::string canonical_json(const Claims& claims) {
     json.begin_object();
     for (const auto& [name, claim] : claims) {
         json.key(name);
-        if (const auto* text = std::get_if<std::string>(&claim)) json.value(*text);
-        else if (const auto* flag = std::get_if<bool>(&claim)) json.value(*flag);
-        else json.null();
+        if (const auto* text = std::get_if<std::string>(&claim))
+            json.value(*text);
+        else if (const auto* flag = std::get_if<bool>(&claim))
+            json.value(*flag);
+        else
+            json.null();
     }
     json.end_object();
     return out;

@@ -26,6 +26,8 @@ inline tl::unexpected<Error> fail(std::string code, std::string detail = {}) {
 }
 
 // Passes an inner refusal on: `if (!x) return fail(std::move(x.error()));`
-inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
+inline tl::unexpected<Error> fail(Error error) {
+    return tl::unexpected<Error>(std::move(error));
+}
 
 }  // namespace ee

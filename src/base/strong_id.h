@@ -28,5 +28,7 @@ private:
 
 template <class Tag>
 struct std::hash<ee::StrongId<Tag>> {
-    std::size_t operator()(const ee::StrongId<Tag>& id) const noexcept { return std::hash<std::string>{}(id.value()); }
+    std::size_t operator()(const ee::StrongId<Tag>& id) const noexcept {
+        return std::hash<std::string>{}(id.value());
+    }
 };

@@ -12,6 +12,12 @@ namespace ee {
 using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 using MonoTime = std::chrono::steady_clock::time_point;
 
+// One instant on both clocks: what happens is timed by one and recorded by the other.
+struct Moment {
+    MonoTime mono;
+    WallTime wall;
+};
+
 // RFC 3339 in UTC with "Z", whole seconds: "2026-01-15T10:30:00Z".
 std::string to_rfc3339(WallTime time);
 // With milliseconds, for logs: "2026-01-15T10:30:00.123Z".

@@ -1,0 +1,129 @@
+#include "net/connector.h"
+
+#include <cerrno>
+#include <cstring>
+#include <netdb.h>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace ee::net {
+
+Connector::Connector(Loop& loop, WorkerPool& workers)
+    : loop_(loop), workers_(workers), deadline_(loop, [this] {
+          finish(fail("connect_failed", target_ + ": no connection in time" +
+                                            (last_error_.empty() ? "" : "; last: " + last_error_)));
+      }) {}
+
+Connector::~Connector() {
+    cancel();
+}
+
+void Connector::cancel() {
+    if (alive_) *alive_ = false;
+    alive_.reset();
+    deadline_.cancel();
+    drop_socket();
+    on_done_ = nullptr;
+}
+
+void Connector::connect(const Url& url, std::chrono::nanoseconds timeout, OnDone on_done) {
+    cancel();
+    on_done_ = std::move(on_done);
+    target_ = url.scheme == "unix" ? "unix:" + url.host : url.host + ":" + std::to_string(url.port);
+    targets_.clear();
+    next_ = 0;
+    last_error_.clear();
+    deadline_.arm_after(timeout);
+    alive_ = std::make_shared<bool>(true);
+
+    if (url.scheme == "unix") {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::memcpy(address.sun_path, url.host.c_str(), url.host.size() + 1);
+        Target target{Bytes(sizeof address), AF_UNIX};
+        std::memcpy(target.sockaddr.data(), &address, sizeof address);
+        loop_.post([this, alive = alive_, target] {
+            if (*alive) resolved({target}, "");
+        });
+        return;
+    }
+    // An address needs no look-up and so no worker.
+    const bool literal = IpAddress::parse(url.host).has_value();
+    auto look_up = [this, alive = alive_, host = url.host, port = std::to_string(url.port), literal] {
+        addrinfo hints{};
+        hints.ai_socktype = SOCK_STREAM;
+        hints.ai_flags = AI_NUMERICSERV | (literal ? AI_NUMERICHOST : 0);
+        addrinfo* found = nullptr;
+        const int failure = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+        std::vector<Target> targets;
+        for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
+            const auto* bytes = reinterpret_cast<const std::uint8_t*>(at->ai_addr);
+            targets.push_back({Bytes(bytes, bytes + at->ai_addrlen), at->ai_family});
+        }
+        if (found != nullptr) ::freeaddrinfo(found);
+        loop_.post([this, alive, targets = std::move(targets),
+                    why = std::string(failure ? ::gai_strerror(failure) : "")]() mutable {
+            if (*alive) resolved(std::move(targets), why);
+        });
+    };
+    if (literal) {
+        look_up();
+    } else if (!workers_.run(std::move(look_up))) {
+        loop_.post([this, alive = alive_] {
+            if (*alive) resolved({}, "too many look-ups are waiting");
+        });
+    }
+}
+
+void Connector::resolved(std::vector<Target> targets, const std::string& why) {
+    last_error_ = why;
+    targets_ = std::move(targets);
+    try_next();
+}
+
+void Connector::try_next() {
+    while (next_ < targets_.size()) {
+        const Target& target = targets_[next_++];
+        socket_ = Fd(::socket(target.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        if (!socket_) {
+            last_error_ = std::strerror(errno);
+            continue;
+        }
+        const auto* address = reinterpret_cast<const sockaddr*>(target.sockaddr.data());
+        if (::connect(socket_.get(), address, static_cast<socklen_t>(target.sockaddr.size())) == 0)
+            return finish(std::move(socket_));
+        if (errno == EINPROGRESS) return loop_.watch(socket_.get(), *this);
+        last_error_ = std::strerror(errno);
+        socket_.reset();
+    }
+    finish(fail("connect_failed", target_ + ": " + (last_error_.empty() ? "no address" : last_error_)));
+}
+
+void Connector::on_ready(std::uint32_t) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error == 0) {
+        loop_.unwatch(socket_.get(), *this);
+        return finish(std::move(socket_));
+    }
+    last_error_ = std::strerror(error);
+    drop_socket();
+    try_next();
+}
+
+void Connector::drop_socket() {
+    if (!socket_) return;
+    loop_.unwatch(socket_.get(), *this);
+    socket_.reset();
+}
+
+void Connector::finish(Result<Fd> result) {
+    OnDone done = std::move(on_done_);
+    cancel();
+    if (done) done(std::move(result));
+}
+
+}  // namespace ee::net

@@ -1,0 +1,52 @@
+#pragma once
+// Opens an outbound connection: name look-up on a worker, then each address in turn, all within one deadline.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "net/address.h"
+#include "net/loop.h"
+#include "net/url.h"
+#include "net/worker_pool.h"
+
+namespace ee::net {
+
+class Connector final : Watcher {
+public:
+    // The callback comes once, never from within connect(), and not at all after cancel(). Refusal
+    // `connect_failed` names the target and the last reason.
+    using OnDone = std::function<void(Result<Fd>)>;
+
+    Connector(Loop& loop, WorkerPool& workers);
+    ~Connector();
+
+    void connect(const Url& url, std::chrono::nanoseconds timeout, OnDone on_done);
+    void cancel();
+    bool busy() const { return static_cast<bool>(on_done_); }
+
+private:
+    struct Target {
+        Bytes sockaddr;
+        int family;
+    };
+    void resolved(std::vector<Target> targets, const std::string& why);
+    void try_next();
+    void on_ready(std::uint32_t events) override;
+    void drop_socket();
+    void finish(Result<Fd> result);
+
+    Loop& loop_;
+    WorkerPool& workers_;
+    Timer deadline_;
+    std::shared_ptr<bool> alive_;  // Told apart from an earlier look-up that answers late.
+    OnDone on_done_;
+    std::string target_;
+    std::vector<Target> targets_;
+    std::size_t next_ = 0;
+    Fd socket_;
+    std::string last_error_;
+};
+
+}  // namespace ee::net

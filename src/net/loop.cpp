@@ -1,0 +1,192 @@
+#include "net/loop.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <unistd.h>
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <system_error>
+
+#include "base/check.h"
+
+namespace ee::net {
+
+void Fd::reset() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+}
+
+Loop::Loop()
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      wakeup_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      epoch_(std::chrono::steady_clock::now()),
+      now_(epoch_),
+      buffers_(std::make_unique_for_overwrite<char[]>(2 * read_buffer_size)),
+      events_(std::make_unique<epoll_event[]>(events_per_turn)) {
+    if (!epoll_ || !wakeup_) throw std::system_error(errno, std::generic_category(), "event loop");
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = nullptr;  // No watcher: the wake-up itself.
+    EE_CHECK(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wakeup_.get(), &event) == 0);
+}
+
+Loop::~Loop() {
+    // Objects may still hold timers and deferred work; they leave those lists as they die.
+    garbage_.clear();
+}
+
+void Loop::watch(int fd, Watcher& watcher) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.ptr = &watcher;
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+        throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+}
+
+void Loop::unwatch(int fd, Watcher& watcher) {
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    // An event of this turn may still name the watcher.
+    for (int i = events_at_; i < events_end_; ++i)
+        if (events_[static_cast<std::size_t>(i)].data.ptr == &watcher)
+            events_[static_cast<std::size_t>(i)].events = 0;
+}
+
+void Loop::defer(Deferred& work) {
+    if (!work.linked()) end_of_turn_.push_back(work);
+}
+
+void Loop::resume(Deferred& work) {
+    if (!work.linked()) next_turn_.push_back(work);
+}
+
+void Loop::post(std::function<void()> task) {
+    bool first;
+    {
+        const std::lock_guard lock(posted_mutex_);
+        first = posted_.empty();
+        posted_.push_back(std::move(task));
+    }
+    if (first) wake();
+}
+
+void Loop::stop() {
+    stopping_ = true;
+    wake();
+}
+
+void Loop::wake() {
+    const std::uint64_t one = 1;
+    // Fails only when the counter is full, and then the loop is awake anyway.
+    [[maybe_unused]] const ssize_t written = ::write(wakeup_.get(), &one, sizeof one);
+}
+
+void Loop::run() {
+    while (!stopping_) turn();
+}
+
+void Loop::turn() {
+    const int timeout = next_turn_.empty() ? wait_timeout_ms() : 0;
+    const int count = ::epoll_wait(epoll_.get(), events_.get(), events_per_turn, timeout);
+    now_ = std::chrono::steady_clock::now();
+    ++stats_.turns;
+
+    bool woken = false;
+    events_end_ = std::max(count, 0);
+    for (events_at_ = 0; events_at_ < events_end_;) {
+        const epoll_event event = events_[static_cast<std::size_t>(events_at_++)];
+        if (event.data.ptr == nullptr) {
+            std::uint64_t ignored;
+            [[maybe_unused]] const ssize_t drained = ::read(wakeup_.get(), &ignored, sizeof ignored);
+            woken = true;
+        } else if (event.events != 0) {
+            ++stats_.events;
+            static_cast<Watcher*>(event.data.ptr)->on_ready(event.events);
+        }
+    }
+    events_at_ = events_end_ = 0;
+
+    run_list(next_turn_);
+    if (woken) run_posted();
+    run_timers();
+    // Flushing may produce more to flush; a few rounds empty it, and what is left waits for the next turn.
+    for (int round = 0; round < 8 && !end_of_turn_.empty(); ++round) run_list(end_of_turn_);
+    if (!end_of_turn_.empty()) next_turn_.splice(end_of_turn_);
+    garbage_.clear();
+}
+
+void Loop::run_list(List<Deferred>& list) {
+    List<Deferred> batch;
+    batch.splice(list);
+    while (!batch.empty()) {
+        Deferred& work = batch.front();
+        work.unlink();
+        work.on_deferred();
+    }
+}
+
+void Loop::run_posted() {
+    std::vector<std::function<void()>> tasks;
+    {
+        const std::lock_guard lock(posted_mutex_);
+        tasks.swap(posted_);
+    }
+    for (const auto& task : tasks) task();
+}
+
+std::int64_t Loop::tick_of(MonoTime time) const {
+    return (time - epoch_) / tick;
+}
+
+void Loop::arm(Timer& timer, MonoTime due) {
+    if (timer.linked()) disarm(timer);
+    // One tick later than the division says, so that a timer is never early.
+    timer.due_tick_ = std::max(tick_of(due), ticks_done_) + 1;
+    const auto slot = static_cast<std::size_t>(timer.due_tick_) % slots;
+    wheel_[slot].push_back(timer);
+    occupied_.set(slot);
+}
+
+void Loop::disarm(Timer& timer) {
+    timer.unlink();
+    const auto slot = static_cast<std::size_t>(timer.due_tick_) % slots;
+    if (wheel_[slot].empty()) occupied_.reset(slot);
+}
+
+int Loop::wait_timeout_ms() const {
+    if (occupied_.none()) return -1;
+    // The nearest occupied slot; its timers may be a round or more away, which costs one idle turn a round.
+    const auto from = static_cast<std::size_t>(ticks_done_ + 1) % slots;
+    std::size_t next = occupied_.test(from) ? from : occupied_._Find_next(from);
+    if (next == slots) next = occupied_._Find_first();
+    const auto distance = static_cast<std::int64_t>((next + slots - from) % slots) + 1;
+    const MonoTime due = epoch_ + (ticks_done_ + distance) * tick;
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(due - std::chrono::steady_clock::now());
+    return static_cast<int>(std::max<std::int64_t>(wait.count(), 0));
+}
+
+void Loop::run_timers() {
+    const std::int64_t current = tick_of(now_);
+    // After a long stall every slot is visited once; more rounds would find the same timers.
+    const std::int64_t first = std::max(ticks_done_ + 1, current - static_cast<std::int64_t>(slots) + 1);
+    for (std::int64_t at = first; at <= current; ++at) {
+        const auto slot = static_cast<std::size_t>(at) % slots;
+        if (!occupied_.test(slot)) continue;
+        ticks_done_ = at;
+        List<Timer> batch;
+        batch.splice(wheel_[slot]);
+        while (!batch.empty()) {
+            Timer& timer = batch.front();
+            if (timer.due_tick_ > current) {
+                wheel_[slot].push_back(timer);  // Due in a later round.
+                continue;
+            }
+            timer.unlink();
+            timer.on_due_();
+        }
+        occupied_.set(slot, !wheel_[slot].empty());
+    }
+    ticks_done_ = std::max(ticks_done_, current);
+}
+
+}  // namespace ee::net

@@ -1,0 +1,154 @@
+#pragma once
+// One thread's event loop: sockets by edge-triggered epoll, coarse timers, tasks from other threads, and an
+// end-of-turn phase in which everything collected during the turn is written with as few system calls as
+// possible. Nothing here is thread-safe but post() and stop().
+
+#include <array>
+#include <atomic>
+#include <bitset>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/time.h"
+#include "net/intrusive_list.h"
+
+struct epoll_event;
+
+namespace ee::net {
+
+// Owns a file descriptor.
+class Fd {
+public:
+    Fd() = default;
+    explicit Fd(int fd) : fd_(fd) {}
+    Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Fd& operator=(Fd&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~Fd() { reset(); }
+
+    int get() const { return fd_; }
+    explicit operator bool() const { return fd_ >= 0; }
+    void reset();
+
+private:
+    int fd_ = -1;
+};
+
+// Is told when its descriptor becomes readable or writable; each edge once.
+class Watcher {
+public:
+    virtual void on_ready(std::uint32_t epoll_events) = 0;
+
+protected:
+    ~Watcher() = default;
+};
+
+// Runs once at the end of the turn in which it was deferred, or in the next turn for resume().
+class Deferred : public ListNode {
+public:
+    virtual void on_deferred() = 0;
+
+protected:
+    ~Deferred() = default;
+};
+
+class Loop {
+public:
+    Loop();
+    ~Loop();
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+
+    // Runs turns until stop(). One turn: ready sockets, resumed work, posted tasks, due timers, end of turn.
+    void run();
+    void stop();                            // Any thread.
+    void post(std::function<void()> task);  // Any thread. Runs in the loop's thread, in order.
+
+    // The monotonic clock, read once a turn.
+    MonoTime now() const { return now_; }
+
+    // Watches for input, output and hang-up by edges. The watcher must be removed before it dies.
+    void watch(int fd, Watcher& watcher);
+    void unwatch(int fd, Watcher& watcher);
+
+    // At the end of this turn; a second call before that changes nothing.
+    void defer(Deferred& work);
+    // In the next turn: for work that was cut short to let others run.
+    void resume(Deferred& work);
+    // Destroys the object at the end of the turn, when no callback of it can be on the stack.
+    void dispose(std::shared_ptr<void> object) { garbage_.push_back(std::move(object)); }
+
+    // A buffer shared by everything that reads in this thread: valid only inside one callback, so an idle
+    // connection holds no read buffer.
+    static constexpr std::size_t read_buffer_size = 256 * 1024;
+    char* read_buffer() { return buffers_.get(); }
+    char* plain_buffer() { return buffers_.get() + read_buffer_size; }
+
+    struct Stats {
+        std::uint64_t turns = 0;
+        std::uint64_t events = 0;
+    };
+    const Stats& stats() const { return stats_; }
+
+private:
+    friend class Timer;
+    static constexpr std::size_t slots = 4096;
+    static constexpr std::chrono::milliseconds tick{8};  // 4096 slots of 8 ms: one round is 32.8 s.
+    static constexpr int events_per_turn = 256;
+
+    void turn();
+    void wake();
+    int wait_timeout_ms() const;
+    void run_posted();
+    void run_timers();
+    void run_list(List<Deferred>& list);
+    std::int64_t tick_of(MonoTime time) const;
+    void arm(class Timer& timer, MonoTime due);
+    void disarm(class Timer& timer);
+
+    Fd epoll_;
+    Fd wakeup_;
+    MonoTime epoch_;
+    MonoTime now_;
+    std::atomic<bool> stopping_{false};
+    std::unique_ptr<char[]> buffers_;
+    std::unique_ptr<epoll_event[]> events_;
+    int events_at_ = 0, events_end_ = 0;
+    List<Deferred> end_of_turn_;
+    List<Deferred> next_turn_;
+    std::vector<std::shared_ptr<void>> garbage_;
+    std::array<List<class Timer>, slots> wheel_;
+    std::bitset<slots> occupied_;
+    std::int64_t ticks_done_ = 0;
+    Stats stats_;
+    std::mutex posted_mutex_;
+    std::vector<std::function<void()>> posted_;
+};
+
+// Calls back once, at most 8 ms late (later when the loop is busy). Arming again moves it.
+class Timer : public ListNode {
+public:
+    Timer(Loop& loop, std::function<void()> on_due) : loop_(loop), on_due_(std::move(on_due)) {}
+    ~Timer() { cancel(); }
+
+    void arm_after(std::chrono::nanoseconds delay) { arm_at(loop_.now() + delay); }
+    void arm_at(MonoTime due) { loop_.arm(*this, due); }
+    void cancel() {
+        if (linked()) loop_.disarm(*this);
+    }
+    bool armed() const { return linked(); }
+
+private:
+    friend class Loop;
+    Loop& loop_;
+    std::function<void()> on_due_;
+    std::int64_t due_tick_ = 0;
+};
+
+}  // namespace ee::net

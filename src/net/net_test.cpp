@@ -1,0 +1,353 @@
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include "net/connector.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include "net/url.h"
+#include "net/worker_pool.h"
+
+namespace ee::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Runs the loop until `done` or the deadline; the answer is whether it was done.
+bool run_until(Loop& loop, const std::function<bool()>& done, std::chrono::milliseconds limit = 5s) {
+    const MonoTime deadline = std::chrono::steady_clock::now() + limit;
+    bool in_time = true;
+    std::function<void()> look = [&] {
+        if (done()) return loop.stop();
+        if (std::chrono::steady_clock::now() > deadline) {
+            in_time = false;
+            return loop.stop();
+        }
+        loop.post(look);
+    };
+    loop.post(look);
+    loop.run();
+    return in_time;
+}
+
+struct Recorder final : Stream::Handler {
+    void on_data(std::span<char> data) override {
+        received.append(data.data(), data.size());
+        if (echo != nullptr) echo->write({data.data(), data.size()});
+    }
+    void on_drained() override { ++drained; }
+    void on_closed(const Error& why) override { closed = why.code; }
+
+    std::string received;
+    std::string closed;
+    int drained = 0;
+    Stream* echo = nullptr;
+};
+
+std::pair<Fd, Fd> socket_pair() {
+    int fds[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    return {Fd(fds[0]), Fd(fds[1])};
+}
+
+TEST(Timer, FiresInOrderNeverEarlyAndOnlyOnce) {
+    Loop loop;
+    const MonoTime start = loop.now();
+    std::vector<int> order;
+    std::vector<std::chrono::nanoseconds> at(3);
+    const auto note = [&](int i) {
+        order.push_back(i);
+        at[static_cast<std::size_t>(i)] = std::chrono::steady_clock::now() - start;
+        if (order.size() == 3) loop.stop();
+    };
+    Timer slow(loop, [&] { note(2); }), quick(loop, [&] { note(0); }), middle(loop, [&] { note(1); });
+    Timer never(loop, [&] { FAIL(); });
+    slow.arm_after(90ms);
+    quick.arm_after(1ms);
+    middle.arm_after(500ms);
+    middle.arm_after(40ms);  // Moved.
+    never.arm_after(20ms);
+    never.cancel();
+    loop.run();
+    EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
+    EXPECT_GE(at[0], 1ms);
+    EXPECT_GE(at[1], 40ms);
+    EXPECT_GE(at[2], 90ms);
+}
+
+TEST(Timer, MayCancelOrRearmOthersOfTheSameSlot) {
+    Loop loop;
+    int fired = 0;
+    Timer second(loop, [&] { FAIL() << "cancelled by the first"; });
+    Timer third(loop, [&] {
+        ++fired;
+        loop.stop();
+    });
+    Timer first(loop, [&] {
+        ++fired;
+        second.cancel();
+        third.arm_after(1ms);
+    });
+    first.arm_after(5ms);
+    second.arm_after(5ms);
+    third.arm_after(5ms);
+    loop.run();
+    EXPECT_EQ(fired, 2);
+}
+
+TEST(Timer, BeyondOneRoundOfTheWheelWaitsForItsRound) {
+    Loop loop;
+    bool late = false, soon = false;
+    Timer far(loop, [&] { late = true; });
+    far.arm_after(33s);  // Same slots as 232 ms from now.
+    Timer near(loop, [&] {
+        soon = true;
+        loop.stop();
+    });
+    near.arm_after(300ms);
+    loop.run();
+    EXPECT_TRUE(soon);
+    EXPECT_FALSE(late);
+    EXPECT_TRUE(far.armed());
+}
+
+TEST(Loop, RunsPostedTasksOfOtherThreadsInOrder) {
+    Loop loop;
+    std::vector<int> seen;
+    std::jthread poster([&] {
+        for (int i = 0; i < 1000; ++i) loop.post([&, i] { seen.push_back(i); });
+        loop.post([&] { loop.stop(); });
+    });
+    loop.run();
+    ASSERT_EQ(seen.size(), 1000u);
+    EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+
+TEST(Stream, CarriesBytesBothWaysAndReportsTheEnd) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near, far;
+    Stream a(loop, std::move(left), near), b(loop, std::move(right), far);
+    far.echo = &b;
+    a.start();
+    b.start();
+    a.write("hello ");
+    a.write("world");
+    EXPECT_TRUE(run_until(loop, [&] { return near.received == "hello world"; }));
+}
+
+TEST(Stream, LargeOutputWaitsForASlowReaderAndThenDrains) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near, far;
+    Stream a(loop, std::move(left), near), b(loop, std::move(right), far);
+    b.pause_reading();
+    a.start();
+    b.start();
+    const std::string big(8 << 20, 'x');
+    a.write(big);
+    loop.post([&] { loop.post([&] { b.resume_reading(); }); });
+    EXPECT_TRUE(run_until(loop, [&] { return far.received.size() == big.size() && near.drained == 1; }));
+    EXPECT_EQ(a.pending_output(), 0u);
+}
+
+TEST(Stream, SeesAnEndThatArrivesTogetherWithData) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    ASSERT_EQ(::write(right.get(), "last words", 10), 10);
+    right.reset();
+    Recorder near;
+    Stream a(loop, std::move(left), near);
+    a.start();
+    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }));
+    EXPECT_EQ(near.received, "last words");
+}
+
+TEST(Stream, CloseAfterFlushLosesNothing) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near, far;
+    Stream a(loop, std::move(left), near), b(loop, std::move(right), far);
+    a.start();
+    b.start();
+    const std::string big(4 << 20, 'y');
+    a.write(big);
+    a.close_after_flush();
+    EXPECT_TRUE(run_until(loop, [&] { return far.closed == "closed"; }));
+    EXPECT_EQ(far.received.size(), big.size());
+    b.abort();
+    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }));
+}
+
+TEST(Listener, AcceptsFromTheConnectorAndNamesABadBind) {
+    Loop loop;
+    WorkerPool workers(1, 8);
+    std::vector<Fd> accepted;
+    auto listener = Listener::open(loop, "127.0.0.1", 0, [&](Fd socket, const Endpoint& peer) {
+        EXPECT_EQ(peer.ip.to_string(), "127.0.0.1");
+        accepted.push_back(std::move(socket));
+    });
+    ASSERT_TRUE(listener);
+    Connector connector(loop, workers);
+    bool connected = false;
+    connector.connect({"http", "localhost", (*listener)->port(), ""}, 5s,
+                      [&](Result<Fd> socket) { connected = socket.has_value(); });
+    EXPECT_TRUE(run_until(loop, [&] { return connected && accepted.size() == 1; }));
+
+    const auto taken = Listener::open(loop, "127.0.0.1", (*listener)->port(), nullptr);
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, "bind_failed");
+    EXPECT_FALSE(Listener::open(loop, "localhost", 0, nullptr));
+}
+
+TEST(Connector, SaysWhyNobodyAnswered) {
+    Loop loop;
+    WorkerPool workers(1, 8);
+    Connector connector(loop, workers);
+    std::string why;
+    connector.connect({"http", "127.0.0.1", 1, ""}, 5s,
+                      [&](Result<Fd> socket) { why = socket.error().detail; });
+    EXPECT_TRUE(run_until(loop, [&] { return !why.empty(); }));
+    EXPECT_NE(why.find("127.0.0.1:1"), std::string::npos);
+    EXPECT_NE(why.find("refused"), std::string::npos);
+
+    why.clear();
+    connector.connect({"unix", "/nonexistent/socket", 0, ""}, 5s,
+                      [&](Result<Fd> socket) { why = socket.error().code; });
+    EXPECT_TRUE(run_until(loop, [&] { return why == "connect_failed"; }));
+}
+
+// A self-signed certificate for 127.0.0.1, made with the openssl program.
+class TlsPair : public testing::Test {
+protected:
+    void SetUp() override {
+        folder_ = std::filesystem::temp_directory_path() / ("ee-tls-" + std::to_string(::getpid()));
+        std::filesystem::create_directories(folder_);
+        const std::string command =
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
+            "/CN=localhost "
+            "-addext subjectAltName=IP:127.0.0.1 -keyout " +
+            key().string() + " -out " + cert().string() + " 2>/dev/null";
+        ASSERT_EQ(std::system(command.c_str()), 0);
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+    std::filesystem::path cert() const { return folder_ / "cert.pem"; }
+    std::filesystem::path key() const { return folder_ / "key.pem"; }
+
+    std::filesystem::path folder_;
+};
+
+TEST_F(TlsPair, CarriesBytesAndBothEndsExportTheSameChannel) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near, far;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    far.echo = &server;
+    server.start();
+    client.start();
+    const std::string big(3 << 20, 'z');
+    client.write(big);
+    EXPECT_TRUE(run_until(loop, [&] { return near.received.size() == big.size(); }));
+    EXPECT_EQ(near.received, big);
+    ASSERT_TRUE(client.tls()->channel_binding());
+    EXPECT_EQ(client.tls()->channel_binding(), server.tls()->channel_binding());
+    client.close_after_flush();
+    EXPECT_TRUE(run_until(loop, [&] { return far.closed == "closed"; }));
+}
+
+TEST_F(TlsPair, ClientRefusesACertificateOfAnotherName) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near, far;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "other.example"));
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    server.start();
+    client.start();
+    client.write("secret");
+    EXPECT_TRUE(run_until(loop, [&] { return !near.closed.empty() && !far.closed.empty(); }));
+    EXPECT_EQ(near.closed, "tls_failed");
+    EXPECT_EQ(far.received, "");
+}
+
+TEST_F(TlsPair, GarbageInPlaceOfAHandshakeEndsTheConnection) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder far;
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    server.start();
+    ASSERT_EQ(::write(left.get(), "GET / HTTP/1.1\r\n\r\n", 18), 18);
+    EXPECT_TRUE(run_until(loop, [&] { return far.closed == "tls_failed"; }));
+}
+
+TEST(TlsContext, NamesTheFileItCannotUse) {
+    const auto made = TlsContext::server("/nonexistent/cert.pem", "/nonexistent/key.pem");
+    ASSERT_FALSE(made);
+    EXPECT_NE(made.error().detail.find("/nonexistent/cert.pem"), std::string::npos);
+}
+
+TEST(Url, ParsesWhatTheSettingsUse) {
+    const Url ws = parse_url("WSS://control.example.com:8088/v1/tunnel?x=1").value();
+    EXPECT_EQ(ws.scheme, "wss");
+    EXPECT_EQ(ws.host, "control.example.com");
+    EXPECT_EQ(ws.port, 8088);
+    EXPECT_EQ(ws.path, "/v1/tunnel?x=1");
+    EXPECT_EQ(ws.authority(), "control.example.com:8088");
+    EXPECT_EQ(parse_url("http://[::1]:80").value().authority(), "[::1]");
+    EXPECT_EQ(parse_url("unix:/run/app.sock").value().host, "/run/app.sock");
+    EXPECT_TRUE(parse_url("http://127.9.0.1").value().is_loopback());
+    EXPECT_TRUE(parse_url("http://[::1]").value().is_loopback());
+    EXPECT_FALSE(parse_url("http://10.0.0.1").value().is_loopback());
+}
+
+TEST(Url, RefusesTheRestWithAReason) {
+    for (const char* bad : {"", "localhost:80", "ftp://x", "http://", "http://u@h", "http://h:0",
+                            "http://h:65536", "http://h:x", "http://[::1", "http://[zz]", "http://[::1]x",
+                            "http://h/#f", "unix:relative", "http://a b"})
+        EXPECT_FALSE(parse_url(bad)) << bad;
+}
+
+TEST(Cidr, ContainsByPrefix) {
+    EXPECT_TRUE(Cidr::parse("10.0.0.0/9")->contains(*IpAddress::parse("10.127.255.255")));
+    EXPECT_FALSE(Cidr::parse("10.0.0.0/9")->contains(*IpAddress::parse("10.128.0.0")));
+    EXPECT_TRUE(Cidr::parse("0.0.0.0/0")->contains(*IpAddress::parse("1.2.3.4")));
+    EXPECT_FALSE(Cidr::parse("0.0.0.0/0")->contains(*IpAddress::parse("::1")));
+    EXPECT_TRUE(Cidr::parse("::1")->contains(*IpAddress::parse("::1")));
+    for (const char* bad : {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "x/8", "::/129", "10.0.0/8"})
+        EXPECT_FALSE(Cidr::parse(bad)) << bad;
+}
+
+TEST(WorkerPool, RunsEverythingAcceptedAndRefusesWhenFull) {
+    std::atomic<int> ran = 0;
+    std::mutex gate;
+    gate.lock();
+    {
+        WorkerPool pool(1, 2);
+        std::atomic<bool> started = false;
+        ASSERT_TRUE(pool.run([&] {
+            started = true;
+            started.notify_all();
+            const std::lock_guard wait(gate);
+            ++ran;
+        }));
+        started.wait(false);
+        EXPECT_TRUE(pool.run([&] { ++ran; }));
+        EXPECT_TRUE(pool.run([&] { ++ran; }));
+        EXPECT_FALSE(pool.run([&] { ++ran; }));
+        gate.unlock();
+    }
+    EXPECT_EQ(ran, 3);
+}
+
+}  // namespace
+}  // namespace ee::net

@@ -1,0 +1,28 @@
+#pragma once
+// Signals as events of the loop (signalfd).
+
+#include <functional>
+#include <initializer_list>
+
+#include "net/loop.h"
+
+namespace ee::net {
+
+// Blocks the signals for this thread and all it starts afterwards: construct before any other thread.
+class Signals final : Watcher {
+public:
+    Signals(Loop& loop, std::initializer_list<int> signals, std::function<void(int)> on_signal);
+    ~Signals();
+
+private:
+    void on_ready(std::uint32_t events) override;
+
+    Loop& loop_;
+    Fd fd_;
+    std::function<void(int)> on_signal_;
+};
+
+// Lets this process open as many descriptors as its hard limit allows. Returns the limit in force.
+std::size_t raise_descriptor_limit();
+
+}  // namespace ee::net

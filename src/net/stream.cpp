@@ -1,0 +1,211 @@
+#include "net/stream.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/check.h"
+
+namespace ee::net {
+namespace {
+
+// How long a peer has to close its side after we closed ours, before the socket is dropped.
+constexpr std::chrono::seconds linger_time{2};
+// Output buffers above this are given back once sent; below it reuse is cheaper.
+constexpr std::size_t kept_capacity = 16 * 1024;
+
+}  // namespace
+
+Stream::Stream(Loop& loop, Fd socket, Handler& handler, std::unique_ptr<TlsSession> tls)
+    : loop_(loop), socket_(std::move(socket)), handler_(handler), tls_(std::move(tls)), linger_(loop, [this] {
+          end({"closed", "the peer did not close its side in time"});
+      }) {
+    const int on = 1;
+    ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // Unix sockets refuse it; fine.
+}
+
+Stream::~Stream() {
+    release_socket();
+}
+
+void Stream::start() {
+    loop_.watch(socket_.get(), *this);
+    if (tls_ && !tls_->handshake_done()) {
+        // A client speaks first.
+        const Result<std::size_t> started = tls_->read({loop_.plain_buffer(), Loop::read_buffer_size});
+        if (!started) return end(started.error());
+        flush_later();
+    }
+}
+
+void Stream::on_ready(std::uint32_t events) {
+    if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
+        const bool was_blocked = blocked_;
+        writable_ = true;
+        if (was_blocked) flush();
+    }
+    if (open_ && (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP))) {
+        readable_ = true;
+        if (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) peer_done_ = true;
+        if (!paused_) read_some();
+    }
+}
+
+void Stream::on_deferred() {
+    if (open_ && readable_ && !paused_) read_some();
+    if (open_) flush();
+}
+
+void Stream::resume_reading() {
+    if (!paused_) return;
+    paused_ = false;
+    if (open_ && readable_) loop_.resume(*this);
+}
+
+// One read a turn: a stream that has more waits for the others.
+void Stream::read_some() {
+    const ssize_t count = ::recv(socket_.get(), loop_.read_buffer(), Loop::read_buffer_size, 0);
+    if (count < 0) {
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
+            readable_ = errno == EINTR;
+            if (readable_) loop_.resume(*this);
+            return;
+        }
+        return end({"connection_lost", std::strerror(errno)});
+    }
+    if (count == 0) return end({"closed", "the peer closed the connection"});
+    bytes_in_ += static_cast<std::uint64_t>(count);
+    // A short read has emptied the socket (epoll(7)), unless the peer's end of stream is next.
+    readable_ = peer_done_ || static_cast<std::size_t>(count) == Loop::read_buffer_size;
+    const std::span<char> data(loop_.read_buffer(), static_cast<std::size_t>(count));
+    // What comes after our close is read and thrown away, so that the kernel sends no reset.
+    if (!closing_ && !(tls_ ? deliver_tls({data.data(), data.size()}) : deliver(data))) return;
+    if (open_ && readable_ && !paused_) loop_.resume(*this);
+}
+
+bool Stream::deliver(std::span<char> data) {
+    handler_.on_data(data);
+    return open_;
+}
+
+bool Stream::deliver_tls(std::string_view ciphertext) {
+    tls_->feed(ciphertext);
+    for (;;) {
+        const Result<std::size_t> count = tls_->read({loop_.plain_buffer(), Loop::read_buffer_size});
+        if (!count) {
+            flush();  // An alert may be waiting.
+            if (open_)
+                end(count.error().code == "tls_closed" ? Error{"closed", count.error().detail}
+                                                       : count.error());
+            return false;
+        }
+        if (!secured_ && tls_->handshake_done()) {
+            secured_ = true;
+            handler_.on_secured();
+            if (!open_) return false;
+        }
+        if (*count == 0) break;
+        handler_.on_data({loop_.plain_buffer(), *count});
+        if (!open_) return false;
+    }
+    flush_later();
+    return true;
+}
+
+void Stream::flush() {
+    if (!open_) return;
+    if (tls_) {
+        if (tls_->handshake_done() && sent_ < output_.size() &&
+            tls_->output().size() - cipher_sent_ < Loop::read_buffer_size) {
+            const Result<std::size_t> taken = tls_->write(std::string_view(output_).substr(sent_));
+            if (!taken) return end(taken.error());
+            sent_ += *taken;
+            if (sent_ == output_.size()) {
+                output_.clear();
+                sent_ = 0;
+                if (output_.capacity() > kept_capacity) output_ = {};
+            }
+        }
+        if (closing_ && output_.empty() && !lingering_) tls_->close();
+        if (!send_all(tls_->output(), cipher_sent_)) return;
+        if (!output_.empty() && tls_->handshake_done()) return loop_.resume(*this);
+    } else if (!send_all(output_, sent_)) {
+        return;
+    }
+    if (pending_output() != 0) return;
+    if (closing_) return finish_closing();
+    if (blocked_) {
+        blocked_ = false;
+        handler_.on_drained();
+    }
+}
+
+// True when everything was handed to the kernel.
+bool Stream::send_all(std::string& bytes, std::size_t& sent) {
+    while (sent < bytes.size()) {
+        if (!writable_) {
+            blocked_ = true;
+            return false;
+        }
+        const ssize_t count = ::send(socket_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+        if (count < 0) {
+            if (errno == EINTR) continue;
+            if (errno == EAGAIN || errno == EWOULDBLOCK) {
+                writable_ = false;
+                continue;
+            }
+            end({"connection_lost", std::strerror(errno)});
+            return false;
+        }
+        sent += static_cast<std::size_t>(count);
+        bytes_out_ += static_cast<std::uint64_t>(count);
+    }
+    bytes.clear();
+    sent = 0;
+    if (bytes.capacity() > kept_capacity) bytes = {};
+    return true;
+}
+
+void Stream::close_after_flush() {
+    if (!open_ || closing_) return;
+    closing_ = true;
+    paused_ = false;
+    loop_.defer(*this);
+}
+
+// Everything is sent: shut our side and wait for the peer's, so that what it has not read yet is not lost
+// to a reset.
+void Stream::finish_closing() {
+    if (lingering_) return;
+    lingering_ = true;
+    ::shutdown(socket_.get(), SHUT_WR);
+    linger_.arm_after(linger_time);
+    readable_ = true;
+    loop_.resume(*this);
+}
+
+void Stream::abort() {
+    open_ = false;
+    closing_ = true;
+    linger_.cancel();
+    release_socket();
+}
+
+void Stream::end(const Error& why) {
+    if (!open_) return;
+    abort();
+    handler_.on_closed(why);
+}
+
+void Stream::release_socket() {
+    unlink();
+    if (!socket_) return;
+    loop_.unwatch(socket_.get(), *this);
+    socket_.reset();
+}
+
+}  // namespace ee::net

@@ -1,0 +1,108 @@
+#pragma once
+// A byte stream over a socket, in clear or under TLS. Input arrives in the loop's shared buffer; output is
+// collected during the turn and sent at its end with one system call.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/address.h"
+#include "net/loop.h"
+#include "net/tls.h"
+
+namespace ee::net {
+
+class Stream final : Watcher, Deferred {
+public:
+    // Called in the loop's thread. The stream may be closed, but not destroyed, within a call: an owner that
+    // is done hands itself to Loop::dispose().
+    class Handler {
+    public:
+        // The bytes may be changed in place and are gone after the call.
+        virtual void on_data(std::span<char> data) = 0;
+        // Output that had to wait has been sent.
+        virtual void on_drained() {}
+        // The connection has ended; once, unless the owner called abort(). `closed` is a clean end;
+        // `connection_lost` and the codes of TLS are not.
+        virtual void on_closed(const Error& why) = 0;
+        // The TLS handshake is done (not called in clear).
+        virtual void on_secured() {}
+
+    protected:
+        ~Handler() = default;
+    };
+
+    Stream(Loop& loop, Fd socket, Handler& handler, std::unique_ptr<TlsSession> tls = nullptr);
+    ~Stream();
+
+    // Starts reading. Separate from construction so that the owner is complete when the first call comes.
+    void start();
+
+    // Appends to the output; sent at the end of this turn.
+    void write(std::string_view bytes) {
+        output_.append(bytes);
+        flush_later();
+    }
+    // For building output in place; call flush_later() afterwards.
+    std::string& output() { return output_; }
+    void flush_later() {
+        if (open_) loop_.defer(*this);
+    }
+    // Bytes collected or refused by the socket so far.
+    std::size_t pending_output() const {
+        return output_.size() - sent_ + (tls_ ? tls_->output().size() - cipher_sent_ : 0);
+    }
+
+    // While paused nothing is read and the peer is slowed by TCP.
+    void pause_reading() { paused_ = true; }
+    void resume_reading();
+
+    // Sends what is pending, shuts our side, gives the peer 2 s to shut its own; then on_closed.
+    // Input is thrown away from here on.
+    void close_after_flush();
+    // Ends the connection now; no more calls to the handler.
+    void abort();
+    bool is_open() const { return open_; }
+    // False once close_after_flush() or abort() was called, or the connection ended.
+    bool is_writable() const { return open_ && !closing_; }
+
+    const TlsSession* tls() const { return tls_.get(); }
+    std::uint64_t bytes_in() const { return bytes_in_; }
+    std::uint64_t bytes_out() const { return bytes_out_; }
+
+private:
+    void on_ready(std::uint32_t events) override;
+    void on_deferred() override;
+    void read_some();
+    bool deliver(std::span<char> data);
+    bool deliver_tls(std::string_view ciphertext);
+    void flush();
+    bool send_all(std::string& bytes, std::size_t& sent);
+    void finish_closing();
+    void end(const Error& why);
+    void release_socket();
+
+    Loop& loop_;
+    Fd socket_;
+    Handler& handler_;
+    std::unique_ptr<TlsSession> tls_;
+    std::string output_;
+    std::size_t sent_ = 0;
+    std::size_t cipher_sent_ = 0;
+    std::uint64_t bytes_in_ = 0;
+    std::uint64_t bytes_out_ = 0;
+    Timer linger_;
+    bool open_ = true;
+    bool closing_ = false;    // Ends when the output is sent.
+    bool lingering_ = false;  // Our side is shut; waiting for the peer's.
+    bool paused_ = false;
+    bool readable_ = false;
+    bool peer_done_ = false;  // A hang-up was signalled: read to the end without waiting for another edge.
+    bool writable_ = true;
+    bool blocked_ = false;  // A send was refused; on_drained is due.
+    bool secured_ = false;
+};
+
+}  // namespace ee::net

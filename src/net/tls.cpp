@@ -1,0 +1,188 @@
+#include "net/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "base/check.h"
+#include "crypto/openssl.h"
+
+namespace ee::net {
+
+// A BIO that reads from TlsSession::input_ and appends to output_: no buffer of its own, so an idle
+// connection holds none.
+struct TlsBio {
+    static TlsSession& session(BIO* bio) { return *static_cast<TlsSession*>(BIO_get_data(bio)); }
+
+    static int read(BIO* bio, char* out, int size) {
+        BIO_clear_retry_flags(bio);
+        std::string_view& input = session(bio).input_;
+        if (input.empty()) {
+            BIO_set_retry_read(bio);
+            return -1;
+        }
+        const std::size_t count = std::min(input.size(), static_cast<std::size_t>(size));
+        std::copy_n(input.data(), count, out);
+        input.remove_prefix(count);
+        return static_cast<int>(count);
+    }
+
+    static int write(BIO* bio, const char* data, int size) {
+        BIO_clear_retry_flags(bio);
+        session(bio).output_.append(data, static_cast<std::size_t>(size));
+        return size;
+    }
+
+    static long control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+    static int create(BIO* bio) {
+        BIO_set_init(bio, 1);
+        return 1;
+    }
+
+    static BIO_METHOD* method() {
+        static BIO_METHOD* const made = [] {
+            BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "easyenclave.span");
+            EE_CHECK(m != nullptr);
+            BIO_meth_set_read(m, read);
+            BIO_meth_set_write(m, write);
+            BIO_meth_set_ctrl(m, control);
+            BIO_meth_set_create(m, create);
+            return m;
+        }();
+        return made;
+    }
+};
+
+namespace {
+
+SSL_CTX* new_context(const SSL_METHOD* method) {
+    SSL_CTX* context = SSL_CTX_new(method);
+    EE_CHECK(context != nullptr);
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(context,
+                        SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    return context;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::server(const std::filesystem::path& certificate,
+                                                             const std::filesystem::path& key) {
+    std::shared_ptr<const TlsContext> made(new TlsContext(new_context(TLS_server_method()), true));
+    SSL_CTX* context = made->native();
+    if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1)
+        return fail("tls_config_invalid", "cannot use the certificate chain in " + certificate.string() +
+                                              ": " + crypto::take_openssl_errors());
+    if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1)
+        return fail("tls_config_invalid", "cannot use the key in " + key.string() +
+                                              " with the certificate in " + certificate.string() + ": " +
+                                              crypto::take_openssl_errors());
+    return made;
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::client(const std::filesystem::path& ca) {
+    std::shared_ptr<const TlsContext> made(new TlsContext(new_context(TLS_client_method()), false));
+    SSL_CTX* context = made->native();
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    const bool loaded = ca.empty() ? SSL_CTX_set_default_verify_paths(context) == 1
+                                   : SSL_CTX_load_verify_file(context, ca.c_str()) == 1;
+    if (!loaded)
+        return fail("tls_config_invalid", "cannot load trusted roots from " +
+                                              (ca.empty() ? std::string("the system") : ca.string()) + ": " +
+                                              crypto::take_openssl_errors());
+    return made;
+}
+
+TlsContext::~TlsContext() {
+    SSL_CTX_free(context_);
+}
+
+TlsSession::TlsSession(std::shared_ptr<const TlsContext> context, const std::string& host)
+    : context_(std::move(context)), ssl_(SSL_new(context_->native())) {
+    EE_CHECK(ssl_ != nullptr);
+    BIO* bio = BIO_new(TlsBio::method());
+    EE_CHECK(bio != nullptr);
+    BIO_set_data(bio, this);
+    SSL_set_bio(ssl_, bio, bio);
+    if (context_->is_server()) {
+        SSL_set_accept_state(ssl_);
+        return;
+    }
+    SSL_set_connect_state(ssl_);
+    X509_VERIFY_PARAM* rules = SSL_get0_param(ssl_);
+    if (X509_VERIFY_PARAM_set1_ip_asc(rules, host.c_str()) != 1) {
+        EE_CHECK(X509_VERIFY_PARAM_set1_host(rules, host.c_str(), host.size()) == 1);
+        std::string name = host;  // What the macro SSL_set_tlsext_host_name does, without its C cast.
+        SSL_ctrl(ssl_, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name.data());
+    }
+    ERR_clear_error();
+}
+
+TlsSession::~TlsSession() {
+    SSL_free(ssl_);
+}
+
+Error TlsSession::failure(int result) {
+    const int kind = SSL_get_error(ssl_, result);
+    if (kind == SSL_ERROR_ZERO_RETURN) {
+        ERR_clear_error();
+        return {"tls_closed", "the peer ended the TLS session"};
+    }
+    const long verified = SSL_get_verify_result(ssl_);
+    std::string why = crypto::take_openssl_errors();
+    if (verified != X509_V_OK)
+        why += std::string(" (certificate: ") + X509_verify_cert_error_string(verified) + ")";
+    return {"tls_failed", std::move(why)};
+}
+
+Result<std::size_t> TlsSession::read(std::span<char> out) {
+    ERR_clear_error();
+    std::size_t count = 0;
+    const int result = SSL_read_ex(ssl_, out.data(), out.size(), &count);
+    if (result == 1) return count;
+    const int kind = SSL_get_error(ssl_, result);
+    if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE) return 0;
+    return fail(failure(result));
+}
+
+Result<std::size_t> TlsSession::write(std::string_view plaintext) {
+    ERR_clear_error();
+    std::size_t taken = 0;
+    while (taken < plaintext.size()) {
+        std::size_t count = 0;
+        const int result = SSL_write_ex(ssl_, plaintext.data() + taken, plaintext.size() - taken, &count);
+        if (result != 1) {
+            const int kind = SSL_get_error(ssl_, result);
+            if (kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE) break;
+            return fail(failure(result));
+        }
+        taken += count;
+    }
+    return taken;
+}
+
+void TlsSession::close() {
+    ERR_clear_error();
+    if (handshake_done()) SSL_shutdown(ssl_);
+    ERR_clear_error();
+}
+
+bool TlsSession::handshake_done() const {
+    return SSL_is_init_finished(ssl_) == 1;
+}
+
+std::optional<Bytes> TlsSession::channel_binding() const {
+    if (!handshake_done() || SSL_version(ssl_) != TLS1_3_VERSION) return std::nullopt;
+    constexpr std::string_view label = "EXPORTER-Channel-Binding";
+    Bytes out(32);
+    // RFC 9266: the context is present and empty.
+    const unsigned char empty = 0;
+    if (SSL_export_keying_material(ssl_, out.data(), out.size(), label.data(), label.size(), &empty, 0, 1) !=
+        1)
+        return std::nullopt;
+    return out;
+}
+
+}  // namespace ee::net

@@ -1,0 +1,75 @@
+#pragma once
+// TLS as a codec between bytes: it knows no socket. TLS 1.2 and up (RFC 5246, RFC 8446).
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+
+namespace ee::net {
+
+// Settings shared by the connections of one listener or one client. Immutable once made.
+class TlsContext {
+public:
+    // Certificate chain and key in PEM. Refusal `tls_config_invalid` names the file.
+    static Result<std::shared_ptr<const TlsContext>> server(const std::filesystem::path& certificate,
+                                                            const std::filesystem::path& key);
+    // `ca`: PEM file of trusted roots; empty for the system's.
+    static Result<std::shared_ptr<const TlsContext>> client(const std::filesystem::path& ca);
+    ~TlsContext();
+
+    ssl_ctx_st* native() const { return context_; }
+    bool is_server() const { return is_server_; }
+
+private:
+    TlsContext(ssl_ctx_st* context, bool is_server) : context_(context), is_server_(is_server) {}
+    ssl_ctx_st* context_;
+    bool is_server_;
+};
+
+// One connection's codec. After an error only destruction is allowed.
+class TlsSession {
+public:
+    // `host`: what the server's certificate must name; for clients only.
+    TlsSession(std::shared_ptr<const TlsContext> context, const std::string& host);
+    ~TlsSession();
+    TlsSession(const TlsSession&) = delete;
+    TlsSession& operator=(const TlsSession&) = delete;
+
+    // Takes ciphertext from the peer. Plaintext is handed out by read() until it returns 0.
+    void feed(std::string_view ciphertext) { input_ = ciphertext; }
+    // Bytes of plaintext placed in `out`; 0 when more ciphertext is needed. Refusal: `tls_failed`,
+    // `tls_closed`.
+    Result<std::size_t> read(std::span<char> out);
+    // Encrypts as much as possible; bytes not taken (handshake unfinished) must be offered again.
+    Result<std::size_t> write(std::string_view plaintext);
+    // Ciphertext to send; the caller empties it.
+    std::string& output() { return output_; }
+    // Adds close_notify to the output.
+    void close();
+
+    bool handshake_done() const;
+    // Is anything that was fed not yet consumed?
+    bool has_input() const { return !input_.empty(); }
+    // RFC 9266 channel binding: TLS 1.3 exporter, 32 bytes; nullopt below TLS 1.3.
+    std::optional<Bytes> channel_binding() const;
+
+private:
+    friend struct TlsBio;
+    Error failure(int result);
+
+    std::shared_ptr<const TlsContext> context_;
+    ssl_st* ssl_;
+    std::string_view input_;
+    std::string output_;
+};
+
+}  // namespace ee::net

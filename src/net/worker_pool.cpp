@@ -1,0 +1,48 @@
+#include "net/worker_pool.h"
+
+namespace ee::net {
+
+WorkerPool::WorkerPool(std::size_t threads, std::size_t queue_max) : queue_max_(queue_max) {
+    threads_.reserve(threads);
+    for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+}
+
+WorkerPool::~WorkerPool() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_all();
+    threads_.clear();  // Joins.
+}
+
+bool WorkerPool::run(std::function<void()> job) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (jobs_.size() >= queue_max_) return false;
+        jobs_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+    return true;
+}
+
+std::size_t WorkerPool::queued() const {
+    const std::lock_guard lock(mutex_);
+    return jobs_.size();
+}
+
+void WorkerPool::work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+        if (jobs_.empty()) return;
+        std::function<void()> job = std::move(jobs_.front());
+        jobs_.pop_front();
+        lock.unlock();
+        job();
+        job = nullptr;  // Destroyed outside the lock.
+        lock.lock();
+    }
+}
+
+}  // namespace ee::net

@@ -1,0 +1,35 @@
+#pragma once
+// Threads for work that would hold up the loop: quote verification, file reads, name look-ups.
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace ee::net {
+
+class WorkerPool {
+public:
+    WorkerPool(std::size_t threads, std::size_t queue_max);
+    // Runs what is queued, then joins.
+    ~WorkerPool();
+
+    // False when the queue is full: the caller says so to its peer. Jobs must not throw.
+    bool run(std::function<void()> job);
+    std::size_t queued() const;
+
+private:
+    void work();
+
+    const std::size_t queue_max_;
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<std::function<void()>> jobs_;
+    bool stopping_ = false;
+    std::vector<std::jthread> threads_;
+};
+
+}  // namespace ee::net
