@@ -1,0 +1,193 @@
+#pragma once
+// Apps and their agents: who is bound to which name, who may serve, and why not. Answers from memory.
+// One thread; reads no clock.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+
+#include "base/result.h"
+#include "registry/views.h"
+
+namespace ee::registry {
+
+// What the registry must know of a network's policy.
+struct NetworkTerms {
+    std::string binding;  // The least level it asks for.
+    std::chrono::seconds evidence_grace{0};
+};
+using NetworkTable = std::map<std::string, NetworkTerms, std::less<>>;
+
+struct RegistrySettings {
+    EligibilityRules eligibility;
+    std::chrono::days registration_ttl{30};
+    std::chrono::days registration_warn{3};
+    std::chrono::days name_reserve{90};
+    std::size_t events_max = 50;
+    std::size_t refusals_max = 500;
+    // Disconnected agents remembered for each app.
+    std::size_t disconnected_max = 16;
+};
+
+// What a tunnel says it is. Views, borrowed for the call.
+struct Claim {
+    std::string_view app_name;
+    std::string_view repo;
+    std::string_view network;
+};
+
+// The answer to a ping of the tunnel that holds the identity.
+struct Probe {
+    TunnelId tunnel = no_tunnel;
+    bool answered = false;
+};
+
+struct AdmitRequest {
+    Claim claim;
+    std::string agent_id;
+    std::optional<std::string> node_id;
+    std::string release_tag;
+    std::string peer_address;
+    std::string tunnel_version;
+    TunnelId tunnel = no_tunnel;
+    AttestedVerdict verdict;
+    std::optional<Probe> probe;
+};
+
+struct Admitted {
+    std::uint64_t generation = 0;
+    // These tunnels have lost their agent to this one: tell them `superseded` and drain them.
+    std::vector<TunnelId> superseded;
+    bool registration_expiring = false;
+    // Store this before the agent is told `ok` when the name was not bound before (`newly_bound`).
+    AppRecord record;
+    bool newly_bound = false;
+};
+// Another tunnel holds the identity and does not share the agent key: ping it, wait 5 s at most, then call
+// admit() again with the outcome.
+struct NeedsProbe {
+    TunnelId holder = no_tunnel;
+};
+using AdmitOutcome = std::variant<Admitted, NeedsProbe, Error>;
+
+struct Renewed {
+    bool registration_expiring = false;
+    std::optional<AppRecord> record;  // Store it.
+};
+
+class Registry {
+public:
+    Registry(const RegistrySettings& settings, NetworkTable networks);
+    ~Registry();
+    Registry(const Registry&) = delete;
+    Registry& operator=(const Registry&) = delete;
+
+    // At start, before any tunnel.
+    void load(std::span<const AppRecord> records);
+    void set_networks(NetworkTable networks);
+
+    // ---- Tunnels; nothing here changes anything before admit() ----
+
+    // May such an agent come at all? `invalid_network`, `app_bound_to_other_repo`,
+    // `app_bound_to_other_network`; else the network's terms.
+    Result<NetworkTerms> check_claim(const Claim& claim, WallTime now) const;
+
+    // The tunnel has attested. Binds the app to (repo, network) when it is free. Errors: those of
+    // check_claim, and `agent_id_taken`.
+    AdmitOutcome admit(const AdmitRequest& request, Moment now);
+
+    // The rest concern the agent that `tunnel` carries; for a tunnel that carries none (never admitted, or
+    // superseded) they change nothing.
+    Renewed attested(TunnelId tunnel, AttestedVerdict verdict, Moment now);
+    void inconclusive(TunnelId tunnel, const Error& reason, Moment now);
+    void attest_missed(TunnelId tunnel, const Error& reason, Moment now);
+    void health(TunnelId tunnel, bool pass, std::string_view detail, Moment now);
+    void drain(TunnelId tunnel, std::string_view reason, WallTime now);
+    void disconnected(TunnelId tunnel, std::string_view reason, WallTime now);
+
+    // For the operator's eyes; changes nobody's standing.
+    void record_refusal(Refusal refusal);
+    const std::deque<Refusal>& refusals() const { return refusals_; }  // Newest first.
+
+    // ---- Questions ----
+
+    // nullopt: unknown app.
+    std::optional<Resolution> resolve(std::string_view app_name, Moment now) const;
+    std::optional<AppStatus> status(std::string_view app_name, Moment now) const;
+
+    // Calls visit(const Agent&) for every eligible agent, without allocating. nullopt: unknown app; when no
+    // agent is visited status() says why.
+    template <class Visit>
+    std::optional<std::size_t> visit_candidates(std::string_view app_name, Moment now, Visit&& visit) const {
+        const App* app = find_app(app_name);
+        if (app == nullptr) return std::nullopt;
+        std::size_t visited = 0;
+        if (now.wall >= app->record.expires_at) return visited;
+        const std::chrono::seconds grace = evidence_grace(*app);
+        for (const auto& agent : app->agents) {
+            if (agent_status(*agent, settings_.eligibility, grace, now.mono) != AppStatus::active) continue;
+            visit(static_cast<const Agent&>(*agent));
+            ++visited;
+        }
+        return visited;
+    }
+
+    // nullptr for a tunnel that carries no agent. Valid until the next call that changes the registry.
+    const Agent* agent_of(TunnelId tunnel) const;
+    // For the tunnel and the proxy to count in. nullptr as above.
+    AgentTraffic* traffic_of(TunnelId tunnel);
+
+    std::vector<TunnelId> tunnels_of(std::string_view app_name) const;
+    // no_tunnel when there is no such connected agent.
+    TunnelId tunnel_of(std::string_view app_name, std::string_view agent_id) const;
+
+    AppPage list(const ListQuery& query, Moment now) const;
+    std::optional<AppDetail> detail(std::string_view app_name, Moment now) const;
+    Counts counts() const;
+
+    // Forgets the registration; answers the tunnels to close, nullopt for an unknown app.
+    std::optional<std::vector<TunnelId>> forget(std::string_view app_name);
+
+private:
+    struct App {
+        AppRecord record;
+        std::uint64_t generations = 0;
+        std::vector<std::unique_ptr<Agent>> agents;
+        std::deque<Event> events;  // Newest first.
+    };
+    struct Carried {
+        App* app = nullptr;
+        Agent* agent = nullptr;
+    };
+    struct TextHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+
+    const App* find_app(std::string_view app_name) const;
+    std::chrono::seconds evidence_grace(const App& app) const;
+    bool name_is_free(const App& app, WallTime now) const;
+    Carried carried_by(TunnelId tunnel) const;
+    App& bind(const AdmitRequest& request, WallTime now, Admitted& admitted);
+    Agent* find_agent(App& app, std::string_view agent_id) const;
+    Agent& place(App& app, const AdmitRequest& request, Moment now, Admitted& admitted);
+    bool renew(App& app, const AttestedVerdict& verdict, std::string_view release_tag, WallTime now);
+    bool is_expiring(const App& app, WallTime now) const;
+    RegistrationState registration_state(const App& app, WallTime now) const;
+    AppStatus status_of(const App& app, Moment now) const;
+    Resolution resolution_of(const App& app, Moment now) const;
+    void forget_oldest_disconnected(App& app) const;
+    void note(App& app, Event event) const;
+
+    RegistrySettings settings_;
+    NetworkTable networks_;
+    std::unordered_map<std::string, std::unique_ptr<App>, TextHash, std::equal_to<>> apps_;
+    std::unordered_map<TunnelId, Carried> carried_;
+    std::deque<Refusal> refusals_;
+};
+
+}  // namespace ee::registry

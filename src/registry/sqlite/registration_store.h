@@ -1,0 +1,44 @@
+#pragma once
+// Registrations in a SQLite file. One process, one writer thread; waiting saves share one transaction.
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "registry/app_record.h"
+
+namespace ee::registry {
+
+class RegistrationStore {
+public:
+    // Called once, on the store's own thread, when the change is on disk or has failed
+    // (`store_unavailable`). It must not throw, nor destroy the store.
+    using Completion = std::function<void(const Result<void>&)>;
+
+    // Makes the file with its folder (mode 0700), brings an older schema up to date. Refusals:
+    // `store_locked` (another server has it), `store_schema_newer`, `store_unavailable`.
+    static Result<std::unique_ptr<RegistrationStore>> open(const std::filesystem::path& file);
+
+    // Writes what is waiting, then closes.
+    ~RegistrationStore();
+    RegistrationStore(const RegistrationStore&) = delete;
+    RegistrationStore& operator=(const RegistrationStore&) = delete;
+
+    // At start, before the first save.
+    Result<std::vector<AppRecord>> load_all();
+
+    // From any thread; changes are applied in the order of the calls. `store_unavailable` at once when
+    // too many wait.
+    void save(AppRecord record, Completion done = {});
+    void remove(std::string app_name, Completion done = {});
+
+private:
+    class Impl;
+    explicit RegistrationStore(std::unique_ptr<Impl> impl);
+
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ee::registry

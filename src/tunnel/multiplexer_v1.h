@@ -1,0 +1,81 @@
+#pragma once
+// Pairs requests with the answers that come back on one v1 tunnel.
+
+#include <deque>
+#include <string>
+#include <unordered_map>
+
+#include "protocol/messages.h"
+#include "tunnel/multiplexer.h"
+
+namespace ee::tunnel {
+
+struct MultiplexerV1Limits {
+    std::size_t outstanding_max = 1;  // max_requests of `register`
+    std::size_t waiting_max = 64;
+    std::size_t body_bytes_max = 64 * 1024 * 1024;
+    std::size_t request_text_bytes_max = 4 * 1024 * 1024;
+};
+
+class MultiplexerV1 final : public Multiplexer {
+public:
+    explicit MultiplexerV1(const MultiplexerV1Limits& limits) : limits_(limits) {}
+    MultiplexerV1(const MultiplexerV1&) = delete;
+    MultiplexerV1& operator=(const MultiplexerV1&) = delete;
+
+    Result<StreamId> open(const StreamRequest& request, StreamObserver& observer, MonoTime deadline) override;
+    void cancel(StreamId id) override;
+    void expire(MonoTime now) override;
+    std::optional<MonoTime> next_deadline() const override;
+    void close(const Error& reason) override;
+    std::size_t open_streams() const override { return streams_.size() - abandoned_; }
+    std::size_t stream_limit() const override { return limits_.outstanding_max + limits_.waiting_max; }
+
+    // Replaces `out` by the next proxy_request to write, false when there is none or the agent has as many
+    // unanswered as it takes. The request counts as sent from here on. Call after other texts (a challenge)
+    // were written: they go before waiting requests.
+    bool next_message(std::string& out);
+
+    // An answer from the agent. One of an unknown id is dropped and counted; the late one of a request
+    // whose visitor has left is swallowed, and frees the place it held.
+    void receive(protocol::ProxyResponse response);
+
+    // Requests sent and not answered, abandoned ones among them.
+    std::size_t outstanding() const { return streams_.size() - waiting_.size(); }
+    std::size_t waiting() const { return waiting_.size(); }
+    std::uint64_t unknown_answers() const { return unknown_answers_; }
+    std::uint64_t late_answers() const { return late_answers_; }
+
+private:
+    enum class State { waiting, written, abandoned };
+    struct Stream {
+        State state = State::waiting;
+        StreamObserver* observer = nullptr;
+        MonoTime deadline;
+        std::string text;  // Until it is written.
+    };
+    // A delivery in progress, so that cancel() from a callback stops the callbacks that would follow.
+    struct Delivery {
+        StreamId id;
+        bool cancelled = false;
+        Delivery* outer = nullptr;
+    };
+
+    void deliver(StreamId id, StreamObserver& observer, const protocol::ProxyAnswer& answer);
+    void drop_waiting(StreamId id);
+    void abandon(Stream& stream);
+
+    MultiplexerV1Limits limits_;
+    std::unordered_map<StreamId, Stream> streams_;
+    std::deque<StreamId> waiting_;
+    std::size_t abandoned_ = 0;
+    std::optional<MonoTime> earliest_deadline_;  // A lower bound.
+    std::optional<Error> closed_;
+    Delivery* delivery_ = nullptr;
+    StreamId last_id_ = 0;
+    std::uint64_t unknown_answers_ = 0;
+    std::uint64_t late_answers_ = 0;
+    std::string spare_;  // A buffer to encode the next request into.
+};
+
+}  // namespace ee::tunnel
