@@ -1,0 +1,99 @@
+#pragma once
+// The one doorway to attestation: a challenge and its answer go in, a verdict comes out.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attestation/collateral_source.h"
+#include "attestation/policy.h"
+#include "attestation/quote_verifier.h"
+#include "attestation/release_source.h"
+#include "attestation/report_data.h"
+#include "base/bytes.h"
+#include "base/claims.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace ee::attestation {
+
+// What was asked, of whom, on which connection.
+struct Challenge {
+    ByteArray<32> nonce{};
+    std::string wire;  // "1" or "2"
+    Bytes channel;     // TLS 1.3 exporter of the tunnel, 32 bytes; empty without
+    AgentIdentity identity;
+};
+
+// What the agent sent back.
+struct Answer {
+    Bytes quote;
+    Bytes report_data;
+    Claims measurements;
+    std::optional<int> layout;  // 2, or absent: legacy
+    Bytes agent_key;            // DER SubjectPublicKeyInfo, empty without
+    Bytes signature;            // by that key, over session_message()
+};
+
+// Ok with a status the network's policy accepts, or one refusal: there is nothing in between.
+struct Verdict {
+    bool ok = false;
+    Error refusal;  // empty when ok
+
+    Binding binding = Binding::none;
+    bool legacy = false;   // its quote and claims are a credential: never shown to the public
+    bool unbound = false;  // legacy at level `none`: to be marked so wherever it is shown
+    bool sealed = false;   // claim and allowlist say so, and the TD is not a debug one
+    bool debug = false;
+    bool simulated = false;  // the chain ends in the configured root, not in Intel's
+    Bytes agent_key;         // DER; only when its signature over this session verified
+
+    TcbStatus tcb = TcbStatus::not_evaluated;
+    std::string tcb_status = "NotEvaluated";
+    std::string tcb_date;  // RFC 3339, empty when not evaluated
+    std::vector<std::string> advisory_ids;
+
+    CheckList checks;  // made, in order; the last one refused, if any did
+    CheckList not_checked;
+
+    // From the quote, lower-case hex; empty until its signature chain has held.
+    std::string mrtd;
+    std::vector<std::string> rtmrs;
+    std::string report_data;
+    std::string fmspc;
+
+    std::map<std::string, std::string, std::less<>> collateral_sha256;  // by part, hex
+    bool allowlist_found = false;
+    std::string allowlist_sha256;  // hex
+    WallTime judged_at{};
+};
+
+// Whether a refusal says that nobody could judge, rather than that the agent is wrong: such a verdict takes
+// nothing from an agent that was admitted before.
+bool is_inconclusive(std::string_view code);
+
+// Thread-safe. Blocks where its sources do: call it on a worker.
+class Appraiser {
+public:
+    // The sources must outlive this object.
+    Appraiser(NetworkPolicies policies, TrustAnchors anchors, CollateralSource& collateral,
+              ReleaseSource& releases);
+
+    // The allowlist is asked for only after everything about the quote itself has held.
+    // A release without one is let in (`allowlist_found` false) where the network's policy says so: whether
+    // this app was made by its operator is for the caller to judge.
+    // `now` judges; an unknown network is `invalid_network`.
+    Verdict appraise(const Challenge& challenge, const Answer& answer, WallTime now) const;
+
+    const NetworkPolicies& policies() const { return policies_; }
+
+private:
+    NetworkPolicies policies_;
+    QuoteVerifier verifier_;
+    CollateralSource& collateral_;
+    ReleaseSource& releases_;
+};
+
+}  // namespace ee::attestation

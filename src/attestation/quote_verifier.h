@@ -1,0 +1,90 @@
+#pragma once
+// Verifies quotes: signatures from the report up to a pinned root, validity and revocation, in a fixed order
+// that puts what is cheap and chosen by an attacker first.
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attestation/collateral_source.h"
+#include "attestation/pck_extension.h"
+#include "attestation/quote.h"
+#include "attestation/report_data.h"
+#include "attestation/tcb_status.h"
+#include "attestation/trust_anchor.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace ee::attestation {
+
+// One letter a check, as the documentation's table of checks has them.
+//   A layout  B kind  C report data  D quote signature  E attestation key  F QE report signature
+//   G certificate chain  H certificate validity  I revocation  J PCK extension
+//   K TCB info  L QE identity  M TDX module  N TCB levels  O policy  P measurements
+using CheckList = std::vector<std::string>;
+
+// A quote whose signature chain holds up to a trust anchor. Only QuoteVerifier makes one.
+class VerifiedQuote {
+public:
+    const Quote& quote() const { return quote_; }
+    const TdReport& report() const { return quote_.body; }
+    const TrustAnchor& anchor() const { return anchor_; }
+    PckCa ca() const { return ca_; }
+    // Of the PCK certificate; nullopt when it was not judged (no collateral) and does not parse.
+    const std::optional<PckExtension>& pck() const { return pck_; }
+    const TcbEvaluation& tcb() const { return tcb_; }
+    // What revocation was judged with; null without collateral.
+    const std::shared_ptr<const Collateral>& collateral() const { return collateral_; }
+
+private:
+    friend class QuoteVerifier;
+    VerifiedQuote(Quote quote, const TrustAnchor& anchor, PckCa ca)
+        : quote_(std::move(quote)), anchor_(anchor), ca_(ca) {}
+
+    Quote quote_;
+    TrustAnchor anchor_;
+    PckCa ca_;
+    std::optional<PckExtension> pck_;
+    TcbEvaluation tcb_;
+    std::shared_ptr<const Collateral> collateral_;
+};
+
+struct VerifyOptions {
+    // Check C is made when this is given.
+    std::optional<ReportData> report_data;
+    // Checks I and J are made when this is given; it is asked once the chain and its validity have held.
+    CollateralSource* collateral = nullptr;
+    std::chrono::seconds collateral_grace{0};
+};
+
+// What came of it. `quote` and `refusal`: exactly one is there.
+struct Verification {
+    CheckList checks;       // made, in order; the last one is the one that refused, if any did
+    CheckList not_checked;  // of A to N
+    std::optional<Error> refusal;
+    std::optional<VerifiedQuote> quote;
+
+    // Everything that could be judged held.
+    bool crypto_ok() const { return quote.has_value(); }
+    // And the platform's TCB levels were among it.
+    bool tcb_evaluated() const { return quote && quote->tcb().status != TcbStatus::not_evaluated; }
+};
+
+// Thread-safe: verifying changes nothing.
+class QuoteVerifier {
+public:
+    explicit QuoteVerifier(TrustAnchors anchors) : anchors_(std::move(anchors)) {}
+
+    // Raw bytes, as they came. Any input gives an answer.
+    Verification verify(ByteSpan quote, const VerifyOptions& options, WallTime now) const;
+
+    const TrustAnchors& anchors() const { return anchors_; }
+
+private:
+    TrustAnchors anchors_;
+};
+
+}  // namespace ee::attestation

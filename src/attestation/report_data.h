@@ -1,0 +1,56 @@
+#pragma once
+// What the 64 bytes of report data in a quote must be: computed here by the agent and by its judge alike.
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/claims.h"
+
+namespace ee::attestation {
+
+using ReportData = ByteArray<64>;
+
+// Who says it is answering, as registered. `node_id` may be empty.
+struct AgentIdentity {
+    std::string agent_id;
+    std::string node_id;
+    std::string app_name;
+    std::string repo;  // owner/name
+    std::string release_tag;
+    std::string network;
+
+    friend bool operator==(const AgentIdentity&, const AgentIdentity&) = default;
+};
+
+inline constexpr std::string_view agent_role = "agent";
+
+struct ReportDataInput {
+    std::string_view role = agent_role;
+    const ByteArray<32>& nonce;
+    ByteSpan agent_key;     // DER SubjectPublicKeyInfo; empty without a key
+    ByteSpan channel;       // TLS 1.3 exporter (RFC 9266), 32 bytes; empty when TLS does not end at the peer
+    std::string_view wire;  // "1" or "2"
+    const AgentIdentity& identity;
+    const Claims& measurements;
+};
+
+// Layout 2: SHA-512("easyenclave/attest/2" || 0x00 || L(role) || nonce || L(SHA-256(agent key) or empty) ||
+// L(channel) || L(wire) || L(agent_id) || L(node_id) || L(app_name) || L(repo) || L(release_tag) ||
+// L(network) || L(SHA-256(measurements as RFC 8785 JSON))), where L(x) is a 16-bit big-endian length and x.
+// No text may be longer than 65535 bytes.
+ReportData report_data_layout2(const ReportDataInput& input);
+
+// What the agent's key signs: "easyenclave/session/2" || 0x00 || report data.
+Bytes session_message(const ReportData& report_data);
+
+// The four claims deployed agents bind, and no others.
+Claims legacy_bound_claims(const Claims& measurements);
+
+// Deployed agents' layout: SHA-256("agent_dir=...\nagent_py=...\nvm_image_id=...\nsealed=...") || 32 zeros
+// over those claims; nullopt when one is absent, of another type, or has a line break in it (two different
+// sets of claims could then hash alike).
+std::optional<ReportData> report_data_legacy(const Claims& measurements);
+
+}  // namespace ee::attestation

@@ -1,0 +1,41 @@
+#pragma once
+// Certificate revocation lists (RFC 5280 section 5): complete, direct lists only.
+
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "crypto/ecdsa.h"
+#include "crypto/openssl.h"
+
+namespace ee::crypto {
+
+// One parsed list. Movable; all reads are const and may run on several threads at once.
+class Crl {
+public:
+    // Exactly one DER list with a nextUpdate. Refuses (`crl_malformed`) critical extensions, of the list or
+    // of an entry: delta and indirect lists are marked by them, and would be misread as complete ones.
+    static Result<Crl> from_der(ByteSpan der);
+
+    // DER of the issuer's name.
+    const Bytes& issuer() const { return issuer_; }
+    std::optional<std::string> issuer_common_name() const;
+    WallTime this_update() const { return this_update_; }
+    WallTime next_update() const { return next_update_; }
+    // Whether `key` made this list's ecdsa-with-SHA256 signature.
+    bool is_signed_by(const P256PublicKey& key) const;
+    // `serial`: big-endian magnitude without leading zeros, as Certificate::serial.
+    bool revokes(const Bytes& serial) const;
+    std::size_t size() const { return revoked_.size(); }
+
+private:
+    Crl() = default;
+
+    X509CrlPtr crl_;
+    Bytes issuer_;
+    WallTime this_update_{}, next_update_{};
+    std::vector<Bytes> revoked_;  // sorted
+};
+
+}  // namespace ee::crypto

@@ -1,0 +1,39 @@
+#pragma once
+// A reader for DER (X.690): definite, shortest lengths only, tags below 31. Nothing is copied.
+
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+
+namespace ee::crypto {
+
+namespace der_tag {
+inline constexpr std::uint8_t boolean = 0x01;
+inline constexpr std::uint8_t integer = 0x02;
+inline constexpr std::uint8_t bit_string = 0x03;
+inline constexpr std::uint8_t octet_string = 0x04;
+inline constexpr std::uint8_t oid = 0x06;
+inline constexpr std::uint8_t enumerated = 0x0a;
+inline constexpr std::uint8_t sequence = 0x30;
+}  // namespace der_tag
+
+// Reads the elements of one level, in order. After a failed take the reader is unchanged.
+class DerReader {
+public:
+    explicit DerReader(ByteSpan bytes) : bytes_(bytes) {}
+
+    bool at_end() const { return bytes_.empty(); }
+    // The content of the next element, when its tag is this one and its length fits.
+    std::optional<ByteSpan> take(std::uint8_t tag);
+    std::optional<DerReader> take_sequence();
+    // A non-negative INTEGER of at most eight bytes in its shortest form.
+    std::optional<std::uint64_t> take_unsigned();
+    // An OBJECT IDENTIFIER in dotted form.
+    std::optional<std::string> take_oid();
+
+private:
+    ByteSpan bytes_;
+};
+
+}  // namespace ee::crypto
