@@ -1,6 +1,8 @@
 #pragma once
 // Certificate revocation lists (RFC 5280 section 5): complete, direct lists only.
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/bytes.h"

@@ -1,0 +1,81 @@
+#include "crypto/der.h"
+
+#include <limits>
+
+namespace ee::crypto {
+
+std::optional<ByteSpan> DerReader::take(std::uint8_t tag) {
+    if (bytes_.size() < 2 || bytes_[0] != tag) return std::nullopt;
+    std::size_t header = 2;
+    std::size_t size = bytes_[1];
+    if (size >= 0x80) {
+        // Long form: so many bytes of length follow. Four are more than any input here has; the shortest
+        // form has no leading zero and no length the short form could hold.
+        const std::size_t count = size & 0x7f;
+        if (count == 0 || count > 4 || bytes_.size() < 2 + count || bytes_[2] == 0) return std::nullopt;
+        size = 0;
+        for (std::size_t i = 0; i < count; ++i) size = size << 8 | bytes_[2 + i];
+        if (size < 0x80) return std::nullopt;
+        header += count;
+    }
+    if (size > bytes_.size() - header) return std::nullopt;
+    const ByteSpan content = bytes_.subspan(header, size);
+    bytes_ = bytes_.subspan(header + size);
+    return content;
+}
+
+std::optional<DerReader> DerReader::take_sequence() {
+    const auto content = take(der_tag::sequence);
+    if (!content) return std::nullopt;
+    return DerReader(*content);
+}
+
+std::optional<std::uint64_t> DerReader::take_unsigned() {
+    const DerReader before = *this;
+    const auto content = take(der_tag::integer);
+    const auto refuse = [&]() -> std::optional<std::uint64_t> {
+        *this = before;
+        return std::nullopt;
+    };
+    if (!content || content->empty() || ((*content)[0] & 0x80) != 0) return refuse();
+    ByteSpan digits = *content;
+    if (digits[0] == 0 && digits.size() > 1) {
+        // A leading zero is there only to keep the sign off the next byte.
+        if ((digits[1] & 0x80) == 0) return refuse();
+        digits = digits.subspan(1);
+    }
+    if (digits.size() > sizeof(std::uint64_t)) return refuse();
+    std::uint64_t value = 0;
+    for (const std::uint8_t digit : digits) value = value << 8 | digit;
+    return value;
+}
+
+std::optional<std::string> DerReader::take_oid() {
+    const DerReader before = *this;
+    const auto content = take(der_tag::oid);
+    std::string text;
+    std::uint64_t arc = 0;
+    bool within = false, valid = content.has_value() && !content->empty();
+    for (const std::uint8_t byte : content.value_or(ByteSpan{})) {
+        // 0x80 first would be a leading zero; the bound keeps the shift from losing bits.
+        if ((!within && byte == 0x80) || arc > std::numeric_limits<std::uint64_t>::max() >> 7) valid = false;
+        arc = arc << 7 | (byte & 0x7f);
+        within = (byte & 0x80) != 0;
+        if (within) continue;
+        if (text.empty()) {
+            // The first two arcs share one number: 40 * first + second, first at most 2.
+            const std::uint64_t first = std::min<std::uint64_t>(arc / 40, 2);
+            text = std::to_string(first) + '.' + std::to_string(arc - 40 * first);
+        } else {
+            text += '.' + std::to_string(arc);
+        }
+        arc = 0;
+    }
+    if (!valid || within) {
+        *this = before;
+        return std::nullopt;
+    }
+    return text;
+}
+
+}  // namespace ee::crypto
