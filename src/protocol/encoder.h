@@ -24,11 +24,11 @@ std::string encode(const Message& message) {
 
 // Everything is borrowed for the call.
 struct ProxyRequestView {
-    std::string_view request_id;
-    std::string_view method;
-    std::string_view path;
-    std::span<const HeaderView> headers;
-    std::string_view body;
+    std::string_view request_id{};
+    std::string_view method{};
+    std::string_view path{};
+    std::span<const HeaderView> headers{};
+    std::string_view body{};
 };
 
 // Fields of one name are joined with ", " (Cookie with "; "; RFC 9110 section 5.3, RFC 9113 section 8.2.3),
@@ -36,12 +36,12 @@ struct ProxyRequestView {
 void append_proxy_request(std::string& out, const ProxyRequestView& request);
 
 struct ProxyResponseView {
-    std::string_view request_id;
+    std::string_view request_id{};
     int status = 0;
-    std::span<const HeaderView> headers;
-    std::string_view body;
+    std::span<const HeaderView> headers{};
+    std::string_view body{};
     // Not empty: the answer is this error (backend_unreachable).
-    std::string_view error;
+    std::string_view error{};
 };
 
 // Several fields of one name become a list.

@@ -22,47 +22,47 @@ inline constexpr std::string_view backend_unreachable = "backend_unreachable";
 // ---- Agent to control plane ----
 
 struct Register {
-    std::string repo;
-    std::string release_tag;
-    std::string app_name;
+    std::string repo{};
+    std::string release_tag{};
+    std::string app_name{};
     std::string network{default_network};
-    std::string agent_id;
-    std::optional<std::string> node_id;
-    std::optional<std::string> tunnel_version;
-    std::optional<std::string> checkpoint;
+    std::string agent_id{};
+    std::optional<std::string> node_id{};
+    std::optional<std::string> tunnel_version{};
+    std::optional<std::string> checkpoint{};
     // v1: how many requests the agent takes before it has answered the first. Deployed agents: one.
     std::uint32_t max_requests = 1;
 };
 
 struct AttestResponse {
     ByteArray<32> nonce{};
-    Bytes quote;
+    Bytes quote{};
     ByteArray<64> report_data{};
-    Claims measurements;
+    Claims measurements{};
     // Layout 2 binds the answer to this challenge; without it the answer is a legacy one.
     bool layout2 = false;
-    Bytes agent_key;  // DER SubjectPublicKeyInfo; empty: none.
-    Bytes signature;  // Empty: none.
-    std::optional<Secret> node_token;
+    Bytes agent_key{};  // DER SubjectPublicKeyInfo; empty: none.
+    Bytes signature{};  // Empty: none.
+    std::optional<Secret> node_token{};
 };
 
 struct Health {
     bool pass = false;
-    std::string detail;
-    std::optional<std::string> checkpoint;
+    std::string detail{};
+    std::optional<std::string> checkpoint{};
 };
 
 // The app's answer to one proxied request (v1).
 struct ProxyAnswer {
     int status = 0;  // 200-599
-    HeaderFields headers;
-    std::string body;
+    HeaderFields headers{};
+    std::string body{};
 };
 
 // An answer that breaks a rule still names its request: `answer` is then `bad_agent_answer`, or
 // `backend_unreachable` when the agent says so, and only that request fails.
 struct ProxyResponse {
-    std::string request_id;
+    std::string request_id{};
     Result<ProxyAnswer> answer;
 };
 
@@ -80,7 +80,7 @@ struct AttestRequest {
     ChallengeReason reason = ChallengeReason::registration;
     bool layout2 = true;
     // The least binding the network accepts: "none", "nonce", "key", "ratls", "channel".
-    std::string binding;
+    std::string binding{};
 };
 
 enum class StatusState { ok, warning, invalid, draining };
@@ -88,21 +88,21 @@ std::string_view to_word(StatusState state);
 
 struct Status {
     StatusState state = StatusState::ok;
-    std::string reason;
-    std::string detail;  // Empty: not sent.
-    std::optional<std::uint32_t> retry_after_s;
-    std::optional<std::uint32_t> reconnect_after_ms;
-    std::optional<std::string> checkpoint;
-    std::optional<std::string> consistency_proof;
+    std::string reason{};
+    std::string detail{};  // Empty: not sent.
+    std::optional<std::uint32_t> retry_after_s{};
+    std::optional<std::uint32_t> reconnect_after_ms{};
+    std::optional<std::string> checkpoint{};
+    std::optional<std::string> consistency_proof{};
 };
 
 // As the agent reads it (v1).
 struct ProxyRequest {
-    std::string request_id;
-    std::string method;
-    std::string path;  // With the query.
-    HeaderFields headers;
-    std::string body;
+    std::string request_id{};
+    std::string method{};
+    std::string path{};  // With the query.
+    HeaderFields headers{};
+    std::string body{};
 };
 
 using ControlMessage = std::variant<AttestRequest, Status, ProxyRequest>;

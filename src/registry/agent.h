@@ -20,18 +20,18 @@ constexpr TunnelId no_tunnel = 0;
 
 // What an accepted verdict says about an agent.
 struct AttestedVerdict {
-    std::string binding;  // "none", "nonce", "key", "ratls", "channel"
+    std::string binding{};  // "none", "nonce", "key", "ratls", "channel"
     bool sealed = false;
-    std::string tcb_status;
-    std::vector<std::string> advisory_ids;
+    std::string tcb_status{};
+    std::vector<std::string> advisory_ids{};
     // Proven by the agent's signature; empty below binding level "key".
-    Bytes agent_key;
-    Bytes report_data;
-    Bytes nonce;
+    Bytes agent_key{};
+    Bytes report_data{};
+    Bytes nonce{};
     // For the public evidence; empty after a legacy answer.
-    Bytes quote;
-    Claims measurements;
-    std::string allowlist_sha256;
+    Bytes quote{};
+    Claims measurements{};
+    std::string allowlist_sha256{};
     // The allowlist was fetched, or known to be absent, within EE_ALLOWLIST_TTL_SEC.
     bool renews_registration = true;
     // When the evidence arrived; when it was judged.
@@ -46,29 +46,29 @@ struct AgentTraffic {
     std::uint64_t requests = 0;
     std::uint64_t bytes_in = 0;   // From the agent.
     std::uint64_t bytes_out = 0;  // To the agent.
-    std::optional<std::chrono::microseconds> rtt;
+    std::optional<std::chrono::microseconds> rtt{};
 };
 
 enum class Standing { valid, inconclusive, invalid };
 
 struct Agent {
-    std::string agent_id;
-    std::optional<std::string> node_id;
-    std::string release_tag;
-    std::string peer_address;
-    std::string tunnel_version;
+    std::string agent_id{};
+    std::optional<std::string> node_id{};
+    std::string release_tag{};
+    std::string peer_address{};
+    std::string tunnel_version{};
     std::uint64_t generation = 0;
     TunnelId tunnel = no_tunnel;  // no_tunnel: disconnected.
     WallTime connected_at{};
-    std::optional<WallTime> disconnected_at;
-    std::string disconnect_reason;
+    std::optional<WallTime> disconnected_at{};
+    std::string disconnect_reason{};
 
     Standing standing = Standing::valid;
-    std::string standing_reason;  // The code of an inconclusive or refused verdict.
-    AttestedVerdict verdict;      // The last good one.
+    std::string standing_reason{};  // The code of an inconclusive or refused verdict.
+    AttestedVerdict verdict{};      // The last good one.
 
     bool backend_passes = true;
-    std::string health_detail;
+    std::string health_detail{};
     Moment health_at{};
     bool draining = false;
     AgentTraffic traffic;

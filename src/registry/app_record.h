@@ -9,13 +9,13 @@
 namespace ee::registry {
 
 struct AppRecord {
-    std::string app_name;
-    std::string repo;
-    std::string network;
-    std::string release_tag;  // Of the agent attested last.
+    std::string app_name{};
+    std::string repo{};
+    std::string network{};
+    std::string release_tag{};  // Of the agent attested last.
     WallTime created_at{};
     WallTime expires_at{};
-    std::optional<WallTime> last_attest;
+    std::optional<WallTime> last_attest{};
     bool sealed = false;
 
     friend bool operator==(const AppRecord&, const AppRecord&) = default;

@@ -17,7 +17,7 @@ namespace ee::registry {
 
 // What the registry must know of a network's policy.
 struct NetworkTerms {
-    std::string binding;  // The least level it asks for.
+    std::string binding{};  // The least level it asks for.
     std::chrono::seconds evidence_grace{0};
 };
 using NetworkTable = std::map<std::string, NetworkTerms, std::less<>>;
@@ -35,9 +35,9 @@ struct RegistrySettings {
 
 // What a tunnel says it is. Views, borrowed for the call.
 struct Claim {
-    std::string_view app_name;
-    std::string_view repo;
-    std::string_view network;
+    std::string_view app_name{};
+    std::string_view repo{};
+    std::string_view network{};
 };
 
 // The answer to a ping of the tunnel that holds the identity.
@@ -47,24 +47,24 @@ struct Probe {
 };
 
 struct AdmitRequest {
-    Claim claim;
-    std::string agent_id;
-    std::optional<std::string> node_id;
-    std::string release_tag;
-    std::string peer_address;
-    std::string tunnel_version;
+    Claim claim{};
+    std::string agent_id{};
+    std::optional<std::string> node_id{};
+    std::string release_tag{};
+    std::string peer_address{};
+    std::string tunnel_version{};
     TunnelId tunnel = no_tunnel;
-    AttestedVerdict verdict;
-    std::optional<Probe> probe;
+    AttestedVerdict verdict{};
+    std::optional<Probe> probe{};
 };
 
 struct Admitted {
     std::uint64_t generation = 0;
     // These tunnels have lost their agent to this one: tell them `superseded` and drain them.
-    std::vector<TunnelId> superseded;
+    std::vector<TunnelId> superseded{};
     bool registration_expiring = false;
     // Store this before the agent is told `ok` when the name was not bound before (`newly_bound`).
-    AppRecord record;
+    AppRecord record{};
     bool newly_bound = false;
 };
 // Another tunnel holds the identity and does not share the agent key: ping it, wait 5 s at most, then call
@@ -76,7 +76,7 @@ using AdmitOutcome = std::variant<Admitted, NeedsProbe, Error>;
 
 struct Renewed {
     bool registration_expiring = false;
-    std::optional<AppRecord> record;  // Store it.
+    std::optional<AppRecord> record{};  // Store it.
 };
 
 class Registry {

@@ -13,15 +13,15 @@ namespace ee::registry {
 
 // The body of GET /v1/resolve/{app}, but for the endpoint.
 struct Resolution {
-    std::string app_name;
+    std::string app_name{};
     AppStatus status = AppStatus::offline;
     bool allowed = false;  // `reason` in the body is null when active, else the status.
     bool sealed = false;
-    std::optional<WallTime> last_attest;
-    std::string repo;
-    std::string release_tag;
-    std::vector<std::string> releases;  // Of connected agents, sorted.
-    std::string network;
+    std::optional<WallTime> last_attest{};
+    std::string repo{};
+    std::string release_tag{};
+    std::vector<std::string> releases{};  // Of connected agents, sorted.
+    std::string network{};
     std::size_t agents = 0;  // Connected ones.
     RegistrationState registration_state = RegistrationState::active;
     WallTime registration_expires_at{};
@@ -34,49 +34,49 @@ struct Event {
     WallTime at{};
     // registered, attested, attest_miss, inconclusive, backend_fail, backend_pass, superseded, draining,
     // disconnected, expired
-    std::string kind;
-    std::string agent_id;
-    std::string code;  // May be empty.
-    std::string detail;
+    std::string kind{};
+    std::string agent_id{};
+    std::string code{};  // May be empty.
+    std::string detail{};
 };
 
 // A refusal of a tunnel. Until it is attested what it says of itself is unproven: refusals are listed apart
 // from the events of the app they name.
 struct Refusal {
     WallTime at{};
-    std::string app_name;
-    std::string agent_id;
-    std::string peer_address;
-    std::string code;
-    std::string detail;
+    std::string app_name{};
+    std::string agent_id{};
+    std::string peer_address{};
+    std::string code{};
+    std::string detail{};
 };
 
 struct AgentDetail {
-    Agent agent;
+    Agent agent{};
     AppStatus status = AppStatus::offline;
     AttestationStatus attestation_status = AttestationStatus::none;
     HealthStatus health_status = HealthStatus::unknown;
 };
 
 struct AppDetail {
-    Resolution resolution;
-    AppRecord record;
-    std::vector<AgentDetail> agents;
-    std::vector<Event> events;      // Newest first, at most 50.
-    std::vector<Refusal> refusals;  // Newest first, of tunnels that named this app.
+    Resolution resolution{};
+    AppRecord record{};
+    std::vector<AgentDetail> agents{};
+    std::vector<Event> events{};      // Newest first, at most 50.
+    std::vector<Refusal> refusals{};  // Newest first, of tunnels that named this app.
 };
 
 struct ListQuery {
-    std::optional<std::string> network;
-    std::optional<AppStatus> status;
-    std::optional<std::string> repo;
-    std::string after;  // `next` of the page before; empty: from the start.
+    std::optional<std::string> network{};
+    std::optional<AppStatus> status{};
+    std::optional<std::string> repo{};
+    std::string after{};  // `next` of the page before; empty: from the start.
     std::size_t limit = 50;
 };
 
 struct AppPage {
-    std::vector<Resolution> items;  // By name.
-    std::optional<std::string> next;
+    std::vector<Resolution> items{};  // By name.
+    std::optional<std::string> next{};
 };
 
 struct Counts {

@@ -18,10 +18,10 @@ using StreamId = std::uint64_t;
 
 // Everything is borrowed for the call of open().
 struct StreamRequest {
-    std::string_view method;
-    std::string_view target;  // Path and query, as the visitor sent them.
-    std::span<const protocol::HeaderView> headers;
-    std::string_view body;
+    std::string_view method{};
+    std::string_view target{};  // Path and query, as the visitor sent them.
+    std::span<const protocol::HeaderView> headers{};
+    std::string_view body{};
 };
 
 // The visitor's side of a stream. Called on the loop's thread; exactly one of on_end and on_failed comes

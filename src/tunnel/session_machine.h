@@ -33,45 +33,45 @@ enum class CloseCode : std::uint16_t {
 
 // Write a text message, before any waiting proxied request.
 struct SendText {
-    std::string text;
+    std::string text{};
 };
 // Ask the registry whether such an agent may come (registration()); answer with claim_checked().
 struct CheckClaim {};
 // An answer to a challenge, to be judged on a worker. It outlives the tunnel when it must.
 struct AttestAnswer {
-    protocol::Register registration;
+    protocol::Register registration{};
     protocol::ChallengeReason reason = protocol::ChallengeReason::registration;
     ByteArray<32> nonce{};
     Wire wire = Wire::v1;
-    protocol::AttestResponse response;
+    protocol::AttestResponse response{};
     Moment answered_at{};
 };
 // Answer with judged().
 struct Verify {
-    std::shared_ptr<const AttestAnswer> answer;
+    std::shared_ptr<const AttestAnswer> answer{};
 };
 // The first answer was judged good: ask the registry for the agent's place, probe the holder of its
 // identity if need be, store a new binding; answer with admission().
 struct Admit {
-    std::shared_ptr<const AttestAnswer> answer;
+    std::shared_ptr<const AttestAnswer> answer{};
 };
 // The tunnel serves from here on.
 struct Activated {};
 // A later answer was judged good.
 struct Renew {
-    std::shared_ptr<const AttestAnswer> answer;
+    std::shared_ptr<const AttestAnswer> answer{};
 };
 // No verdict through no fault of the agent's: eligible for the network's evidence grace.
 struct Inconclusive {
-    Error reason;
+    Error reason{};
 };
 // Out of routing at once, and recorded against the agent.
 struct AttestMiss {
-    Error reason;
+    Error reason{};
 };
 struct HealthReport {
     bool pass = false;
-    std::string detail;
+    std::string detail{};
 };
 // For the v1 multiplexer.
 struct DeliverAnswer {
@@ -79,22 +79,22 @@ struct DeliverAnswer {
 };
 // For the v2 multiplexer; borrowed from the message.
 struct DeliverBytes {
-    std::string_view bytes;
+    std::string_view bytes{};
 };
 // To be logged with agent, app and peer, counted by code, and shown to operators.
 struct Refused {
-    Error error;
+    Error error{};
     bool closes = false;
 };
 // No new streams; call streams_finished() when none is open (at once if none is).
 struct BeginDrain {
-    std::string reason;  // "draining" or "superseded"
+    std::string reason{};  // "draining" or "superseded"
 };
 // Send a close frame and end the connection; open streams fail with `tunnel_closed`. Always the last action
 // of a tunnel.
 struct Close {
     CloseCode code = CloseCode::normal;
-    std::string reason;
+    std::string reason{};
 };
 
 using Action = std::variant<SendText, CheckClaim, Verify, Admit, Activated, Renew, Inconclusive, AttestMiss,
@@ -115,7 +115,7 @@ struct SessionSettings {
 };
 
 struct ClaimTerms {
-    std::string binding;  // The least level the network asks for.
+    std::string binding{};  // The least level the network asks for.
 };
 
 struct AdmissionTerms {
