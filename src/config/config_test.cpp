@@ -1,0 +1,498 @@
+#include <filesystem>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <set>
+#include <sstream>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "config/agent_config.h"
+#include "config/control_plane_config.h"
+#include "config/describe.h"
+#include "config/sources.h"
+#include "config/value.h"
+
+namespace ee::config {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using namespace std::chrono_literals;
+
+// A folder of its own for each test, gone afterwards.
+class ConfigTest : public testing::Test {
+protected:
+    ConfigTest() {
+        std::string pattern = testing::TempDir() + "ee_config_XXXXXX";
+        folder_ = ::mkdtemp(pattern.data());
+    }
+    ~ConfigTest() override { std::filesystem::remove_all(folder_); }
+
+    std::string write(const std::string& name, std::string_view text) const {
+        const std::string path = folder_ + "/" + name;
+        std::ofstream(path) << text;
+        return path;
+    }
+
+    static std::variant<ControlPlaneConfig, ExitRequest> load(std::vector<const char*> flags,
+                                                              const Environment& environment = {}) {
+        flags.insert(flags.begin(), "easyenclave-control");
+        return load_control_plane_config(static_cast<int>(flags.size()), flags.data(), environment);
+    }
+    static ControlPlaneConfig good(std::vector<const char*> flags, const Environment& environment = {}) {
+        auto loaded = load(std::move(flags), environment);
+        if (const auto* exit = std::get_if<ExitRequest>(&loaded)) ADD_FAILURE() << exit->text;
+        return std::holds_alternative<ControlPlaneConfig>(loaded) ? std::get<ControlPlaneConfig>(loaded)
+                                                                  : ControlPlaneConfig{};
+    }
+    // The text of an exit with `code`.
+    static std::string exit_text(int code, std::vector<const char*> flags,
+                                 const Environment& environment = {}) {
+        const auto loaded = load(std::move(flags), environment);
+        const auto* exit = std::get_if<ExitRequest>(&loaded);
+        if (exit == nullptr) return ADD_FAILURE() << "the configuration was accepted", "";
+        EXPECT_EQ(exit->code, code) << exit->text;
+        return exit->text;
+    }
+    static std::string refusal(std::vector<const char*> flags, const Environment& environment = {}) {
+        return exit_text(exit_config_invalid, std::move(flags), environment);
+    }
+
+    std::string folder_;
+};
+
+Environment agent_environment(Environment more = {}) {
+    more.insert({{"EE_CONTROL_WS", "wss://control.example.com/v1/tunnel"},
+                 {"EE_REPO", "org/repo"},
+                 {"EE_RELEASE_TAG", "v1"},
+                 {"EE_APP_NAME", "myapp"}});
+    return more;
+}
+
+std::variant<AgentConfig, ExitRequest> load_agent(const Environment& environment) {
+    const char* argv[] = {"easyenclave-agent"};
+    return load_agent_config(1, argv, environment);
+}
+
+std::string agent_refusal(const Environment& environment) {
+    const auto loaded = load_agent(environment);
+    const auto* exit = std::get_if<ExitRequest>(&loaded);
+    return exit == nullptr ? "accepted" : exit->text;
+}
+
+TEST(SettingsTable, EveryDefaultIsAValueItsRuleAccepts) {
+    for (const Setting& setting : settings()) {
+        if (setting.fallback.empty()) continue;
+        EXPECT_TRUE(accepts(setting.rule, setting.fallback)) << setting.name;
+    }
+}
+
+TEST(SettingsTable, ANameHasOneRowAProgram) {
+    for (const Program program : {Program::control_plane, Program::agent}) {
+        std::set<std::string_view> names;
+        for (const Setting& setting : settings()) {
+            if (!concerns(setting.program, program)) continue;
+            EXPECT_TRUE(names.insert(setting.name).second) << setting.name;
+            EXPECT_FALSE(setting.help.empty()) << setting.name;
+        }
+    }
+}
+
+TEST(SettingsTable, TheGeneratedPageIsUpToDate) {
+    std::ifstream stream(EE_SOURCE_DIR "/docs/configuration.md");
+    std::stringstream page;
+    page << stream.rdbuf();
+    EXPECT_TRUE(page.str() == configuration_markdown()) << "docs/configuration.md is stale: run `make docs`";
+}
+
+TEST_F(ConfigTest, DefaultsAreThoseOfTheDocumentation) {
+    const ControlPlaneConfig config = good({});
+    EXPECT_EQ(config.control.host, "0.0.0.0");
+    EXPECT_EQ(config.control.port, 8088);
+    EXPECT_EQ(config.proxy.host, "0.0.0.0");
+    EXPECT_EQ(config.proxy.port, 9090);
+    EXPECT_FALSE(config.control_tls || config.proxy_tls || config.public_url || config.app_domain);
+    EXPECT_THAT(config.trusted_proxies, ElementsAre("127.0.0.0/8", "::1/128"));
+    EXPECT_FALSE(config.allowlist_dir || config.collateral_dir || config.tdx_root_ca);
+    EXPECT_EQ(config.allowlist_ttl, 300s);
+    EXPECT_EQ(config.attest_interval, 3600s);
+    EXPECT_EQ(config.attest_deadline, 30s);
+    EXPECT_EQ(config.registration_ttl, std::chrono::days(30));
+    EXPECT_EQ(config.registration_warn, std::chrono::days(3));
+    EXPECT_EQ(config.name_reserve, std::chrono::days(90));
+    EXPECT_EQ(config.health_timeout, 120s);
+    EXPECT_THAT(config.admin_tokens, IsEmpty());
+    EXPECT_THAT(config.metrics_tokens, IsEmpty());
+    EXPECT_EQ(config.db_path, "data/control-plane.db");
+    EXPECT_EQ(config.proxy_timeout, 15s);
+    EXPECT_EQ(config.body_bytes_max, 64u << 20);
+    EXPECT_EQ(config.streams_per_agent_max, 256u);
+    EXPECT_EQ(config.tunnels_max, 200'000u);
+    EXPECT_EQ(config.unregistered_max, 4096u);
+    EXPECT_EQ(config.unregistered_per_address_max, 32u);
+    EXPECT_EQ(config.admissions_per_second_max, 2000u);
+    EXPECT_EQ(config.drain_timeout, 20s);
+    EXPECT_EQ(config.log_level, "info");
+    EXPECT_EQ(config.log_format, "auto");
+    EXPECT_THAT(config.warnings, IsEmpty());
+}
+
+TEST_F(ConfigTest, AFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault) {
+    const std::string file = write("ee.toml", "EE_CONTROL_PORT = 1\nEE_PROXY_PORT = 2\nEE_DRAIN_SEC = 3\n");
+    const ControlPlaneConfig config = good({"--config", file.c_str(), "--control-port", "7"},
+                                           {{"EE_CONTROL_PORT", "5"}, {"EE_PROXY_PORT", "6"}});
+    EXPECT_EQ(config.control.port, 7);
+    EXPECT_EQ(config.proxy.port, 6);
+    EXPECT_EQ(config.drain_timeout, 3s);
+    EXPECT_EQ(config.health_timeout, 120s);
+}
+
+TEST_F(ConfigTest, FlagsTakeTheirValueEitherWayAndTheLastOneWins) {
+    EXPECT_EQ(good({"--control-port=1", "--control-port", "2"}).control.port, 2);
+    EXPECT_EQ(good({"--control-port", "2", "--control-port=1"}).control.port, 1);
+}
+
+TEST_F(ConfigTest, AnEmptyVariableMeansUnset) {
+    const std::string file = write("ee.toml", "EE_PROXY_PORT = 2\n");
+    const ControlPlaneConfig config = good(
+        {"--config", file.c_str()}, {{"EE_CONTROL_PORT", ""}, {"EE_PROXY_PORT", ""}, {"EE_TLS_CERT", ""}});
+    EXPECT_EQ(config.control.port, 8088);
+    EXPECT_EQ(config.proxy.port, 2);
+    EXPECT_FALSE(config.control_tls);
+}
+
+TEST_F(ConfigTest, PortZeroIsAllowedForBothListeners) {
+    const ControlPlaneConfig config = good({}, {{"EE_CONTROL_PORT", "0"}, {"EE_PROXY_PORT", "0"}});
+    EXPECT_EQ(config.control.port, 0);
+    EXPECT_EQ(config.proxy.port, 0);
+}
+
+TEST_F(ConfigTest, EveryKindOfValueArrivesTyped) {
+    const std::string cert = write("cert.pem", "x");
+    const ControlPlaneConfig config = good({}, {{"EE_TLS_CERT", cert},
+                                                {"EE_TLS_KEY", cert},
+                                                {"EE_PROXY_TLS_CERT", cert},
+                                                {"EE_PROXY_TLS_KEY", cert},
+                                                {"EE_PUBLIC_URL", "https://control.example.com/"},
+                                                {"EE_APP_DOMAIN", "App.Example.com"},
+                                                {"EE_TRUSTED_PROXIES", "none"},
+                                                {"EE_ALLOWLIST_DIR", folder_},
+                                                {"EE_COLLATERAL_DIR", folder_},
+                                                {"EE_TDX_ROOT_CA", cert},
+                                                {"EE_MAX_BODY_BYTES", "1 MiB"},
+                                                {"EE_LOG_LEVEL", "debug"}});
+    ASSERT_TRUE(config.control_tls && config.proxy_tls);
+    EXPECT_EQ(config.control_tls->certificate, cert);
+    EXPECT_EQ(config.proxy_tls->key, cert);
+    EXPECT_EQ(config.public_url, "https://control.example.com");
+    EXPECT_EQ(config.app_domain, "app.example.com");
+    EXPECT_THAT(config.trusted_proxies, IsEmpty());
+    EXPECT_EQ(config.allowlist_dir, folder_);
+    EXPECT_EQ(config.collateral_dir, folder_);
+    EXPECT_EQ(config.tdx_root_ca, cert);
+    EXPECT_EQ(config.body_bytes_max, 1u << 20);
+    EXPECT_EQ(config.log_level, "debug");
+}
+
+TEST_F(ConfigTest, TokensAreAListSoThatTheyCanBeRotated) {
+    const ControlPlaneConfig config = good({}, {{"EE_ADMIN_TOKEN", "old, new"}});
+    ASSERT_EQ(config.admin_tokens.size(), 2u);
+    EXPECT_EQ(config.admin_tokens[0].reveal(), "old");
+    EXPECT_EQ(config.admin_tokens[1].reveal(), "new");
+}
+
+TEST_F(ConfigTest, ASecretMayComeFromAFile) {
+    const std::string token = write("token", "s3cret\n");
+    const ControlPlaneConfig config =
+        good({"--metrics-token-file", token.c_str()}, {{"EE_ADMIN_TOKEN_FILE", token}});
+    ASSERT_EQ(config.admin_tokens.size(), 1u);
+    EXPECT_EQ(config.admin_tokens[0].reveal(), "s3cret");
+    ASSERT_EQ(config.metrics_tokens.size(), 1u);
+    EXPECT_EQ(config.metrics_tokens[0].reveal(), "s3cret");
+}
+
+TEST_F(ConfigTest, AnEmptyTokenClosesTheRoleWhateverTheFileSays) {
+    const std::string file = write("ee.toml", "EE_ADMIN_TOKEN = \"s3cret\"\n");
+    EXPECT_THAT(good({"--config", file.c_str()}, {{"EE_ADMIN_TOKEN", ""}}).admin_tokens, IsEmpty());
+    EXPECT_THAT(good({}, {{"EE_ADMIN_TOKEN_FILE", write("empty", "\n")}}).admin_tokens, IsEmpty());
+}
+
+TEST_F(ConfigTest, ASecretFileMustBeReadableSmallAndAlone) {
+    const std::string token = write("token", "s3cret");
+    EXPECT_THAT(refusal({}, {{"EE_ADMIN_TOKEN_FILE", folder_ + "/none"}}),
+                AllOf(HasSubstr("EE_ADMIN_TOKEN_FILE"), HasSubstr("must be a file that can be read")));
+    EXPECT_THAT(refusal({}, {{"EE_ADMIN_TOKEN_FILE", folder_}}),
+                HasSubstr("must be a file that can be read"));
+    EXPECT_THAT(refusal({}, {{"EE_ADMIN_TOKEN_FILE", write("big", std::string(70'000, 'x'))}}),
+                HasSubstr("must hold at most 64 KiB"));
+    EXPECT_THAT(
+        refusal({}, {{"EE_ADMIN_TOKEN_FILE", token}, {"EE_ADMIN_TOKEN", "other"}}),
+        AllOf(HasSubstr("EE_ADMIN_TOKEN and EE_ADMIN_TOKEN_FILE are both set"), Not(HasSubstr("other"))));
+}
+
+TEST_F(ConfigTest, OnlySecretsHaveAFileVariant) {
+    EXPECT_THAT(refusal({"--control-port-file", "/dev/null"}),
+                HasSubstr("--control-port-file is not a flag"));
+    EXPECT_THAT(good({}, {{"EE_CONTROL_PORT_FILE", "/dev/null"}}).warnings,
+                ElementsAre(HasSubstr("EE_CONTROL_PORT_FILE")));
+}
+
+TEST_F(ConfigTest, EveryBadSettingIsNamedAtOnce) {
+    const std::string file = write("ee.toml", "EE_DRAIN_SEC = 99999\nEE_ADMIT_RPS = 1.5\n");
+    const std::string text = refusal({"--config", file.c_str(), "--control-port", "99999", "--nonsense", "1"},
+                                     {{"EE_PROXY_BIND", "localhost"},
+                                      {"EE_MAX_BODY_BYTES", "64 MB"},
+                                      {"EE_TRUSTED_PROXIES", "10.0.0.0/99"},
+                                      {"EE_LOG_FORMAT", "xml"},
+                                      {"EE_APP_DOMAIN", "*.app"},
+                                      {"EE_PUBLIC_URL", "control.example.com"},
+                                      {"EE_ALLOWLIST_DIR", "/nowhere"},
+                                      {"EE_TLS_CERT", "/nowhere"}});
+    for (const char* part :
+         {"has 13 problems",
+          "EE_CONTROL_PORT = \"99999\" (flag --control-port): must be a whole number from 0 to 65535",
+          "EE_PROXY_BIND = \"localhost\" (environment): must be an IPv4 or IPv6 address",
+          "EE_MAX_BODY_BYTES = \"64 MB\" (environment): must be a number of bytes, or of KiB, MiB or GiB, "
+          "from 1 KiB to 1 GiB",
+          "EE_TRUSTED_PROXIES = \"10.0.0.0/99\"",
+          "EE_LOG_FORMAT = \"xml\" (environment): must be auto, json or text", "EE_APP_DOMAIN = \"*.app\"",
+          "EE_PUBLIC_URL = \"control.example.com\"",
+          "EE_ALLOWLIST_DIR = \"/nowhere\" (environment): must be a folder that exists",
+          "EE_TLS_CERT = \"/nowhere\"", "EE_TLS_CERT is set without EE_TLS_KEY",
+          "--nonsense is not a flag of easyenclave-control", "EE_DRAIN_SEC = \"99999\" (",
+          "ee.toml:1): must be a whole number of seconds from 0 to 3600",
+          "ee.toml:2: EE_ADMIT_RPS must be a string"})
+        EXPECT_THAT(text, HasSubstr(part));
+    EXPECT_EQ(text, refusal({"--config", file.c_str(), "--control-port", "99999", "--nonsense", "1",
+                             "--check-config"},
+                            {{"EE_PROXY_BIND", "localhost"},
+                             {"EE_MAX_BODY_BYTES", "64 MB"},
+                             {"EE_TRUSTED_PROXIES", "10.0.0.0/99"},
+                             {"EE_LOG_FORMAT", "xml"},
+                             {"EE_APP_DOMAIN", "*.app"},
+                             {"EE_PUBLIC_URL", "control.example.com"},
+                             {"EE_ALLOWLIST_DIR", "/nowhere"},
+                             {"EE_TLS_CERT", "/nowhere"}}))
+        << "--check-config and starting say the same";
+}
+
+TEST_F(ConfigTest, NoTextEverShowsASecret) {
+    const std::string token = write("token", "hunter2 hunter2");
+    const std::string bad_toml = write("bad.toml", "EE_ADMIN_TOKEN = hunter2\n");
+    const std::string good_toml = write("good.toml", "EE_ADMIN_TOKEN = \"hunter2\"\n");
+    const std::string texts[] = {
+        refusal({}, {{"EE_ADMIN_TOKEN", "hunter2,"}}),
+        refusal({}, {{"EE_ADMIN_TOKEN_FILE", token}}),
+        refusal({"--admin-token", "hunter2 x"}),
+        refusal({"--admin-token", "a", "hunter2"}),
+        refusal({"--config", bad_toml.c_str()}),
+        exit_text(0, {"--print-config"}, {{"EE_ADMIN_TOKEN", "hunter2"}}),
+        exit_text(0, {"--print-config", "--config", good_toml.c_str()}),
+        exit_text(0, {"--check-config"}, {{"EE_GITHUB_TOKEN", "hunter2"}}),
+    };
+    for (const std::string& text : texts) EXPECT_THAT(text, Not(HasSubstr("hunter2")));
+    EXPECT_THAT(texts[0], HasSubstr("EE_ADMIN_TOKEN (environment): must be"));
+    EXPECT_THAT(texts[5], HasSubstr("EE_ADMIN_TOKEN = \"********\"  # environment"));
+}
+
+TEST_F(ConfigTest, SettingsThatContradictEachOtherAreRefused) {
+    const std::string file = write("x.pem", "x");
+    const std::pair<Environment, const char*> cases[] = {
+        {{{"EE_TLS_KEY", file}}, "EE_TLS_KEY is set without EE_TLS_CERT"},
+        {{{"EE_PROXY_TLS_CERT", file}}, "EE_PROXY_TLS_CERT is set without EE_PROXY_TLS_KEY"},
+        {{{"EE_REGISTRATION_WARN_DAYS", "31"}},
+         "EE_REGISTRATION_WARN_DAYS = 31 is more than EE_REGISTRATION_TTL_DAYS = 30"},
+        {{{"EE_PROXY_PORT", "8088"}}, "EE_CONTROL_PORT and EE_PROXY_PORT are both 8088 on 0.0.0.0"},
+    };
+    for (const auto& [environment, sentence] : cases) {
+        EXPECT_THAT(refusal({}, environment), AllOf(HasSubstr(sentence), HasSubstr("has 1 problem:")));
+    }
+    EXPECT_EQ(good({}, {{"EE_PROXY_PORT", "8088"}, {"EE_PROXY_BIND", "127.0.0.1"}}).proxy.port, 8088);
+    EXPECT_EQ(good({}, {{"EE_REGISTRATION_WARN_DAYS", "30"}}).registration_warn, std::chrono::days(30));
+}
+
+TEST_F(ConfigTest, AnUnknownVariableIsAWarningWithTheNearestName) {
+    const ControlPlaneConfig config = good({}, {{"EE_CONTROL_PROT", "1"}, {"PATH", "/bin"}, {"EEL", "x"}});
+    EXPECT_THAT(config.warnings, ElementsAre(AllOf(HasSubstr("EE_CONTROL_PROT"),
+                                                   HasSubstr("the nearest name is EE_CONTROL_PORT"))));
+}
+
+TEST_F(ConfigTest, AVariableOfTheOtherProgramIsNoWarning) {
+    EXPECT_THAT(good({}, {{"EE_APP_NAME", "x"}, {"EE_NODE_TOKEN_FILE", "x"}}).warnings, IsEmpty());
+}
+
+TEST_F(ConfigTest, AFlagOfTheOtherProgramIsRefused) {
+    EXPECT_THAT(refusal({"--app-name", "x"}), HasSubstr("--app-name is not a flag of easyenclave-control"));
+    EXPECT_THAT(refusal({"--control-prot", "1"}), HasSubstr("the nearest one is --control-port"));
+    EXPECT_THAT(refusal({"--Control-Port", "1"}), HasSubstr("--Control-Port is not a flag"));
+}
+
+TEST_F(ConfigTest, AnUnknownKeyOfTheFileIsAWarningThatNamesTheLine) {
+    const std::string file = write("ee.toml", "\nEE_DRAIN_SECS = 1\n");
+    EXPECT_THAT(good({"--config", file.c_str()}).warnings,
+                ElementsAre(AllOf(HasSubstr("ee.toml:2"), HasSubstr("the nearest name is EE_DRAIN_SEC"))));
+}
+
+TEST_F(ConfigTest, ASettingThatIsNotBuiltYetSaysThatItHasNoEffect) {
+    const ControlPlaneConfig config = good({}, {{"EE_RATLS", "require"}, {"CLOUDFLARE_ZONE", "example.com"}});
+    EXPECT_THAT(config.warnings,
+                ElementsAre(AllOf(HasSubstr("EE_RATLS (environment)"), HasSubstr("not available")),
+                            HasSubstr("CLOUDFLARE_ZONE")));
+}
+
+TEST_F(ConfigTest, TheFileTakesTextsNumbersBooleansAndArrays) {
+    const std::string file = write("ee.toml",
+                                   "EE_CONTROL_PORT = 8443\nEE_PROXY_PORT = \"9443\"\n"
+                                   "EE_TRUSTED_PROXIES = [\"loopback\", \"10.0.0.0/8\"]\n"
+                                   "EE_ADMIN_TOKEN = [\"old\", \"new\"]\n");
+    const ControlPlaneConfig config = good({"--config", file.c_str()});
+    EXPECT_EQ(config.control.port, 8443);
+    EXPECT_EQ(config.proxy.port, 9443);
+    EXPECT_THAT(config.trusted_proxies, ElementsAre("127.0.0.0/8", "::1/128", "10.0.0.0/8"));
+    EXPECT_EQ(config.admin_tokens.size(), 2u);
+}
+
+TEST_F(ConfigTest, ABrokenFileIsRefusedWithItsLine) {
+    EXPECT_THAT(refusal({"--config", "/nowhere.toml"}), HasSubstr("/nowhere.toml cannot be read"));
+    const std::string broken = write("broken.toml", "EE_DRAIN_SEC = 1\nEE_CONTROL_PORT = [\n");
+    EXPECT_THAT(refusal({"--config", broken.c_str()}), HasSubstr("not valid TOML"));
+    const std::string twice = write("twice.toml", "EE_DRAIN_SEC = 1\nEE_DRAIN_SEC = 2\n");
+    EXPECT_THAT(refusal({"--config", twice.c_str()}), HasSubstr("twice.toml:2"));
+    const std::string table = write("table.toml", "[EE_DRAIN_SEC]\nx = 1\n");
+    EXPECT_THAT(refusal({"--config", table.c_str()}), HasSubstr("EE_DRAIN_SEC must be a string"));
+}
+
+TEST_F(ConfigTest, ArgumentsThatAreNotFlagsOrLackAValueAreRefused) {
+    EXPECT_THAT(refusal({"serve"}), HasSubstr("argument 1 is not a flag"));
+    EXPECT_THAT(refusal({"--control-port"}), HasSubstr("--control-port lacks a value"));
+    EXPECT_THAT(refusal({"--control-port", "--proxy-port", "1"}), HasSubstr("--control-port lacks a value"));
+    EXPECT_THAT(refusal({"--config"}), HasSubstr("--config lacks a value"));
+}
+
+TEST_F(ConfigTest, HelpListsEveryFlagAndWinsOverEverythingElse) {
+    const std::string help = exit_text(0, {"--nonsense", "1", "--help"});
+    for (const Setting& setting : settings()) {
+        if (!concerns(setting.program, Program::control_plane) || setting.rule.kind == Kind::reserved)
+            continue;
+        EXPECT_THAT(help, HasSubstr(flag_of(setting.name) + " VALUE, " + std::string(setting.name)));
+    }
+    EXPECT_EQ(exit_text(0, {"--version"}), "easyenclave-control " + std::string(version()) + "\n");
+}
+
+TEST_F(ConfigTest, PrintedSettingsAreAFileThatLoadsToTheSame) {
+    const Environment environment{{"EE_CONTROL_PORT", "7"}, {"EE_APP_DOMAIN", "app.example.com"}};
+    const std::string printed = exit_text(0, {"--print-config", "--drain-sec", "5"}, environment);
+    EXPECT_THAT(printed, HasSubstr("EE_CONTROL_PORT = 7  # environment\n"));
+    EXPECT_THAT(printed, HasSubstr("EE_DRAIN_SEC = 5  # flag --drain-sec\n"));
+    EXPECT_THAT(printed, HasSubstr("EE_PROXY_PORT = 9090  # default\n"));
+    EXPECT_THAT(printed, HasSubstr("# EE_TLS_CERT is not set\n"));
+
+    const std::string file = write("printed.toml", printed);
+    const ControlPlaneConfig config = good({"--config", file.c_str()});
+    EXPECT_EQ(config.control.port, 7);
+    EXPECT_EQ(config.app_domain, "app.example.com");
+    EXPECT_EQ(config.drain_timeout, 5s);
+    EXPECT_EQ(config.body_bytes_max, 64u << 20);
+}
+
+TEST_F(ConfigTest, CheckingAGoodConfigurationExitsWithZeroAndItsWarnings) {
+    const std::string text = exit_text(0, {"--check-config"}, {{"EE_DRIAN_SEC", "1"}});
+    EXPECT_THAT(text, AllOf(HasSubstr("the configuration is good"), HasSubstr("warning: EE_DRIAN_SEC")));
+}
+
+TEST(AgentConfig, DefaultsAreThoseOfTheDocumentation) {
+    const auto loaded = load_agent(agent_environment());
+    ASSERT_TRUE(std::holds_alternative<AgentConfig>(loaded)) << std::get<ExitRequest>(loaded).text;
+    const AgentConfig& config = std::get<AgentConfig>(loaded);
+    EXPECT_EQ(config.control_ws, "wss://control.example.com/v1/tunnel");
+    EXPECT_EQ(config.repo, "org/repo");
+    EXPECT_EQ(config.release_tag, "v1");
+    EXPECT_EQ(config.app_name, "myapp");
+    EXPECT_EQ(config.network, "forge-1");
+    EXPECT_EQ(config.state_dir, "data/agent");
+    EXPECT_EQ(config.backend_url, "http://127.0.0.1:8080");
+    EXPECT_EQ(config.health_interval, 30s);
+    EXPECT_EQ(config.reconnect_min, 1s);
+    EXPECT_EQ(config.reconnect_max, 60s);
+    EXPECT_EQ(config.quote_provider, QuoteProviderKind::automatic);
+    EXPECT_EQ(config.proxy_timeout, 15s);
+    EXPECT_EQ(config.body_bytes_max, 64u << 20);
+    EXPECT_EQ(config.drain_timeout, 20s);
+    EXPECT_FALSE(config.agent_id || config.health_url || config.simulated_dir || config.tls_ca ||
+                 config.sealed || config.measurements_file || config.node_id);
+}
+
+TEST(AgentConfig, WhatIsRequiredIsNamedAtOnce) {
+    const std::string text = agent_refusal({});
+    for (const char* name : {"EE_CONTROL_WS", "EE_REPO", "EE_RELEASE_TAG", "EE_APP_NAME"})
+        EXPECT_THAT(text, HasSubstr(std::string(name) + " is not set: must be "));
+    EXPECT_THAT(text, HasSubstr("has 4 problems"));
+}
+
+TEST(AgentConfig, EveryKindOfValueArrivesTyped) {
+    const auto loaded = load_agent(agent_environment({{"EE_AGENT_ID", "3f2b"},
+                                                      {"EE_QUOTE_PROVIDER", "simulated"},
+                                                      {"EE_SIMULATED_TDX_DIR", "/"},
+                                                      {"EE_SEALED", "false"},
+                                                      {"EE_BACKEND_URL", "http://127.0.0.1:3000/"},
+                                                      {"EE_HEALTH_URL", "http://127.0.0.1:3000/up"}}));
+    ASSERT_TRUE(std::holds_alternative<AgentConfig>(loaded)) << std::get<ExitRequest>(loaded).text;
+    const AgentConfig& config = std::get<AgentConfig>(loaded);
+    EXPECT_EQ(config.agent_id, "3f2b");
+    EXPECT_EQ(config.quote_provider, QuoteProviderKind::simulated);
+    EXPECT_EQ(config.simulated_dir, "/");
+    EXPECT_EQ(config.sealed, false);
+    EXPECT_EQ(config.backend_url, "http://127.0.0.1:3000");
+    EXPECT_EQ(config.health_url, "http://127.0.0.1:3000/up");
+}
+
+TEST(AgentConfig, SettingsThatContradictEachOtherAreRefused) {
+    EXPECT_THAT(agent_refusal(agent_environment({{"EE_RECONNECT_MIN_SEC", "61"}})),
+                HasSubstr("EE_RECONNECT_MIN_SEC = 61 is more than EE_RECONNECT_MAX_SEC = 60"));
+    EXPECT_THAT(agent_refusal(agent_environment({{"EE_QUOTE_PROVIDER", "simulated"}})),
+                HasSubstr("EE_SIMULATED_TDX_DIR is not set"));
+    EXPECT_THAT(
+        agent_refusal(agent_environment({{"EE_BACKEND_URL", "https://127.0.0.1"}})),
+        HasSubstr(
+            "EE_BACKEND_URL = \"https://127.0.0.1\" (environment): must be a URL with the scheme http"));
+}
+
+TEST(AgentConfig, RootsWithoutTlsAreAWarning) {
+    const auto loaded = load_agent(
+        agent_environment({{"EE_CONTROL_WS", "ws://127.0.0.1:8088/v1/tunnel"}, {"EE_TLS_CA", "/dev/null"}}));
+    ASSERT_TRUE(std::holds_alternative<AgentConfig>(loaded));
+    EXPECT_THAT(std::get<AgentConfig>(loaded).warnings, ElementsAre(HasSubstr("EE_TLS_CA has no effect")));
+}
+
+TEST(Environment, IsReadFromTheProcessesOwnForm) {
+    const char* entries[] = {"A=1", "B=x=y", "EMPTY=", "ODD", "=C", nullptr};
+    EXPECT_EQ(read_environment(entries), (Environment{{"A", "1"}, {"B", "x=y"}, {"EMPTY", ""}}));
+    EXPECT_THAT(read_environment(nullptr), IsEmpty());
+}
+
+TEST(EditDistance, CountsInsertionsDeletionsSubstitutionsAndSwaps) {
+    struct Case {
+        std::string_view a, b;
+        std::size_t distance;
+    };
+    const Case cases[] = {{"", "", 0},         {"abc", "", 3},           {"", "ab", 2},
+                          {"abc", "abc", 0},   {"abc", "abd", 1},        {"abc", "ab", 1},
+                          {"PROT", "PORT", 1}, {"kitten", "sitting", 3}, {"ca", "abc", 3},
+                          {"abcd", "badc", 2}};
+    for (const Case& c : cases) {
+        EXPECT_EQ(edit_distance(c.a, c.b), c.distance) << c.a << ' ' << c.b;
+        EXPECT_EQ(edit_distance(c.b, c.a), c.distance) << c.b << ' ' << c.a;
+    }
+}
+
+TEST(Flags, AreTheNamesInLowerCaseWithoutThePrefix) {
+    EXPECT_EQ(flag_of("EE_CONTROL_PORT"), "--control-port");
+    EXPECT_EQ(flag_of("CLOUDFLARE_ZONE_ID"), "--cloudflare-zone-id");
+}
+
+}  // namespace
+}  // namespace ee::config

@@ -1,0 +1,197 @@
+// From resolved text to the two typed configurations, with the checks that look at several settings at once.
+
+#include <fmt/format.h>
+
+#include "config/agent_config.h"
+#include "config/control_plane_config.h"
+#include "config/describe.h"
+
+namespace ee::config {
+namespace {
+
+void check_pair(Resolved& resolved, std::string_view certificate, std::string_view key) {
+    if (resolved.is_set(certificate) == resolved.is_set(key)) return;
+    const bool lacks_key = resolved.is_set(certificate);
+    resolved.add_problem(fmt::format("{} is set without {}: TLS needs both", lacks_key ? certificate : key,
+                                     lacks_key ? key : certificate));
+}
+
+// An unreadable number reads as 0 and has its own problem, so it is never compared.
+bool both_valid(const Resolved& resolved, std::string_view a, std::string_view b) {
+    const auto valid = [&](std::string_view name) {
+        for (const ResolvedSetting& entry : resolved.all())
+            if (entry.setting->name == name) return entry.is_valid && entry.is_set;
+        return false;
+    };
+    return valid(a) && valid(b);
+}
+
+void check_not_above(Resolved& resolved, std::string_view low, std::string_view high) {
+    if (!both_valid(resolved, low, high) || resolved.integer(low) <= resolved.integer(high)) return;
+    resolved.add_problem(fmt::format("{} = {} is more than {} = {}", low, resolved.integer(low), high,
+                                     resolved.integer(high)));
+}
+
+void check_control_plane(Resolved& resolved) {
+    check_pair(resolved, "EE_TLS_CERT", "EE_TLS_KEY");
+    check_pair(resolved, "EE_PROXY_TLS_CERT", "EE_PROXY_TLS_KEY");
+    check_not_above(resolved, "EE_REGISTRATION_WARN_DAYS", "EE_REGISTRATION_TTL_DAYS");
+    const bool ports_equal = both_valid(resolved, "EE_CONTROL_PORT", "EE_PROXY_PORT") &&
+                             resolved.integer("EE_CONTROL_PORT") == resolved.integer("EE_PROXY_PORT") &&
+                             resolved.integer("EE_CONTROL_PORT") != 0;
+    if (ports_equal && resolved.text("EE_CONTROL_BIND") == resolved.text("EE_PROXY_BIND")) {
+        resolved.add_problem(fmt::format("EE_CONTROL_PORT and EE_PROXY_PORT are both {} on {}",
+                                         resolved.integer("EE_PROXY_PORT"), resolved.text("EE_PROXY_BIND")));
+    }
+}
+
+void check_agent(Resolved& resolved) {
+    check_not_above(resolved, "EE_RECONNECT_MIN_SEC", "EE_RECONNECT_MAX_SEC");
+    const bool simulated = resolved.text("EE_QUOTE_PROVIDER") == "simulated";
+    if (simulated && resolved.text("EE_SIMULATED_TDX_DIR").empty()) {
+        resolved.add_problem(
+            "EE_QUOTE_PROVIDER is simulated and EE_SIMULATED_TDX_DIR is not set: must be the folder that "
+            "`eectl simulate init` made");
+    }
+    if (resolved.is_set("EE_TLS_CA") && resolved.text("EE_CONTROL_WS").starts_with("ws://")) {
+        resolved.add_warning("EE_TLS_CA has no effect: EE_CONTROL_WS begins with ws://, not wss://");
+    }
+}
+
+std::string without_trailing_slash(std::string url) {
+    if (url.ends_with('/')) url.pop_back();
+    return url;
+}
+
+std::string lower_case(std::string text) {
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return text;
+}
+
+ListenAddress listen_address(const Resolved& resolved, std::string_view bind, std::string_view port) {
+    return {.host = resolved.text(bind), .port = static_cast<std::uint16_t>(resolved.integer(port))};
+}
+
+std::optional<TlsFiles> tls_files(const Resolved& resolved, std::string_view certificate,
+                                  std::string_view key) {
+    if (!resolved.is_set(certificate)) return std::nullopt;
+    return TlsFiles{.certificate = resolved.text(certificate), .key = resolved.text(key)};
+}
+
+ControlPlaneConfig control_plane_config(const Resolved& resolved) {
+    ControlPlaneConfig config;
+    config.control = listen_address(resolved, "EE_CONTROL_BIND", "EE_CONTROL_PORT");
+    config.proxy = listen_address(resolved, "EE_PROXY_BIND", "EE_PROXY_PORT");
+    config.control_tls = tls_files(resolved, "EE_TLS_CERT", "EE_TLS_KEY");
+    config.proxy_tls = tls_files(resolved, "EE_PROXY_TLS_CERT", "EE_PROXY_TLS_KEY");
+    if (auto url = resolved.optional_text("EE_PUBLIC_URL"))
+        config.public_url = without_trailing_slash(std::move(*url));
+    if (auto domain = resolved.optional_text("EE_APP_DOMAIN"))
+        config.app_domain = lower_case(std::move(*domain));
+    config.trusted_proxies = resolved.networks("EE_TRUSTED_PROXIES");
+    config.allowlist_dir = resolved.optional_path("EE_ALLOWLIST_DIR");
+    config.allowlist_ttl = resolved.seconds("EE_ALLOWLIST_TTL_SEC");
+    config.collateral_dir = resolved.optional_path("EE_COLLATERAL_DIR");
+    config.tdx_root_ca = resolved.optional_path("EE_TDX_ROOT_CA");
+    config.attest_interval = resolved.seconds("EE_ATTEST_INTERVAL_SEC");
+    config.attest_deadline = resolved.seconds("EE_ATTEST_DEADLINE_SEC");
+    config.registration_ttl = resolved.days("EE_REGISTRATION_TTL_DAYS");
+    config.registration_warn = resolved.days("EE_REGISTRATION_WARN_DAYS");
+    config.name_reserve = resolved.days("EE_NAME_RESERVE_DAYS");
+    config.health_timeout = resolved.seconds("EE_HEALTH_TIMEOUT_SEC");
+    config.admin_tokens = resolved.tokens("EE_ADMIN_TOKEN");
+    config.metrics_tokens = resolved.tokens("EE_METRICS_TOKEN");
+    config.db_path = resolved.text("EE_DB_PATH");
+    config.proxy_timeout = resolved.seconds("EE_PROXY_TIMEOUT_SEC");
+    config.body_bytes_max = resolved.size("EE_MAX_BODY_BYTES");
+    config.streams_per_agent_max = resolved.size("EE_MAX_STREAMS_PER_AGENT");
+    config.tunnels_max = resolved.size("EE_MAX_TUNNELS");
+    config.unregistered_max = resolved.size("EE_MAX_UNREGISTERED");
+    config.unregistered_per_address_max = resolved.size("EE_MAX_UNREGISTERED_PER_ADDRESS");
+    config.admissions_per_second_max = static_cast<std::uint32_t>(resolved.integer("EE_ADMIT_RPS"));
+    config.drain_timeout = resolved.seconds("EE_DRAIN_SEC");
+    config.log_level = resolved.text("EE_LOG_LEVEL");
+    config.log_format = resolved.text("EE_LOG_FORMAT");
+    config.warnings = resolved.warnings();
+    return config;
+}
+
+QuoteProviderKind quote_provider_kind(std::string_view text) {
+    if (text == "tsm") return QuoteProviderKind::tsm;
+    return text == "simulated" ? QuoteProviderKind::simulated : QuoteProviderKind::automatic;
+}
+
+AgentConfig agent_config(const Resolved& resolved) {
+    AgentConfig config;
+    config.control_ws = resolved.text("EE_CONTROL_WS");
+    config.repo = resolved.text("EE_REPO");
+    config.release_tag = resolved.text("EE_RELEASE_TAG");
+    config.app_name = resolved.text("EE_APP_NAME");
+    config.network = resolved.text("EE_NETWORK");
+    config.agent_id = resolved.optional_text("EE_AGENT_ID");
+    config.state_dir = resolved.text("EE_STATE_DIR");
+    config.backend_url = without_trailing_slash(resolved.text("EE_BACKEND_URL"));
+    config.health_url = resolved.optional_text("EE_HEALTH_URL");
+    config.health_interval = resolved.seconds("EE_HEALTH_INTERVAL_SEC");
+    config.reconnect_min = resolved.seconds("EE_RECONNECT_MIN_SEC");
+    config.reconnect_max = resolved.seconds("EE_RECONNECT_MAX_SEC");
+    config.quote_provider = quote_provider_kind(resolved.text("EE_QUOTE_PROVIDER"));
+    config.simulated_dir = resolved.optional_path("EE_SIMULATED_TDX_DIR");
+    config.tls_ca = resolved.optional_path("EE_TLS_CA");
+    config.sealed = resolved.boolean("EE_SEALED");
+    config.measurements_file = resolved.optional_path("EE_MEASUREMENTS_FILE");
+    config.node_id = resolved.optional_text("EE_NODE_ID");
+    config.proxy_timeout = resolved.seconds("EE_PROXY_TIMEOUT_SEC");
+    config.body_bytes_max = resolved.size("EE_MAX_BODY_BYTES");
+    config.drain_timeout = resolved.seconds("EE_DRAIN_SEC");
+    config.log_level = resolved.text("EE_LOG_LEVEL");
+    config.log_format = resolved.text("EE_LOG_FORMAT");
+    config.warnings = resolved.warnings();
+    return config;
+}
+
+template <class Config>
+std::variant<Config, ExitRequest> load(Program program, int argc, const char* const* argv,
+                                       const Environment& environment, void (*check)(Resolved&),
+                                       Config (*build)(const Resolved&)) {
+    const CommandLine line = read_command_line(argc, argv);
+    if (line.action == Action::help) return ExitRequest{0, help_text(program)};
+    if (line.action == Action::version) {
+        return ExitRequest{0, fmt::format("{} {}\n", binary_name(program), version())};
+    }
+    Resolved resolved(program, line, environment);
+    check(resolved);
+    if (!resolved.problems().empty()) {
+        return ExitRequest{exit_config_invalid, problems_text(program, resolved)};
+    }
+    if (line.action == Action::check_config) return ExitRequest{0, check_text(program, resolved)};
+    if (line.action == Action::print_config) return ExitRequest{0, print_text(resolved)};
+    return build(resolved);
+}
+
+}  // namespace
+
+Environment read_environment(const char* const* entries) {
+    Environment environment;
+    for (; entries != nullptr && *entries != nullptr; ++entries) {
+        const std::string_view entry = *entries;
+        const std::size_t equals = entry.find('=');
+        if (equals == std::string_view::npos || equals == 0) continue;
+        environment.emplace(entry.substr(0, equals), entry.substr(equals + 1));
+    }
+    return environment;
+}
+
+std::variant<ControlPlaneConfig, ExitRequest> load_control_plane_config(int argc, const char* const* argv,
+                                                                        const Environment& environment) {
+    return load<ControlPlaneConfig>(Program::control_plane, argc, argv, environment, check_control_plane,
+                                    control_plane_config);
+}
+
+std::variant<AgentConfig, ExitRequest> load_agent_config(int argc, const char* const* argv,
+                                                         const Environment& environment) {
+    return load<AgentConfig>(Program::agent, argc, argv, environment, check_agent, agent_config);
+}
+
+}  // namespace ee::config

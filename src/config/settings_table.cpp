@@ -1,0 +1,223 @@
+// The rows: name, program, rule, default, meaning. docs/configuration.md is made from them by `make docs`.
+
+#include "config/setting.h"
+
+namespace ee::config {
+namespace {
+
+constexpr Program control = Program::control_plane;
+constexpr Program agent = Program::agent;
+constexpr Program both = Program::both;
+
+constexpr Rule of(Kind kind) {
+    return {.kind = kind};
+}
+constexpr Rule port() {
+    return {.kind = Kind::integer, .min = 0, .max = 65535};
+}
+constexpr Rule count(std::int64_t min, std::int64_t max) {
+    return {.kind = Kind::integer, .min = min, .max = max};
+}
+constexpr Rule seconds(std::int64_t min, std::int64_t max) {
+    return {.kind = Kind::integer, .min = min, .max = max, .unit = "seconds"};
+}
+constexpr Rule days(std::int64_t min, std::int64_t max) {
+    return {.kind = Kind::integer, .min = min, .max = max, .unit = "days"};
+}
+constexpr Rule bytes(std::int64_t min, std::int64_t max) {
+    return {.kind = Kind::bytes, .min = min, .max = max, .unit = "bytes"};
+}
+constexpr Rule choice(std::string_view words) {
+    return {.kind = Kind::choice, .words = words};
+}
+constexpr Rule url(std::string_view schemes) {
+    return {.kind = Kind::url, .words = schemes};
+}
+constexpr Rule origin(std::string_view schemes) {
+    return {.kind = Kind::origin, .words = schemes};
+}
+constexpr Rule tokens() {
+    return {.kind = Kind::tokens, .secret = true};
+}
+constexpr Rule reserved() {
+    return {.kind = Kind::reserved};
+}
+constexpr Rule reserved_secret() {
+    return {.kind = Kind::reserved, .secret = true};
+}
+constexpr Rule required(Rule rule) {
+    rule.required = true;
+    return rule;
+}
+
+constexpr std::int64_t day_s = 86'400;
+constexpr std::int64_t mib = 1024 * 1024;
+
+constexpr Setting table[] = {
+    // Listeners.
+    {"EE_CONTROL_BIND", control, of(Kind::bind_address), "0.0.0.0",
+     "address of the control listener: API and tunnel"},
+    {"EE_CONTROL_PORT", control, port(), "8088", "its port; 0 takes any free one, which the log names"},
+    {"EE_PROXY_BIND", control, of(Kind::bind_address), "0.0.0.0",
+     "address of the proxy listener: visitors of the apps"},
+    {"EE_PROXY_PORT", control, port(), "9090", "its port; 0 takes any free one, which the log names"},
+    {"EE_TLS_CERT", control, of(Kind::file), "",
+     "PEM certificate chain, leaf first: TLS on the control listener; needs `EE_TLS_KEY`"},
+    {"EE_TLS_KEY", control, of(Kind::file), "", "PEM private key of `EE_TLS_CERT`"},
+    {"EE_PROXY_TLS_CERT", control, of(Kind::file), "",
+     "the same for the proxy listener; needs `EE_PROXY_TLS_KEY`"},
+    {"EE_PROXY_TLS_KEY", control, of(Kind::file), "", "PEM private key of `EE_PROXY_TLS_CERT`"},
+    {"EE_PUBLIC_URL", control, origin("http https"), "",
+     "what clients are told, e.g. `https://control.example.com`; unset: from the bind address"},
+    {"EE_APP_DOMAIN", control, of(Kind::domain), "",
+     "apps are reached at `<app>.<domain>` on the proxy listener; unset: only by `X-EE-App` from a trusted "
+     "proxy"},
+    {"EE_TRUSTED_PROXIES", control, of(Kind::networks), "loopback",
+     "whose `X-Forwarded-*` and `X-EE-App` are believed"},
+
+    // Attestation.
+    {"EE_ALLOWLIST_DIR", control, of(Kind::directory), "",
+     "allowlists are read from `<dir>/<owner>/<repo>/<tag>.json`"},
+    {"EE_ALLOWLIST_TTL_SEC", control, seconds(1, day_s), "300",
+     "how long a read allowlist is used before it is read again"},
+    {"EE_COLLATERAL_DIR", control, of(Kind::directory), "",
+     "every `*.json` in it that is a collateral file is used to verify quotes"},
+    {"EE_TDX_ROOT_CA", control, of(Kind::file), "",
+     "PEM root in place of Intel's SGX Root CA: only for the simulated platform; no sealed network accepts "
+     "it"},
+    {"EE_ATTEST_INTERVAL_SEC", control, seconds(1, 30 * day_s), "3600",
+     "evidence is no older than this; the next challenge is due between 80 % and 95 % of it"},
+    {"EE_ATTEST_DEADLINE_SEC", control, seconds(1, 3600), "30", "time an agent has to answer a challenge"},
+    {"EE_REGISTRATION_TTL_DAYS", control, days(1, 3650), "30",
+     "how long a registration lasts without a successful attestation"},
+    {"EE_REGISTRATION_WARN_DAYS", control, days(0, 3650), "3",
+     "agents are warned this long before a registration ends; at most `EE_REGISTRATION_TTL_DAYS`"},
+    {"EE_NAME_RESERVE_DAYS", control, days(0, 36500), "90",
+     "how long an expired app name stays reserved for its repository and network"},
+    {"EE_HEALTH_TIMEOUT_SEC", control, seconds(1, day_s), "120", "silence that fails an agent"},
+
+    // Roles and store.
+    {"EE_ADMIN_TOKEN", control, tokens(), "", "bearer tokens of the admin role; empty closes it"},
+    {"EE_METRICS_TOKEN", control, tokens(), "",
+     "bearer tokens that may read `/metrics`; empty closes it to all but admins"},
+    {"EE_DB_PATH", control, of(Kind::path), "data/control-plane.db", "SQLite file, created with its folder"},
+
+    // The proxy path and its limits.
+    {"EE_PROXY_TIMEOUT_SEC", both, seconds(1, 3600), "15",
+     "a v1 request's whole answer, waiting for a place on the tunnel included; else 504"},
+    {"EE_MAX_BODY_BYTES", both, bytes(1024, 1024 * mib), "64 MiB",
+     "largest v1 answer, and largest decoded body of `POST /v1/proxy/{app}`"},
+    {"EE_MAX_STREAMS_PER_AGENT", control, count(1, 65'535), "256",
+     "requests at once on one tunnel, whatever the agent offers"},
+    {"EE_MAX_TUNNELS", control, count(1, 10'000'000), "200000", "tunnels in all"},
+    {"EE_MAX_UNREGISTERED", control, count(1, 1'000'000), "4096",
+     "tunnels that have not attested yet, in all"},
+    {"EE_MAX_UNREGISTERED_PER_ADDRESS", control, count(1, 1'000'000), "32", "the same from one address"},
+    {"EE_ADMIT_RPS", control, count(1, 1'000'000), "2000",
+     "attestations admitted a second; others wait or get `rate_limited`"},
+
+    // The agent's identity and control plane.
+    {"EE_CONTROL_WS", agent, required(url("ws wss")), "",
+     "the control plane's tunnel, e.g. `wss://control-direct.example.com:8088/v1/tunnel`"},
+    {"EE_REPO", agent, required(of(Kind::repository)), "", "GitHub repository whose release the agent runs"},
+    {"EE_RELEASE_TAG", agent, required(of(Kind::release_tag)), "", "the release"},
+    {"EE_APP_NAME", agent, required(of(Kind::dns_label)), "", "the app it serves"},
+    {"EE_NETWORK", agent, of(Kind::dns_label), "forge-1", "the network whose policy judges it"},
+    {"EE_AGENT_ID", agent, of(Kind::identifier), "",
+     "stable across restarts; unset: a UUID kept in `EE_STATE_DIR`"},
+    {"EE_STATE_DIR", agent, of(Kind::path), "data/agent",
+     "folder for what must survive a restart; created, readable by its owner only"},
+    {"EE_NODE_ID", agent, of(Kind::identifier), "", "the registered node this agent belongs to"},
+
+    // The agent's backend.
+    {"EE_BACKEND_URL", agent, origin("http"), "http://127.0.0.1:8080", "where requests go"},
+    {"EE_HEALTH_URL", agent, url("http"), "",
+     "a 2xx answer from it counts as `pass`; unset: a TCP connection to the backend does"},
+    {"EE_HEALTH_INTERVAL_SEC", agent, seconds(1, 3600), "30", "time between heartbeats"},
+    {"EE_RECONNECT_MIN_SEC", agent, seconds(1, 3600), "1",
+     "first wait before connecting again; full-jitter exponential backoff"},
+    {"EE_RECONNECT_MAX_SEC", agent, seconds(1, day_s), "60", "longest wait; at least `EE_RECONNECT_MIN_SEC`"},
+
+    // The agent's evidence.
+    {"EE_QUOTE_PROVIDER", agent, choice("auto tsm simulated"), "auto",
+     "`tsm` is configfs-tsm; `auto` is `tsm` when present, else the agent says what to do; `simulated` is "
+     "never chosen silently"},
+    {"EE_SIMULATED_TDX_DIR", agent, of(Kind::directory), "",
+     "keys of the simulated platform (`eectl simulate init`)"},
+    {"EE_TLS_CA", agent, of(Kind::file), "",
+     "PEM roots that vouch for the control plane; unset: the system's"},
+    {"EE_SEALED", agent, of(Kind::boolean), "",
+     "`false` lowers the claim `sealed`; nothing raises it above what the measured root says"},
+    {"EE_MEASUREMENTS_FILE", agent, of(Kind::file), "",
+     "JSON object of claims bound into the quote; a sealed agent refuses it"},
+
+    // Both programs.
+    {"EE_DRAIN_SEC", both, seconds(0, 3600), "20", "on SIGTERM: how long open requests may take to finish"},
+    {"EE_LOG_LEVEL", both, choice("debug info warn error"), "info", "least level that is logged"},
+    {"EE_LOG_FORMAT", both, choice("auto json text"), "auto", "`auto` is `text` on a terminal, else `json`"},
+
+    // Known, not available in this version.
+    {"EE_PASSTHROUGH_BIND", control, reserved(), "", "sealed TLS passthrough by SNI"},
+    {"EE_PASSTHROUGH_PORT", control, reserved(), "", "its port"},
+    {"EE_THREADS", control, reserved(), "", "data-plane threads"},
+    {"EE_RATLS", control, reserved(), "", "RA-TLS on the control listener"},
+    {"EE_RATLS_PORT", control, reserved(), "", "a port of its own for RA-TLS"},
+    {"EE_QUOTE_PROVIDER", control, reserved(), "", "the control plane's own quotes"},
+    {"EE_SIMULATED_TDX_DIR", control, reserved(), "", "keys of the simulated platform"},
+    {"EE_REPO", control, reserved(), "", "what the control plane's own quote names"},
+    {"EE_RELEASE_TAG", control, reserved(), "", "its release"},
+    {"EE_WEBHOOK_URL", control, reserved(), "", "events out"},
+    {"EE_WEBHOOK_SECRET", control, reserved_secret(), "", "signs them"},
+    {"EE_OIDC_ISSUER", control, reserved(), "", "admins by OIDC"},
+    {"EE_OIDC_AUDIENCE", control, reserved(), "", "admins by OIDC"},
+    {"EE_OIDC_SUBJECTS", control, reserved(), "", "admins by OIDC"},
+    {"EE_OTLP_ENDPOINT", control, reserved(), "", "traces out"},
+    {"EE_ALLOWLIST_ASSET", control, reserved(), "", "release asset that holds an app's allowlist"},
+    {"EE_GITHUB_API_URL", control, reserved(), "", "where releases are"},
+    {"EE_GITHUB_TOKEN", control, reserved_secret(), "", "token for private repositories"},
+    {"EE_PCCS_URL", control, reserved(), "", "collateral service"},
+    {"EE_NETWORKS_FILE", control, reserved(), "", "network policies; built in: `forge-1`, `sandbox-1`"},
+    {"EE_LAUNCHER_TOKEN", control, reserved_secret(), "", "the launcher's role"},
+    {"EE_UPTIME_TOKEN", control, reserved_secret(), "", "the uptime server's role"},
+    {"EE_AUDITOR_TOKEN", control, reserved_secret(), "", "the auditor's role"},
+    {"EE_DATABASE_URL", control, reserved_secret(), "", "PostgreSQL-wire store in place of SQLite"},
+    {"EE_CLUSTER_ADVERTISE", control, reserved(), "", "this instance's internal URL"},
+    {"EE_CLUSTER_KEY", control, reserved_secret(), "", "the cluster's shared key"},
+    {"EE_SETTLE_PERIOD", control, reserved(), "", "ledger"},
+    {"EE_SETTLE_AUTO", control, reserved(), "", "ledger"},
+    {"EE_SETTLE_DELAY_SEC", control, reserved(), "", "ledger"},
+    {"EE_LOCK_AHEAD_SEC", control, reserved(), "", "ledger"},
+    {"EE_USAGE_REQUIRES_LOCK", control, reserved(), "", "ledger"},
+    {"EE_SLASH_AUTO", control, reserved(), "", "ledger"},
+    {"EE_LEDGER_KEY_FILE", control, reserved(), "", "ledger"},
+    {"EE_STREAM_IDLE_SEC", control, reserved(), "", "idle limit of a streamed answer"},
+    {"EE_RATE_LIMIT_CLIENT_RPS", control, reserved(), "", "requests a second of one client address"},
+    {"EE_RATE_LIMIT_APP_RPS", control, reserved(), "", "requests a second of one app"},
+    {"EE_DNS_UPDATE_ON_START", control, reserved(), "", "DNS"},
+    {"EE_DNS_AUTO_IP", control, reserved(), "", "DNS"},
+    {"EE_DNS_IP", control, reserved(), "", "DNS"},
+    {"EE_DNS_IPV6", control, reserved(), "", "DNS"},
+    {"EE_DNS_PROXIED", control, reserved(), "", "DNS"},
+    {"EE_DNS_APP_PROXIED", control, reserved(), "", "DNS"},
+    {"EE_DNS_TTL", control, reserved(), "", "DNS"},
+    {"EE_DNS_HOSTS", control, reserved(), "", "DNS"},
+    {"EE_DNS_CONTROL_HOST", control, reserved(), "", "DNS"},
+    {"EE_DNS_CONTROL_DIRECT_HOST", control, reserved(), "", "DNS"},
+    {"EE_DNS_APP_WILDCARD", control, reserved(), "", "DNS"},
+    {"EE_DNS_FAIL_ON_ERROR", control, reserved(), "", "DNS"},
+    {"CLOUDFLARE_API_TOKEN", control, reserved_secret(), "", "DNS"},
+    {"CLOUDFLARE_ZONE", control, reserved(), "", "DNS"},
+    {"CLOUDFLARE_ZONE_ID", control, reserved(), "", "DNS"},
+    {"EE_CLOUDFLARE_API_URL", control, reserved(), "", "DNS"},
+    {"EE_CONTROL_ALLOWLIST", agent, reserved(), "",
+     "allowlist that the control plane's own quote must match"},
+    {"EE_NODE_TOKEN", agent, reserved_secret(), "", "proves that the agent belongs to its node"},
+};
+
+}  // namespace
+
+std::span<const Setting> settings() {
+    return table;
+}
+
+}  // namespace ee::config
