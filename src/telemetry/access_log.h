@@ -13,15 +13,15 @@ namespace ee::telemetry {
 // Borrowed for the length of append(). Empty texts and negative durations are left out of the line.
 struct AccessRecord {
     WallTime time{};  // When the request arrived.
-    std::string_view request_id;
-    std::string_view trace_id;
-    std::string_view client;
-    std::string_view app;
-    std::string_view agent;
-    std::string_view method;
-    std::string_view path;  // Without the query, which may carry secrets.
+    std::string_view request_id{};
+    std::string_view trace_id{};
+    std::string_view client{};
+    std::string_view app{};
+    std::string_view agent{};
+    std::string_view method{};
+    std::string_view path{};  // Without the query, which may carry secrets.
     int status = 0;
-    std::string_view error;  // The refusal's code when the control plane itself answered.
+    std::string_view error{};  // The refusal's code when the control plane itself answered.
     std::uint64_t request_bytes = 0;
     std::uint64_t response_bytes = 0;
     std::chrono::microseconds queue{-1};     // Waiting for a place on a tunnel.
