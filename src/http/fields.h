@@ -19,7 +19,11 @@ bool iequals(std::string_view a, std::string_view b);
 bool is_token(std::string_view text);
 // No control character but HTAB, no space or HTAB at either end (RFC 9110 section 5.5).
 bool is_valid_field_value(std::string_view value);
-// First control character (0x00-0x1f, 0x7f) at or after `from`; text.size() when there is none.
+inline bool is_control(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7f;
+}
+// First control character at or after `from`; text.size() when there is none.
 std::size_t find_control(std::string_view text, std::size_t from = 0);
 // Without spaces and HTABs at the ends.
 std::string_view trim_whitespace(std::string_view text);

@@ -48,6 +48,8 @@ struct RequestHead {
     bool upgrade = false;  // An Upgrade field that Connection names.
 
     bool has_body() const { return framing == Framing::chunked || content_length > 0; }
+
+    friend bool operator==(const RequestHead&, const RequestHead&) = default;
 };
 
 struct ResponseHead {
@@ -62,6 +64,8 @@ struct ResponseHead {
 
     // 1xx but 101: another head of the same exchange follows.
     bool interim() const { return status >= 100 && status < 200 && status != 101; }
+
+    friend bool operator==(const ResponseHead&, const ResponseHead&) = default;
 };
 
 // The status that answers a request refused by a codec of this folder: 400, 413, 417, 426, 431, 501 or

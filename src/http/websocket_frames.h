@@ -86,12 +86,11 @@ public:
 private:
     using Step = tl::expected<std::optional<Event>, FrameError>;
 
-    std::size_t take_header(std::string_view input);
+    std::size_t take_header(std::span<const char> input);
     std::optional<FrameError> begin_payload();
     std::optional<FrameError> check_limit();
-    Step take_payload(std::span<char> input, std::size_t& consumed);
-    Step take_control(std::span<char> input, std::size_t& consumed);
-    Step take_data(std::span<char> input, std::size_t& consumed);
+    Step take_payload(std::span<char> input, std::size_t& used);
+    Step take_data(std::string_view piece, bool whole);
     Step end_message(std::string_view payload);
     Step end_control(std::string_view payload);
     Step close_event(std::string_view payload);

@@ -1,0 +1,59 @@
+#include "http/server.h"
+
+#include "http/server_connection.h"
+
+namespace ee::http {
+
+Server::Server(net::Loop& loop, RequestHandler& handler, const ServerLimits& limits)
+    : loop_(loop), handler_(handler), limits_(limits) {}
+
+Server::~Server() {
+    close();
+}
+
+Result<void> Server::listen(const std::string& address, std::uint16_t port,
+                            std::shared_ptr<const net::TlsContext> tls) {
+    tls_ = std::move(tls);
+    auto listener = net::Listener::open(
+        loop_, address, port,
+        [this](net::Fd socket, const net::Endpoint& peer) { accept(std::move(socket), peer); });
+    if (!listener) return fail(std::move(listener.error()));
+    listener_ = std::move(*listener);
+    return {};
+}
+
+void Server::accept(net::Fd socket, const net::Endpoint& peer) {
+    if (connections_.size() >= limits_.connections_max) return;  // Closed by its owner, here.
+    auto connection = std::make_shared<ServerConnection>(*this, std::move(socket), peer);
+    ServerConnection& added = *connection;
+    connections_.emplace(&added, std::move(connection));
+    added.start();
+}
+
+void Server::remove(ServerConnection& connection) {
+    const auto found = connections_.find(&connection);
+    if (found == connections_.end()) return;
+    loop_.dispose(std::move(found->second));
+    connections_.erase(found);
+}
+
+std::size_t Server::busy() const {
+    std::size_t count = 0;
+    for (const auto& [connection, owner] : connections_) count += connection->busy() ? 1 : 0;
+    return count;
+}
+
+void Server::drain() {
+    draining_ = true;
+    if (listener_) listener_->close();
+    std::vector<ServerConnection*> all;
+    for (const auto& [connection, owner] : connections_) all.push_back(connection);
+    for (ServerConnection* connection : all) connection->drain();
+}
+
+void Server::close() {
+    if (listener_) listener_->close();
+    connections_.clear();
+}
+
+}  // namespace ee::http

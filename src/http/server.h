@@ -1,0 +1,59 @@
+#pragma once
+// Serves HTTP/1.1 on a listener: keep-alive, pipelining, limits and deadlines.
+
+#include <memory>
+#include <unordered_map>
+
+#include "http/exchange.h"
+#include "http/message.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/tls.h"
+
+namespace ee::http {
+
+struct ServerLimits {
+    HeadLimits head;
+    std::chrono::seconds head_time{10};        // From the first byte (or the connection) to the whole head.
+    std::chrono::seconds body_idle_time{30};   // Without a byte of an announced body.
+    std::chrono::seconds keep_alive_time{75};  // Between requests.
+    std::chrono::seconds write_idle_time{60};  // The visitor takes no byte of its answer.
+    std::size_t pipelined_bytes_max = 64 * 1024;
+    std::size_t connections_max = 100000;
+};
+
+class ServerConnection;
+
+class Server {
+public:
+    Server(net::Loop& loop, RequestHandler& handler, const ServerLimits& limits);
+    ~Server();
+
+    // `tls` may be null. Refusal: bind_failed.
+    Result<void> listen(const std::string& address, std::uint16_t port,
+                        std::shared_ptr<const net::TlsContext> tls);
+    std::uint16_t port() const { return listener_ ? listener_->port() : std::uint16_t{0}; }
+
+    // Stops accepting, closes connections between requests, and lets the others finish theirs.
+    void drain();
+    std::size_t connections() const { return connections_.size(); }
+    // Connections with a request that is not answered yet.
+    std::size_t busy() const;
+    // Ends every connection.
+    void close();
+
+private:
+    friend class ServerConnection;
+    void accept(net::Fd socket, const net::Endpoint& peer);
+    void remove(ServerConnection& connection);
+
+    net::Loop& loop_;
+    RequestHandler& handler_;
+    ServerLimits limits_;
+    std::shared_ptr<const net::TlsContext> tls_;
+    std::unique_ptr<net::Listener> listener_;
+    std::unordered_map<ServerConnection*, std::shared_ptr<ServerConnection>> connections_;
+    bool draining_ = false;
+};
+
+}  // namespace ee::http
