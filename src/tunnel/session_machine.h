@@ -191,7 +191,7 @@ private:
     // Recorded against an attested agent, of no consequence before.
     void fail_challenge(const Error& error, std::optional<std::uint32_t> retry_after_s, Actions& out);
     void close(CloseCode code, std::string_view reason, Actions& out);
-    void accept(Moment now, Actions& out);
+    void accept(Actions& out);
     double random();
 
     const SessionSettings& settings_;
