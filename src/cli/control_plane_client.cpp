@@ -1,0 +1,105 @@
+#include "cli/control_plane_client.h"
+
+#include <ostream>
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include "attestation/directory_source.h"
+#include "cli/http_get.h"
+#include "net/url.h"
+
+namespace ee::cli {
+namespace {
+
+constexpr std::size_t token_file_bytes_max = 16 * 1024;
+constexpr const char* default_url = "http://127.0.0.1:8088";
+
+// A setting may list several tokens while one is being replaced; the first is the newest.
+Secret first_token(std::string_view list) {
+    list = list.substr(0, list.find_first_of(",\r\n"));
+    while (list.starts_with(' ')) list.remove_prefix(1);
+    while (list.ends_with(' ')) list.remove_suffix(1);
+    return Secret(std::string(list));
+}
+
+Result<Secret> admin_token(const Context& context) {
+    if (const auto value = context.environment("EE_ADMIN_TOKEN"); value && !value->empty())
+        return first_token(*value);
+    const auto file = context.environment("EE_ADMIN_TOKEN_FILE");
+    if (!file || file->empty()) return Secret();
+    const auto content = attestation::read_whole_file(*file, token_file_bytes_max);
+    if (!content) return fail("usage", "EE_ADMIN_TOKEN_FILE: " + content.error().detail);
+    return first_token(*content);
+}
+
+std::string setting(const Context& context, const char* name) {
+    return context.environment(name).value_or("");
+}
+
+// RFC 9457 with our `reason`; an answer of another kind is named by its status.
+Error refusal_of(const HttpAnswer& answer) {
+    Error error{.code = std::to_string(answer.status),
+                .detail = "HTTP status " + std::to_string(answer.status)};
+    simdjson::dom::parser parser;
+    simdjson::dom::element body;
+    std::string_view text;
+    if (parser.parse(answer.body).get(body) != simdjson::SUCCESS) return error;
+    if (body["reason"].get(text) == simdjson::SUCCESS) error.code = text;
+    if (body["detail"].get(text) == simdjson::SUCCESS && !text.empty()) error.detail = text;
+    return error;
+}
+
+}  // namespace
+
+Result<ControlPlaneClient> ControlPlaneClient::from_environment(const std::string& url, Context& context) {
+    ControlPlaneClient client;
+    client.url_ = url;
+    for (const char* name : {"EECTL_URL", "EE_PUBLIC_URL"}) {
+        if (client.url_.empty()) client.url_ = setting(context, name);
+    }
+    if (client.url_.empty()) client.url_ = default_url;
+    const auto parsed = net::parse_url(client.url_);
+    if (!parsed || (parsed->scheme != "http" && parsed->scheme != "https")) {
+        return fail("usage", "\"" + client.url_ + "\" is not the http:// or https:// URL of a control plane");
+    }
+    auto token = admin_token(context);
+    if (!token) return fail(token.error());
+    client.token_ = std::move(*token);
+    client.tls_ca_ = setting(context, "EE_TLS_CA");
+    if (!client.token_.empty() && parsed->scheme == "http" && !parsed->is_loopback()) {
+        context.err << "eectl: the admin token goes to " << parsed->host << " in the clear; use https://\n";
+    }
+    return client;
+}
+
+Result<std::string> ControlPlaneClient::get(const std::string& target) const {
+    HttpGetOptions options;
+    options.url = url_;
+    options.target = target;
+    options.bearer = token_;
+    options.tls_ca = tls_ca_;
+    auto answer = http_get(options);
+    if (!answer) return fail(answer.error());
+    if (answer->status != 200) return fail(refusal_of(*answer));
+    return std::move(answer->body);
+}
+
+int report_refusal(const ControlPlaneClient& client, const Error& error, Context& context) {
+    context.err << fmt::format("eectl: {}: {}\n", error.code, error.detail);
+    if (error.code == "unreachable") {
+        context.err << fmt::format(
+            "eectl: is the control plane running at {}? Name another with --url or EECTL_URL\n",
+            client.url());
+    } else if (error.code == "401" || error.code == "unauthorized") {
+        context.err
+            << "eectl: set EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE to the control plane's admin token\n";
+    }
+    return exit_refused;
+}
+
+std::string percent_encoded(std::string_view text) {
+    return attestation::percent_encoded_segment(text);
+}
+
+}  // namespace ee::cli

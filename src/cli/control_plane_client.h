@@ -1,0 +1,37 @@
+#pragma once
+// Asks a control plane as its admin.
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "cli/eectl.h"
+
+namespace ee::cli {
+
+// Where the control plane is and who asks. The token comes from EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE and
+// never from the command line, which every user of the machine can read.
+class ControlPlaneClient {
+public:
+    // `url` empty: EECTL_URL, EE_PUBLIC_URL, then the default listener on this machine. Refuses with `usage`.
+    static Result<ControlPlaneClient> from_environment(const std::string& url, Context& context);
+
+    // The body of a 200. Anything else is a refusal with the server's own reason and detail.
+    Result<std::string> get(const std::string& target) const;
+    const std::string& url() const { return url_; }
+
+private:
+    std::string url_;
+    Secret token_;
+    std::filesystem::path tls_ca_;
+};
+
+// Prints the refusal with what to do about it, and answers the exit code.
+int report_refusal(const ControlPlaneClient& client, const Error& error, Context& context);
+
+// `text` as one query value or path segment: all but unreserved characters as %XX (RFC 3986).
+std::string percent_encoded(std::string_view text);
+
+}  // namespace ee::cli

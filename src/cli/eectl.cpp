@@ -1,0 +1,162 @@
+#include "cli/eectl.h"
+
+#include <ostream>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "attestation/simulated_platform_fields.h"
+#include "cli/apps_commands.h"
+#include "cli/quote_commands.h"
+#include "cli/simulate_commands.h"
+#include "config/describe.h"
+
+namespace ee::cli {
+namespace {
+
+// What the command line asked for: set by the one subcommand that was named.
+using Command = std::function<int(Context&)>;
+
+void add_quote_commands(CLI::App& app, QuoteShowOptions& show, QuoteVerifyOptions& verify, Command& command) {
+    CLI::App* quote = app.add_subcommand("quote", "Look at TDX quotes")->require_subcommand(1);
+
+    CLI::App* show_command = quote->add_subcommand("show", "Print every field; nothing is verified");
+    show_command->add_option("FILE", show.file, "A quote: raw, hex or base64")->required();
+    show_command->add_flag("--json", show.json, "As JSON");
+    show_command->callback(
+        [&] { command = [&](Context& context) { return run_quote_show(show, context); }; });
+
+    CLI::App* verify_command =
+        quote->add_subcommand("verify", "Verify; exit 0 when everything asked for holds");
+    verify_command->add_option("FILE", verify.file, "A quote: raw, hex or base64")->required();
+    verify_command->add_option("--collateral", verify.collateral, "A collateral file, or a folder of them");
+    verify_command->add_option("--at", verify.at,
+                               "Judge at this time: Unix seconds or RFC 3339 (default: now)");
+    verify_command->add_option("--root", verify.root,
+                               "A root certificate to accept besides Intel's, DER or PEM");
+    verify_command->add_option("--report-data", verify.report_data,
+                               "The 64 bytes the quote must be over, in hex");
+    verify_command->add_option("--network", verify.network,
+                               "Judge by this network's policy: forge-1, sandbox-1");
+    verify_command->add_option("--allowlist", verify.allowlist,
+                               "Compare the measurements with this allowlist");
+    verify_command->add_flag("--json", verify.json, "As JSON");
+    verify_command->callback(
+        [&] { command = [&](Context& context) { return run_quote_verify(verify, context); }; });
+}
+
+void add_field_options(CLI::App& quote, SimulateOptions& options) {
+    for (const attestation::QuoteField& field : attestation::quote_fields()) {
+        const std::string name(field.name);
+        if (name == "report_data") continue;
+        std::string flag = name;
+        std::replace(flag.begin(), flag.end(), '_', '-');
+        quote
+            .add_option_function<std::string>(
+                "--" + flag, [&options, name](const std::string& value) { options.fields[name] = value; },
+                std::string(field.text))
+            ->type_name(field.is_number ? "NUMBER" : "HEX" + std::to_string(field.size))
+            ->group("Fields");
+    }
+}
+
+void add_simulated_quote_options(CLI::App& quote, SimulateOptions& options) {
+    quote.add_option("--report-data", options.report_data, "The 64 bytes to quote, in hex")->required();
+    quote.add_option("--out", options.out, "Write to this file instead of standard output");
+    quote.add_option("--body", options.body, "v4 (default), v5-1.0 or v5-1.5");
+    quote.add_option("--tcb", options.tcb, "The TCB status the quote shall have, e.g. OutOfDate");
+    quote.add_flag("--debug", options.debug, "A debug TD");
+    quote.add_option("--fault", options.faults, "See `eectl simulate faults`; may be repeated");
+    quote
+        .add_option_function<std::string>(
+            "--qe-auth",
+            [&options](const std::string& value) {
+                options.qe_auth = value;
+                options.qe_auth_given = true;
+            },
+            "QE authentication data, in hex; may be empty")
+        ->expected(0, 1);
+    quote.add_option("--trailing", options.trailing, "Bytes after the quote, in hex");
+    quote.add_option("--padding", options.padding, "Zero bytes after the quote")->check(CLI::Range(0, 65536));
+    quote.add_option("--truncate", options.truncate, "Keep only so many bytes");
+    add_field_options(quote, options);
+}
+
+void add_simulate_commands(CLI::App& app, SimulateOptions& options, Command& command) {
+    CLI::App* simulate =
+        app.add_subcommand("simulate", "A simulated TDX platform, for development and tests");
+    simulate->require_subcommand(1);
+
+    CLI::App* init = simulate->add_subcommand("init", "Make a platform in DIR");
+    init->add_option("DIR", options.folder, "A folder, made when absent")->required();
+    init->add_option("--at", options.at, "Issue certificates and collateral at this time (default: now)");
+    init->add_flag("--force", options.force, "Replace the platform that is there");
+    init->callback([&] { command = [&](Context& context) { return run_simulate_init(options, context); }; });
+
+    CLI::App* quote = simulate->add_subcommand("quote", "Print a quote of the platform in DIR, in base64");
+    quote->add_option("DIR", options.folder, "What `eectl simulate init` made")->required();
+    add_simulated_quote_options(*quote, options);
+    quote->callback(
+        [&] { command = [&](Context& context) { return run_simulate_quote(options, context); }; });
+
+    CLI::App* refresh = simulate->add_subcommand("refresh", "Renew the collateral of the platform in DIR");
+    refresh->add_option("DIR", options.folder, "What `eectl simulate init` made")->required();
+    refresh->add_option("--at", options.at, "Issue it at this time (default: now)");
+    refresh->add_option("--fault", options.faults, "See `eectl simulate faults`; may be repeated");
+    refresh->callback(
+        [&] { command = [&](Context& context) { return run_simulate_refresh(options, context); }; });
+
+    CLI::App* faults = simulate->add_subcommand("faults", "List the faults that --fault can make");
+    faults->callback([&] { command = [](Context& context) { return run_simulate_faults(context); }; });
+}
+
+void add_apps_commands(CLI::App& app, AppsOptions& options, Command& command) {
+    CLI::App* apps = app.add_subcommand("apps", "Ask a control plane about its apps (EE_ADMIN_TOKEN)");
+    apps->require_subcommand(1);
+    const auto add_common = [&options](CLI::App* subcommand) {
+        subcommand->add_option(
+            "--url", options.url,
+            "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+        subcommand->add_flag("--json", options.json, "As JSON");
+    };
+    CLI::App* list = apps->add_subcommand("list", "One line an app");
+    list->add_option("--network", options.network, "Only this network's");
+    list->add_option("--status", options.status, "Only those with this status");
+    list->add_option("--repo", options.repo, "Only those of this owner/name");
+    add_common(list);
+    list->callback([&] { command = [&](Context& context) { return run_apps_list(options, context); }; });
+
+    CLI::App* show = apps->add_subcommand("show", "Everything about one app, its agents and last events");
+    show->add_option("NAME", options.name, "The app")->required();
+    add_common(show);
+    show->callback([&] { command = [&](Context& context) { return run_apps_show(options, context); }; });
+}
+
+}  // namespace
+
+int run_eectl(std::span<const std::string> arguments, Context& context) {
+    QuoteShowOptions show;
+    QuoteVerifyOptions verify;
+    SimulateOptions simulate;
+    AppsOptions apps;
+    Command command;
+
+    CLI::App app{"EasyEnclave's command line: quotes, the simulated platform, apps", "eectl"};
+    app.set_version_flag("--version", "eectl " + std::string(config::version()));
+    app.require_subcommand(1);
+    add_quote_commands(app, show, verify, command);
+    add_simulate_commands(app, simulate, command);
+    add_apps_commands(app, apps, command);
+
+    // CLI11 takes the arguments as a stack, the last one first.
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    try {
+        app.parse(std::move(reversed));
+    } catch (const CLI::ParseError& error) {
+        // Also how CLI11 says that --help or --version was asked for.
+        return app.exit(error, context.out, context.err) == 0 ? exit_good : exit_usage;
+    }
+    return command(context);
+}
+
+}  // namespace ee::cli

@@ -1,0 +1,151 @@
+#include "cli/http_get.h"
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <netdb.h>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include "crypto/openssl.h"
+#include "net/tls.h"
+#include "net/url.h"
+
+namespace ee::cli {
+namespace {
+
+constexpr std::size_t response_bytes_max = 64 * 1024 * 1024;
+
+using SslPtr = std::unique_ptr<SSL, crypto::FreeWith<SSL_free>>;
+
+class Socket {
+public:
+    explicit Socket(int fd) : fd_(fd) {}
+    ~Socket() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    Socket& operator=(Socket&&) = delete;
+    int fd() const { return fd_; }
+
+private:
+    int fd_;
+};
+
+tl::unexpected<Error> unreachable(const net::Url& url, std::string_view why) {
+    return fail("unreachable", fmt::format("{}://{}: {}", url.scheme, url.authority(), why));
+}
+
+Result<Socket> connect_to(const net::Url& url, int timeout_s) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    const int looked_up = ::getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &hints, &found);
+    if (looked_up != 0) return unreachable(url, ::gai_strerror(looked_up));
+    const std::unique_ptr<addrinfo, crypto::FreeWith<::freeaddrinfo>> owner(found);
+    int error = 0;
+    for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
+        Socket socket(
+            ::socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, address->ai_protocol));
+        // The send timeout bounds connect(2) too (socket(7)).
+        const timeval timeout{.tv_sec = timeout_s, .tv_usec = 0};
+        ::setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+        ::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+        if (::connect(socket.fd(), address->ai_addr, address->ai_addrlen) == 0) return socket;
+        error = errno == EINPROGRESS ? ETIMEDOUT : errno;
+    }
+    return unreachable(url, std::strerror(error));
+}
+
+// Sends the request and reads until the peer closes. `write` and `read` answer as the socket calls do.
+template <class Write, class Read>
+Result<std::string> exchange(const net::Url& url, std::string_view request, Write write, Read read) {
+    while (!request.empty()) {
+        const auto count = write(request.data(), request.size());
+        if (count <= 0) return unreachable(url, "the connection was lost while sending");
+        request.remove_prefix(static_cast<std::size_t>(count));
+    }
+    std::string response;
+    char buffer[16 * 1024];
+    for (;;) {
+        const auto count = read(buffer, sizeof buffer);
+        if (count == 0) return response;
+        if (count < 0) return unreachable(url, "no answer in time");
+        response.append(buffer, static_cast<std::size_t>(count));
+        if (response.size() > response_bytes_max) return unreachable(url, "the answer is over 64 MiB");
+    }
+}
+
+Result<std::string> exchange_tls(const net::Url& url, const Socket& socket, const HttpGetOptions& options,
+                                 std::string_view request) {
+    const auto context = net::TlsContext::client(options.tls_ca);
+    if (!context) return fail(context.error());
+    const SslPtr ssl(SSL_new((*context)->native()));
+    if (!ssl || SSL_set_fd(ssl.get(), socket.fd()) != 1)
+        return unreachable(url, crypto::take_openssl_errors());
+    SSL_set_verify(ssl.get(), SSL_VERIFY_PEER, nullptr);
+    X509_VERIFY_PARAM* verify = SSL_get0_param(ssl.get());
+    if (X509_VERIFY_PARAM_set1_ip_asc(verify, url.host.c_str()) != 1) {
+        // What SSL_set_tlsext_host_name does, without its C-style cast. The name is copied.
+        SSL_ctrl(ssl.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                 const_cast<char*>(url.host.c_str()));
+        SSL_set1_host(ssl.get(), url.host.c_str());
+    }
+    if (SSL_connect(ssl.get()) != 1) {
+        const long verified = SSL_get_verify_result(ssl.get());
+        if (verified != X509_V_OK) return unreachable(url, X509_verify_cert_error_string(verified));
+        return unreachable(url, crypto::take_openssl_errors());
+    }
+    const auto write = [&](const char* data, std::size_t size) {
+        return SSL_write(ssl.get(), data, static_cast<int>(size));
+    };
+    const auto read = [&](char* data, std::size_t size) {
+        const int count = SSL_read(ssl.get(), data, static_cast<int>(size));
+        if (count > 0) return count;
+        return SSL_get_error(ssl.get(), count) == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+    };
+    return exchange(url, request, write, read);
+}
+
+}  // namespace
+
+Result<HttpAnswer> http_get(const HttpGetOptions& options) {
+    const auto url = net::parse_url(options.url);
+    if (!url) return fail(url.error());
+    if (url->scheme != "http" && url->scheme != "https") {
+        return fail("invalid_url", "\"" + options.url + "\" must begin with http:// or https://");
+    }
+    std::string base = url->path;
+    while (base.ends_with('/')) base.pop_back();
+    std::string request = fmt::format(
+        "GET {}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: eectl\r\nAccept: application/json\r\nConnection: "
+        "close\r\n",
+        base, options.target, url->authority());
+    if (!options.bearer.empty())
+        request += fmt::format("Authorization: Bearer {}\r\n", options.bearer.reveal());
+    request += "\r\n";
+
+    const auto socket = connect_to(*url, options.timeout_s);
+    if (!socket) return fail(socket.error());
+    const auto response =
+        url->scheme == "https"
+            ? exchange_tls(*url, *socket, options, request)
+            : exchange(
+                  *url, request,
+                  [&](const char* data, std::size_t size) {
+                      return ::send(socket->fd(), data, size, MSG_NOSIGNAL);
+                  },
+                  [&](char* data, std::size_t size) { return ::recv(socket->fd(), data, size, 0); });
+    if (!response) return fail(response.error());
+    auto answer = parse_http_response(*response);
+    if (!answer) return unreachable(*url, answer.error().detail);
+    return answer;
+}
+
+}  // namespace ee::cli
