@@ -38,8 +38,8 @@ constexpr std::string_view introduction = R"(# Configuration
 
 <!-- Generated from src/config/settings_table.cpp by `make docs`; a test fails when it is stale. -->
 
-A value is taken from the first of: command-line flag, environment variable, TOML file (`--config FILE`), default. Flags
-are written `--name value` or `--name=value`; the file has the variables' names as keys:
+A value is taken from the first of: command-line flag, environment variable, TOML file (`--config FILE`),
+default. Flags are written `--name value` or `--name=value`; the file has the variables' names as keys:
 
 ```toml
 EE_CONTROL_PORT = 8443
@@ -47,8 +47,8 @@ EE_TRUSTED_PROXIES = ["loopback", "10.0.0.0/8"]
 ```
 
 - An empty value means unset. Empty tokens close their role.
-- Each secret can be kept in a file instead, named by `<NAME>_FILE` (for example `EE_ADMIN_TOKEN_FILE=/run/secrets/admin`);
-  white space at its end is dropped. Setting both is refused.
+- Each secret can be kept in a file instead, named by `<NAME>_FILE` (for example
+  `EE_ADMIN_TOKEN_FILE=/run/secrets/admin`); white space at its end is dropped. Setting both is refused.
 - Tokens are comma-separated lists, so that a new one can be added before the old one is removed.
 - `--check-config` checks everything, names every bad setting at once and exits 78; starting does the same.
 - `--print-config` shows the values in effect and where each came from, with secrets masked.

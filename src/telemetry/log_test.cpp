@@ -148,9 +148,9 @@ TEST_F(LogTest, LinesOfSeveralThreadsDoNotMix) {
             });
     }
     const std::string text = read_all();
-    const std::string line =
-        R"({"time":"2026-01-15T10:30:00.123Z","level":"info","event":"x","text":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})"
-        "\n";
+    const std::string line = R"({"time":"2026-01-15T10:30:00.123Z","level":"info","event":"x",)"
+                             R"("text":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})"
+                             "\n";
     EXPECT_EQ(text.size(), 200 * line.size());
     for (std::size_t at = 0; at < text.size(); at += line.size())
         ASSERT_EQ(text.substr(at, line.size()), line);

@@ -1,0 +1,63 @@
+# The menu. Each entry is complete on a bare Debian 12: as root it installs the packages it lacks and says so
+# first; without root it prints the one apt-get line to run. CMake and its presets do the work.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := menu
+.PHONY: menu build test demo check fix asan tsan fuzz bench docs clean deps
+ARGS ?=
+ONLY ?=
+SECONDS_EACH ?= 30
+
+menu: ## show this menu
+	@echo "EasyEnclave control plane"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps:
+	@scripts/deps.sh build
+
+build: deps ## build the three programs into build/release/bin/
+	@scripts/build.sh release easyenclave-control easyenclave-agent eectl
+
+test: deps ## build everything and run every test
+	@scripts/build.sh release
+	@scripts/test.sh release $(ARGS)
+
+demo: build ## run it all on this machine: simulated TDX, control plane, agent, backend (ARGS=--once to end by itself)
+	@scripts/demo.sh $(ARGS)
+
+check: deps ## format, clang-tidy, layers, style, generated docs, then the tests
+	@scripts/deps.sh check
+	@scripts/build.sh release
+	@scripts/check.sh
+	@scripts/test.sh release
+
+fix: deps ## format the code and renew what is generated
+	@scripts/deps.sh check
+	@scripts/check.sh --fix
+
+asan: deps ## every test under AddressSanitizer and UBSan
+	@scripts/build.sh asan
+	@scripts/test.sh asan $(ARGS)
+
+tsan: deps ## every test under ThreadSanitizer
+	@scripts/build.sh tsan
+	@scripts/test.sh tsan $(ARGS)
+
+fuzz: deps ## each fuzz target for SECONDS_EACH=30 (ONLY=name for one)
+	@scripts/deps.sh fuzz
+	@scripts/build.sh fuzz
+	@scripts/fuzz.sh $(SECONDS_EACH) $(ONLY)
+
+bench: deps ## benchmarks as ratios in one run, into build/bench/results.json (ONLY=name for one)
+	@scripts/deps.sh bench
+	@scripts/build.sh bench
+	@/usr/bin/python3 bench/run.py $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+docs: deps ## write docs/configuration.md from the settings table
+	@scripts/build.sh release ee_config_docs
+	@build/release/bin/ee_config_docs > docs/configuration.md
+	@echo "docs/configuration.md is written"
+
+clean: ## remove build/
+	@rm -rf build

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs the tests of a built preset: only what did not pass is shown in full, and ctest's closing lines.
+#
+#   scripts/test.sh PRESET [ctest arguments]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=$1
+shift
+command=(ctest --preset "$preset" --parallel "$(nproc)" --output-on-failure --no-tests=error "$@")
+
+# A terminal shows progress on one line; a log leaves out the tests that start and pass.
+if [ -t 1 ]; then exec "${command[@]}" --progress </dev/null; fi
+set +e
+"${command[@]}" </dev/null 2>&1 | grep --line-buffered -vE '^ +Start +[0-9]+: | Test +#[0-9]+: .* Passed '
+exit "${PIPESTATUS[0]}"
