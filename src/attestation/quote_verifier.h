@@ -53,8 +53,10 @@ private:
 };
 
 struct VerifyOptions {
-    // Check C is made when this is given.
+    // Check C is made when either is given: what the quote's report data must be, and a refusal found
+    // outside the quote (the message said something else) that is to take its turn there.
     std::optional<ReportData> report_data;
+    std::optional<Error> report_data_refusal;
     // Checks I and J are made when this is given; it is asked once the chain and its validity have held.
     CollateralSource* collateral = nullptr;
     std::chrono::seconds collateral_grace{0};
@@ -84,6 +86,9 @@ public:
     const TrustAnchors& anchors() const { return anchors_; }
 
 private:
+    Result<VerifiedQuote> verify_steps(ByteSpan bytes, const VerifyOptions& options, WallTime now,
+                                       CheckList& checks) const;
+
     TrustAnchors anchors_;
 };
 

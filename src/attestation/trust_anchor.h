@@ -25,7 +25,7 @@ class TrustAnchors {
 public:
     // Intel's SGX root only.
     TrustAnchors() = default;
-    // And a root of one's own, which counts as simulated whatever it is.
+    // And a root of one's own, which counts as simulated (unless it is Intel's).
     static TrustAnchors with_simulated(const crypto::Sha256& spki_sha256);
     // The same from a certificate as DER or PEM: `certificate_malformed`; `key_invalid` when it is not P-256.
     static Result<TrustAnchors> with_simulated_root(ByteSpan der_or_pem);

@@ -1,0 +1,198 @@
+#include "attestation/appraisal.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "base/hex.h"
+#include "crypto/ed25519.h"
+
+namespace ee::attestation {
+namespace {
+
+constexpr std::string_view all_checks = "ABCDEFGHIJKLMNOP";
+
+// How an answer is tied to its challenge, as far as the message itself shows.
+struct AnswerBinding {
+    Binding level = Binding::none;
+    bool legacy = false;
+    bool key_proven = false;
+    std::optional<ReportData> expected;  // what the quote must carry
+    std::optional<Error> refusal;        // check C has failed already
+};
+
+Error mismatch(std::string detail) {
+    return {"report_data_mismatch", std::move(detail)};
+}
+
+// Whether the key that the report data names signed this session.
+Result<void> check_session_signature(const Answer& answer, const ReportData& expected) {
+    const auto key = crypto::Ed25519PublicKey::from_spki(answer.agent_key);
+    if (!key) return fail(mismatch("a session signature, but the agent key is " + key.error().detail));
+    if (key->verifies(session_message(expected), answer.signature)) return {};
+    return fail(mismatch("the agent key did not sign this session"));
+}
+
+void bind_layout2(const Challenge& challenge, const Answer& answer, AnswerBinding& out) {
+    out.expected = report_data_layout2({.nonce = challenge.nonce,
+                                        .agent_key = answer.agent_key,
+                                        .channel = challenge.channel,
+                                        .wire = challenge.wire,
+                                        .identity = challenge.identity,
+                                        .measurements = answer.measurements});
+    // A key without a signature is only named: it proves nothing about who answers.
+    if (!answer.signature.empty()) {
+        const auto held = check_session_signature(answer, *out.expected);
+        if (held)
+            out.key_proven = true;
+        else
+            out.refusal = held.error();
+    }
+    out.level = !challenge.channel.empty() ? Binding::channel
+                : out.key_proven           ? Binding::key
+                                           : Binding::nonce;
+}
+
+AnswerBinding bind(const Challenge& challenge, const Answer& answer) {
+    AnswerBinding out;
+    out.legacy = !answer.layout;
+    if (out.legacy) {
+        out.expected = report_data_legacy(answer.measurements);
+        if (!out.expected) out.refusal = mismatch("legacy layout without the claims it is made of");
+    } else {
+        bind_layout2(challenge, answer, out);
+    }
+    if (!out.refusal && !constant_time_equal(answer.report_data, *out.expected)) {
+        out.refusal = mismatch(fmt::format(
+            "the message says {}, this challenge asks for {}",
+            to_hex(ByteSpan(answer.report_data).first(std::min<std::size_t>(answer.report_data.size(), 64))),
+            to_hex(*out.expected)));
+    }
+    return out;
+}
+
+void describe(const VerifiedQuote& quote, Verdict& verdict) {
+    verdict.debug = quote.report().is_debug();
+    verdict.simulated = quote.anchor().simulated;
+    verdict.mrtd = to_hex(quote.report().mr_td);
+    for (const Measurement& rtmr : quote.report().rtmr) verdict.rtmrs.push_back(to_hex(rtmr));
+    verdict.report_data = to_hex(quote.report().report_data);
+    if (quote.pck()) verdict.fmspc = to_hex(quote.pck()->fmspc);
+    const TcbEvaluation& tcb = quote.tcb();
+    verdict.tcb = tcb.status;
+    verdict.tcb_status = to_string(tcb.status);
+    if (tcb.tcb_date) verdict.tcb_date = to_rfc3339(*tcb.tcb_date);
+    verdict.advisory_ids = tcb.advisory_ids;
+    if (quote.collateral()) {
+        for (const auto& [part, digest] : quote.collateral()->sha256()) {
+            verdict.collateral_sha256.emplace(part, to_hex(digest));
+        }
+    }
+}
+
+bool claims_sealed(const Claims& claims) {
+    const auto sealed = claims.find("sealed");
+    return sealed != claims.end() && sealed->second == Claim(true);
+}
+
+// Check P. Only claims the quote binds count: the legacy layout covers four of them.
+Result<void> match_allowlist(const NetworkPolicy& policy, const Allowlist& allowlist, const Answer& answer,
+                             const VerifiedQuote& quote, Verdict& verdict) {
+    if (auto held = judge_allowlist(policy, allowlist, verdict.legacy && policy.legacy_ratls); !held)
+        return held;
+    if (auto held = match_quote(allowlist, quote.report()); !held) return held;
+    if (verdict.legacy && allowlist.report_data && *allowlist.report_data != quote.report().report_data) {
+        return fail("measurement_mismatch:report_data",
+                    fmt::format("the quote has {}, the allowlist {}", to_hex(quote.report().report_data),
+                                to_hex(*allowlist.report_data)));
+    }
+    const Claims claims = verdict.legacy ? legacy_bound_claims(answer.measurements) : answer.measurements;
+    if (auto held = match_claims(allowlist, claims); !held) return held;
+    verdict.sealed = claims_sealed(claims) && allowlist.allows_sealed() && !verdict.debug;
+    return {};
+}
+
+Result<void> check_release(const NetworkPolicy& policy, ReleaseSource& releases, const Challenge& challenge,
+                           const Answer& answer, const VerifiedQuote& quote, Verdict& verdict) {
+    const auto allowlist = releases.find({challenge.identity.repo, challenge.identity.release_tag});
+    if (!allowlist) {
+        const bool tolerated = allowlist.error().code == "allowlist_missing" &&
+                               policy.allowlist_may_be_absent && !policy.sealed_required;
+        if (tolerated) return {};
+        return fail(allowlist.error());
+    }
+    verdict.checks.emplace_back("P");
+    verdict.allowlist_found = true;
+    verdict.allowlist_sha256 = to_hex((*allowlist)->sha256);
+    if (auto held = match_allowlist(policy, **allowlist, answer, quote, verdict); !held) return held;
+    if (policy.sealed_required && !verdict.sealed) {
+        return fail("sealed_required",
+                    fmt::format("{} asks for a sealed release: claim {}, allowlist {}, {}", policy.name,
+                                claims_sealed(answer.measurements), (*allowlist)->allows_sealed(),
+                                verdict.debug ? "a debug TD" : "not a debug TD"));
+    }
+    return {};
+}
+
+}  // namespace
+
+bool is_inconclusive(std::string_view code) {
+    return code == "collateral_unavailable" || code == "allowlist_unavailable" ||
+           code.starts_with("collateral_expired:") || code.starts_with("collateral_not_yet_valid:");
+}
+
+Appraiser::Appraiser(NetworkPolicies policies, TrustAnchors anchors, CollateralSource& collateral,
+                     ReleaseSource& releases)
+    : policies_(std::move(policies)),
+      verifier_(std::move(anchors)),
+      collateral_(collateral),
+      releases_(releases) {}
+
+Verdict Appraiser::appraise(const Challenge& challenge, const Answer& answer, WallTime now) const {
+    Verdict verdict;
+    verdict.judged_at = now;
+    auto held = judge(challenge, answer, now, verdict);
+    verdict.ok = held.has_value();
+    if (!held) verdict.refusal = std::move(held.error());
+    for (const char check : all_checks) {
+        std::string letter(1, check);
+        const bool made =
+            std::find(verdict.checks.begin(), verdict.checks.end(), letter) != verdict.checks.end();
+        if (!made) verdict.not_checked.push_back(std::move(letter));
+    }
+    return verdict;
+}
+
+Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, WallTime now,
+                              Verdict& verdict) const {
+    const NetworkPolicy* policy = policies_.find(challenge.identity.network);
+    if (policy == nullptr)
+        return fail("invalid_network", fmt::format("\"{}\" is not configured", challenge.identity.network));
+    if (answer.layout && *answer.layout != 2) {
+        return fail("invalid_field:layout", fmt::format("layout {}, known is 2", *answer.layout));
+    }
+    const AnswerBinding binding = bind(challenge, answer);
+    verdict.binding = binding.level;
+    verdict.legacy = binding.legacy;
+    verdict.unbound = binding.level == Binding::none;
+    if (auto held = judge_binding(*policy, binding.level, binding.legacy); !held) return held;
+
+    Verification verification = verifier_.verify(answer.quote,
+                                                 {.report_data = binding.expected,
+                                                  .report_data_refusal = binding.refusal,
+                                                  .collateral = &collateral_,
+                                                  .collateral_grace = policy->collateral_grace},
+                                                 now);
+    verdict.checks = std::move(verification.checks);
+    if (!verification.quote) return fail(std::move(*verification.refusal));
+    const VerifiedQuote& quote = *verification.quote;
+    describe(quote, verdict);
+    if (binding.key_proven) verdict.agent_key = answer.agent_key;
+
+    verdict.checks.emplace_back("O");
+    if (auto held = judge_platform(*policy, quote, now); !held) return held;
+    return check_release(*policy, releases_, challenge, answer, quote, verdict);
+}
+
+}  // namespace ee::attestation

@@ -1,0 +1,214 @@
+#include "attestation/policy.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "base/hex.h"
+
+namespace ee::attestation {
+namespace {
+
+// Bits of TDATTRIBUTES (Intel TDX Module ABI Specification, "ATTRIBUTES").
+constexpr unsigned sept_ve_disable_bit = 28;
+constexpr unsigned migratable_bit = 29;
+constexpr unsigned key_locker_bit = 31;
+constexpr unsigned perfmon_bit = 63;
+
+bool has_bit(std::uint64_t bits, unsigned bit) {
+    return (bits >> bit & 1) != 0;
+}
+
+tl::unexpected<Error> attribute_refused(unsigned bit, std::string_view why) {
+    return fail(fmt::format("td_attributes:{}", bit),
+                fmt::format("bit {} of the TD's attributes: {}", bit, why));
+}
+
+Result<void> judge_attributes(const NetworkPolicy& policy, std::uint64_t attributes) {
+    // The TUD group, bits 0 to 7, makes a TD untrusted; 0 is DEBUG, which has a code of its own.
+    for (unsigned bit = 1; bit < 8; ++bit) {
+        if (has_bit(attributes, bit))
+            return attribute_refused(bit, "a reserved one that makes the TD untrusted is set");
+    }
+    if (policy.sept_ve_disable_required && !has_bit(attributes, sept_ve_disable_bit)) {
+        return attribute_refused(sept_ve_disable_bit, "SEPT_VE_DISABLE is not set");
+    }
+    if (has_bit(attributes, migratable_bit)) return attribute_refused(migratable_bit, "MIGRATABLE is set");
+    if (!policy.key_locker_allowed && has_bit(attributes, key_locker_bit)) {
+        return attribute_refused(key_locker_bit, "KL is set");
+    }
+    if (!policy.perfmon_allowed && has_bit(attributes, perfmon_bit)) {
+        return attribute_refused(perfmon_bit, "PERFMON is set");
+    }
+    return {};
+}
+
+bool is_out_of_date(TcbStatus status) {
+    return status == TcbStatus::out_of_date || status == TcbStatus::out_of_date_configuration_needed;
+}
+
+bool is_within_grace(const NetworkPolicy& policy, const TcbEvaluation& tcb, WallTime now) {
+    if (!is_out_of_date(tcb.status)) return false;
+    if (!policy.platform_grace) return true;
+    return tcb.tcb_date && *policy.platform_grace > std::chrono::days{0} &&
+           now <= *tcb.tcb_date + *policy.platform_grace;
+}
+
+Result<void> judge_platform_identity(const NetworkPolicy& policy, const std::optional<PckExtension>& pck) {
+    if (!policy.fmspc_allowed.empty() && (!pck || !policy.fmspc_allowed.contains(pck->fmspc))) {
+        return fail("fmspc_not_allowed",
+                    fmt::format("FMSPC {} is not among the {} allowed", pck ? to_hex(pck->fmspc) : "unknown",
+                                policy.fmspc_allowed.size()));
+    }
+    if (!policy.platforms_allowed.empty()) {
+        const auto platform = pck ? crypto::sha256(pck->ppid) : crypto::Sha256{};
+        if (!pck || !policy.platforms_allowed.contains(platform)) {
+            return fail("platform_not_allowed",
+                        fmt::format("platform {} is not among the {} allowed", to_hex(platform),
+                                    policy.platforms_allowed.size()));
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string_view to_string(Binding binding) {
+    constexpr std::array<std::string_view, 5> names = {"none", "nonce", "key", "ratls", "channel"};
+    return names[static_cast<std::size_t>(binding)];
+}
+
+NetworkPolicy forge_1_policy() {
+    NetworkPolicy policy;
+    policy.name = "forge-1";
+    policy.sealed_required = true;
+    policy.tcb_accepted = {TcbStatus::up_to_date, TcbStatus::sw_hardening_needed};
+    policy.sept_ve_disable_required = true;
+    policy.mr_service_td_zero = true;
+    policy.binding_min = Binding::channel;
+    policy.registers_required = {QuoteRegister::mrtd, QuoteRegister::rtmr0, QuoteRegister::rtmr1,
+                                 QuoteRegister::rtmr2};
+    policy.claims_required = {"config_sha256"};
+    policy.evidence_grace = std::chrono::seconds{21600};
+    return policy;
+}
+
+NetworkPolicy sandbox_1_policy(bool simulated_root_configured) {
+    NetworkPolicy policy;
+    policy.name = "sandbox-1";
+    // Every status but Revoked, a platform that was not evaluated included.
+    policy.tcb_accepted = {TcbStatus::not_evaluated,
+                           TcbStatus::up_to_date,
+                           TcbStatus::sw_hardening_needed,
+                           TcbStatus::configuration_needed,
+                           TcbStatus::configuration_and_sw_hardening_needed,
+                           TcbStatus::out_of_date,
+                           TcbStatus::out_of_date_configuration_needed,
+                           TcbStatus::td_relaunch_advised,
+                           TcbStatus::td_relaunch_advised_configuration_needed};
+    policy.debug_allowed = true;
+    policy.collateral_grace = std::chrono::seconds{86400};
+    policy.platform_grace = std::nullopt;
+    policy.simulated_root_allowed = simulated_root_configured;
+    policy.binding_min = Binding::nonce;
+    policy.legacy_none_allowed = true;
+    policy.allowlist_may_be_absent = true;
+    policy.evidence_grace = std::chrono::seconds{86400};
+    return policy;
+}
+
+NetworkPolicies NetworkPolicies::built_in(bool simulated_root_configured) {
+    std::vector<NetworkPolicy> policies;
+    policies.push_back(forge_1_policy());
+    policies.push_back(sandbox_1_policy(simulated_root_configured));
+    return NetworkPolicies(std::move(policies));
+}
+
+const NetworkPolicy* NetworkPolicies::find(std::string_view name) const {
+    const auto found = std::find_if(policies_.begin(), policies_.end(),
+                                    [&](const NetworkPolicy& policy) { return policy.name == name; });
+    return found == policies_.end() ? nullptr : &*found;
+}
+
+Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool legacy) {
+    const bool enough = binding == Binding::none ? legacy && policy.legacy_none_allowed
+                        : binding == Binding::ratls
+                            ? policy.legacy_ratls || policy.binding_min <= Binding::ratls
+                            : binding >= policy.binding_min;
+    if (enough) return {};
+    return fail("binding_too_weak", fmt::format("{}the answer is bound at level {}, {} asks for {}",
+                                                legacy ? "legacy layout: " : "", to_string(binding),
+                                                policy.name, to_string(policy.binding_min)));
+}
+
+Result<void> judge_tcb_status(const NetworkPolicy& policy, const TcbEvaluation& tcb, WallTime now) {
+    // A policy that asks for more than the status can't be content with a platform nobody has evaluated.
+    const bool asks_for_details = policy.tcb_evaluation_min || !policy.advisories_refused.empty();
+    const bool known_enough = tcb.status != TcbStatus::not_evaluated || !asks_for_details;
+    if (known_enough && (policy.tcb_accepted.contains(tcb.status) || is_within_grace(policy, tcb, now)))
+        return {};
+    return fail(fmt::format("tcb_unacceptable:{}", to_string(tcb.status)),
+                fmt::format("{} does not accept TCB status {}", policy.name, to_string(tcb.status)));
+}
+
+Result<void> judge_tcb_details(const NetworkPolicy& policy, const TcbEvaluation& tcb) {
+    if (policy.tcb_evaluation_min && tcb.evaluation_number.value_or(0) < *policy.tcb_evaluation_min) {
+        return fail("collateral_too_old",
+                    fmt::format("evaluated by data of number {}, {} asks for {}",
+                                tcb.evaluation_number.value_or(0), policy.name, *policy.tcb_evaluation_min));
+    }
+    for (const std::string& advisory : tcb.advisory_ids) {
+        if (policy.advisories_refused.contains(advisory)) {
+            return fail("advisory_refused:" + advisory,
+                        fmt::format("{} refuses platforms under it", policy.name));
+        }
+    }
+    return {};
+}
+
+Result<void> judge_td(const NetworkPolicy& policy, const TdReport& report) {
+    if (report.is_debug() && !policy.debug_allowed) {
+        return fail("debug_td", fmt::format("the TD can be debugged, {} refuses that", policy.name));
+    }
+    if (auto held = judge_attributes(policy, report.td_attributes); !held) return held;
+    if (policy.xfam_allowed && (report.xfam & ~*policy.xfam_allowed) != 0) {
+        return fail("xfam", fmt::format("XFAM {:#x}, {} allows {:#x}", report.xfam, policy.name,
+                                        *policy.xfam_allowed));
+    }
+    if (policy.mr_service_td_zero && report.mr_service_td && !all_zero(*report.mr_service_td)) {
+        return fail("mr_servicetd", fmt::format("a service TD {} is bound, {} asks for none",
+                                                to_hex(*report.mr_service_td), policy.name));
+    }
+    return {};
+}
+
+Result<void> judge_platform(const NetworkPolicy& policy, const VerifiedQuote& quote, WallTime now) {
+    if (quote.anchor().simulated && !policy.simulated_root_allowed) {
+        return fail("simulated_root",
+                    fmt::format("the chain ends in the configured root, {} takes Intel's only", policy.name));
+    }
+    if (auto held = judge_tcb_status(policy, quote.tcb(), now); !held) return held;
+    if (auto held = judge_td(policy, quote.report()); !held) return held;
+    if (auto held = judge_tcb_details(policy, quote.tcb()); !held) return held;
+    return judge_platform_identity(policy, quote.pck());
+}
+
+Result<void> judge_allowlist(const NetworkPolicy& policy, const Allowlist& allowlist, bool config_waived) {
+    for (const QuoteRegister which : policy.registers_required) {
+        if (!allowlist.quote_measurements.contains(which)) {
+            return fail(fmt::format("allowlist_invalid:/quote_measurements/{}", to_string(which)),
+                        fmt::format("{} needs an allowlist that names it", policy.name));
+        }
+    }
+    for (const std::string& claim : policy.claims_required) {
+        if (config_waived && claim == "config_sha256") continue;
+        if (!allowlist.measurements.contains(claim)) {
+            return fail(fmt::format("allowlist_invalid:/measurements/{}", claim),
+                        fmt::format("{} needs an allowlist that names it", policy.name));
+        }
+    }
+    return {};
+}
+
+}  // namespace ee::attestation

@@ -1,0 +1,157 @@
+#include "attestation/quote_verifier.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "attestation/certificate_chain.h"
+#include "attestation/revocation.h"
+#include "base/hex.h"
+#include "crypto/ecdsa.h"
+
+namespace ee::attestation {
+namespace {
+
+constexpr std::string_view all_checks = "ABCDEFGHIJKLMN";
+
+// Checks A and B. Both are the parser's: which of them refused shows in the code.
+Result<Quote> check_layout(ByteSpan bytes, CheckList& checks) {
+    checks.emplace_back("A");
+    auto quote = parse_quote(bytes);
+    if (quote || quote.error().code == "quote_unsupported") checks.emplace_back("B");
+    return quote;
+}
+
+// Check C.
+Result<void> check_report_data(const Quote& quote, const VerifyOptions& options) {
+    if (options.report_data_refusal) return fail(*options.report_data_refusal);
+    if (!options.report_data || constant_time_equal(quote.body.report_data, *options.report_data)) return {};
+    return fail("report_data_mismatch",
+                fmt::format("the quote has {}, this challenge asks for {}", to_hex(quote.body.report_data),
+                            to_hex(*options.report_data)));
+}
+
+// Check D, and what B left over.
+Result<void> check_signature(const Quote& quote) {
+    const auto key = crypto::P256PublicKey::from_point(quote.attestation_key);
+    if (!key) return fail("quote_signature_invalid", "the attestation key is " + key.error().detail);
+    if (!key->verifies(quote.signed_message, quote.signature)) {
+        return fail("quote_signature_invalid", "the attestation key did not sign header and body");
+    }
+    // Vendor and key type lie under this signature. Judging them before it would call a quote whose bytes
+    // were changed on the way "unsupported", as if its maker were to blame; only a signer who really says
+    // another vendor or key type gets that answer.
+    if (quote.header.attestation_key_type != attestation_key_type_p256) {
+        return fail("quote_unsupported",
+                    fmt::format("attestation key type {}, known is 2", quote.header.attestation_key_type));
+    }
+    if (quote.header.qe_vendor_id != qe_vendor_intel) {
+        return fail("quote_unsupported",
+                    fmt::format("QE vendor {}, known is {}", to_hex(quote.header.qe_vendor_id),
+                                to_hex(qe_vendor_intel)));
+    }
+    return {};
+}
+
+// Check E. The QE report binds the attestation key: its report data is SHA-256(key || authentication data)
+// and zeros. Without this any key could sign the quote.
+Result<void> check_key_binding(const Quote& quote) {
+    const auto expected = crypto::sha256({quote.attestation_key, quote.qe_auth_data});
+    const ByteSpan bound(quote.qe_report.report_data);
+    if (std::equal(expected.begin(), expected.end(), bound.begin()) && all_zero(bound.subspan(32))) return {};
+    return fail("attestation_key_unbound",
+                fmt::format("the QE report binds {}, the quote's key asks for {} and zeros", to_hex(bound),
+                            to_hex(expected)));
+}
+
+// Check F.
+Result<void> check_qe_signature(const Quote& quote, const crypto::Certificate& leaf) {
+    const auto key = leaf.p256_key();
+    if (!key) return fail("certificate_chain_invalid", "the leaf: " + key.error().detail);
+    if (key->verifies(quote.qe_report_bytes, quote.qe_report_signature)) return {};
+    return fail("qe_report_signature_invalid",
+                fmt::format("{} did not sign the QE report", leaf.subject_text()));
+}
+
+CheckList left_out(const CheckList& checks) {
+    CheckList out;
+    for (const char check : all_checks) {
+        std::string letter(1, check);
+        if (std::find(checks.begin(), checks.end(), letter) == checks.end()) out.push_back(std::move(letter));
+    }
+    return out;
+}
+
+// Checks D to H: the signature chain up to a pinned root, at `now`.
+Result<PckChain> check_signature_chain(const Quote& quote, const TrustAnchors& anchors, WallTime now,
+                                       CheckList& checks) {
+    checks.emplace_back("D");
+    if (auto held = check_signature(quote); !held) return fail(held.error());
+    checks.emplace_back("E");
+    if (auto held = check_key_binding(quote); !held) return fail(held.error());
+    checks.emplace_back("F");
+    auto certificates = read_pck_certificates(quote.pck_chain);
+    if (!certificates) return fail(certificates.error());
+    if (auto held = check_qe_signature(quote, certificates->front()); !held) return fail(held.error());
+    checks.emplace_back("G");
+    auto chain = verify_pck_chain(std::move(*certificates), anchors);
+    if (!chain) return chain;
+    checks.emplace_back("H");
+    if (auto held = judge_validity(chain->certificates(), now); !held) return fail(held.error());
+    return chain;
+}
+
+// Checks I and J. The PCK extension is read first, because collateral is found by what it says.
+Result<std::shared_ptr<const Collateral>> check_collateral(const PckChain& chain,
+                                                           const Result<PckExtension>& pck,
+                                                           const VerifyOptions& options, WallTime now,
+                                                           CheckList& checks) {
+    if (!pck) {
+        checks.emplace_back("J");
+        return fail(pck.error());
+    }
+    checks.emplace_back("I");
+    auto collateral = options.collateral->find({chain.anchor().spki_sha256, pck->fmspc, chain.ca()});
+    if (!collateral) return collateral;
+    const auto held = judge_revocation(chain, **collateral, options.collateral_grace, now);
+    if (!held) return fail(held.error());
+    checks.emplace_back("J");
+    return collateral;
+}
+
+}  // namespace
+
+Verification QuoteVerifier::verify(ByteSpan bytes, const VerifyOptions& options, WallTime now) const {
+    Verification out;
+    auto verified = verify_steps(bytes, options, now, out.checks);
+    out.not_checked = left_out(out.checks);
+    if (verified)
+        out.quote = std::move(*verified);
+    else
+        out.refusal = std::move(verified.error());
+    return out;
+}
+
+Result<VerifiedQuote> QuoteVerifier::verify_steps(ByteSpan bytes, const VerifyOptions& options, WallTime now,
+                                                  CheckList& checks) const {
+    auto quote = check_layout(bytes, checks);
+    if (!quote) return fail(std::move(quote.error()));
+    if (options.report_data || options.report_data_refusal) {
+        checks.emplace_back("C");
+        if (auto held = check_report_data(*quote, options); !held) return fail(held.error());
+    }
+    const auto chain = check_signature_chain(*quote, anchors_, now, checks);
+    if (!chain) return fail(chain.error());
+
+    VerifiedQuote verified(std::move(*quote), chain->anchor(), chain->ca());
+    const auto pck = pck_extension_of(chain->leaf());
+    if (pck) verified.pck_ = *pck;
+    if (options.collateral != nullptr) {
+        auto collateral = check_collateral(*chain, pck, options, now, checks);
+        if (!collateral) return fail(std::move(collateral.error()));
+        verified.collateral_ = std::move(*collateral);
+    }
+    return verified;
+}
+
+}  // namespace ee::attestation

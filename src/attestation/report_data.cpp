@@ -1,0 +1,102 @@
+#include "attestation/report_data.h"
+
+#include <array>
+
+#include "base/check.h"
+#include "crypto/digest.h"
+
+namespace ee::attestation {
+namespace {
+
+constexpr std::string_view attest_label = "easyenclave/attest/2";
+constexpr std::string_view session_label = "easyenclave/session/2";
+
+// The claims of the legacy layout, by the name its text gives them.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> legacy_claims = {{
+    {"agent_dir", "agent_dir_sha256"},
+    {"agent_py", "agent_py_sha256"},
+    {"vm_image_id", "vm_image_id"},
+    {"sealed", "sealed"},
+}};
+
+void append(Bytes& out, ByteSpan bytes) {
+    out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+// L(x): the length keeps one field's end from becoming the next one's beginning.
+void append_counted(Bytes& out, ByteSpan bytes) {
+    EE_CHECK(bytes.size() <= 0xffff);
+    out.push_back(static_cast<std::uint8_t>(bytes.size() >> 8));
+    out.push_back(static_cast<std::uint8_t>(bytes.size()));
+    append(out, bytes);
+}
+
+void append_counted(Bytes& out, std::string_view text) {
+    append_counted(out, as_bytes(text));
+}
+
+}  // namespace
+
+ReportData report_data_layout2(const ReportDataInput& input) {
+    Bytes message;
+    message.reserve(512);
+    append(message, as_bytes(attest_label));
+    message.push_back(0);
+    append_counted(message, input.role);
+    append(message, input.nonce);
+    if (input.agent_key.empty())
+        append_counted(message, ByteSpan{});
+    else
+        append_counted(message, ByteSpan(crypto::sha256(input.agent_key)));
+    append_counted(message, input.channel);
+    append_counted(message, input.wire);
+    append_counted(message, input.identity.agent_id);
+    append_counted(message, input.identity.node_id);
+    append_counted(message, input.identity.app_name);
+    append_counted(message, input.identity.repo);
+    append_counted(message, input.identity.release_tag);
+    append_counted(message, input.identity.network);
+    append_counted(message, ByteSpan(crypto::sha256(as_bytes(canonical_json(input.measurements)))));
+    return crypto::sha512({message});
+}
+
+Bytes session_message(const ReportData& report_data) {
+    Bytes message = to_bytes(as_bytes(session_label));
+    message.push_back(0);
+    append(message, report_data);
+    return message;
+}
+
+Claims legacy_bound_claims(const Claims& measurements) {
+    Claims bound;
+    for (const auto& [label, name] : legacy_claims) {
+        const auto claim = measurements.find(name);
+        if (claim != measurements.end()) bound.insert(*claim);
+    }
+    return bound;
+}
+
+std::optional<ReportData> report_data_legacy(const Claims& measurements) {
+    std::string text;
+    for (const auto& [label, name] : legacy_claims) {
+        const auto claim = measurements.find(name);
+        if (claim == measurements.end()) return std::nullopt;
+        if (!text.empty()) text += '\n';
+        text.append(label).append("=");
+        if (name == "sealed") {
+            const bool* sealed = std::get_if<bool>(&claim->second);
+            if (sealed == nullptr) return std::nullopt;
+            text += *sealed ? "true" : "false";
+        } else {
+            const std::string* value = std::get_if<std::string>(&claim->second);
+            if (value == nullptr || value->find('\n') != std::string::npos) return std::nullopt;
+            text += *value;
+        }
+    }
+    ReportData out{};
+    const crypto::Sha256 digest = crypto::sha256(as_bytes(text));
+    std::copy(digest.begin(), digest.end(), out.begin());
+    return out;
+}
+
+}  // namespace ee::attestation
