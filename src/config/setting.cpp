@@ -82,6 +82,7 @@ std::string allowed_values(const Rule& rule) {
             return "owner/name: up to 39 of A-Z, a-z, 0-9 and -, then up to 100 of those, . and _";
         case Kind::release_tag:
             return "1 to 128 characters without a leading /, \\, .. or control characters";
+        case Kind::network_name: return "1 to 64 of A-Z, a-z, 0-9, ., _ and -";
         case Kind::identifier: return "1 to 128 of A-Z, a-z, 0-9, ., _, : and -";
     }
     return {};

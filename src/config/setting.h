@@ -24,16 +24,17 @@ enum class Kind : std::uint8_t {
     integer,       // A whole number with a unit: ports, seconds, days, counts.
     bytes,         // A whole number with an optional KiB, MiB or GiB.
     boolean,
-    choice,      // One of the words in `words`.
-    file,        // Must exist and be readable.
-    directory,   // Must exist.
-    path,        // Made when needed.
-    url,         // With a scheme from `words`.
-    origin,      // A URL of scheme, host and port only.
-    tokens,      // Comma-separated secrets.
-    networks,    // Comma-separated CIDRs, addresses and words.
-    domain,      // A DNS name.
-    dns_label,   // One label of it, lower case.
+    choice,     // One of the words in `words`.
+    file,       // Must exist and be readable.
+    directory,  // Must exist.
+    path,       // Made when needed.
+    url,        // With a scheme from `words`.
+    origin,     // A URL of scheme, host and port only.
+    tokens,     // Comma-separated secrets.
+    networks,   // Comma-separated CIDRs, addresses and words.
+    domain,     // A DNS name.
+    dns_label,  // One label of it, lower case.
+    network_name,
     repository,  // owner/name.
     release_tag,
     identifier,  // 1-128 of [A-Za-z0-9._:-].

@@ -122,7 +122,7 @@ constexpr Setting table[] = {
     {"EE_REPO", agent, required(of(Kind::repository)), "", "GitHub repository whose release the agent runs"},
     {"EE_RELEASE_TAG", agent, required(of(Kind::release_tag)), "", "the release"},
     {"EE_APP_NAME", agent, required(of(Kind::dns_label)), "", "the app it serves"},
-    {"EE_NETWORK", agent, of(Kind::dns_label), "forge-1", "the network whose policy judges it"},
+    {"EE_NETWORK", agent, of(Kind::network_name), "forge-1", "the network whose policy judges it"},
     {"EE_AGENT_ID", agent, of(Kind::identifier), "",
      "stable across restarts; unset: a UUID kept in `EE_STATE_DIR`"},
     {"EE_STATE_DIR", agent, of(Kind::path), "data/agent",

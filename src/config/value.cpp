@@ -7,6 +7,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/names.h"
+
 namespace ee::config {
 namespace {
 
@@ -150,47 +152,16 @@ bool is_ip_address(std::string_view text) {
            ::inet_pton(AF_INET6, address.c_str(), octets) == 1;
 }
 
-bool is_dns_label(std::string_view text) {
-    if (text.empty() || text.size() > 63 || text.front() == '-' || text.back() == '-') return false;
-    return std::all_of(text.begin(), text.end(),
-                       [](char c) { return is_lower(c) || is_digit(c) || c == '-'; });
-}
-
 bool is_domain(std::string_view text) {
     if (text.empty() || text.size() > 253) return false;
     const std::string name = lower_case(text);
     std::string_view rest = name;
     for (;;) {
         const std::size_t dot = rest.find('.');
-        if (!is_dns_label(rest.substr(0, dot))) return false;
+        if (!is_app_name(rest.substr(0, dot))) return false;
         if (dot == std::string_view::npos) return true;
         rest.remove_prefix(dot + 1);
     }
-}
-
-bool is_repository(std::string_view text) {
-    const std::size_t slash = text.find('/');
-    if (slash == std::string_view::npos) return false;
-    const std::string_view owner = text.substr(0, slash);
-    const std::string_view name = text.substr(slash + 1);
-    if (owner.empty() || owner.size() > 39 || name.empty() || name.size() > 100) return false;
-    if (name == "." || name == "..") return false;
-    return std::all_of(owner.begin(), owner.end(), [](char c) { return is_alphanumeric(c) || c == '-'; }) &&
-           std::all_of(name.begin(), name.end(),
-                       [](char c) { return is_alphanumeric(c) || c == '-' || c == '.' || c == '_'; });
-}
-
-bool is_release_tag(std::string_view text) {
-    if (text.empty() || text.size() > 128 || text.front() == '/') return false;
-    if (text.find("..") != std::string_view::npos || text.find('\\') != std::string_view::npos) return false;
-    return std::none_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; });
-}
-
-bool is_identifier(std::string_view text) {
-    if (text.empty() || text.size() > 128) return false;
-    return std::all_of(text.begin(), text.end(), [](char c) {
-        return is_alphanumeric(c) || c == '.' || c == '_' || c == ':' || c == '-';
-    });
 }
 
 bool is_url(std::string_view text, std::string_view schemes, bool origin_only) {
@@ -241,10 +212,11 @@ bool accepts(const Rule& rule, std::string_view text) {
         case Kind::tokens: return text.empty() || parse_tokens(text).has_value();
         case Kind::networks: return parse_networks(text).has_value();
         case Kind::domain: return is_domain(text);
-        case Kind::dns_label: return is_dns_label(text);
-        case Kind::repository: return is_repository(text);
+        case Kind::dns_label: return is_app_name(text);
+        case Kind::network_name: return is_network_name(text);
+        case Kind::repository: return is_repo(text);
         case Kind::release_tag: return is_release_tag(text);
-        case Kind::identifier: return is_identifier(text);
+        case Kind::identifier: return is_agent_id(text);
     }
     return false;
 }

@@ -23,11 +23,8 @@ std::optional<std::vector<std::string>> parse_networks(std::string_view text);
 std::optional<std::vector<std::string>> parse_tokens(std::string_view text);
 
 bool is_ip_address(std::string_view text);
+// Labels of a-z, 0-9 and - in either case, joined by dots.
 bool is_domain(std::string_view text);
-bool is_dns_label(std::string_view text);
-bool is_repository(std::string_view text);
-bool is_release_tag(std::string_view text);
-bool is_identifier(std::string_view text);
 // `schemes` is space-separated. No user name, no fragment; with `origin_only` no path but "/" and no query.
 bool is_url(std::string_view text, std::string_view schemes, bool origin_only);
 

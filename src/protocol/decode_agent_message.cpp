@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include "base/base64.h"
+#include "base/names.h"
 #include "base/utf8.h"
 #include "protocol/field_reader.h"
-#include "protocol/identity.h"
 #include "protocol/limits.h"
 
 namespace ee::protocol {

@@ -1,15 +1,13 @@
-#include "protocol/identity.h"
+#include "base/names.h"
 
 #include <string>
 
 #include <gtest/gtest.h>
 
-#include "protocol/header_field.h"
-
-namespace ee::protocol {
+namespace ee {
 namespace {
 
-TEST(Identity, ARepoIsAnOwnerAndAName) {
+TEST(Names, ARepoIsAnOwnerAndAName) {
     for (const char* good : {"org/repo", "A-1/x.y_z-", "o/.github", "o/..."})
         EXPECT_TRUE(is_repo(good)) << good;
     const std::string owner39(39, 'a'), name100(100, 'b');
@@ -21,7 +19,7 @@ TEST(Identity, ARepoIsAnOwnerAndAName) {
         EXPECT_FALSE(is_repo(bad)) << bad;
 }
 
-TEST(Identity, AReleaseTagCannotLeaveItsFolder) {
+TEST(Names, AReleaseTagCannotLeaveItsFolder) {
     for (const char* good : {"v0.1.3", "release/2026-01", "a b", "\xc3\xa9", ".x"})
         EXPECT_TRUE(is_release_tag(good)) << good;
     EXPECT_TRUE(is_release_tag(std::string(128, 'v')));
@@ -31,7 +29,7 @@ TEST(Identity, AReleaseTagCannotLeaveItsFolder) {
     EXPECT_FALSE(is_release_tag(std::string_view("v\0", 2)));
 }
 
-TEST(Identity, AnAppNameIsADnsLabel) {
+TEST(Names, AnAppNameIsADnsLabel) {
     for (const char* good : {"a", "myapp", "my-app-2", "0"}) EXPECT_TRUE(is_app_name(good)) << good;
     EXPECT_TRUE(is_app_name(std::string(63, 'a')));
     EXPECT_FALSE(is_app_name(std::string(64, 'a')));
@@ -39,7 +37,7 @@ TEST(Identity, AnAppNameIsADnsLabel) {
         EXPECT_FALSE(is_app_name(bad)) << bad;
 }
 
-TEST(Identity, AgentIdsAndNetworksAreBoundedAndPlain) {
+TEST(Names, AgentIdsAndNetworksAreBoundedAndPlain) {
     EXPECT_TRUE(is_agent_id("9f1c:a_b.c-D"));
     EXPECT_TRUE(is_agent_id(std::string(128, 'x')));
     for (const std::string& bad :
@@ -50,21 +48,5 @@ TEST(Identity, AgentIdsAndNetworksAreBoundedAndPlain) {
     EXPECT_FALSE(is_network_name(std::string(65, 'x')));
 }
 
-TEST(HeaderField, NamesAreTokensAndValuesCannotEndTheLine) {
-    EXPECT_TRUE(is_token("X-Request_Id~"));
-    for (const char* bad : {"", "a b", "a:", "a\n", "\xc3\xa9", "(a)"}) EXPECT_FALSE(is_token(bad)) << bad;
-    EXPECT_TRUE(is_field_value("a\tb \xff"));
-    EXPECT_TRUE(is_field_value(""));
-    EXPECT_FALSE(is_field_value("a\rb"));
-    EXPECT_FALSE(is_field_value("a\nb"));
-    EXPECT_FALSE(is_field_value(std::string_view("a\0b", 3)));
-}
-
-TEST(HeaderField, NamesCompareWithoutCase) {
-    EXPECT_TRUE(same_field_name("Set-Cookie", "set-cookie"));
-    EXPECT_FALSE(same_field_name("Cookie", "Cookie2"));
-    EXPECT_FALSE(same_field_name("a@", "a`"));
-}
-
 }  // namespace
-}  // namespace ee::protocol
+}  // namespace ee

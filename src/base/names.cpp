@@ -1,11 +1,11 @@
-#include "protocol/identity.h"
+#include "base/names.h"
 
 #include <algorithm>
 #include <cstddef>
 
 #include "base/utf8.h"
 
-namespace ee::protocol {
+namespace ee {
 namespace {
 
 bool is_lower_or_digit(char c) {
@@ -61,4 +61,4 @@ bool is_network_name(std::string_view text) {
     return consists_of(text, 64, "._-");
 }
 
-}  // namespace ee::protocol
+}  // namespace ee

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace ee::protocol {
+namespace ee {
 
 // "owner/name": owner [A-Za-z0-9-]{1,39}, name [A-Za-z0-9._-]{1,100}, not "." or "..".
 bool is_repo(std::string_view text);
@@ -24,4 +24,4 @@ inline bool is_node_id(std::string_view text) {
 // 1-64 of [A-Za-z0-9._-]. Whether such a network is configured is the registry's question.
 bool is_network_name(std::string_view text);
 
-}  // namespace ee::protocol
+}  // namespace ee
