@@ -127,9 +127,10 @@ public:
         if (app == nullptr) return std::nullopt;
         std::size_t visited = 0;
         if (now.wall >= app->record.expires_at) return visited;
-        const std::chrono::seconds grace = evidence_grace(*app);
         for (const auto& agent : app->agents) {
-            if (agent_status(*agent, settings_.eligibility, grace, now.mono) != AppStatus::active) continue;
+            if (agent_status(*agent, settings_.eligibility, app->evidence_grace, now.mono) !=
+                AppStatus::active)
+                continue;
             visit(static_cast<const Agent&>(*agent));
             ++visited;
         }
@@ -138,7 +139,8 @@ public:
 
     // nullptr for a tunnel that carries no agent. Valid until the next call that changes the registry.
     const Agent* agent_of(TunnelId tunnel) const;
-    // For the tunnel and the proxy to count in. nullptr as above.
+    // For the tunnel and the proxy to count in. nullptr as above; ask anew each time, the tunnel may have
+    // lost its agent to another.
     AgentTraffic* traffic_of(TunnelId tunnel);
 
     std::vector<TunnelId> tunnels_of(std::string_view app_name) const;
@@ -155,6 +157,7 @@ public:
 private:
     struct App {
         AppRecord record;
+        std::chrono::seconds evidence_grace{0};  // Of its network.
         std::uint64_t generations = 0;
         std::vector<std::unique_ptr<Agent>> agents;
         std::deque<Event> events;  // Newest first.
@@ -169,15 +172,15 @@ private:
     };
 
     const App* find_app(std::string_view app_name) const;
-    std::chrono::seconds evidence_grace(const App& app) const;
+    App* find_app(std::string_view app_name);
+    std::chrono::seconds evidence_grace(std::string_view network) const;
     bool name_is_free(const App& app, WallTime now) const;
-    Carried carried_by(TunnelId tunnel) const;
-    App& bind(const AdmitRequest& request, WallTime now, Admitted& admitted);
-    Agent* find_agent(App& app, std::string_view agent_id) const;
-    Agent& place(App& app, const AdmitRequest& request, Moment now, Admitted& admitted);
-    bool renew(App& app, const AttestedVerdict& verdict, std::string_view release_tag, WallTime now);
-    bool is_expiring(const App& app, WallTime now) const;
+    bool is_expired(const App& app, WallTime now) const { return now >= app.record.expires_at; }
     RegistrationState registration_state(const App& app, WallTime now) const;
+    Carried carried_by(TunnelId tunnel) const;
+    App& bind(const Claim& claim, WallTime now, Admitted& admitted);
+    Agent& place(App& app, const AdmitRequest& request, Moment now, Admitted& admitted);
+    void renew(App& app, const AttestedVerdict& verdict, std::string_view release_tag, WallTime now);
     AppStatus status_of(const App& app, Moment now) const;
     Resolution resolution_of(const App& app, Moment now) const;
     void forget_oldest_disconnected(App& app) const;

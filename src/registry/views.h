@@ -33,7 +33,7 @@ struct Resolution {
 struct Event {
     WallTime at{};
     // registered, attested, attest_miss, inconclusive, backend_fail, backend_pass, superseded, draining,
-    // disconnected, expired
+    // disconnected
     std::string kind{};
     std::string agent_id{};
     std::string code{};  // May be empty.

@@ -1,0 +1,231 @@
+#include "registry/registry.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace ee::registry {
+namespace {
+
+bool same_key(const Bytes& a, const Bytes& b) {
+    return !a.empty() && a == b;
+}
+
+}  // namespace
+
+Registry::Registry(const RegistrySettings& settings, NetworkTable networks)
+    : settings_(settings), networks_(std::move(networks)) {}
+Registry::~Registry() = default;
+
+void Registry::load(std::span<const AppRecord> records) {
+    for (const AppRecord& record : records) {
+        auto& app = apps_[record.app_name];
+        if (!app) app = std::make_unique<App>();
+        app->record = record;
+        app->evidence_grace = evidence_grace(record.network);
+    }
+}
+
+void Registry::set_networks(NetworkTable networks) {
+    networks_ = std::move(networks);
+    for (auto& [name, app] : apps_) app->evidence_grace = evidence_grace(app->record.network);
+}
+
+// ---- Claims ----
+
+Result<NetworkTerms> Registry::check_claim(const Claim& claim, WallTime now) const {
+    const auto network = networks_.find(claim.network);
+    if (network == networks_.end())
+        return fail("invalid_network", fmt::format("no network {} is configured", claim.network));
+    const App* app = find_app(claim.app_name);
+    if (app == nullptr || name_is_free(*app, now)) return network->second;
+    if (app->record.repo != claim.repo)
+        return fail("app_bound_to_other_repo",
+                    fmt::format("{} belongs to {}, not to {}", claim.app_name, app->record.repo, claim.repo));
+    if (app->record.network != claim.network)
+        return fail("app_bound_to_other_network", fmt::format("{} is on {}, not on {}", claim.app_name,
+                                                              app->record.network, claim.network));
+    return network->second;
+}
+
+bool Registry::name_is_free(const App& app, WallTime now) const {
+    return now >= app.record.expires_at + settings_.name_reserve;
+}
+
+AdmitOutcome Registry::admit(const AdmitRequest& request, Moment now) {
+    if (auto terms = check_claim(request.claim, now.wall); !terms) return std::move(terms.error());
+    if (const TunnelId holder = tunnel_of(request.claim.app_name, request.agent_id);
+        holder != no_tunnel && holder != request.tunnel &&
+        !same_key(agent_of(holder)->verdict.agent_key, request.verdict.agent_key)) {
+        if (!request.probe || request.probe->tunnel != holder) return NeedsProbe{holder};
+        if (request.probe->answered)
+            return Error{"agent_id_taken", fmt::format("another tunnel serves {} as {}, and answers",
+                                                       request.claim.app_name, request.agent_id)};
+    }
+    Admitted admitted;
+    App& app = bind(request.claim, now.wall, admitted);
+    Agent& agent = place(app, request, now, admitted);
+    renew(app, agent.verdict, agent.release_tag, now.wall);
+    if (admitted.newly_bound) {
+        app.record.expires_at = now.wall + settings_.registration_ttl;
+        note(app, {now.wall, "registered", agent.agent_id, "",
+                   fmt::format("{} on {}", app.record.repo, app.record.network)});
+    }
+    note(app, {now.wall, "attested", agent.agent_id, agent.verdict.tcb_status, agent.release_tag});
+    admitted.generation = agent.generation;
+    admitted.registration_expiring = registration_state(app, now.wall) == RegistrationState::warning;
+    admitted.record = app.record;
+    return admitted;
+}
+
+Registry::App& Registry::bind(const Claim& claim, WallTime now, Admitted& admitted) {
+    App* app = find_app(claim.app_name);
+    if (app != nullptr && app->record.repo == claim.repo && app->record.network == claim.network) return *app;
+    admitted.newly_bound = true;
+    if (app != nullptr) {
+        // The reservation has ended; whoever still serves under it has lost the name.
+        admitted.superseded = tunnels_of(claim.app_name);
+        for (const TunnelId tunnel : admitted.superseded) carried_.erase(tunnel);
+    }
+    auto fresh = std::make_unique<App>();
+    fresh->record = {.app_name = std::string(claim.app_name),
+                     .repo = std::string(claim.repo),
+                     .network = std::string(claim.network),
+                     .created_at = now};
+    fresh->evidence_grace = evidence_grace(claim.network);
+    auto& slot = apps_[fresh->record.app_name];
+    slot = std::move(fresh);
+    return *slot;
+}
+
+Agent& Registry::place(App& app, const AdmitRequest& request, Moment now, Admitted& admitted) {
+    const auto found = std::find_if(app.agents.begin(), app.agents.end(),
+                                    [&](const auto& agent) { return agent->agent_id == request.agent_id; });
+    if (found != app.agents.end()) {
+        if (const TunnelId holder = (*found)->tunnel; holder != no_tunnel) {
+            carried_.erase(holder);
+            if (holder != request.tunnel) {
+                admitted.superseded.push_back(holder);
+                note(app, {now.wall, "superseded", request.agent_id, "",
+                           "a newer tunnel of the same agent has attested"});
+            }
+        }
+        app.agents.erase(found);
+    }
+    auto agent = std::make_unique<Agent>();
+    agent->agent_id = request.agent_id;
+    agent->node_id = request.node_id;
+    agent->release_tag = request.release_tag;
+    agent->peer_address = request.peer_address;
+    agent->tunnel_version = request.tunnel_version;
+    agent->generation = ++app.generations;
+    agent->tunnel = request.tunnel;
+    agent->connected_at = now.wall;
+    agent->verdict = request.verdict;
+    // A successful attestation is the first pass.
+    agent->health_at = now;
+    carried_[request.tunnel] = {&app, agent.get()};
+    return *app.agents.emplace_back(std::move(agent));
+}
+
+void Registry::renew(App& app, const AttestedVerdict& verdict, std::string_view release_tag, WallTime now) {
+    app.record.release_tag = release_tag;
+    app.record.last_attest = verdict.answered_at.wall;
+    app.record.sealed = verdict.sealed;
+    if (verdict.renews_registration) app.record.expires_at = now + settings_.registration_ttl;
+}
+
+// ---- What happens to an admitted agent ----
+
+Renewed Registry::attested(TunnelId tunnel, AttestedVerdict verdict, Moment now) {
+    const auto [app, agent] = carried_by(tunnel);
+    if (agent == nullptr) return {};
+    agent->verdict = std::move(verdict);
+    agent->standing = Standing::valid;
+    agent->standing_reason.clear();
+    // It shows that the agent lives, not that its backend does.
+    agent->health_at = now;
+    renew(*app, agent->verdict, agent->release_tag, now.wall);
+    note(*app, {now.wall, "attested", agent->agent_id, agent->verdict.tcb_status, agent->release_tag});
+    return {.registration_expiring = registration_state(*app, now.wall) == RegistrationState::warning,
+            .record = app->record};
+}
+
+void Registry::inconclusive(TunnelId tunnel, const Error& reason, Moment now) {
+    const auto [app, agent] = carried_by(tunnel);
+    if (agent == nullptr) return;
+    const bool news = agent->standing != Standing::inconclusive || agent->standing_reason != reason.code;
+    agent->standing = Standing::inconclusive;
+    agent->standing_reason = reason.code;
+    if (news) note(*app, {now.wall, "inconclusive", agent->agent_id, reason.code, reason.detail});
+}
+
+void Registry::attest_missed(TunnelId tunnel, const Error& reason, Moment now) {
+    const auto [app, agent] = carried_by(tunnel);
+    if (agent == nullptr) return;
+    agent->standing = Standing::invalid;
+    agent->standing_reason = reason.code;
+    note(*app, {now.wall, "attest_miss", agent->agent_id, reason.code, reason.detail});
+}
+
+void Registry::health(TunnelId tunnel, bool pass, std::string_view detail, Moment now) {
+    const auto [app, agent] = carried_by(tunnel);
+    if (agent == nullptr) return;
+    if (agent->backend_passes != pass)
+        note(*app,
+             {now.wall, pass ? "backend_pass" : "backend_fail", agent->agent_id, "", std::string(detail)});
+    agent->backend_passes = pass;
+    agent->health_detail = detail;
+    agent->health_at = now;
+}
+
+void Registry::drain(TunnelId tunnel, std::string_view reason, WallTime now) {
+    const auto [app, agent] = carried_by(tunnel);
+    if (agent == nullptr || agent->draining) return;
+    agent->draining = true;
+    note(*app, {now, "draining", agent->agent_id, std::string(reason), ""});
+}
+
+void Registry::disconnected(TunnelId tunnel, std::string_view reason, WallTime now) {
+    const auto [app, agent] = carried_by(tunnel);
+    if (agent == nullptr) return;
+    carried_.erase(tunnel);
+    agent->tunnel = no_tunnel;
+    agent->disconnected_at = now;
+    agent->disconnect_reason = reason;
+    agent->traffic.open_streams = 0;
+    note(*app, {now, "disconnected", agent->agent_id, std::string(reason), ""});
+    forget_oldest_disconnected(*app);
+}
+
+void Registry::forget_oldest_disconnected(App& app) const {
+    auto oldest = app.agents.end();
+    std::size_t count = 0;
+    for (auto it = app.agents.begin(); it != app.agents.end(); ++it) {
+        if ((*it)->tunnel != no_tunnel) continue;
+        ++count;
+        if (oldest == app.agents.end() || (*it)->disconnected_at < (*oldest)->disconnected_at) oldest = it;
+    }
+    if (count > settings_.disconnected_max) app.agents.erase(oldest);
+}
+
+void Registry::record_refusal(Refusal refusal) {
+    refusals_.push_front(std::move(refusal));
+    if (refusals_.size() > settings_.refusals_max) refusals_.pop_back();
+}
+
+void Registry::note(App& app, Event event) const {
+    app.events.push_front(std::move(event));
+    if (app.events.size() > settings_.events_max) app.events.pop_back();
+}
+
+std::optional<std::vector<TunnelId>> Registry::forget(std::string_view app_name) {
+    const auto found = apps_.find(app_name);
+    if (found == apps_.end()) return std::nullopt;
+    std::vector<TunnelId> tunnels = tunnels_of(app_name);
+    for (const TunnelId tunnel : tunnels) carried_.erase(tunnel);
+    apps_.erase(found);
+    return tunnels;
+}
+
+}  // namespace ee::registry

@@ -1,0 +1,155 @@
+#include <fmt/format.h>
+
+#include "registry/registry_fixture.h"
+
+namespace ee::registry {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST_F(RegistryTest, AnUnknownAppHasNoAnswer) {
+    EXPECT_FALSE(registry.resolve("nobody", now()));
+    EXPECT_FALSE(registry.status("nobody", now()));
+    EXPECT_FALSE(registry.detail("nobody", now()));
+    EXPECT_FALSE(registry.visit_candidates("nobody", now(), [](const Agent&) {}));
+}
+
+TEST_F(RegistryTest, AResolutionHasEveryFieldOfTheBody) {
+    AdmitRequest sealed = request(1);
+    sealed.verdict.sealed = true;
+    admit(sealed);
+    const WallTime admitted_at = now().wall;
+    clock += 10s;
+    const Resolution resolution = resolve();
+    EXPECT_EQ(resolution.app_name, "myapp");
+    EXPECT_EQ(resolution.status, AppStatus::active);
+    EXPECT_TRUE(resolution.allowed);
+    EXPECT_TRUE(resolution.sealed);
+    EXPECT_EQ(resolution.last_attest, admitted_at);
+    EXPECT_EQ(resolution.repo, "org/repo");
+    EXPECT_EQ(resolution.release_tag, "v1");
+    EXPECT_EQ(resolution.releases, std::vector<std::string>{"v1"});
+    EXPECT_EQ(resolution.network, "forge-1");
+    EXPECT_EQ(resolution.agents, 1u);
+    EXPECT_EQ(resolution.registration_state, RegistrationState::active);
+    EXPECT_EQ(resolution.registration_expires_at, admitted_at + std::chrono::days{30});
+    EXPECT_EQ(resolution.attestation_status, AttestationStatus::valid);
+    EXPECT_EQ(resolution.health_status, HealthStatus::pass);
+    EXPECT_TRUE(resolution.ws_connected);
+}
+
+TEST_F(RegistryTest, SeveralAgentsAreSummedUpByTheEligibleOnes) {
+    AdmitRequest first = request(1, "a1");
+    first.verdict.sealed = true;
+    admit(first);
+    const WallTime oldest = now().wall;
+    clock += 10s;
+    AdmitRequest second = request(2, "a2");
+    second.release_tag = "v2";
+    admit(second);
+    EXPECT_FALSE(resolve().sealed);
+    EXPECT_EQ(resolve().last_attest, oldest);
+    EXPECT_EQ(resolve().releases, (std::vector<std::string>{"v1", "v2"}));
+    AdmitRequest third = request(3, "a3");
+    third.release_tag = "v1";
+    admit(third);
+    EXPECT_EQ(resolve().release_tag, "v1");
+    EXPECT_EQ(resolve().agents, 3u);
+    // Only the sealed one is left.
+    registry.drain(2, "draining", now().wall);
+    registry.health(3, false, "", now());
+    EXPECT_TRUE(resolve().sealed);
+    EXPECT_EQ(resolve().status, AppStatus::active);
+    registry.attest_missed(1, {"debug_td", ""}, now());
+    EXPECT_FALSE(resolve().sealed);
+}
+
+TEST_F(RegistryTest, WithNobodyEligibleTheNearestAgentTellsTheStatus) {
+    for (TunnelId tunnel = 1; tunnel <= 4; ++tunnel) admit(request(tunnel, fmt::format("a{}", tunnel)));
+    registry.disconnected(1, "tunnel_closed", now().wall);
+    registry.attest_missed(2, {"debug_td", ""}, now());
+    registry.health(3, false, "", now());
+    registry.drain(4, "draining", now().wall);
+    EXPECT_EQ(resolve().status, AppStatus::draining);
+    registry.disconnected(4, "", now().wall);
+    EXPECT_EQ(resolve().status, AppStatus::unhealthy);
+    EXPECT_EQ(resolve().health_status, HealthStatus::fail);
+    registry.disconnected(3, "", now().wall);
+    EXPECT_EQ(resolve().status, AppStatus::unattested);
+    EXPECT_EQ(resolve().attestation_status, AttestationStatus::invalid);
+    registry.disconnected(2, "", now().wall);
+    EXPECT_EQ(resolve().status, AppStatus::offline);
+    EXPECT_FALSE(resolve().ws_connected);
+    for (const Resolution& resolution : registry.list({}, now()).items)
+        EXPECT_EQ(resolution.status, status());
+}
+
+TEST_F(RegistryTest, TheListIsFilteredAndPaged) {
+    for (TunnelId i = 1; i <= 9; ++i) {
+        AdmitRequest one = request(i);
+        const std::string name = fmt::format("app-{}", i), repo = fmt::format("org/{}", i % 3);
+        one.claim = {name, repo, i % 2 == 0 ? "forge-1" : "sandbox-1"};
+        admit(one);
+    }
+    registry.disconnected(4, "", now().wall);
+    const auto names = [&](const ListQuery& query) {
+        std::string out;
+        for (const Resolution& item : registry.list(query, now()).items) out += item.app_name.substr(4);
+        return out;
+    };
+    EXPECT_EQ(names({}), "123456789");
+    EXPECT_EQ(names({.network = "forge-1"}), "2468");
+    EXPECT_EQ(names({.status = AppStatus::offline}), "4");
+    EXPECT_EQ(names({.repo = "org/0"}), "369");
+    EXPECT_EQ(names({.network = "sandbox-1", .repo = "org/0"}), "39");
+    EXPECT_EQ(names({.network = "none"}), "");
+
+    std::string walked;
+    ListQuery query{.limit = 4};
+    for (;;) {
+        const AppPage page = registry.list(query, now());
+        EXPECT_LE(page.items.size(), 4u);
+        for (const Resolution& item : page.items) walked += item.app_name.substr(4);
+        if (!page.next) break;
+        query.after = *page.next;
+    }
+    EXPECT_EQ(walked, "123456789");
+    EXPECT_EQ(registry.list({.limit = 9}, now()).next, std::nullopt);
+    EXPECT_EQ(names({.limit = 0}), "1");
+}
+
+TEST_F(RegistryTest, TheDetailShowsEveryAgentAndTheLastEvents) {
+    admit(request(1));
+    for (int i = 0; i < 100; ++i) registry.health(1, i % 2 == 1, "", now());
+    registry.disconnected(1, "idle_timeout", now().wall);
+    const AppDetail detail = registry.detail("myapp", now()).value();
+    ASSERT_EQ(detail.events.size(), 50u);
+    EXPECT_EQ(detail.events[0].kind, "disconnected");
+    EXPECT_EQ(detail.events[0].code, "idle_timeout");
+    EXPECT_EQ(detail.events[1].kind, "backend_pass");
+    EXPECT_EQ(detail.events[2].kind, "backend_fail");
+    ASSERT_EQ(detail.agents.size(), 1u);
+    EXPECT_EQ(detail.agents[0].status, AppStatus::offline);
+    EXPECT_EQ(detail.agents[0].agent.peer_address, "192.0.2.1:5");
+    EXPECT_EQ(detail.agents[0].agent.disconnect_reason, "idle_timeout");
+    EXPECT_EQ(detail.record.app_name, "myapp");
+}
+
+TEST_F(RegistryTest, RefusalsAreKeptUpToALimit) {
+    for (int i = 0; i < 1000; ++i)
+        registry.record_refusal({now().wall, i % 2 ? "a" : "b", "", "", "nonce_mismatch", std::to_string(i)});
+    EXPECT_EQ(registry.refusals().size(), 500u);
+    EXPECT_EQ(registry.refusals().front().detail, "999");
+    EXPECT_EQ(registry.counts().apps, 0u);
+}
+
+TEST_F(RegistryTest, TrafficIsCountedByTunnel) {
+    admit(request(1));
+    registry.traffic_of(1)->requests = 7;
+    EXPECT_EQ(registry.agent_of(1)->traffic.requests, 7u);
+    EXPECT_EQ(registry.counts().apps, 1u);
+    EXPECT_EQ(registry.counts().agents, 1u);
+}
+
+}  // namespace
+}  // namespace ee::registry

@@ -1,0 +1,108 @@
+#include "registry/sqlite/database.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+namespace ee::registry {
+namespace {
+
+tl::unexpected<Error> unavailable(sqlite3* database) {
+    return fail("store_unavailable", sqlite3_errmsg(database));
+}
+
+}  // namespace
+
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
+    sqlite3_finalize(statement);
+}
+void Database::Close::operator()(sqlite3* database) const {
+    sqlite3_close_v2(database);
+}
+
+// Binding fails only for a wrong index or without memory; step() then reports the error.
+Statement& Statement::bind(int index, std::string_view text) {
+    sqlite3_bind_text64(statement_.get(), index, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+    return *this;
+}
+
+Statement& Statement::bind(int index, std::int64_t number) {
+    sqlite3_bind_int64(statement_.get(), index, number);
+    return *this;
+}
+
+Statement& Statement::bind_null(int index) {
+    sqlite3_bind_null(statement_.get(), index);
+    return *this;
+}
+
+Result<bool> Statement::step() {
+    switch (sqlite3_step(statement_.get())) {
+        case SQLITE_ROW: return true;
+        case SQLITE_DONE: return false;
+        default: return unavailable(database_);
+    }
+}
+
+Result<void> Statement::run() {
+    Result<bool> row = step();
+    while (row && *row) row = step();
+    sqlite3_reset(statement_.get());
+    sqlite3_clear_bindings(statement_.get());
+    if (!row) return fail(std::move(row.error()));
+    return {};
+}
+
+std::string Statement::text(int column) const {
+    const unsigned char* text = sqlite3_column_text(statement_.get(), column);
+    if (text == nullptr) return {};
+    return {reinterpret_cast<const char*>(text),
+            static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
+std::int64_t Statement::number(int column) const {
+    return sqlite3_column_int64(statement_.get(), column);
+}
+bool Statement::is_null(int column) const {
+    return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
+Result<Database> Database::open(const std::filesystem::path& file) {
+    // SQLite would make it readable for others.
+    const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (descriptor < 0)
+        return fail("store_unavailable",
+                    fmt::format("cannot open {}: {}", file.string(), std::strerror(errno)));
+    ::close(descriptor);
+
+    sqlite3* opened = nullptr;
+    const int code =
+        sqlite3_open_v2(file.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, nullptr);
+    Database database(opened);
+    if (code != SQLITE_OK) return unavailable(opened);
+    sqlite3_extended_result_codes(opened, 1);
+    sqlite3_busy_timeout(opened, 5000);
+    if (auto set = database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"); !set)
+        return fail("store_unavailable", fmt::format("{}: {}", file.string(), set.error().detail));
+    return database;
+}
+
+Result<void> Database::execute(const std::string& sql) {
+    if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+        return unavailable(database_.get());
+    return {};
+}
+
+Result<Statement> Database::prepare(std::string_view sql) {
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()), &statement, nullptr) !=
+        SQLITE_OK)
+        return unavailable(database_.get());
+    return Statement(database_.get(), statement);
+}
+
+}  // namespace ee::registry

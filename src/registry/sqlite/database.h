@@ -1,0 +1,61 @@
+#pragma once
+// SQLite with results in place of codes. One thread at a time.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace ee::registry {
+
+// A prepared statement. Failures are remembered: bind and step as if all went well, then ask.
+class Statement {
+public:
+    Statement& bind(int index, std::string_view text);
+    Statement& bind(int index, std::int64_t number);
+    Statement& bind_null(int index);
+
+    // True while there is a row. Refusals are `store_unavailable`.
+    Result<bool> step();
+    // Runs it to its end and makes it ready for the next time.
+    Result<void> run();
+
+    std::string text(int column) const;
+    std::int64_t number(int column) const;
+    bool is_null(int column) const;
+
+private:
+    friend class Database;
+    struct Finalize {
+        void operator()(sqlite3_stmt* statement) const;
+    };
+    Statement(sqlite3* database, sqlite3_stmt* statement) : database_(database), statement_(statement) {}
+
+    sqlite3* database_;
+    std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+};
+
+class Database {
+public:
+    // Makes the file (mode 0600) if need be; write-ahead log, every commit on disk before it is answered.
+    static Result<Database> open(const std::filesystem::path& file);
+
+    Result<void> execute(const std::string& sql);
+    Result<Statement> prepare(std::string_view sql);
+
+private:
+    struct Close {
+        void operator()(sqlite3* database) const;
+    };
+    explicit Database(sqlite3* database) : database_(database) {}
+
+    std::unique_ptr<sqlite3, Close> database_;
+};
+
+}  // namespace ee::registry

@@ -1,0 +1,44 @@
+#include "registry/sqlite/file_lock.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <sys/file.h>
+
+namespace ee::registry {
+namespace {
+
+// The process id that the holder wrote; for the operator's eyes only.
+std::string holder_of(int descriptor) {
+    std::array<char, 32> text{};
+    const ssize_t size = ::pread(descriptor, text.data(), text.size(), 0);
+    return size > 0 ? std::string(text.data(), static_cast<std::size_t>(size)) : "unknown";
+}
+
+}  // namespace
+
+Result<FileLock> FileLock::take(const std::filesystem::path& file) {
+    const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (descriptor < 0)
+        return fail("store_unavailable",
+                    fmt::format("cannot open {}: {}", file.string(), std::strerror(errno)));
+    FileLock lock(descriptor);
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0)
+        return fail("store_locked", fmt::format("{} is held by another server (process {})", file.string(),
+                                                holder_of(descriptor)));
+    const std::string self = std::to_string(::getpid());
+    if (::ftruncate(descriptor, 0) != 0 || ::pwrite(descriptor, self.data(), self.size(), 0) < 0)
+        return fail("store_unavailable",
+                    fmt::format("cannot write {}: {}", file.string(), std::strerror(errno)));
+    return lock;
+}
+
+FileLock::~FileLock() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+}  // namespace ee::registry

@@ -1,0 +1,242 @@
+#include "registry/sqlite/registration_store.h"
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "registry/sqlite/database.h"
+#include "registry/sqlite/file_lock.h"
+
+namespace ee::registry {
+namespace {
+
+constexpr std::size_t waiting_max = 100000;
+
+// Each step brings the schema from its index to the next version. Steps are only ever added.
+constexpr const char* migrations[] = {
+    R"(CREATE TABLE registrations (
+           app_name TEXT PRIMARY KEY,
+           repo TEXT NOT NULL,
+           network TEXT NOT NULL,
+           release_tag TEXT NOT NULL,
+           created_at_ms INTEGER NOT NULL,
+           expires_at_ms INTEGER NOT NULL,
+           last_attest_ms INTEGER,
+           sealed INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID;)",
+};
+constexpr auto schema_version = static_cast<std::int64_t>(std::size(migrations));
+
+// The file serves other components too: each has its own version.
+constexpr const char* versions_sql =
+    "CREATE TABLE IF NOT EXISTS schema_versions (component TEXT PRIMARY KEY, version INTEGER NOT NULL) "
+    "STRICT;";
+constexpr std::string_view component = "registry";
+
+constexpr std::string_view save_sql =
+    "INSERT INTO registrations (app_name, repo, network, release_tag, created_at_ms, expires_at_ms, "
+    "last_attest_ms, sealed) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (app_name) DO UPDATE SET repo = ?2, network = ?3, "
+    "release_tag = ?4, created_at_ms = ?5, expires_at_ms = ?6, last_attest_ms = ?7, sealed = ?8";
+constexpr std::string_view remove_sql = "DELETE FROM registrations WHERE app_name = ?1";
+constexpr std::string_view load_sql =
+    "SELECT app_name, repo, network, release_tag, created_at_ms, expires_at_ms, last_attest_ms, sealed "
+    "FROM registrations ORDER BY app_name";
+
+std::int64_t to_ms(WallTime time) {
+    return time.time_since_epoch().count();
+}
+WallTime from_ms(std::int64_t ms) {
+    return WallTime{std::chrono::milliseconds{ms}};
+}
+
+Result<void> make_folders(const std::filesystem::path& folder) {
+    if (folder.empty()) return {};
+    struct stat status{};
+    if (::stat(folder.c_str(), &status) == 0) return {};
+    if (auto parent = make_folders(folder.parent_path()); !parent) return parent;
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+        return fail("store_unavailable",
+                    fmt::format("cannot make folder {}: {}", folder.string(), std::strerror(errno)));
+    return {};
+}
+
+Result<std::int64_t> stored_version(Database& database) {
+    auto statement = database.prepare("SELECT version FROM schema_versions WHERE component = ?1");
+    if (!statement) return fail(std::move(statement.error()));
+    const auto row = statement->bind(1, component).step();
+    if (!row) return fail(row.error());
+    return *row ? statement->number(0) : 0;
+}
+
+Result<void> migrate(Database& database) {
+    if (auto made = database.execute(versions_sql); !made) return made;
+    const auto version = stored_version(database);
+    if (!version) return fail(version.error());
+    if (*version > schema_version)
+        return fail("store_schema_newer",
+                    fmt::format("the registrations have schema {}, this program knows {} at most", *version,
+                                schema_version));
+    for (std::int64_t next = *version; next < schema_version; ++next) {
+        const std::string step = fmt::format(
+            "BEGIN IMMEDIATE; {} INSERT INTO schema_versions VALUES ('{}', {}) ON CONFLICT (component) DO "
+            "UPDATE SET "
+            "version = excluded.version; COMMIT;",
+            migrations[static_cast<std::size_t>(next)], component, next + 1);
+        if (auto done = database.execute(step); !done) return done;
+    }
+    return {};
+}
+
+}  // namespace
+
+class RegistrationStore::Impl {
+public:
+    Impl(FileLock lock, Database database, Statement save, Statement remove)
+        : lock_(std::move(lock)),
+          database_(std::move(database)),
+          save_(std::move(save)),
+          remove_(std::move(remove)),
+          writer_([this] { write_loop(); }) {}
+
+    ~Impl() {
+        {
+            const std::lock_guard guard(mutex_);
+            stopping_ = true;
+        }
+        wake_.notify_one();
+        writer_.join();
+    }
+
+    struct Change {
+        AppRecord record{};  // Of a removal only the name.
+        bool removal = false;
+        Completion done{};
+    };
+
+    void add(Change change) {
+        {
+            const std::lock_guard guard(mutex_);
+            if (waiting_.size() < waiting_max) {
+                waiting_.push_back(std::move(change));
+                wake_.notify_one();
+                return;
+            }
+        }
+        if (change.done) change.done(fail("store_unavailable", "too many changes wait for the disk"));
+    }
+
+    Result<std::vector<AppRecord>> load_all() {
+        auto statement = database_.prepare(load_sql);
+        if (!statement) return fail(std::move(statement.error()));
+        std::vector<AppRecord> records;
+        for (;;) {
+            const auto row = statement->step();
+            if (!row) return fail(row.error());
+            if (!*row) return records;
+            AppRecord record{.app_name = statement->text(0),
+                             .repo = statement->text(1),
+                             .network = statement->text(2),
+                             .release_tag = statement->text(3),
+                             .created_at = from_ms(statement->number(4)),
+                             .expires_at = from_ms(statement->number(5)),
+                             .sealed = statement->number(7) != 0};
+            if (!statement->is_null(6)) record.last_attest = from_ms(statement->number(6));
+            records.push_back(std::move(record));
+        }
+    }
+
+private:
+    void write_loop() {
+        std::vector<Change> batch;
+        for (;;) {
+            {
+                std::unique_lock lock(mutex_);
+                wake_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+                if (waiting_.empty()) return;
+                batch.swap(waiting_);
+            }
+            const Result<void> written = write(batch);
+            for (const Change& change : batch)
+                if (change.done) change.done(written);
+            batch.clear();
+        }
+    }
+
+    Result<void> write(const std::vector<Change>& batch) {
+        if (auto begun = database_.execute("BEGIN IMMEDIATE"); !begun) return begun;
+        for (const Change& change : batch) {
+            auto applied =
+                change.removal ? remove_.bind(1, change.record.app_name).run() : save(change.record);
+            if (!applied) return roll_back(std::move(applied));
+        }
+        auto committed = database_.execute("COMMIT");
+        return committed ? committed : roll_back(std::move(committed));
+    }
+
+    Result<void> save(const AppRecord& record) {
+        save_.bind(1, record.app_name)
+            .bind(2, record.repo)
+            .bind(3, record.network)
+            .bind(4, record.release_tag);
+        save_.bind(5, to_ms(record.created_at)).bind(6, to_ms(record.expires_at));
+        if (record.last_attest)
+            save_.bind(7, to_ms(*record.last_attest));
+        else
+            save_.bind_null(7);
+        return save_.bind(8, std::int64_t{record.sealed}).run();
+    }
+
+    // After a failed COMMIT the transaction may be over already; its own failure says nothing new.
+    Result<void> roll_back(Result<void> why) {
+        static_cast<void>(database_.execute("ROLLBACK"));
+        return why;
+    }
+
+    FileLock lock_;
+    Database database_;
+    Statement save_;
+    Statement remove_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::vector<Change> waiting_;
+    bool stopping_ = false;
+    std::thread writer_;  // Last: it uses all of the above.
+};
+
+RegistrationStore::RegistrationStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+RegistrationStore::~RegistrationStore() = default;
+
+Result<std::unique_ptr<RegistrationStore>> RegistrationStore::open(const std::filesystem::path& file) {
+    if (auto made = make_folders(file.parent_path()); !made) return fail(std::move(made.error()));
+    auto lock = FileLock::take(file.string() + ".lock");
+    if (!lock) return fail(std::move(lock.error()));
+    auto database = Database::open(file);
+    if (!database) return fail(std::move(database.error()));
+    if (auto migrated = migrate(*database); !migrated) return fail(std::move(migrated.error()));
+    auto save = database->prepare(save_sql);
+    if (!save) return fail(std::move(save.error()));
+    auto remove = database->prepare(remove_sql);
+    if (!remove) return fail(std::move(remove.error()));
+    return std::unique_ptr<RegistrationStore>(new RegistrationStore(std::make_unique<Impl>(
+        std::move(*lock), std::move(*database), std::move(*save), std::move(*remove))));
+}
+
+Result<std::vector<AppRecord>> RegistrationStore::load_all() {
+    return impl_->load_all();
+}
+
+void RegistrationStore::save(AppRecord record, Completion done) {
+    impl_->add({.record = std::move(record), .removal = false, .done = std::move(done)});
+}
+
+void RegistrationStore::remove(std::string app_name, Completion done) {
+    impl_->add({.record = {.app_name = std::move(app_name)}, .removal = true, .done = std::move(done)});
+}
+
+}  // namespace ee::registry
