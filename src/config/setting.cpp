@@ -68,9 +68,13 @@ std::string allowed_values(const Rule& rule) {
         case Kind::path: return "a path";
         case Kind::url:
             return fmt::format("a URL with the scheme {}, a host and no user name", join_words(rule.words));
-        case Kind::origin:
-            return fmt::format("a URL with the scheme {}, a host, perhaps a port, and nothing after it",
-                               join_words(rule.words));
+        case Kind::origin: {
+            std::string_view schemes = rule.words;
+            const bool sockets = schemes.ends_with(" unix");
+            if (sockets) schemes.remove_suffix(5);
+            return fmt::format("a URL with the scheme {}, a host, perhaps a port, and nothing after it{}",
+                               join_words(schemes), sockets ? "; or unix: and an absolute path" : "");
+        }
         case Kind::tokens: return "one token or several, separated by commas, of visible ASCII characters";
         case Kind::networks:
             return "networks such as 10.0.0.0/8, addresses, and the words loopback, docker, cloudflare and "

@@ -29,7 +29,7 @@ enum class Kind : std::uint8_t {
     directory,  // Must exist.
     path,       // Made when needed.
     url,        // With a scheme from `words`.
-    origin,     // A URL of scheme, host and port only.
+    origin,     // A URL of scheme, host and port only, or unix:/path.
     tokens,     // Comma-separated secrets.
     networks,   // Comma-separated CIDRs, addresses and words.
     domain,     // A DNS name.

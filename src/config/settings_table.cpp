@@ -130,8 +130,9 @@ constexpr Setting table[] = {
     {"EE_NODE_ID", agent, of(Kind::identifier), "", "the registered node this agent belongs to"},
 
     // The agent's backend.
-    {"EE_BACKEND_URL", agent, origin("http"), "http://127.0.0.1:8080", "where requests go"},
-    {"EE_HEALTH_URL", agent, url("http"), "",
+    {"EE_BACKEND_URL", agent, origin("http https unix"), "http://127.0.0.1:8080",
+     "where requests go; a sealed agent sends plaintext to loopback or `unix:` only"},
+    {"EE_HEALTH_URL", agent, url("http https"), "",
      "a 2xx answer from it counts as `pass`; unset: a TCP connection to the backend does"},
     {"EE_HEALTH_INTERVAL_SEC", agent, seconds(1, 3600), "30", "time between heartbeats"},
     {"EE_RECONNECT_MIN_SEC", agent, seconds(1, 3600), "1",

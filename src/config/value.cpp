@@ -165,8 +165,11 @@ bool is_domain(std::string_view text) {
 }
 
 bool is_url(std::string_view text, std::string_view schemes, bool origin_only) {
+    if (text.starts_with("unix:") && schemes.ends_with(" unix")) {
+        return text.substr(5).starts_with('/') && text.find('\0') == std::string_view::npos;
+    }
     const std::size_t colon = text.find("://");
-    if (colon == std::string_view::npos || colon == 0) return false;
+    if (colon == std::string_view::npos || colon == 0 || text.starts_with("unix:")) return false;
     const std::string scheme = ' ' + std::string(text.substr(0, colon)) + ' ';
     if ((' ' + std::string(schemes) + ' ').find(scheme) == std::string::npos) return false;
     const std::string_view rest = text.substr(colon + 3);

@@ -163,6 +163,10 @@ TEST(ConfigValue, AUrlHasAKnownSchemeAHostAndNoUser) {
         EXPECT_EQ(is_url(c.text, "http https", true), c.origin) << c.text;
     }
     EXPECT_TRUE(is_url("wss://control.example.com:8088/v1/tunnel", "ws wss", false));
+    EXPECT_TRUE(is_url("unix:/run/app.sock", "http https unix", true));
+    EXPECT_FALSE(is_url("unix:/run/app.sock", "http https", true));
+    EXPECT_FALSE(is_url("unix:run/app.sock", "http https unix", true));
+    EXPECT_FALSE(is_url("unix://example.com", "http https", true));
     EXPECT_FALSE(is_url("w://control.example.com", "ws wss", false));
 }
 
