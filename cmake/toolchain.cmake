@@ -31,3 +31,6 @@ if(EE_SANITIZE)
   add_compile_options(-fsanitize=${EE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -O1 -g1)
   add_link_options(-fsanitize=${EE_SANITIZE})
 endif()
+if(EE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # Libraries report the branches they take to the fuzzer.
+endif()
