@@ -46,7 +46,7 @@ tsan: deps ## every test under ThreadSanitizer
 
 fuzz: deps ## each fuzz target for SECONDS_EACH=30 (ONLY=name for one)
 	@scripts/deps.sh fuzz
-	@scripts/build.sh fuzz
+	@scripts/build.sh fuzz fuzz_targets
 	@scripts/fuzz.sh $(SECONDS_EACH) $(ONLY)
 
 bench: deps ## benchmarks as ratios in one run, into build/bench/results.json (ONLY=name for one)

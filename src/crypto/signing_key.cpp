@@ -26,7 +26,8 @@ void require(bool held, const char* what) {
 }  // namespace
 
 SigningKey SigningKey::generate(KeyKind kind) {
-    PkeyPtr key(kind == KeyKind::p256 ? EVP_EC_gen("P-256") : EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+    PkeyPtr key(kind == KeyKind::p256 ? EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")
+                                      : EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
     require(key != nullptr, "generating a key");
     return SigningKey(kind, std::move(key));
 }
