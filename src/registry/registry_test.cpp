@@ -1,9 +1,13 @@
 #include "registry/registry.h"
 
+#include <gtest/gtest.h>
+
 #include "registry/registry_fixture.h"
 
 namespace ee::registry {
 namespace {
+
+class RegistryTest : public testing::Test, protected RegistryFixture {};
 
 using namespace std::chrono_literals;
 using Tunnels = std::vector<TunnelId>;

@@ -1,20 +1,23 @@
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "registry/registry_fixture.h"
 
 namespace ee::registry {
 namespace {
 
+class RegistryViewsTest : public testing::Test, protected RegistryFixture {};
+
 using namespace std::chrono_literals;
 
-TEST_F(RegistryTest, AnUnknownAppHasNoAnswer) {
+TEST_F(RegistryViewsTest, AnUnknownAppHasNoAnswer) {
     EXPECT_FALSE(registry.resolve("nobody", now()));
     EXPECT_FALSE(registry.status("nobody", now()));
     EXPECT_FALSE(registry.detail("nobody", now()));
     EXPECT_FALSE(registry.visit_candidates("nobody", now(), [](const Agent&) {}));
 }
 
-TEST_F(RegistryTest, AResolutionHasEveryFieldOfTheBody) {
+TEST_F(RegistryViewsTest, AResolutionHasEveryFieldOfTheBody) {
     AdmitRequest sealed = request(1);
     sealed.verdict.sealed = true;
     admit(sealed);
@@ -38,7 +41,7 @@ TEST_F(RegistryTest, AResolutionHasEveryFieldOfTheBody) {
     EXPECT_TRUE(resolution.ws_connected);
 }
 
-TEST_F(RegistryTest, SeveralAgentsAreSummedUpByTheEligibleOnes) {
+TEST_F(RegistryViewsTest, SeveralAgentsAreSummedUpByTheEligibleOnes) {
     AdmitRequest first = request(1, "a1");
     first.verdict.sealed = true;
     admit(first);
@@ -64,7 +67,7 @@ TEST_F(RegistryTest, SeveralAgentsAreSummedUpByTheEligibleOnes) {
     EXPECT_FALSE(resolve().sealed);
 }
 
-TEST_F(RegistryTest, WithNobodyEligibleTheNearestAgentTellsTheStatus) {
+TEST_F(RegistryViewsTest, WithNobodyEligibleTheNearestAgentTellsTheStatus) {
     for (TunnelId tunnel = 1; tunnel <= 4; ++tunnel) admit(request(tunnel, fmt::format("a{}", tunnel)));
     registry.disconnected(1, "tunnel_closed", now().wall);
     registry.attest_missed(2, {"debug_td", ""}, now());
@@ -84,7 +87,7 @@ TEST_F(RegistryTest, WithNobodyEligibleTheNearestAgentTellsTheStatus) {
         EXPECT_EQ(resolution.status, status());
 }
 
-TEST_F(RegistryTest, TheListIsFilteredAndPaged) {
+TEST_F(RegistryViewsTest, TheListIsFilteredAndPaged) {
     for (TunnelId i = 1; i <= 9; ++i) {
         AdmitRequest one = request(i);
         const std::string name = fmt::format("app-{}", i), repo = fmt::format("org/{}", i % 3);
@@ -118,7 +121,7 @@ TEST_F(RegistryTest, TheListIsFilteredAndPaged) {
     EXPECT_EQ(names({.limit = 0}), "1");
 }
 
-TEST_F(RegistryTest, TheDetailShowsEveryAgentAndTheLastEvents) {
+TEST_F(RegistryViewsTest, TheDetailShowsEveryAgentAndTheLastEvents) {
     admit(request(1));
     for (int i = 0; i < 100; ++i) registry.health(1, i % 2 == 1, "", now());
     registry.disconnected(1, "idle_timeout", now().wall);
@@ -135,7 +138,7 @@ TEST_F(RegistryTest, TheDetailShowsEveryAgentAndTheLastEvents) {
     EXPECT_EQ(detail.record.app_name, "myapp");
 }
 
-TEST_F(RegistryTest, RefusalsAreKeptUpToALimit) {
+TEST_F(RegistryViewsTest, RefusalsAreKeptUpToALimit) {
     for (int i = 0; i < 1000; ++i)
         registry.record_refusal({now().wall, i % 2 ? "a" : "b", "", "", "nonce_mismatch", std::to_string(i)});
     EXPECT_EQ(registry.refusals().size(), 500u);
@@ -143,7 +146,7 @@ TEST_F(RegistryTest, RefusalsAreKeptUpToALimit) {
     EXPECT_EQ(registry.counts().apps, 0u);
 }
 
-TEST_F(RegistryTest, TrafficIsCountedByTunnel) {
+TEST_F(RegistryViewsTest, TrafficIsCountedByTunnel) {
     admit(request(1));
     registry.traffic_of(1)->requests = 7;
     EXPECT_EQ(registry.agent_of(1)->traffic.requests, 7u);
