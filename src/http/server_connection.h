@@ -10,7 +10,7 @@
 
 namespace ee::http {
 
-class ServerConnection final : net::Stream::Handler, Exchange {
+class ServerConnection final : public net::Stream::Handler, public Exchange {
 public:
     ServerConnection(Server& server, net::Fd socket, const net::Endpoint& peer);
 

@@ -22,7 +22,7 @@ Loop::Loop()
       wakeup_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       epoch_(std::chrono::steady_clock::now()),
       now_(epoch_),
-      buffers_(std::make_unique_for_overwrite<char[]>(2 * read_buffer_size)),
+      buffers_(std::make_unique<char[]>(2 * read_buffer_size + buffer_padding)),
       events_(std::make_unique<epoll_event[]>(events_per_turn)) {
     if (!epoll_ || !wakeup_) throw std::system_error(errno, std::generic_category(), "event loop");
     epoll_event event{};
@@ -33,6 +33,7 @@ Loop::Loop()
 
 Loop::~Loop() {
     // Objects may still hold timers and deferred work; they leave those lists as they die.
+    kept_.clear();
     garbage_.clear();
 }
 

@@ -11,6 +11,9 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -84,11 +87,33 @@ public:
     // Destroys the object at the end of the turn, when no callback of it can be on the stack.
     void dispose(std::shared_ptr<void> object) { garbage_.push_back(std::move(object)); }
 
+    // What dispose() was given, now: after run(), before those that the objects refer to.
+    void collect() { garbage_.clear(); }
+
+    // Holds an object that nobody else owns, until release().
+    void keep(std::shared_ptr<void> object) {
+        void* key = object.get();
+        kept_.emplace(key, std::move(object));
+    }
+    void release(void* key) {
+        if (const auto found = kept_.find(key); found != kept_.end()) {
+            dispose(std::move(found->second));
+            kept_.erase(found);
+        }
+    }
+
     // A buffer shared by everything that reads in this thread: valid only inside one callback, so an idle
     // connection holds no read buffer.
     static constexpr std::size_t read_buffer_size = 256 * 1024;
+    static constexpr std::size_t buffer_padding = 64;
     char* read_buffer() { return buffers_.get(); }
     char* plain_buffer() { return buffers_.get() + read_buffer_size; }
+    // Whether `count` readable bytes follow `text` within these buffers: parsers that read ahead need some.
+    bool is_followed_by(std::string_view text, std::size_t count) const {
+        const char* begin = buffers_.get();
+        const char* end = begin + 2 * read_buffer_size + buffer_padding;
+        return text.data() >= begin && text.data() + text.size() + count <= end;
+    }
 
     struct Stats {
         std::uint64_t turns = 0;
@@ -123,6 +148,7 @@ private:
     List<Deferred> end_of_turn_;
     List<Deferred> next_turn_;
     std::vector<std::shared_ptr<void>> garbage_;
+    std::unordered_map<void*, std::shared_ptr<void>> kept_;
     std::array<List<class Timer>, slots> wheel_;
     std::bitset<slots> occupied_;
     std::int64_t ticks_done_ = 0;

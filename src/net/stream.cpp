@@ -21,9 +21,11 @@ constexpr std::size_t kept_capacity = 16 * 1024;
 }  // namespace
 
 Stream::Stream(Loop& loop, Fd socket, Handler& handler, std::unique_ptr<TlsSession> tls)
-    : loop_(loop), socket_(std::move(socket)), handler_(handler), tls_(std::move(tls)), linger_(loop, [this] {
-          end({"closed", "the peer did not close its side in time"});
-      }) {
+    : loop_(loop),
+      socket_(std::move(socket)),
+      handler_(&handler),
+      tls_(std::move(tls)),
+      linger_(loop, [this] { end({"closed", "the peer did not close its side in time"}); }) {
     const int on = 1;
     ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // Unix sockets refuse it; fine.
 }
@@ -88,7 +90,7 @@ void Stream::read_some() {
 }
 
 bool Stream::deliver(std::span<char> data) {
-    handler_.on_data(data);
+    handler_->on_data(data);
     return open_;
 }
 
@@ -105,11 +107,11 @@ bool Stream::deliver_tls(std::string_view ciphertext) {
         }
         if (!secured_ && tls_->handshake_done()) {
             secured_ = true;
-            handler_.on_secured();
+            handler_->on_secured();
             if (!open_) return false;
         }
         if (*count == 0) break;
-        handler_.on_data({loop_.plain_buffer(), *count});
+        handler_->on_data({loop_.plain_buffer(), *count});
         if (!open_) return false;
     }
     flush_later();
@@ -140,7 +142,7 @@ void Stream::flush() {
     if (closing_) return finish_closing();
     if (blocked_) {
         blocked_ = false;
-        handler_.on_drained();
+        handler_->on_drained();
     }
 }
 
@@ -177,6 +179,22 @@ void Stream::close_after_flush() {
     loop_.defer(*this);
 }
 
+void Stream::close_in_background(Loop& loop, std::shared_ptr<Stream> stream) {
+    struct Farewell final : Handler {
+        Farewell(Loop& where, std::shared_ptr<Stream> what) : home(where), closing(std::move(what)) {}
+        void on_data(std::span<char>) override {}
+        void on_closed(const Error&) override { home.release(this); }
+        Loop& home;
+        std::shared_ptr<Stream> closing;
+    };
+    if (!stream->is_open()) return loop.dispose(std::move(stream));
+    Stream& closing = *stream;
+    const auto farewell = std::make_shared<Farewell>(loop, std::move(stream));
+    closing.set_handler(*farewell);
+    loop.keep(farewell);
+    closing.close_after_flush();
+}
+
 // Everything is sent: shut our side and wait for the peer's, so that what it has not read yet is not lost
 // to a reset.
 void Stream::finish_closing() {
@@ -198,7 +216,7 @@ void Stream::abort() {
 void Stream::end(const Error& why) {
     if (!open_) return;
     abort();
-    handler_.on_closed(why);
+    handler_->on_closed(why);
 }
 
 void Stream::release_socket() {

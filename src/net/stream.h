@@ -37,6 +37,12 @@ public:
     Stream(Loop& loop, Fd socket, Handler& handler, std::unique_ptr<TlsSession> tls = nullptr);
     ~Stream();
 
+    // Who hears of what comes next: an upgraded connection changes hands, also within a call.
+    void set_handler(Handler& handler) { handler_ = &handler; }
+
+    // Input that an earlier handler received and that belongs to the present one.
+    void hand_in(std::span<char> data) { handler_->on_data(data); }
+
     // Starts reading. Separate from construction so that the owner is complete when the first call comes.
     void start();
 
@@ -62,6 +68,8 @@ public:
     // Sends what is pending, shuts our side, gives the peer 2 s to shut its own; then on_closed.
     // Input is thrown away from here on.
     void close_after_flush();
+    // The same without an owner: the loop keeps the stream until it has ended.
+    static void close_in_background(Loop& loop, std::shared_ptr<Stream> stream);
     // Ends the connection now; no more calls to the handler.
     void abort();
     bool is_open() const { return open_; }
@@ -86,7 +94,7 @@ private:
 
     Loop& loop_;
     Fd socket_;
-    Handler& handler_;
+    Handler* handler_;
     std::unique_ptr<TlsSession> tls_;
     std::string output_;
     std::size_t sent_ = 0;
