@@ -1,0 +1,331 @@
+#include "tunnel/session.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace ee::tunnel {
+namespace {
+
+template <class... Cases>
+struct Match : Cases... {
+    using Cases::operator()...;
+};
+
+http::MessageLimits limits_of(const SessionMachine& machine) {
+    return {.text_bytes_max = machine.text_bytes_max(), .binary_bytes_max = machine.text_bytes_max()};
+}
+
+}  // namespace
+
+Session::Session(const SessionContext& context, TunnelId id, http::Upgraded connection,
+                 std::function<void(Session&)> on_gone)
+    : context_(context),
+      id_(id),
+      stream_(std::move(connection.stream)),
+      peer_(connection.peer),
+      on_gone_(std::move(on_gone)),
+      decoder_(http::FrameDecoder::Role::server,
+               {protocol::text_bytes_max_unattested, protocol::text_bytes_max_unattested}),
+      machine_(context.settings.session, Wire::v1, context.decoder, context.entropy, context.loop.now()),
+      timer_(context.loop, [this] { on_timer(); }),
+      last_heard_(context.loop.now()),
+      next_ping_(last_heard_ + context.settings.keep_alive.ping_interval) {
+    stream_->set_handler(*this);
+    schedule_timer();
+}
+
+Moment Session::now() const {
+    return {context_.loop.now(), wall_now()};
+}
+
+Bytes Session::channel() const {
+    const net::TlsSession* tls = stream_->tls();
+    return tls == nullptr ? Bytes{} : tls->channel_binding().value_or(Bytes{});
+}
+
+// ---- From the socket ----
+
+void Session::on_data(std::span<char> data) {
+    heard();
+    while (!closed_) {
+        std::size_t consumed = 0;
+        const auto step = decoder_.next(data, consumed);
+        data = data.subspan(consumed);
+        if (!step) {
+            if (step.error().error.code == "message_too_large") {
+                machine_.message_too_large(actions_);
+            } else {
+                fail_connection(step.error().close_code, step.error().error.code);
+            }
+        } else if (*step) {
+            on_event(**step);
+        } else {
+            break;
+        }
+        run_actions();
+    }
+}
+
+void Session::on_event(const http::Event& event) {
+    switch (event.kind) {
+        case http::Event::Kind::text: return on_text(event.payload);
+        case http::Event::Kind::binary: return machine_.receive_binary(event.payload, actions_);
+        case http::Event::Kind::ping:
+            http::append_frame(stream_->output(), http::Opcode::pong, event.payload);
+            return stream_->flush_later();
+        case http::Event::Kind::pong:
+            if (ping_sent_) {
+                rtt_ = std::chrono::duration_cast<std::chrono::microseconds>(
+                    std::chrono::steady_clock::now() - *ping_sent_);
+                ping_sent_.reset();
+                context_.owner.on_rtt(*this, *rtt_);
+            }
+            return;
+        case http::Event::Kind::close: return fail_connection(http::close_code::normal, "closed_by_agent");
+    }
+}
+
+void Session::on_text(std::string_view text) {
+    if (context_.loop.is_followed_by(text, protocol::text_padding)) {
+        machine_.receive_text(protocol::PaddedText::vouched(text.data(), text.size()), now(), actions_);
+        return;
+    }
+    text_.reserve(text.size() + protocol::text_padding);
+    text_.assign(text);
+    machine_.receive_text(protocol::PaddedText(text_), now(), actions_);
+    if (text_.capacity() > 16 * 1024) text_ = {};
+}
+
+void Session::on_drained() {
+    pump();
+}
+
+void Session::on_closed(const Error& why) {
+    if (!closed_) {
+        closed_ = true;
+        machine_.socket_closed();
+        close_streams(why.detail);
+        context_.owner.on_closed(*this, "tunnel_closed");
+    }
+    timer_.cancel();
+    on_gone_(*this);
+}
+
+// The peer broke the protocol below our messages, or ended it.
+void Session::fail_connection(std::uint16_t close_code, const std::string& reason) {
+    closed_ = true;
+    machine_.socket_closed();
+    http::append_close(stream_->output(), close_code, reason);
+    stream_->close_after_flush();
+    close_streams(reason);
+    context_.owner.on_closed(*this, reason);
+}
+
+void Session::close_streams(const std::string& reason) {
+    if (on_probe_) std::exchange(on_probe_, nullptr)(false);
+    if (mux_) mux_->close({"tunnel_closed", "the tunnel closed before the answer was complete: " + reason});
+}
+
+// ---- Actions ----
+
+void Session::run_actions() {
+    if (running_) return;  // The loop below reaches what was appended.
+    running_ = true;
+    for (std::size_t i = 0; i < actions_.size(); ++i) {
+        Action action = std::move(actions_[i]);
+        carry_out(action);
+    }
+    actions_.clear();
+    running_ = false;
+    if (closed_) return;
+    decoder_.set_limits(limits_of(machine_));
+    schedule_timer();
+}
+
+void Session::carry_out(Action& action) {
+    SessionOwner& owner = context_.owner;
+    std::visit(Match{
+                   [&](SendText& send) {
+                       http::append_frame(stream_->output(), http::Opcode::text, send.text);
+                       stream_->flush_later();
+                   },
+                   [&](CheckClaim&) { owner.check_claim(*this); },
+                   [&](Verify& verify) { owner.verify(*this, std::move(verify.answer)); },
+                   [&](Admit& admit) { owner.admit(*this, std::move(admit.answer)); },
+                   [&](Activated&) { activate(); },
+                   [&](Renew& renew) { owner.on_renewed(*this, std::move(renew.answer)); },
+                   [&](Inconclusive& inconclusive) { owner.on_inconclusive(*this, inconclusive.reason); },
+                   [&](AttestMiss& miss) { owner.on_attest_miss(*this, miss.reason); },
+                   [&](HealthReport& report) { owner.on_health(*this, report); },
+                   [&](DeliverAnswer& answer) {
+                       if (mux_) mux_->receive(std::move(answer.response));
+                       after_streams_changed();
+                   },
+                   [&](DeliverBytes&) {},  // v2 only; the machine refuses binary messages on v1.
+                   [&](Refused& refused) { owner.on_refused(*this, refused); },
+                   [&](BeginDrain& drain) {
+                       draining_ = true;
+                       owner.on_drain(*this, drain.reason);
+                       after_streams_changed();
+                   },
+                   [&](Close& close) {
+                       closed_ = true;
+                       http::append_close(stream_->output(), static_cast<std::uint16_t>(close.code),
+                                          close.reason);
+                       stream_->close_after_flush();
+                       close_streams(close.reason);
+                       owner.on_closed(*this, close.reason);
+                   },
+               },
+               action);
+}
+
+void Session::activate() {
+    MultiplexerV1Limits limits;
+    limits.outstanding_max =
+        std::min<std::size_t>(registration()->max_requests, context_.settings.streams_per_agent_max);
+    limits.body_bytes_max = context_.settings.session.body_bytes_max;
+    limits.request_text_bytes_max = protocol::request_text_bytes_max;
+    mux_ = std::make_unique<MultiplexerV1>(limits);
+    context_.owner.on_activated(*this);
+}
+
+// ---- Answers and orders ----
+
+void Session::claim_checked(const Result<ClaimTerms>& terms) {
+    machine_.claim_checked(terms, now(), actions_);
+    run_actions();
+}
+
+void Session::judged(const Result<void>& verdict) {
+    machine_.judged(verdict, now(), actions_);
+    run_actions();
+}
+
+void Session::admission(const Result<AdmissionTerms>& terms) {
+    machine_.admission(terms, now(), actions_);
+    run_actions();
+}
+
+void Session::challenge(protocol::ChallengeReason reason) {
+    machine_.challenge(reason, context_.loop.now(), actions_);
+    run_actions();
+}
+
+void Session::drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms) {
+    machine_.drain(reason, reconnect_after_ms, context_.loop.now(), actions_);
+    run_actions();
+}
+
+void Session::refuse(const Error& error, std::optional<std::uint32_t> retry_after_s) {
+    machine_.refuse(error, retry_after_s, actions_);
+    run_actions();
+}
+
+void Session::warn(const Error& error) {
+    machine_.warn(error, actions_);
+    run_actions();
+}
+
+void Session::probe(std::function<void(bool answered)> on_answer) {
+    if (closed_) return on_answer(false);
+    // A second question while one is open: the same answer serves both.
+    if (on_probe_) {
+        on_answer = [first = std::move(on_probe_), second = std::move(on_answer)](bool answered) {
+            first(answered);
+            second(answered);
+        };
+    } else {
+        probe_until_ = context_.loop.now() + context_.settings.keep_alive.probe_time;
+        send_ping();
+    }
+    on_probe_ = std::move(on_answer);
+    schedule_timer();
+}
+
+// ---- Streams ----
+
+Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserver& observer,
+                                      MonoTime deadline) {
+    if (closed_ || draining_ || !mux_) return fail("tunnel_closed", "the tunnel takes no new requests");
+    auto opened = mux_->open(request, observer, deadline);
+    if (!opened) return opened;
+    ++requests_;
+    pump();
+    if (deadline < timer_due_) schedule_timer();
+    return opened;
+}
+
+void Session::cancel_stream(StreamId id) {
+    if (!mux_) return;
+    mux_->cancel(id);
+    after_streams_changed();
+    run_actions();
+}
+
+// Writes the requests that the agent takes now; they leave with everything else at the end of the turn.
+void Session::pump() {
+    if (closed_ || !mux_) return;
+    while (stream_->pending_output() < context_.settings.output_bytes_max && mux_->next_message(text_)) {
+        http::append_frame(stream_->output(), http::Opcode::text, text_);
+        stream_->flush_later();
+    }
+}
+
+void Session::after_streams_changed() {
+    pump();
+    if (draining_ && !closed_ && open_streams() == 0) machine_.streams_finished(actions_);
+}
+
+// ---- Time ----
+
+void Session::heard() {
+    last_heard_ = context_.loop.now();
+    if (on_probe_) std::exchange(on_probe_, nullptr)(true);
+}
+
+void Session::send_ping() {
+    http::append_frame(stream_->output(), http::Opcode::ping, "");
+    stream_->flush_later();
+    if (!ping_sent_) ping_sent_ = std::chrono::steady_clock::now();
+}
+
+void Session::on_timer() {
+    const MonoTime time = context_.loop.now();
+    const KeepAlive& keep_alive = context_.settings.keep_alive;
+    if (closed_) return;
+    if (time - last_heard_ >= keep_alive.silence_max) {
+        machine_.idle(actions_);
+        return run_actions();
+    }
+    if (time >= next_ping_) {
+        send_ping();
+        next_ping_ = time + keep_alive.ping_interval;
+    }
+    if (on_probe_ && time >= probe_until_) std::exchange(on_probe_, nullptr)(false);
+    if (mux_) {
+        mux_->expire(time);
+        after_streams_changed();
+    }
+    machine_.tick(time, actions_);
+    run_actions();
+    if (!closed_) schedule_timer();
+}
+
+// One timer for everything, at the earliest of what is due.
+void Session::schedule_timer() {
+    if (closed_) return;
+    MonoTime due = std::min(next_ping_, last_heard_ + context_.settings.keep_alive.silence_max);
+    if (const auto at = machine_.next_deadline()) due = std::min(due, *at);
+    if (mux_) {
+        if (const auto at = mux_->next_deadline()) due = std::min(due, *at);
+    }
+    if (on_probe_) due = std::min(due, probe_until_);
+    // A timer that fires too early finds nothing to do and is set again: cheaper than moving it each time.
+    if (timer_.armed() && timer_due_ <= due) return;
+    timer_due_ = due;
+    timer_.arm_at(due);
+}
+
+}  // namespace ee::tunnel

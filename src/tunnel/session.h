@@ -1,0 +1,154 @@
+#pragma once
+// One tunnel on the control plane's side: carries out what the session machine decides, moves the
+// multiplexer's messages, and keeps the connection alive with pings.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "http/exchange.h"
+#include "http/websocket_frames.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include "protocol/limits.h"
+#include "tunnel/multiplexer_v1.h"
+#include "tunnel/session_machine.h"
+
+namespace ee::tunnel {
+
+// Names one tunnel of this process; never used twice, never 0.
+using TunnelId = std::uint64_t;
+
+class Session;
+
+// Who decides about tunnels: knows the registry and the verifier. Called on the loop's thread. Questions may
+// be answered within the call or later, by the tunnel's id (it may be gone by then).
+class SessionOwner {
+public:
+    // Answer with Session::claim_checked().
+    virtual void check_claim(Session& session) = 0;
+    // Answer with Session::judged().
+    virtual void verify(Session& session, std::shared_ptr<const AttestAnswer> answer) = 0;
+    // Answer with Session::admission().
+    virtual void admit(Session& session, std::shared_ptr<const AttestAnswer> answer) = 0;
+    virtual void on_activated(Session& session) = 0;
+    virtual void on_renewed(Session& session, std::shared_ptr<const AttestAnswer> answer) = 0;
+    virtual void on_inconclusive(Session& session, const Error& reason) = 0;
+    virtual void on_attest_miss(Session& session, const Error& reason) = 0;
+    virtual void on_health(Session& session, const HealthReport& report) = 0;
+    virtual void on_refused(Session& session, const Refused& refused) = 0;
+    virtual void on_drain(Session& session, const std::string& reason) = 0;
+    virtual void on_rtt(Session& session, std::chrono::microseconds rtt) = 0;
+    // Out of routing at once. `reason` is a code: the one it was closed with, or `tunnel_closed`.
+    virtual void on_closed(Session& session, const std::string& reason) = 0;
+
+protected:
+    ~SessionOwner() = default;
+};
+
+struct KeepAlive {
+    std::chrono::seconds ping_interval{15};
+    std::chrono::seconds silence_max{30};
+    std::chrono::seconds probe_time{5};
+};
+
+struct TunnelSettings {
+    SessionSettings session;
+    KeepAlive keep_alive;
+    std::size_t streams_per_agent_max = 256;
+    // Answers to an agent whose socket is full wait in the multiplexer beyond this.
+    std::size_t output_bytes_max = 4 * 1024 * 1024;
+};
+
+// What the tunnels of a thread share.
+struct SessionContext {
+    net::Loop& loop;
+    const TunnelSettings& settings;
+    SessionOwner& owner;
+    protocol::Decoder& decoder;
+    Entropy entropy;
+};
+
+class Session final : public net::Stream::Handler {
+public:
+    // `on_gone` is called last, when nothing of the session is on the stack but its own frame.
+    Session(const SessionContext& context, TunnelId id, http::Upgraded connection,
+            std::function<void(Session&)> on_gone);
+
+    TunnelId id() const { return id_; }
+    const net::Endpoint& peer() const { return peer_; }
+    // RFC 9266 channel binding when TLS 1.3 ends here; empty otherwise.
+    Bytes channel() const;
+    const SessionMachine& machine() const { return machine_; }
+    const std::optional<protocol::Register>& registration() const { return machine_.registration(); }
+    std::optional<std::chrono::microseconds> rtt() const { return rtt_; }
+    std::uint64_t bytes_in() const { return stream_->bytes_in(); }
+    std::uint64_t bytes_out() const { return stream_->bytes_out(); }
+
+    // ---- Answers to the owner's questions ----
+    void claim_checked(const Result<ClaimTerms>& terms);
+    void judged(const Result<void>& verdict);
+    void admission(const Result<AdmissionTerms>& terms);
+
+    // ---- From the server ----
+    void challenge(protocol::ChallengeReason reason);
+    void drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms);
+    void refuse(const Error& error, std::optional<std::uint32_t> retry_after_s);
+    void warn(const Error& error);
+    // Asks whether the agent is still there: any sign of life within probe_time is an answer.
+    void probe(std::function<void(bool answered)> on_answer);
+
+    // ---- The handle through which requests travel; see Multiplexer ----
+    // Besides: `tunnel_closed` when the tunnel does not serve.
+    Result<StreamId> open_stream(const StreamRequest& request, StreamObserver& observer, MonoTime deadline);
+    void cancel_stream(StreamId id);
+    std::size_t open_streams() const { return mux_ ? mux_->open_streams() : 0; }
+    std::uint64_t requests() const { return requests_; }
+    std::size_t stream_limit() const { return mux_ ? mux_->stream_limit() : 0; }
+
+private:
+    void on_data(std::span<char> data) override;
+    void on_drained() override;
+    void on_closed(const Error& why) override;
+
+    void on_event(const http::Event& event);
+    void on_text(std::string_view text);
+    void run_actions();
+    void carry_out(Action& action);
+    void activate();
+    void pump();
+    void after_streams_changed();
+    void on_timer();
+    void schedule_timer();
+    void send_ping();
+    void heard();
+    void fail_connection(std::uint16_t close_code, const std::string& reason);
+    void close_streams(const std::string& reason);
+    Moment now() const;
+
+    const SessionContext& context_;
+    TunnelId id_;
+    std::unique_ptr<net::Stream> stream_;
+    net::Endpoint peer_;
+    std::function<void(Session&)> on_gone_;
+    http::FrameDecoder decoder_;
+    SessionMachine machine_;
+    std::unique_ptr<MultiplexerV1> mux_;
+    Actions actions_;
+    std::uint64_t requests_ = 0;
+    bool running_ = false;
+    bool closed_ = false;
+    bool draining_ = false;
+
+    net::Timer timer_;
+    MonoTime timer_due_{};
+    MonoTime last_heard_;
+    MonoTime next_ping_;
+    std::optional<MonoTime> ping_sent_;
+    std::optional<std::chrono::microseconds> rtt_;
+    std::function<void(bool)> on_probe_;
+    MonoTime probe_until_{};
+    std::string text_;  // For messages that need a padded copy, and for requests on their way out.
+};
+
+}  // namespace ee::tunnel

@@ -1,0 +1,82 @@
+#include "tunnel/tunnels.h"
+
+#include "http/problem.h"
+#include "http/websocket_handshake.h"
+
+namespace ee::tunnel {
+
+Tunnels::Tunnels(net::Loop& loop, SessionOwner& owner, const TunnelSettings& settings,
+                 const TunnelLimits& limits, Entropy entropy)
+    : loop_(loop),
+      settings_(settings),
+      limits_(limits),
+      context_{loop, settings_, owner, decoder_, std::move(entropy)} {}
+
+Tunnels::~Tunnels() = default;
+
+void Tunnels::accept(http::Exchange& exchange, const net::IpAddress& client) {
+    // No subprotocol is offered back: v1 is the wire without one.
+    const auto acceptance = http::accept_websocket(exchange.head(), {});
+    if (!acceptance) {
+        const int status = http::refusal_status(acceptance.error().code);
+        std::vector<http::Field> fields{{"Content-Type", http::problem_content_type}};
+        for (const http::Field& field : http::websocket_refusal_fields()) fields.push_back(field);
+        return exchange.respond(
+            status, fields, http::problem_body(status, acceptance.error().code, acceptance.error().detail));
+    }
+    const std::optional<Error> refusal = over_limit(client);
+    std::string response;
+    http::append_websocket_acceptance(response, *acceptance);
+    const TunnelId id = ++last_id_;
+    auto session = std::make_shared<Session>(context_, id, exchange.upgrade(response),
+                                             [this](Session& gone) { remove(gone); });
+    Session& added = *session;
+    sessions_.emplace(id, Entry{std::move(session), client});
+    ++unattested_;
+    ++unattested_by_address_[client];
+    if (refusal) added.refuse(*refusal, 10);
+}
+
+std::optional<Error> Tunnels::over_limit(const net::IpAddress& client) const {
+    if (sessions_.size() >= limits_.tunnels_max)
+        return Error{"too_many_tunnels",
+                     "all " + std::to_string(limits_.tunnels_max) + " tunnels are in use"};
+    if (unattested_ >= limits_.unattested_max)
+        return Error{"too_many_tunnels", std::to_string(unattested_) +
+                                             " tunnels wait for attestation; at most " +
+                                             std::to_string(limits_.unattested_max) + " may"};
+    const auto found = unattested_by_address_.find(client);
+    if (found != unattested_by_address_.end() && found->second >= limits_.unattested_per_address_max)
+        return Error{"too_many_tunnels", std::to_string(found->second) + " tunnels of " + client.to_string() +
+                                             " wait for attestation; at most " +
+                                             std::to_string(limits_.unattested_per_address_max) + " may"};
+    return std::nullopt;
+}
+
+Session* Tunnels::find(TunnelId id) const {
+    const auto found = sessions_.find(id);
+    return found == sessions_.end() ? nullptr : found->second.session.get();
+}
+
+void Tunnels::attested(TunnelId id) {
+    const auto found = sessions_.find(id);
+    if (found != sessions_.end()) uncount(found->second);
+}
+
+void Tunnels::uncount(Entry& entry) {
+    if (!entry.unattested) return;
+    entry.unattested = false;
+    --unattested_;
+    const auto found = unattested_by_address_.find(entry.client);
+    if (--found->second == 0) unattested_by_address_.erase(found);
+}
+
+void Tunnels::remove(Session& session) {
+    const auto found = sessions_.find(session.id());
+    if (found == sessions_.end()) return;
+    uncount(found->second);
+    loop_.dispose(std::move(found->second.session));
+    sessions_.erase(found);
+}
+
+}  // namespace ee::tunnel
