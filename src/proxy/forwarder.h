@@ -1,0 +1,80 @@
+#pragma once
+// Carries one request from a visitor to an eligible agent and the answer back.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "crypto/random_pool.h"
+#include "http/exchange.h"
+#include "net/loop.h"
+#include "proxy/header_rules.h"
+#include "proxy/visitor.h"
+#include "registry/registry.h"
+#include "registry/resolution_json.h"
+#include "router/choice.h"
+#include "telemetry/access_log.h"
+#include "telemetry/metrics.h"
+#include "tunnel/tunnels.h"
+
+namespace ee::proxy {
+
+struct ForwardSettings {
+    TrustSettings trust;
+    std::chrono::seconds timeout{15};
+    registry::PublicNames names;  // For the resolve body of a 403.
+};
+
+// What is to be forwarded; borrowed for the call.
+struct ForwardRequest {
+    std::string_view app;
+    std::string_view method;
+    std::string_view target;
+    std::span<const http::Field> fields;
+    std::string_view body;
+    Origin origin = Origin::app;
+};
+
+class Call;
+
+class Forwarder {
+public:
+    Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunnels& tunnels,
+              telemetry::AccessLog& access_log, telemetry::Metrics& metrics, ForwardSettings settings);
+    ~Forwarder();
+
+    // Answers the exchange, now or later. Never fails without an answer.
+    void forward(http::Exchange& exchange, const ForwardRequest& request);
+
+    // Answers with a refusal: problem+json with Retry-After where waiting helps.
+    void refuse(http::Exchange& exchange, std::string_view app, const Error& why);
+
+    const ForwardSettings& settings() const { return settings_; }
+    // Known once the control listener has its port.
+    void set_public_url(std::string url) { settings_.names.public_url = std::move(url); }
+    std::size_t open_calls() const { return calls_; }
+
+private:
+    friend class Call;
+    Result<tunnel::Session*> choose(std::string_view app, Moment now);
+    void refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
+                    std::string_view request_id);
+    std::string request_id(const http::RequestHead& head);
+    std::string traceparent(std::span<const http::Field> fields);
+
+    net::Loop& loop_;
+    registry::Registry& registry_;
+    tunnel::Tunnels& tunnels_;
+    telemetry::AccessLog& access_log_;
+    ForwardSettings settings_;
+    telemetry::Counter& requests_;
+    telemetry::CounterFamily& refused_;
+    telemetry::Histogram& duration_;
+    crypto::RandomPool random_;
+    RequestFields request_fields_;
+    AnswerFields answer_fields_;
+    std::vector<router::Candidate> candidates_;
+    std::size_t calls_ = 0;
+};
+
+}  // namespace ee::proxy

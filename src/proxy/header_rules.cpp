@@ -1,0 +1,104 @@
+#include "proxy/header_rules.h"
+
+#include "http/fields.h"
+
+namespace ee::proxy {
+namespace {
+
+constexpr std::string_view via_self = "1.1 easyenclave";
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+    for (const std::string_view other : names)
+        if (http::iequals(name, other)) return true;
+    return false;
+}
+
+bool has_prefix(std::string_view name, std::string_view prefix) {
+    return name.size() >= prefix.size() && http::iequals(name.substr(0, prefix.size()), prefix);
+}
+
+// Written anew by us, or meaningful only between the visitor and us.
+bool is_ours_in_requests(std::string_view name) {
+    if (name.empty()) return true;
+    switch (name[0] | 0x20) {
+        case 'c': return is_one_of(name, {"content-length"});
+        case 'e':
+            return http::iequals(name, "expect") ||
+                   (has_prefix(name, "ee-") && !http::iequals(name, "ee-require"));
+        case 'f': return http::iequals(name, "forwarded");
+        case 't': return http::iequals(name, "traceparent");
+        case 'v': return http::iequals(name, "via");
+        case 'x':
+            return is_one_of(name, {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
+                                    "x-request-id", "x-ee-app"});
+        default: return false;
+    }
+}
+
+bool is_dropped_from_answers(std::string_view name, Origin origin) {
+    if (has_prefix(name, "ee-") || is_one_of(name, {"content-length", "x-request-id"})) return true;
+    return origin == Origin::control &&
+           is_one_of(name, {"set-cookie", "service-worker-allowed", "clear-site-data", "alt-svc",
+                            "strict-transport-security", "content-security-policy"});
+}
+
+}  // namespace
+
+// Appends every value of the fields called `name` to a comma-separated list.
+void RequestFields::append_to(std::string& list, std::string_view name, std::span<const http::Field> fields,
+                              bool keep) {
+    list.clear();
+    if (!keep) return;
+    for (const http::Field& field : fields) {
+        if (!http::iequals(field.name, name) || field.value.empty()) continue;
+        list.append(field.value);
+        list.append(", ");
+    }
+}
+
+bool RequestFields::build(std::span<const http::Field> fields, const RequestContext& context) {
+    if (!http::copy_end_to_end(fields, end_to_end_)) return false;
+    result_.clear();
+    std::string_view proto = context.is_tls ? "https" : "http";
+    std::string_view host = context.host;
+    for (const http::Field& field : end_to_end_) {
+        if (!is_ours_in_requests(field.name)) {
+            result_.push_back({field.name, field.value});
+        } else if (context.peer_trusted) {
+            if (http::iequals(field.name, "x-forwarded-proto")) proto = field.value;
+            if (http::iequals(field.name, "x-forwarded-host")) host = field.value;
+        }
+    }
+    peer_ = context.peer.to_string();
+    append_to(forwarded_for_, "x-forwarded-for", end_to_end_, context.peer_trusted);
+    forwarded_for_.append(peer_);
+    append_to(forwarded_, "forwarded", end_to_end_, context.peer_trusted);
+    forwarded_.append("for=").append(context.peer.is_v4() ? peer_ : "\"[" + peer_ + "]\"");
+    forwarded_.append(";proto=").append(context.is_tls ? "https" : "http");
+    // A quoted string needs escapes only for what a valid Host cannot contain.
+    forwarded_.append(";host=\"").append(context.host).append("\"");
+    append_to(via_, "via", end_to_end_, true);
+    via_.append(via_self);
+    result_.push_back({"X-Forwarded-For", forwarded_for_});
+    result_.push_back({"X-Forwarded-Proto", proto});
+    result_.push_back({"X-Forwarded-Host", host});
+    result_.push_back({"Forwarded", forwarded_});
+    result_.push_back({"Via", via_});
+    result_.push_back({"X-Request-Id", context.request_id});
+    result_.push_back({"traceparent", context.traceparent});
+    return true;
+}
+
+bool AnswerFields::build(std::span<const protocol::HeaderField> fields, Origin origin,
+                         std::string_view request_id) {
+    all_.clear();
+    for (const protocol::HeaderField& field : fields) all_.push_back({field.name, field.value});
+    if (!http::copy_end_to_end(all_, result_)) return false;
+    std::erase_if(result_,
+                  [origin](const http::Field& field) { return is_dropped_from_answers(field.name, origin); });
+    result_.push_back({"X-Request-Id", request_id});
+    if (origin == Origin::control) result_.push_back({"Content-Security-Policy", "sandbox"});
+    return true;
+}
+
+}  // namespace ee::proxy

@@ -1,0 +1,57 @@
+#pragma once
+// What happens to header fields on their way to an app and back.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/message.h"
+#include "net/address.h"
+#include "protocol/header_field.h"
+
+namespace ee::proxy {
+
+struct RequestContext {
+    std::string_view host;  // As the visitor sent it.
+    net::IpAddress peer;
+    bool peer_trusted = false;  // Believed about what came before it.
+    bool is_tls = false;
+    std::string_view request_id;
+    std::string_view traceparent;
+};
+
+// Builds the fields of a forwarded request: hop-by-hop fields, our own EE-* fields and forged forwarding
+// fields go, ours come (X-Forwarded-For, -Proto, -Host, Forwarded (RFC 7239), Via, X-Request-Id,
+// traceparent). Reused from request to request, so that nothing is allocated for long.
+class RequestFields {
+public:
+    // False when the message must be refused (Connection names too many options). The answer's views point
+    // into `fields` and into this object, until the next call.
+    [[nodiscard]] bool build(std::span<const http::Field> fields, const RequestContext& context);
+    std::span<const protocol::HeaderView> result() const { return result_; }
+
+private:
+    void append_to(std::string& list, std::string_view name, std::span<const http::Field> fields, bool keep);
+
+    std::vector<http::Field> end_to_end_;
+    std::vector<protocol::HeaderView> result_;
+    std::string forwarded_for_, forwarded_, via_, peer_;
+};
+
+// Which answer: apps share the control listener's origin under /v1/proxy/, so there they must not be able to
+// act on it.
+enum class Origin { app, control };
+
+// Builds the fields of the answer to the visitor. False when the agent's answer must be refused.
+class AnswerFields {
+public:
+    [[nodiscard]] bool build(std::span<const protocol::HeaderField> fields, Origin origin,
+                             std::string_view request_id);
+    std::span<const http::Field> result() const { return result_; }
+
+private:
+    std::vector<http::Field> all_;
+    std::vector<http::Field> result_;
+};
+
+}  // namespace ee::proxy

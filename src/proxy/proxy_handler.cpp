@@ -1,0 +1,31 @@
+#include "proxy/proxy_handler.h"
+
+namespace ee::proxy {
+
+ProxyHandler::ProxyHandler(Forwarder& forwarder, std::size_t body_bytes_max, telemetry::Metrics& metrics)
+    : forwarder_(forwarder),
+      body_bytes_max_(body_bytes_max),
+      refused_(metrics.counter_family("ee_http_refused_total", "Requests the HTTP codec refused, by reason",
+                                      "reason")) {}
+
+std::size_t ProxyHandler::body_bytes_max(const http::RequestHead&) {
+    return body_bytes_max_;
+}
+
+void ProxyHandler::on_request(http::Exchange& exchange) {
+    const http::RequestHead& head = exchange.head();
+    const Visitor visitor = identify_visitor(head, exchange.peer(), forwarder_.settings().trust);
+    const auto app = select_app(head, visitor.peer_trusted, forwarder_.settings().trust);
+    if (!app) return forwarder_.refuse(exchange, "", app.error());
+    forwarder_.forward(exchange, {.app = *app,
+                                  .method = head.method,
+                                  .target = head.origin_form,
+                                  .fields = head.fields,
+                                  .body = exchange.body()});
+}
+
+void ProxyHandler::on_refused(const net::Endpoint&, int, const Error& why) {
+    refused_.count(why.code);
+}
+
+}  // namespace ee::proxy

@@ -1,0 +1,24 @@
+#pragma once
+// The proxy listener: every request names an app and goes to one of its agents.
+
+#include "http/exchange.h"
+#include "proxy/forwarder.h"
+#include "telemetry/metrics.h"
+
+namespace ee::proxy {
+
+class ProxyHandler final : public http::RequestHandler {
+public:
+    ProxyHandler(Forwarder& forwarder, std::size_t body_bytes_max, telemetry::Metrics& metrics);
+
+    std::size_t body_bytes_max(const http::RequestHead& head) override;
+    void on_request(http::Exchange& exchange) override;
+    void on_refused(const net::Endpoint& peer, int status, const Error& why) override;
+
+private:
+    Forwarder& forwarder_;
+    std::size_t body_bytes_max_;
+    telemetry::CounterFamily& refused_;
+};
+
+}  // namespace ee::proxy

@@ -1,0 +1,34 @@
+#pragma once
+// Who is asking, behind how many proxies, and for which app.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "http/exchange.h"
+#include "net/address.h"
+
+namespace ee::proxy {
+
+struct TrustSettings {
+    std::vector<net::Cidr> trusted_proxies;
+    std::string app_domain;  // Lower case; empty: none.
+};
+
+struct Visitor {
+    net::IpAddress client;      // The right-most address that is not a trusted proxy's.
+    bool peer_trusted = false;  // The connection itself comes from a trusted proxy.
+};
+
+Visitor identify_visitor(const http::RequestHead& head, const net::Endpoint& peer,
+                         const TrustSettings& settings);
+
+// The app's name. From the first label of a Host under the app domain; a trusted peer may name it by
+// X-EE-App, or, without an app domain, by the first label of any Host that is no IP address. Refusal:
+// `missing_app`, which says what was missing.
+Result<std::string> select_app(const http::RequestHead& head, bool peer_trusted,
+                               const TrustSettings& settings);
+
+}  // namespace ee::proxy
