@@ -1,0 +1,29 @@
+#pragma once
+// How long to wait before the next try: exponential with full jitter, so that agents that lost the same
+// server do not come back together.
+
+#include <algorithm>
+#include <chrono>
+
+namespace ee::agent {
+
+class Backoff {
+public:
+    Backoff(std::chrono::milliseconds min, std::chrono::milliseconds max)
+        : min_(min), max_(max), ceiling_(min) {}
+
+    // `random` in [0, 1). Uniform between nothing and a ceiling that doubles with each failure.
+    std::chrono::milliseconds next(double random) {
+        const auto wait = std::chrono::milliseconds(
+            static_cast<std::int64_t>(static_cast<double>(ceiling_.count()) * random));
+        ceiling_ = std::min(max_, ceiling_ * 2);
+        return wait;
+    }
+    // A connection served: the next failure is the first again.
+    void reset() { ceiling_ = min_; }
+
+private:
+    std::chrono::milliseconds min_, max_, ceiling_;
+};
+
+}  // namespace ee::agent

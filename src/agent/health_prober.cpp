@@ -1,0 +1,69 @@
+#include "agent/health_prober.h"
+
+#include <algorithm>
+
+#include "http/http1_writer.h"
+
+namespace ee::agent {
+namespace {
+
+constexpr std::chrono::seconds probe_timeout{5};
+constexpr std::size_t answer_bytes_max = 64 * 1024;
+
+}  // namespace
+
+HealthProber::HealthProber(net::Loop& loop, net::WorkerPool& workers, net::Url target, bool connect_only,
+                           std::shared_ptr<const net::TlsContext> tls, std::chrono::seconds interval,
+                           OnResult on_result)
+    : loop_(loop),
+      workers_(workers),
+      target_(std::move(target)),
+      connect_only_(connect_only),
+      tls_(std::move(tls)),
+      interval_(interval),
+      on_result_(std::move(on_result)),
+      timer_(loop, [this] { probe(); }),
+      connector_(loop, workers) {}
+
+HealthProber::~HealthProber() = default;
+
+void HealthProber::start() {
+    probe();
+}
+
+void HealthProber::probe() {
+    const auto timeout = std::min<std::chrono::seconds>(probe_timeout, interval_);
+    if (connect_only_) {
+        return connector_.connect(target_, timeout, [this](Result<net::Fd> socket) {
+            report(socket.has_value(), socket ? "" : socket.error().detail);
+        });
+    }
+    connection_ =
+        std::make_shared<BackendConnection>(loop_, workers_, target_, tls_, answer_bytes_max, *this);
+    std::string text;
+    const bool written = http::append_request_line(text, "GET", target_.path.empty() ? "/" : target_.path) &&
+                         http::append_field(text, "Host", target_.authority()) &&
+                         http::append_field(text, "Connection", "close");
+    if (!written) return report(false, "EE_HEALTH_URL cannot be written as a request");
+    connection_->send(text.append("\r\n"), http::AskedMethod::other, timeout);
+}
+
+void HealthProber::on_answer(BackendConnection&, const BackendAnswer& answer) {
+    const bool pass = answer.head.status >= 200 && answer.head.status < 400;
+    report(pass, pass ? "" : "EE_HEALTH_URL answered " + std::to_string(answer.head.status));
+}
+
+void HealthProber::on_failure(BackendConnection&, BackendConnection::Failure, const std::string& why) {
+    report(false, why);
+}
+
+void HealthProber::report(bool pass, const std::string& detail) {
+    if (connection_) {
+        connection_->abort();
+        loop_.dispose(std::move(connection_));
+    }
+    timer_.arm_after(interval_);
+    on_result_(pass, detail);
+}
+
+}  // namespace ee::agent

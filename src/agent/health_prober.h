@@ -1,0 +1,45 @@
+#pragma once
+// Asks the backend how it is, at an interval: a GET of EE_HEALTH_URL, or a TCP connection to the backend.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/backend_connection.h"
+
+namespace ee::agent {
+
+class HealthProber final : public BackendConnection::Observer {
+public:
+    using OnResult = std::function<void(bool pass, const std::string& detail)>;
+
+    // `target`: the health URL, or the backend's when `connect_only`.
+    HealthProber(net::Loop& loop, net::WorkerPool& workers, net::Url target, bool connect_only,
+                 std::shared_ptr<const net::TlsContext> tls, std::chrono::seconds interval,
+                 OnResult on_result);
+    ~HealthProber();
+
+    // Probes now and then at the interval.
+    void start();
+
+private:
+    void probe();
+    void report(bool pass, const std::string& detail);
+    void on_answer(BackendConnection& connection, const BackendAnswer& answer) override;
+    void on_failure(BackendConnection& connection, BackendConnection::Failure failure,
+                    const std::string& why) override;
+    void on_idle_close(BackendConnection&) override {}
+
+    net::Loop& loop_;
+    net::WorkerPool& workers_;
+    net::Url target_;
+    bool connect_only_;
+    std::shared_ptr<const net::TlsContext> tls_;
+    std::chrono::seconds interval_;
+    OnResult on_result_;
+    net::Timer timer_;
+    net::Connector connector_;
+    std::shared_ptr<BackendConnection> connection_;
+};
+
+}  // namespace ee::agent

@@ -1,0 +1,366 @@
+#include "agent/tunnel_client.h"
+
+#include "agent/advice.h"
+#include "base/hex.h"
+#include "http/fields.h"
+#include "http/http1_response_parser.h"
+#include "protocol/encoder.h"
+#include "protocol/limits.h"
+
+namespace ee::agent {
+namespace {
+
+constexpr std::chrono::seconds connect_timeout{10};
+constexpr std::chrono::seconds handshake_timeout{15};
+constexpr std::chrono::seconds ping_interval{15};
+constexpr std::chrono::seconds silence_max{30};
+
+// A challenge or a request of the largest size, and no more.
+constexpr http::MessageLimits limits{.text_bytes_max = protocol::request_text_bytes_max,
+                                     .binary_bytes_max = 0};
+
+bool is_ours(std::string_view name) {
+    return name.size() >= 3 && http::iequals(name.substr(0, 3), "ee-");
+}
+
+}  // namespace
+
+TunnelClient::TunnelClient(net::Loop& loop, net::WorkerPool& workers, attestation::QuoteProvider& provider,
+                           Backend& backend, const telemetry::Log& log, TunnelClientSettings settings)
+    : loop_(loop),
+      workers_(workers),
+      provider_(provider),
+      backend_(backend),
+      log_(log),
+      settings_(std::move(settings)),
+      key_(crypto::SigningKey::generate(crypto::KeyKind::ed25519)),
+      key_spki_(key_.spki()),
+      backoff_(settings_.reconnect_min, settings_.reconnect_max),
+      connector_(loop, workers),
+      retry_(loop, [this] { connect(); }),
+      keep_alive_(loop, [this] { on_keep_alive(); }),
+      stop_deadline_(loop, [this] {
+          requests_open_ = 0;
+          check_stopped();
+      }) {}
+
+TunnelClient::~TunnelClient() = default;
+
+// ---- Connecting ----
+
+void TunnelClient::connect() {
+    state_ = State::connecting;
+    ++connection_;
+    connector_.connect(settings_.control, connect_timeout,
+                       [this](Result<net::Fd> socket) { connected(std::move(socket)); });
+}
+
+void TunnelClient::connected(Result<net::Fd> socket) {
+    if (!socket) return lost("connect_failed", socket.error().detail);
+    auto session =
+        settings_.tls ? std::make_unique<net::TlsSession>(settings_.tls, settings_.control.host) : nullptr;
+    stream_ = std::make_shared<net::Stream>(loop_, std::move(*socket), *this, std::move(session));
+    state_ = State::upgrading;
+    last_heard_ = loop_.now();
+    input_.clear();
+    frames_.reset();
+    keep_alive_.arm_after(handshake_timeout);
+    stream_->start();
+    if (!settings_.tls && state_ == State::upgrading) send_upgrade();
+}
+
+void TunnelClient::on_secured() {
+    send_upgrade();
+}
+
+void TunnelClient::send_upgrade() {
+    nonce_ = random_.take<16>();
+    const std::string host = settings_.control.authority();
+    const http::WebSocketRequest request{
+        .target = settings_.control.path.empty() ? "/v1/tunnel" : settings_.control.path,
+        .host = host,
+        .protocols = {},
+        .fields = {}};
+    if (!http::append_websocket_request(stream_->output(), request, nonce_))
+        return lost("invalid_url", "EE_CONTROL_WS cannot be written as a request");
+    stream_->flush_later();
+}
+
+// Answers the bytes used; 0 while the head is not complete or when it was refused.
+std::size_t TunnelClient::take_upgrade_answer(std::string_view input) {
+    http::ResponseParser parser;
+    http::ResponseHead head;
+    const auto size = parser.parse(input, http::AskedMethod::other, head);
+    if (!size) {
+        lost("bad_handshake", "no HTTP answer to the upgrade: " + size.error().detail);
+        return 0;
+    }
+    if (*size == 0) return 0;
+    if (const auto checked = http::check_websocket_response(head, nonce_, {}); !checked) {
+        lost("bad_handshake", "the control plane answered " + std::to_string(head.status) +
+                                  " to the upgrade: " + checked.error().detail);
+        return 0;
+    }
+    state_ = State::registering;
+    frames_.emplace(http::FrameDecoder::Role::client, limits);
+    keep_alive_.arm_after(ping_interval);
+    const attestation::AgentIdentity& identity = settings_.identity;
+    protocol::Register message;
+    message.repo = identity.repo;
+    message.release_tag = identity.release_tag;
+    message.app_name = identity.app_name;
+    message.network = identity.network;
+    message.agent_id = identity.agent_id;
+    if (!identity.node_id.empty()) message.node_id = identity.node_id;
+    message.tunnel_version = "1";
+    message.max_requests = settings_.max_requests;
+    send(message);
+    log_.info("tunnel.connected", {{"control", settings_.control.authority()},
+                                   {"app", identity.app_name},
+                                   {"agent", identity.agent_id}});
+    return *size;
+}
+
+// ---- Receiving ----
+
+void TunnelClient::on_data(std::span<char> data) {
+    last_heard_ = loop_.now();
+    if (state_ == State::upgrading) {
+        input_.append(data.data(), data.size());
+        const std::size_t used = take_upgrade_answer(input_);
+        if (used == 0) return;
+        std::string rest = input_.substr(used);
+        input_.clear();
+        if (!rest.empty()) on_data(rest);
+        return;
+    }
+    const std::uint64_t connection = connection_;
+    while (connection == connection_ && frames_ && state_ != State::waiting) {
+        std::size_t consumed = 0;
+        const auto step = frames_->next(data, consumed);
+        data = data.subspan(consumed);
+        if (!step) {
+            http::append_close(stream_->output(), step.error().close_code, "", mask());
+            return lost(step.error().error.code, step.error().error.detail);
+        }
+        if (!*step) return;
+        on_event(**step);
+    }
+}
+
+void TunnelClient::on_event(const http::Event& event) {
+    switch (event.kind) {
+        case http::Event::Kind::text: return on_text(event.payload);
+        case http::Event::Kind::binary:
+        case http::Event::Kind::pong: return;
+        case http::Event::Kind::ping:
+            http::append_frame(stream_->output(), http::Opcode::pong, event.payload, mask());
+            return stream_->flush_later();
+        case http::Event::Kind::close: {
+            http::append_close(stream_->output(), event.close_code, "", mask());
+            return lost("closed", "the control plane closed the tunnel: " + std::string(event.payload));
+        }
+    }
+}
+
+void TunnelClient::on_text(std::string_view text) {
+    const bool padded = loop_.is_followed_by(text, protocol::text_padding);
+    if (!padded) {
+        text_.reserve(text.size() + protocol::text_padding);
+        text_.assign(text);
+    }
+    auto message = decoder_.decode_control_message(
+        padded ? protocol::PaddedText::vouched(text.data(), text.size()) : protocol::PaddedText(text_));
+    if (text_.capacity() > 64 * 1024) text_ = {};
+    // A newer control plane may say what this agent does not know.
+    if (!message)
+        return log_.debug("tunnel.message_ignored",
+                          {{"code", message.error().code}, {"detail", message.error().detail}});
+    std::visit([this](auto& known) { on(known); }, *message);
+}
+
+void TunnelClient::on(const protocol::AttestRequest& request) {
+    const Bytes channel = stream_->tls() ? stream_->tls()->channel_binding().value_or(Bytes{}) : Bytes{};
+    const attestation::ReportData report_data =
+        attestation::report_data_layout2({.nonce = request.nonce,
+                                          .agent_key = key_spki_,
+                                          .channel = channel,
+                                          .wire = "1",
+                                          .identity = settings_.identity,
+                                          .measurements = settings_.measurements});
+    log_.debug("attestation.challenged", {{"reason", to_word(request.reason)}, {"binding", request.binding}});
+    const bool queued = workers_.run([this, request, report_data, connection = connection_] {
+        Result<Bytes> quote = provider_.quote(report_data);
+        loop_.post([this, request, report_data, connection, quote = std::move(quote)]() mutable {
+            if (connection == connection_ && stream_) send_quote(request, report_data, std::move(quote));
+        });
+    });
+    if (!queued) log_.error("attestation.failed", {{"detail", "too many quotes are asked for at once"}});
+}
+
+void TunnelClient::send_quote(const protocol::AttestRequest& request,
+                              const attestation::ReportData& report_data, Result<Bytes> quote) {
+    if (!quote)
+        return log_.error("attestation.failed",
+                          {{"code", quote.error().code}, {"detail", quote.error().detail}});
+    protocol::AttestResponse response;
+    response.nonce = request.nonce;
+    response.quote = std::move(*quote);
+    response.report_data = report_data;
+    response.measurements = settings_.measurements;
+    response.layout2 = true;
+    response.agent_key = key_spki_;
+    response.signature = to_bytes(key_.sign(attestation::session_message(report_data)));
+    send(response);
+}
+
+void TunnelClient::on(const protocol::Status& status) {
+    const std::string_view advice = advice_for(status.reason);
+    const telemetry::Fields fields = {{"state", to_word(status.state)},
+                                      {"reason", status.reason},
+                                      {"detail", status.detail},
+                                      {"advice", advice}};
+    if (status.retry_after_s) wait_at_least_ = std::chrono::seconds(*status.retry_after_s);
+    if (status.reconnect_after_ms) wait_at_least_ = std::chrono::milliseconds(*status.reconnect_after_ms);
+    switch (status.state) {
+        case protocol::StatusState::ok:
+            state_ = State::attested;
+            backoff_.reset();
+            log_.info("agent.serving", fields);
+            return send_health();
+        case protocol::StatusState::warning: return log_.warn("agent.warned", fields);
+        case protocol::StatusState::invalid: return log_.error("agent.refused", fields);
+        case protocol::StatusState::draining: return log_.info("agent.draining", fields);
+    }
+}
+
+void TunnelClient::on(const protocol::ProxyRequest& request) {
+    ++requests_open_;
+    backend_.send(request, [this, id = request.request_id, connection = connection_](
+                               const BackendAnswer* backend_answer, const Error& error) {
+        if (connection != connection_) return;
+        answer(id, backend_answer, error);
+        if (requests_open_ > 0) --requests_open_;
+        check_stopped();
+    });
+}
+
+// ---- Sending ----
+
+template <class Message>
+void TunnelClient::send(const Message& message) {
+    http::append_frame(stream_->output(), http::Opcode::text, protocol::encode(message), mask());
+    stream_->flush_later();
+}
+
+void TunnelClient::answer(const std::string& request_id, const BackendAnswer* backend_answer,
+                          const Error& error) {
+    if (!stream_ || !stream_->is_writable()) return;
+    if (backend_answer != nullptr) {
+        std::vector<protocol::HeaderView> headers;
+        for (const http::Field& field : backend_answer->head.fields)
+            if (!is_ours(field.name)) headers.push_back({field.name, field.value});
+        return send_answer({.request_id = request_id,
+                            .status = backend_answer->head.status,
+                            .headers = headers,
+                            .body = backend_answer->body,
+                            .error = {}});
+    }
+    log_.warn("backend.failed", {{"request", request_id}, {"code", error.code}, {"detail", error.detail}});
+    if (error.code == "backend_unreachable")
+        return send_answer({.request_id = request_id,
+                            .status = 502,
+                            .headers = {},
+                            .body = {},
+                            .error = protocol::backend_unreachable});
+    const int status = error.code == "backend_timeout" ? 504 : 502;
+    const protocol::HeaderView type{"Content-Type", "text/plain; charset=utf-8"};
+    send_answer(
+        {.request_id = request_id, .status = status, .headers = {&type, 1}, .body = error.code, .error = {}});
+}
+
+// Written straight into the output, masked in place.
+void TunnelClient::send_answer(const protocol::ProxyResponseView& response) {
+    http::FrameInPlace frame(stream_->output(), mask());
+    protocol::append_proxy_response(stream_->output(), response);
+    frame.end(http::Opcode::text);
+    stream_->flush_later();
+}
+
+void TunnelClient::report_health(bool pass, const std::string& detail) {
+    if (!health_ || health_->first != pass) {
+        if (pass)
+            log_.info("backend.healthy");
+        else
+            log_.warn("backend.unhealthy",
+                      {{"detail", detail}, {"advice", "The app gets no traffic until the backend answers."}});
+    }
+    health_ = {pass, detail};
+    send_health();
+}
+
+void TunnelClient::send_health() {
+    if (state_ != State::attested || !health_ || on_stopped_) return;
+    send(protocol::Health{.pass = health_->first, .detail = health_->second, .checkpoint = {}});
+}
+
+// ---- Ends ----
+
+void TunnelClient::on_keep_alive() {
+    if (state_ == State::upgrading)
+        return lost("timeout", "the control plane did not finish the handshake in time");
+    if (loop_.now() - last_heard_ > silence_max)
+        return lost("idle_timeout", "the control plane has been silent for 30 s");
+    http::append_frame(stream_->output(), http::Opcode::ping, "", mask());
+    stream_->flush_later();
+    keep_alive_.arm_after(ping_interval);
+}
+
+void TunnelClient::on_closed(const Error& why) {
+    if (state_ == State::closing) return check_stopped();
+    lost(why.code, why.detail);
+}
+
+// Whatever ended the connection: log it once, and come back later.
+void TunnelClient::lost(const std::string& code, const std::string& detail) {
+    if (state_ == State::waiting || state_ == State::closing) return;
+    state_ = State::waiting;
+    ++connection_;
+    keep_alive_.cancel();
+    requests_open_ = 0;
+    if (stream_) {
+        // A close frame may still be in the output; the stream ends by itself in the next turns.
+        net::Stream::close_in_background(loop_, std::move(stream_));
+    }
+    if (on_stopped_) return check_stopped();
+    const auto wait = std::max(backoff_.next(random_.unit()), wait_at_least_);
+    wait_at_least_ = std::chrono::milliseconds(0);
+    log_.warn("tunnel.lost", {{"code", code}, {"detail", detail}, {"retry_in_ms", wait.count()}});
+    retry_.arm_after(wait);
+}
+
+void TunnelClient::stop(std::function<void()> on_stopped) {
+    on_stopped_ = std::move(on_stopped);
+    retry_.cancel();
+    if (state_ == State::attested) {
+        // Out of routing at once, while the open requests are answered.
+        send(protocol::Health{.pass = false, .detail = "the agent is stopping", .checkpoint = {}});
+    }
+    stop_deadline_.arm_after(settings_.drain_timeout);
+    check_stopped();
+}
+
+void TunnelClient::check_stopped() {
+    if (!on_stopped_ || (requests_open_ > 0 && stream_)) return;
+    connector_.cancel();
+    if (stream_ && state_ != State::closing && stop_deadline_.armed()) {
+        state_ = State::closing;  // on_closed() comes when the last answer has left.
+        http::append_close(stream_->output(), http::close_code::going_away, "stopping", mask());
+        return stream_->close_after_flush();
+    }
+    if (state_ == State::closing && stream_ && stream_->is_open() && stop_deadline_.armed()) return;
+    stop_deadline_.cancel();
+    loop_.post(std::exchange(on_stopped_, nullptr));
+}
+
+}  // namespace ee::agent

@@ -1,0 +1,106 @@
+#pragma once
+// The agent's end of the tunnel: connects, registers, answers challenges, serves requests, comes back.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/backend.h"
+#include "agent/backoff.h"
+#include "attestation/quote_provider.h"
+#include "attestation/report_data.h"
+#include "crypto/random_pool.h"
+#include "crypto/signing_key.h"
+#include "http/websocket_frames.h"
+#include "http/websocket_handshake.h"
+#include "net/connector.h"
+#include "protocol/decoder.h"
+#include "protocol/encoder.h"
+#include "telemetry/log.h"
+
+namespace ee::agent {
+
+struct TunnelClientSettings {
+    net::Url control;
+    std::shared_ptr<const net::TlsContext> tls;  // For wss.
+    attestation::AgentIdentity identity;
+    Claims measurements;
+    std::chrono::seconds reconnect_min{1};
+    std::chrono::seconds reconnect_max{60};
+    std::chrono::seconds drain_timeout{20};
+    std::size_t body_bytes_max = 64 * 1024 * 1024;
+    std::uint32_t max_requests = 64;
+};
+
+class TunnelClient final : public net::Stream::Handler {
+public:
+    TunnelClient(net::Loop& loop, net::WorkerPool& workers, attestation::QuoteProvider& provider,
+                 Backend& backend, const telemetry::Log& log, TunnelClientSettings settings);
+    ~TunnelClient();
+
+    void start() { connect(); }
+    // Goes on the wire now when attested, and as the first message after every attestation.
+    void report_health(bool pass, const std::string& detail);
+    // Takes no new requests, finishes those under way (at most drain_timeout), closes, then calls.
+    void stop(std::function<void()> on_stopped);
+
+private:
+    enum class State { waiting, connecting, upgrading, registering, attested, closing };
+
+    void connect();
+    void connected(Result<net::Fd> socket);
+    void send_upgrade();
+    void on_secured() override;
+    void on_data(std::span<char> data) override;
+    void on_closed(const Error& why) override;
+
+    std::size_t take_upgrade_answer(std::string_view input);
+    void on_event(const http::Event& event);
+    void on_text(std::string_view text);
+    void on(const protocol::AttestRequest& request);
+    void on(const protocol::Status& status);
+    void on(const protocol::ProxyRequest& request);
+    void send_quote(const protocol::AttestRequest& request, const attestation::ReportData& report_data,
+                    Result<Bytes> quote);
+    void answer(const std::string& request_id, const BackendAnswer* backend_answer, const Error& error);
+    void send_answer(const protocol::ProxyResponseView& response);
+    void send_health();
+    template <class Message>
+    void send(const Message& message);
+    http::MaskKey mask() { return random_.take<4>(); }
+    void on_keep_alive();
+    void lost(const std::string& code, const std::string& detail);
+    void check_stopped();
+
+    net::Loop& loop_;
+    net::WorkerPool& workers_;
+    attestation::QuoteProvider& provider_;
+    Backend& backend_;
+    const telemetry::Log& log_;
+    TunnelClientSettings settings_;
+    crypto::SigningKey key_;
+    Bytes key_spki_;
+    crypto::RandomPool random_;
+    Backoff backoff_;
+    net::Connector connector_;
+    net::Timer retry_;
+    net::Timer keep_alive_;
+    protocol::Decoder decoder_;
+
+    State state_ = State::waiting;
+    std::uint64_t connection_ = 0;  // Answers of earlier connections are dropped.
+    std::shared_ptr<net::Stream> stream_;
+    std::optional<http::FrameDecoder> frames_;
+    std::string input_;
+    http::WebSocketNonce nonce_{};
+    MonoTime last_heard_{};
+    std::chrono::milliseconds wait_at_least_{0};
+    std::optional<std::pair<bool, std::string>> health_;
+    std::size_t requests_open_ = 0;
+    std::function<void()> on_stopped_;
+    net::Timer stop_deadline_;
+    std::string text_;
+};
+
+}  // namespace ee::agent

@@ -1,0 +1,60 @@
+#include "api/api_handler.h"
+
+#include "base/base64.h"
+#include "http/fields.h"
+#include "http/target.h"
+#include "proxy/visitor.h"
+#include "telemetry/trace.h"
+
+namespace ee::api {
+namespace {
+
+// Room for the envelope around a forwarded body.
+constexpr std::size_t envelope_bytes = 128 * 1024;
+
+}  // namespace
+
+ApiHandler::ApiHandler(Services& services)
+    : services_(services),
+      refused_(services.metrics.counter_family("ee_http_refused_total",
+                                               "Requests the HTTP codec refused, by reason", "reason")),
+      requests_(services.metrics.counter("ee_api_requests_total", "Requests to the control listener")) {}
+
+std::size_t ApiHandler::body_bytes_max(const http::RequestHead& head) {
+    const Match match = find_route(head.method, http::split_origin_form(head.origin_form).path);
+    if (match.route == nullptr || match.route->body == BodyLimit::none) return 1024 * 1024;
+    return base64_size(services_.body_bytes_max) + envelope_bytes;
+}
+
+void ApiHandler::on_request(http::Exchange& exchange) {
+    requests_.add();
+    const http::RequestHead& head = exchange.head();
+    const auto [path, query] = http::split_origin_form(head.origin_form);
+    const auto given = http::find(head.fields, "x-request-id");
+    Match match = find_route(head.method, path);
+    Request request{
+        .exchange = exchange,
+        .services = services_,
+        .query = query,
+        .parameters = std::move(match.parameters),
+        .request_id = given && telemetry::is_sane_request_id(*given)
+                          ? std::string(*given)
+                          : telemetry::make_request_id(random_.take<16>()),
+        .client =
+            proxy::identify_visitor(head, exchange.peer(), services_.forwarder.settings().trust).client};
+    if (match.route == nullptr) {
+        if (match.allow.empty()) return request.refuse({"not_found", "no endpoint has this path"});
+        const http::Field allow{"Allow", match.allow};
+        return request.refuse({"method_not_allowed", "this path takes " + match.allow}, {&allow, 1});
+    }
+    const auto allowed =
+        services_.access.check(match.route->access, head, request.client, services_.loop.now());
+    if (!allowed) return request.refuse(allowed.error());
+    match.route->serve(request);
+}
+
+void ApiHandler::on_refused(const net::Endpoint&, int, const Error& why) {
+    refused_.count(why.code);
+}
+
+}  // namespace ee::api

@@ -1,0 +1,25 @@
+#pragma once
+// The control listener: finds the route, checks the caller, serves.
+
+#include "api/routes.h"
+#include "api/services.h"
+#include "crypto/random_pool.h"
+
+namespace ee::api {
+
+class ApiHandler final : public http::RequestHandler {
+public:
+    explicit ApiHandler(Services& services);
+
+    std::size_t body_bytes_max(const http::RequestHead& head) override;
+    void on_request(http::Exchange& exchange) override;
+    void on_refused(const net::Endpoint& peer, int status, const Error& why) override;
+
+private:
+    Services& services_;
+    crypto::RandomPool random_;
+    telemetry::CounterFamily& refused_;
+    telemetry::Counter& requests_;
+};
+
+}  // namespace ee::api

@@ -1,0 +1,48 @@
+// GET /health, /healthz, /readyz.
+
+#include "api/routes.h"
+#include "base/json_writer.h"
+#include "http/target.h"
+
+namespace ee::api {
+
+void get_health(Request& request) {
+    const Services& services = request.services;
+    const registry::Counts counts = services.registry.counts();
+    const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
+                                                                         services.started_at);
+    std::string body;
+    JsonWriter json(body);
+    json.begin_object().field("status", "ok").field("version", EE_VERSION).field("uptime_s", uptime.count());
+    json.key("networks").begin_array();
+    for (const std::string& network : services.networks) json.value(network);
+    json.end_array();
+    json.field("apps", counts.apps).field("agents", counts.agents).field("tunnels", services.tunnels.size());
+    json.end_object();
+    request.reply_json(200, body);
+}
+
+// The process lives and its loop turns.
+void get_healthz(Request& request) {
+    request.reply_json(200, R"({"status":"ok"})");
+}
+
+void get_readyz(Request& request) {
+    const Readiness readiness = request.services.readiness();
+    const auto verbose = request.query == "verbose";
+    std::string body;
+    JsonWriter json(body);
+    json.begin_object().field("status", readiness.ready()    ? "ok"
+                                        : readiness.draining ? "draining"
+                                                             : "store_unavailable");
+    if (verbose) {
+        const auto allowed = request.services.access.check(Access::admin, request.exchange.head(),
+                                                           request.client, request.services.loop.now());
+        if (!allowed) return request.refuse(allowed.error());
+        json.field("store", readiness.store_ok ? "ok" : "failed").field("draining", readiness.draining);
+    }
+    json.end_object();
+    request.reply_json(readiness.ready() ? 200 : 503, body);
+}
+
+}  // namespace ee::api

@@ -1,0 +1,55 @@
+#include "api/request.h"
+
+#include <fmt/format.h>
+
+#include "http/problem.h"
+
+namespace ee::api {
+namespace {
+
+struct StatusRow {
+    std::string_view code;  // Up to a ':'.
+    int status;
+};
+
+constexpr StatusRow rows[] = {
+    {"invalid_json", 400},   {"invalid_cursor", 400},        {"invalid_parameter", 400},
+    {"unauthorized", 401},   {"role_not_configured", 403},   {"forbidden", 403},
+    {"not_found", 404},      {"unknown_app", 404},           {"method_not_allowed", 405},
+    {"body_too_large", 413}, {"unknown_field", 422},         {"invalid_field", 422},
+    {"missing_fields", 422}, {"too_many_wrong_tokens", 429}, {"not_ready", 503},
+};
+
+}  // namespace
+
+int status_of(std::string_view code) {
+    const std::string_view stem = code.substr(0, code.find(':'));
+    for (const StatusRow& row : rows)
+        if (row.code == stem) return row.status;
+    return 500;
+}
+
+void Request::reply(int status, std::string_view content_type, std::string_view body,
+                    std::span<const http::Field> more) {
+    const auto spent = std::chrono::steady_clock::now() - exchange.started_at();
+    const std::string timing =
+        fmt::format("handler;dur={:.3f}", std::chrono::duration<double, std::milli>(spent).count());
+    std::vector<http::Field> fields{{"Content-Type", content_type},
+                                    {"X-Content-Type-Options", "nosniff"},
+                                    {"Cache-Control", "no-store"},
+                                    {"X-Request-Id", request_id},
+                                    {"Server-Timing", timing}};
+    fields.insert(fields.end(), more.begin(), more.end());
+    exchange.respond(status, fields, body);
+}
+
+void Request::refuse(const Error& why, std::span<const http::Field> more) {
+    const int status = status_of(why.code);
+    std::vector<http::Field> fields(more.begin(), more.end());
+    if (status == 401) fields.push_back({"WWW-Authenticate", "Bearer"});
+    if (status == 429) fields.push_back({"Retry-After", "60"});
+    if (status == 503) fields.push_back({"Retry-After", "2"});
+    reply(status, http::problem_content_type, http::problem_body(status, why.code, why.detail), fields);
+}
+
+}  // namespace ee::api

@@ -1,0 +1,16 @@
+// GET /v1/resolve/{app}: may traffic go to this app? Front ends ask for every request.
+
+#include "api/routes.h"
+#include "registry/resolution_json.h"
+
+namespace ee::api {
+
+void get_resolve(Request& request) {
+    const Services& services = request.services;
+    const auto resolution = services.registry.resolve(request.parameters[0], services.now());
+    if (!resolution) return request.refuse({"unknown_app", "no app is called " + request.parameters[0]});
+    request.reply_json(resolution->allowed ? 200 : 403,
+                       registry::resolution_json(*resolution, services.forwarder.settings().names));
+}
+
+}  // namespace ee::api

@@ -1,0 +1,66 @@
+#include "api/routes.h"
+
+#include "http/target.h"
+
+namespace ee::api {
+namespace {
+
+constexpr Route table[] = {
+    {"GET", "/health", Access::anyone, BodyLimit::none, get_health},
+    {"GET", "/healthz", Access::anyone, BodyLimit::none, get_healthz},
+    {"GET", "/readyz", Access::anyone, BodyLimit::none, get_readyz},
+    {"GET", "/v1/tunnel", Access::anyone, BodyLimit::none, get_tunnel},
+    {"GET", "/v1/resolve/{app}", Access::anyone, BodyLimit::none, get_resolve},
+    {"POST", "/v1/proxy/{app}", Access::anyone, BodyLimit::forwarded, post_proxy},
+    {"GET", "/v1/apps", Access::admin, BodyLimit::none, get_apps},
+    {"GET", "/v1/apps/{app}", Access::admin, BodyLimit::none, get_app},
+    {"GET", "/metrics", Access::metrics, BodyLimit::none, get_metrics},
+    {"GET", "/openapi.yaml", Access::anyone, BodyLimit::none, get_openapi},
+};
+
+// Takes the first segment off `path`, which begins with '/'.
+std::string_view take_segment(std::string_view& path) {
+    path.remove_prefix(1);
+    const std::size_t slash = path.find('/');
+    const std::string_view segment = path.substr(0, slash);
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash);
+    return segment;
+}
+
+bool matches(std::string_view pattern, std::string_view path, std::vector<std::string>& parameters) {
+    parameters.clear();
+    while (!pattern.empty() && !path.empty()) {
+        const std::string_view expected = take_segment(pattern);
+        const std::string_view segment = take_segment(path);
+        if (!expected.starts_with('{')) {
+            if (expected != segment) return false;
+            continue;
+        }
+        auto decoded = http::percent_decode_segment(segment);
+        if (!decoded || decoded->empty()) return false;
+        parameters.push_back(std::move(*decoded));
+    }
+    return pattern.empty() && path.empty();
+}
+
+}  // namespace
+
+std::span<const Route> routes() {
+    return table;
+}
+
+Match find_route(std::string_view method, std::string_view path) {
+    Match match;
+    if (!path.starts_with('/')) return match;
+    if (method == "HEAD") method = "GET";
+    std::vector<std::string> parameters;
+    for (const Route& route : table) {
+        if (!matches(route.path, path, parameters)) continue;
+        if (route.method == method) return {&route, std::move(parameters), {}};
+        match.allow.append(match.allow.empty() ? "" : ", ").append(route.method);
+        if (route.method == "GET") match.allow.append(", HEAD");
+    }
+    return match;
+}
+
+}  // namespace ee::api

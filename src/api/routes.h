@@ -1,0 +1,45 @@
+#pragma once
+// Every endpoint of the control listener, in one table.
+
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "api/access.h"
+#include "api/request.h"
+
+namespace ee::api {
+
+enum class BodyLimit { none, forwarded };
+
+struct Route {
+    std::string_view method;
+    std::string_view path;  // "{name}" stands for one segment.
+    Access access;
+    BodyLimit body;
+    void (*serve)(Request&);
+};
+
+std::span<const Route> routes();
+
+struct Match {
+    const Route* route = nullptr;  // nullptr: no route, or none for this method.
+    std::vector<std::string> parameters;
+    std::string allow;  // The methods the path takes, when `route` is null; empty: unknown path.
+};
+// HEAD is served as GET.
+Match find_route(std::string_view method, std::string_view path);
+
+// Resources, one a file.
+void get_health(Request& request);
+void get_healthz(Request& request);
+void get_readyz(Request& request);
+void get_tunnel(Request& request);
+void get_resolve(Request& request);
+void post_proxy(Request& request);
+void get_apps(Request& request);
+void get_app(Request& request);
+void get_metrics(Request& request);
+void get_openapi(Request& request);
+
+}  // namespace ee::api

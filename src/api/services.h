@@ -1,0 +1,38 @@
+#pragma once
+// What the endpoints work with. Everything outlives the listener.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "api/access.h"
+#include "net/loop.h"
+#include "proxy/forwarder.h"
+#include "registry/registry.h"
+#include "telemetry/metrics.h"
+#include "tunnel/tunnels.h"
+
+namespace ee::api {
+
+struct Readiness {
+    bool draining = false;
+    bool store_ok = true;
+    bool ready() const { return !draining && store_ok; }
+};
+
+struct Services {
+    net::Loop& loop;
+    registry::Registry& registry;
+    tunnel::Tunnels& tunnels;
+    proxy::Forwarder& forwarder;
+    telemetry::Metrics& metrics;
+    AccessControl& access;
+    std::function<Readiness()> readiness;
+    std::vector<std::string> networks;
+    MonoTime started_at;
+    std::size_t body_bytes_max;  // Of a forwarded request.
+
+    Moment now() const { return {loop.now(), wall_now()}; }
+};
+
+}  // namespace ee::api

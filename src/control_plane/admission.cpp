@@ -1,0 +1,324 @@
+#include "control_plane/admission.h"
+
+#include <algorithm>
+
+#include "base/hex.h"
+
+namespace ee::control_plane {
+namespace {
+
+attestation::Challenge challenge_of(const tunnel::Session& session, const tunnel::AttestAnswer& answer) {
+    const protocol::Register& registration = answer.registration;
+    attestation::Challenge challenge;
+    challenge.nonce = answer.nonce;
+    challenge.wire = answer.wire == tunnel::Wire::v1 ? "1" : "2";
+    challenge.channel = session.channel();
+    challenge.identity = {.agent_id = registration.agent_id,
+                          .node_id = registration.node_id.value_or(""),
+                          .app_name = registration.app_name,
+                          .repo = registration.repo,
+                          .release_tag = registration.release_tag,
+                          .network = registration.network};
+    return challenge;
+}
+
+attestation::Answer answer_of(const protocol::AttestResponse& response) {
+    attestation::Answer answer;
+    answer.quote = response.quote;
+    answer.report_data = to_bytes(response.report_data);
+    answer.measurements = response.measurements;
+    if (response.layout2) answer.layout = 2;
+    answer.agent_key = response.agent_key;
+    answer.signature = response.signature;
+    return answer;
+}
+
+registry::Claim claim_of(const protocol::Register& registration) {
+    return {registration.app_name, registration.repo, registration.network};
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+    std::string out;
+    for (const std::string& part : parts) out.append(out.empty() ? "" : ",").append(part);
+    return out;
+}
+
+}  // namespace
+
+Admission::Admission(net::Loop& loop, net::WorkerPool& workers, registry::Registry& registry,
+                     registry::RegistrationStore& store, const attestation::Appraiser& appraiser,
+                     const telemetry::Log& log, telemetry::Metrics& metrics,
+                     const AdmissionSettings& settings)
+    : loop_(loop),
+      workers_(workers),
+      registry_(registry),
+      store_(store),
+      appraiser_(appraiser),
+      log_(log),
+      settings_(settings),
+      admission_tokens_(settings.admissions_per_second_max),
+      tokens_at_(loop.now()),
+      refusals_(metrics.counter_family("ee_tunnel_refusals_total", "Messages and tunnels refused, by reason",
+                                       "reason")),
+      verdicts_total_(metrics.counter_family("ee_attestation_verdicts_total",
+                                             "Verdicts on quotes, by refusal (ok: none)", "result")),
+      attested_total_(metrics.counter("ee_tunnels_attested_total", "Tunnels that became active")),
+      verification_(metrics.histogram("ee_attestation_seconds", "Time to judge one quote",
+                                      telemetry::duration_bounds_s())) {}
+
+// A bucket that holds one second's worth.
+bool Admission::take_admission_token() {
+    const double rate = settings_.admissions_per_second_max;
+    admission_tokens_ = std::min(
+        rate, admission_tokens_ + rate * std::chrono::duration<double>(loop_.now() - tokens_at_).count());
+    tokens_at_ = loop_.now();
+    if (admission_tokens_ < 1) return false;
+    admission_tokens_ -= 1;
+    return true;
+}
+
+void Admission::check_claim(tunnel::Session& session) {
+    if (!take_admission_token()) {
+        session.refuse({"rate_limited", "more than " + std::to_string(settings_.admissions_per_second_max) +
+                                            " agents a second ask to be admitted (EE_ADMIT_RPS)"},
+                       2);
+        return;
+    }
+    const auto terms = registry_.check_claim(claim_of(*session.registration()), wall_now());
+    if (!terms) return session.claim_checked(fail(terms.error()));
+    session.claim_checked(tunnel::ClaimTerms{terms->binding});
+}
+
+void Admission::verify(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
+    auto job = [this, id = session.id(), challenge = challenge_of(session, *answer), answer] {
+        const MonoTime start = std::chrono::steady_clock::now();
+        attestation::Verdict verdict =
+            appraiser_.appraise(challenge, answer_of(answer->response), wall_now());
+        verification_.observe(
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        loop_.post([this, id, answer, verdict = std::move(verdict)]() mutable {
+            judged(id, std::move(answer), std::move(verdict));
+        });
+    };
+    if (!workers_.run(std::move(job)))
+        session.refuse({"rate_limited", "too many answers wait to be judged"}, 5);
+}
+
+void Admission::judged(tunnel::TunnelId id, std::shared_ptr<const tunnel::AttestAnswer> answer,
+                       attestation::Verdict verdict) {
+    // Where the policy lets the allowlist be absent, that is for apps their operator has made; there are none
+    // yet.
+    if (verdict.ok && !verdict.allowlist_found) {
+        verdict.ok = false;
+        verdict.refusal = {"allowlist_missing", "release " + answer->registration.release_tag + " of " +
+                                                    answer->registration.repo +
+                                                    " has no allowlist in EE_ALLOWLIST_DIR"};
+    }
+    verdicts_total_.count(verdict.ok ? "ok" : verdict.refusal.code);
+    tunnel::Session* session = tunnels_->find(id);
+    if (session == nullptr) return;
+    const protocol::Register& registration = answer->registration;
+    const auto level = verdict.ok ? telemetry::LogLevel::info : telemetry::LogLevel::warn;
+    if (log_.enabled(level)) {
+        const std::string peer = session->peer().to_string();
+        const std::string checks = joined(verdict.checks), not_checked = joined(verdict.not_checked);
+        const telemetry::Fields fields = {{"tunnel", id},
+                                          {"app", registration.app_name},
+                                          {"agent", registration.agent_id},
+                                          {"network", registration.network},
+                                          {"peer", peer},
+                                          {"binding", to_string(verdict.binding)},
+                                          {"tcb_status", verdict.tcb_status},
+                                          {"simulated", verdict.simulated},
+                                          {"checks", checks},
+                                          {"not_checked", not_checked},
+                                          {"code", verdict.refusal.code},
+                                          {"detail", verdict.refusal.detail}};
+        if (verdict.ok)
+            log_.info("attestation.ok", fields);
+        else
+            log_.warn("attestation.refused", fields);
+    }
+    if (!verdict.ok) {
+        const Error refusal = verdict.refusal;
+        return session->judged(fail(refusal));
+    }
+    verdicts_[id] = std::move(verdict);
+    session->judged({});
+}
+
+registry::AttestedVerdict Admission::attested_verdict(tunnel::TunnelId id,
+                                                      const tunnel::AttestAnswer& answer) const {
+    registry::AttestedVerdict out;
+    const auto found = verdicts_.find(id);
+    if (found == verdicts_.end()) return out;
+    const attestation::Verdict& verdict = found->second;
+    out.binding = to_string(verdict.binding);
+    out.sealed = verdict.sealed;
+    out.tcb_status = verdict.tcb_status;
+    out.advisory_ids = verdict.advisory_ids;
+    out.agent_key = verdict.agent_key;
+    out.report_data = to_bytes(answer.response.report_data);
+    out.nonce = to_bytes(answer.nonce);
+    if (!verdict.legacy) {  // A legacy quote is a credential: it is not kept where it could be shown.
+        out.quote = answer.response.quote;
+        out.measurements = answer.response.measurements;
+    }
+    out.allowlist_sha256 = verdict.allowlist_sha256;
+    out.answered_at = answer.answered_at;
+    out.judged_at = now();
+    return out;
+}
+
+void Admission::admit(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
+    place(session, *answer, std::nullopt);
+}
+
+void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answer,
+                      std::optional<registry::Probe> probe) {
+    const protocol::Register& registration = answer.registration;
+    registry::AdmitRequest request;
+    request.claim = claim_of(registration);
+    request.agent_id = registration.agent_id;
+    request.node_id = registration.node_id;
+    request.release_tag = registration.release_tag;
+    request.peer_address = session.peer().to_string();
+    request.tunnel_version = registration.tunnel_version.value_or("1");
+    request.tunnel = session.id();
+    request.verdict = attested_verdict(session.id(), answer);
+    request.probe = probe;
+
+    registry::AdmitOutcome outcome = registry_.admit(request, now());
+    if (const auto* refusal = std::get_if<Error>(&outcome)) return session.admission(fail(*refusal));
+    if (const auto* needs = std::get_if<registry::NeedsProbe>(&outcome)) {
+        auto again = [this, id = session.id(), answer, holder = needs->holder](bool answered) {
+            // Not within the holder's callback: it may be closing.
+            loop_.post([this, id, answer, holder, answered] {
+                if (tunnel::Session* asking = tunnels_->find(id))
+                    place(*asking, answer, registry::Probe{holder, answered});
+            });
+        };
+        tunnel::Session* holder = tunnels_->find(needs->holder);
+        if (holder == nullptr) return again(false);
+        return holder->probe(std::move(again));
+    }
+    registry::Admitted& admitted = std::get<registry::Admitted>(outcome);
+    for (const tunnel::TunnelId old : admitted.superseded)
+        if (tunnel::Session* loser = tunnels_->find(old)) loser->drain("superseded", std::nullopt);
+
+    // A name that is newly bound is on disk before anybody relies on it; a renewal may follow.
+    registry::AppRecord record = admitted.record;
+    if (!admitted.newly_bound) {
+        store_.save(std::move(record), [this](const Result<void>& result) {
+            loop_.post([this, result] { store_result(result); });
+        });
+        return placed(session.id(), std::move(admitted));
+    }
+    store_.save(std::move(record), [this, id = session.id(), admitted](const Result<void>& result) {
+        loop_.post([this, id, admitted, result] {
+            store_result(result);
+            tunnel::Session* waiting = tunnels_->find(id);
+            if (waiting == nullptr) return;
+            if (result) return placed(id, admitted);
+            waiting->admission(fail(result.error()));
+        });
+    });
+}
+
+void Admission::placed(tunnel::TunnelId id, registry::Admitted admitted) {
+    if (tunnel::Session* session = tunnels_->find(id))
+        session->admission(tunnel::AdmissionTerms{.registration_expiring = admitted.registration_expiring});
+}
+
+void Admission::store_result(const Result<void>& result) {
+    store_failed_ = !result;
+    if (!result)
+        log_.error("store.write_failed", {{"code", result.error().code}, {"detail", result.error().detail}});
+}
+
+void Admission::on_activated(tunnel::Session& session) {
+    tunnels_->attested(session.id());
+    attested_total_.add();
+    verdicts_.erase(session.id());
+    const protocol::Register& registration = *session.registration();
+    const std::string peer = session.peer().to_string();
+    log_.info("agent.active", {{"tunnel", session.id()},
+                               {"app", registration.app_name},
+                               {"agent", registration.agent_id},
+                               {"release", registration.release_tag},
+                               {"network", registration.network},
+                               {"peer", peer}});
+}
+
+void Admission::on_renewed(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
+    const registry::Renewed renewed =
+        registry_.attested(session.id(), attested_verdict(session.id(), *answer), now());
+    verdicts_.erase(session.id());
+    if (renewed.record)
+        store_.save(*renewed.record, [this](const Result<void>& result) {
+            loop_.post([this, result] { store_result(result); });
+        });
+    if (renewed.registration_expiring)
+        session.warn({"registration_expiring", "the registration could not be renewed and ends soon"});
+}
+
+void Admission::on_inconclusive(tunnel::Session& session, const Error& reason) {
+    registry_.inconclusive(session.id(), reason, now());
+}
+
+void Admission::on_attest_miss(tunnel::Session& session, const Error& reason) {
+    registry_.attest_missed(session.id(), reason, now());
+}
+
+void Admission::on_health(tunnel::Session& session, const tunnel::HealthReport& report) {
+    registry_.health(session.id(), report.pass, report.detail, now());
+    log_.debug("agent.health", {{"tunnel", session.id()}, {"pass", report.pass}, {"detail", report.detail}});
+}
+
+void Admission::on_refused(tunnel::Session& session, const tunnel::Refused& refused) {
+    refusals_.count(refused.error.code);
+    const std::string peer = session.peer().to_string();
+    const auto& registration = session.registration();
+    const std::string_view app = registration ? std::string_view(registration->app_name) : std::string_view();
+    const std::string_view agent =
+        registration ? std::string_view(registration->agent_id) : std::string_view();
+    registry_.record_refusal(
+        {wall_now(), std::string(app), std::string(agent), peer, refused.error.code, refused.error.detail});
+    const telemetry::Fields fields = {{"tunnel", session.id()},
+                                      {"app", app},
+                                      {"agent", agent},
+                                      {"peer", peer},
+                                      {"code", refused.error.code},
+                                      {"detail", refused.error.detail},
+                                      {"closes", refused.closes}};
+    if (refused.closes)
+        log_.warn("tunnel.refused", fields);
+    else
+        log_.debug("tunnel.refused", fields);
+}
+
+void Admission::on_drain(tunnel::Session& session, const std::string& reason) {
+    registry_.drain(session.id(), reason, wall_now());
+}
+
+void Admission::on_rtt(tunnel::Session& session, std::chrono::microseconds rtt) {
+    if (registry::AgentTraffic* traffic = registry_.traffic_of(session.id())) traffic->rtt = rtt;
+}
+
+void Admission::on_closed(tunnel::Session& session, const std::string& reason) {
+    registry_.disconnected(session.id(), reason, wall_now());
+    verdicts_.erase(session.id());
+    const auto& registration = session.registration();
+    if (!registration) return;
+    log_.info("agent.disconnected", {{"tunnel", session.id()},
+                                     {"app", registration->app_name},
+                                     {"agent", registration->agent_id},
+                                     {"reason", reason}});
+}
+
+void Admission::drain_all() {
+    tunnels_->for_each(
+        [this](tunnel::Session& session) { session.drain("draining", settings_.reconnect_after_ms); });
+}
+
+}  // namespace ee::control_plane

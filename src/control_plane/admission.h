@@ -1,0 +1,83 @@
+#pragma once
+// Decides about tunnels: asks the registry, has quotes judged on workers, stores new bindings, and tells the
+// sessions. The one place where tunnel, registry and attestation meet.
+
+#include <memory>
+#include <string>
+
+#include "attestation/appraisal.h"
+#include "net/loop.h"
+#include "net/worker_pool.h"
+#include "registry/registry.h"
+#include "registry/sqlite/registration_store.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics.h"
+#include "tunnel/tunnels.h"
+
+namespace ee::control_plane {
+
+struct AdmissionSettings {
+    std::uint32_t admissions_per_second_max = 2000;
+    // Agents told to drain at shutdown come back after this long, spread by their own jitter.
+    std::uint32_t reconnect_after_ms = 1000;
+    std::chrono::seconds allowlist_ttl{300};
+};
+
+class Admission final : public tunnel::SessionOwner {
+public:
+    Admission(net::Loop& loop, net::WorkerPool& workers, registry::Registry& registry,
+              registry::RegistrationStore& store, const attestation::Appraiser& appraiser,
+              const telemetry::Log& log, telemetry::Metrics& metrics, const AdmissionSettings& settings);
+
+    // Once, before the first tunnel: they need each other.
+    void serve(tunnel::Tunnels& tunnels) { tunnels_ = &tunnels; }
+    // The store has refused a write: /readyz says so.
+    bool store_failed() const { return store_failed_; }
+    // Tells every agent to drain, once no further tunnel is accepted.
+    void drain_all();
+
+private:
+    void check_claim(tunnel::Session& session) override;
+    void verify(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) override;
+    void admit(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) override;
+    void on_activated(tunnel::Session& session) override;
+    void on_renewed(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) override;
+    void on_inconclusive(tunnel::Session& session, const Error& reason) override;
+    void on_attest_miss(tunnel::Session& session, const Error& reason) override;
+    void on_health(tunnel::Session& session, const tunnel::HealthReport& report) override;
+    void on_refused(tunnel::Session& session, const tunnel::Refused& refused) override;
+    void on_drain(tunnel::Session& session, const std::string& reason) override;
+    void on_rtt(tunnel::Session& session, std::chrono::microseconds rtt) override;
+    void on_closed(tunnel::Session& session, const std::string& reason) override;
+
+    void judged(tunnel::TunnelId id, std::shared_ptr<const tunnel::AttestAnswer> answer,
+                attestation::Verdict verdict);
+    void place(tunnel::Session& session, const tunnel::AttestAnswer& answer,
+               std::optional<registry::Probe> probe);
+    void placed(tunnel::TunnelId id, registry::Admitted admitted);
+    void store_result(const Result<void>& result);
+    registry::AttestedVerdict attested_verdict(tunnel::TunnelId id, const tunnel::AttestAnswer& answer) const;
+    bool take_admission_token();
+    Moment now() const { return {loop_.now(), wall_now()}; }
+
+    net::Loop& loop_;
+    net::WorkerPool& workers_;
+    registry::Registry& registry_;
+    registry::RegistrationStore& store_;
+    const attestation::Appraiser& appraiser_;
+    const telemetry::Log& log_;
+    AdmissionSettings settings_;
+    tunnel::Tunnels* tunnels_ = nullptr;
+    // The verdict on a tunnel's last answer, until the session asks for its consequence.
+    std::unordered_map<tunnel::TunnelId, attestation::Verdict> verdicts_;
+    double admission_tokens_;
+    MonoTime tokens_at_;
+    bool store_failed_ = false;
+
+    telemetry::CounterFamily& refusals_;
+    telemetry::CounterFamily& verdicts_total_;
+    telemetry::Counter& attested_total_;
+    telemetry::Histogram& verification_;
+};
+
+}  // namespace ee::control_plane
