@@ -13,8 +13,9 @@
 namespace ee::cli {
 namespace {
 
+using simdjson::dom::array;
 using simdjson::dom::element;
-using simdjson::dom::element_type;
+using simdjson::dom::object;
 
 // 200 pages of 500: more apps than one name space holds in practice, and an end for a server that loops.
 constexpr int pages_max = 200;
@@ -34,8 +35,8 @@ std::string cell(element value) {
     std::string_view raw;
     if (value.get(raw) == simdjson::SUCCESS) {
         text = raw;
-    } else if (value.is_array()) {
-        text = std::to_string(value.get_array().value_unsafe().size());
+    } else if (array list; value.get(list) == simdjson::SUCCESS) {
+        text = std::to_string(list.size());
     } else {
         text = simdjson::minify(value);
     }
@@ -64,34 +65,40 @@ void print_table(std::ostream& out, const Table& rows) {
     }
 }
 
-// Scalars as "name  value", objects and lists indented below their name.
+void print_tree(std::ostream& out, element value, int depth);
+
+std::string indent(int depth) {
+    return std::string(static_cast<std::size_t>(2 * depth), ' ');
+}
+
+// A scalar or an empty list beside its name, anything else indented below it.
+void print_member(std::ostream& out, std::string_view name, element value, int depth) {
+    array list;
+    const bool is_list = value.get(list) == simdjson::SUCCESS;
+    if (value.is_object() || (is_list && list.size() != 0)) {
+        out << indent(depth) << name << '\n';
+        print_tree(out, value, depth + 1);
+    } else {
+        out << fmt::format("{}{:<26}{}\n", indent(depth), name, is_list ? "(none)" : cell(value));
+    }
+}
+
 void print_tree(std::ostream& out, element value, int depth) {
-    const std::string indent(static_cast<std::size_t>(2 * depth), ' ');
-    if (value.is_object()) {
-        for (const auto& [key, inner] : value.get_object().value_unsafe()) {
-            const bool nested =
-                inner.is_object() || (inner.is_array() && inner.get_array().value_unsafe().size() != 0);
-            if (!nested) {
-                out << fmt::format("{}{:<26}{}\n", indent, key, inner.is_array() ? "(none)" : cell(inner));
-                continue;
-            }
-            out << indent << key << '\n';
-            print_tree(out, inner, depth + 1);
-        }
+    object members;
+    if (value.get(members) == simdjson::SUCCESS) {
+        for (const auto& [name, inner] : members) print_member(out, name, inner, depth);
         return;
     }
-    if (value.is_array()) {
-        for (const element item : value.get_array().value_unsafe()) {
-            if (item.is_object()) {
-                out << indent << "-\n";
-                print_tree(out, item, depth + 1);
-            } else {
-                out << indent << "- " << cell(item) << '\n';
-            }
+    array items;
+    if (value.get(items) != simdjson::SUCCESS) return;
+    for (const element item : items) {
+        if (!item.is_object() && !item.is_array()) {
+            out << indent(depth) << "- " << cell(item) << '\n';
+            continue;
         }
-        return;
+        out << indent(depth) << "-\n";
+        print_tree(out, item, depth + 1);
     }
-    out << indent << cell(value) << '\n';
 }
 
 std::string list_target(const AppsOptions& options, const std::string& cursor) {
@@ -123,7 +130,7 @@ Result<Listing> fetch_list(const ControlPlaneClient& client, const AppsOptions& 
         const auto body = client.get(list_target(options, cursor));
         if (!body) return fail(body.error());
         element root;
-        simdjson::dom::array items;
+        array items;
         if (parser.parse(*body).get(root) != simdjson::SUCCESS ||
             root["items"].get(items) != simdjson::SUCCESS) {
             return fail(not_a_list);

@@ -66,16 +66,15 @@ void add_simulated_quote_options(CLI::App& quote, SimulateOptions& options) {
     quote.add_option("--body", options.body, "v4 (default), v5-1.0 or v5-1.5");
     quote.add_option("--tcb", options.tcb, "The TCB status the quote shall have, e.g. OutOfDate");
     quote.add_flag("--debug", options.debug, "A debug TD");
-    quote.add_option("--fault", options.faults, "See `eectl simulate faults`; may be repeated");
-    quote
-        .add_option_function<std::string>(
-            "--qe-auth",
-            [&options](const std::string& value) {
-                options.qe_auth = value;
-                options.qe_auth_given = true;
-            },
-            "QE authentication data, in hex; may be empty")
-        ->expected(0, 1);
+    quote.add_option("--fault", options.faults, "See `eectl simulate faults`; may be repeated")
+        ->allow_extra_args(false);
+    quote.add_option_function<std::string>(
+        "--qe-auth",
+        [&options](const std::string& value) {
+            options.qe_auth = value;
+            options.qe_auth_given = true;
+        },
+        "QE authentication data, in hex; may be empty");
     quote.add_option("--trailing", options.trailing, "Bytes after the quote, in hex");
     quote.add_option("--padding", options.padding, "Zero bytes after the quote")->check(CLI::Range(0, 65536));
     quote.add_option("--truncate", options.truncate, "Keep only so many bytes");
@@ -102,7 +101,8 @@ void add_simulate_commands(CLI::App& app, SimulateOptions& options, Command& com
     CLI::App* refresh = simulate->add_subcommand("refresh", "Renew the collateral of the platform in DIR");
     refresh->add_option("DIR", options.folder, "What `eectl simulate init` made")->required();
     refresh->add_option("--at", options.at, "Issue it at this time (default: now)");
-    refresh->add_option("--fault", options.faults, "See `eectl simulate faults`; may be repeated");
+    refresh->add_option("--fault", options.faults, "See `eectl simulate faults`; may be repeated")
+        ->allow_extra_args(false);
     refresh->callback(
         [&] { command = [&](Context& context) { return run_simulate_refresh(options, context); }; });
 

@@ -102,7 +102,7 @@ TEST(TsmProvider, AsksForAQuoteOverTheReportDataAndLeavesNoEntryBehind) {
         const auto quote = provider->quote(report_data());
         ASSERT_TRUE(quote) << quote.error().detail;
         EXPECT_EQ(quote->size(), 4000u);
-        EXPECT_TRUE(std::equal(report_data().begin(), report_data().end(), kernel.inblob.begin()));
+        EXPECT_EQ(kernel.inblob, to_bytes(report_data()));
         EXPECT_TRUE(kernel.entries.empty());
         EXPECT_EQ(kernel.entries_made, round);
     }
@@ -160,7 +160,7 @@ TEST(TsmFiles, WritesAndReadsWholeAttributesOfARealTree) {
     EXPECT_EQ(files->write(entry / "inblob", report_data()), 0);
     Bytes read;
     EXPECT_EQ(files->read(entry / "inblob", 64, read), 0);
-    EXPECT_TRUE(std::equal(read.begin(), read.end(), report_data().begin(), report_data().end()));
+    EXPECT_EQ(read, to_bytes(report_data()));
     EXPECT_EQ(files->read(entry / "inblob", 63, read), EFBIG);
     EXPECT_EQ(files->read(entry / "absent", 64, read), ENOENT);
     std::filesystem::remove(entry / "inblob");

@@ -1,0 +1,59 @@
+#pragma once
+// Runs eectl in this process, for tests.
+
+#include <filesystem>
+#include <initializer_list>
+#include <map>
+#include <sstream>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cli/eectl.h"
+
+namespace ee::cli {
+
+inline const WallTime test_now = *from_rfc3339("2026-01-15T10:30:00Z");
+
+struct EectlRun {
+    int code = -1;
+    std::string out;
+    std::string err;
+};
+
+inline EectlRun eectl(std::vector<std::string> arguments, std::map<std::string, std::string> environment = {},
+                      WallTime now = test_now) {
+    std::ostringstream out;
+    std::ostringstream err;
+    Context context{.out = out,
+                    .err = err,
+                    .environment = [environment = std::move(environment)](
+                                       const char* name) -> std::optional<std::string> {
+                        const auto found = environment.find(name);
+                        if (found == environment.end()) return std::nullopt;
+                        return found->second;
+                    },
+                    .now = now};
+    const int code = run_eectl(arguments, context);
+    return {code, out.str(), err.str()};
+}
+
+class TemporaryFolder {
+public:
+    TemporaryFolder() {
+        std::string name = (std::filesystem::temp_directory_path() / "ee-eectl-XXXXXX").string();
+        path_ = ::mkdtemp(name.data());
+    }
+    ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+    TemporaryFolder(const TemporaryFolder&) = delete;
+    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+    std::string file(const std::string& name) const { return (path_ / name).string(); }
+
+private:
+    std::filesystem::path path_;
+};
+
+}  // namespace ee::cli

@@ -1,0 +1,340 @@
+#include "cli/quote_commands.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include <gtest/gtest.h>
+#include <simdjson.h>
+
+#include "attestation/certificate_chain.h"
+#include "attestation/directory_source.h"
+#include "attestation/quote.h"
+#include "attestation/simulated_platform.h"
+#include "attestation/vector_manifest.h"
+#include "base/base64.h"
+#include "base/hex.h"
+#include "cli/eectl_run.h"
+#include "cli/quote_file.h"
+
+namespace ee::cli {
+namespace {
+
+namespace att = ee::attestation;
+
+const std::string report_data_hex = std::string(126, '0') + "7f";
+
+// A platform in a folder, and its quotes.
+class QuoteCommands : public testing::Test {
+protected:
+    static void SetUpTestSuite() {
+        folder_ = new TemporaryFolder;
+        platform_ = new att::SimulatedPlatform(att::make_simulated_platform(test_now));
+        ASSERT_TRUE(att::save_simulated_platform(folder_->file("sim"), *platform_, test_now));
+    }
+    static void TearDownTestSuite() {
+        delete platform_;
+        delete folder_;
+    }
+
+    static std::string in_platform(const std::string& name) { return folder_->file("sim/" + name); }
+
+    static Bytes quote_of(att::SimulatedQuoteRequest request = {}) {
+        request.report_data = *from_hex_exact<64>(report_data_hex);
+        return att::make_simulated_quote(*platform_, request);
+    }
+
+    static std::string write(const std::string& name, std::string_view content) {
+        std::ofstream(folder_->file(name), std::ios::binary) << content;
+        return folder_->file(name);
+    }
+
+    static std::string write_quote(att::SimulatedQuoteRequest request = {}) {
+        return write("quote", as_text(quote_of(std::move(request))));
+    }
+
+    static EectlRun verify(const std::string& file, std::vector<std::string> more = {}) {
+        std::vector<std::string> arguments{"quote", "verify", file, "--root", in_platform("root.pem")};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return eectl(std::move(arguments));
+    }
+
+    static TemporaryFolder* folder_;
+    static att::SimulatedPlatform* platform_;
+};
+TemporaryFolder* QuoteCommands::folder_ = nullptr;
+att::SimulatedPlatform* QuoteCommands::platform_ = nullptr;
+
+std::vector<std::string> strings_of(simdjson::dom::element root, const char* name) {
+    std::vector<std::string> out;
+    const simdjson::dom::array items = root[name];
+    for (const simdjson::dom::element item : items) out.emplace_back(item.get_string().value());
+    return out;
+}
+
+TEST_F(QuoteCommands, AQuoteIsReadRawInHexAndInBase64) {
+    const Bytes quote = quote_of();
+    std::string wrapped = to_base64(quote);
+    for (std::size_t at = 64; at < wrapped.size(); at += 65) wrapped.insert(at, "\n");
+    const std::string forms[] = {std::string(as_text(quote)), to_hex(quote), to_hex(quote) + "\n",
+                                 to_base64(quote), wrapped + "\r\n"};
+    for (const std::string& form : forms) {
+        EXPECT_EQ(decode_quote(as_bytes(form)), quote);
+        EXPECT_EQ(eectl({"quote", "show", write("form", form)}).code, exit_good);
+    }
+}
+
+TEST_F(QuoteCommands, FilesThatCannotBeReadAreBadUsage) {
+    for (const char* command : {"show", "verify"}) {
+        const EectlRun absent = eectl({"quote", command, folder_->file("absent")});
+        EXPECT_EQ(absent.code, exit_usage);
+        EXPECT_NE(absent.err.find("absent"), std::string::npos);
+        EXPECT_EQ(eectl({"quote", command, folder_->file("sim")}).code, exit_usage) << "a folder is no file";
+    }
+}
+
+TEST_F(QuoteCommands, WhatIsNoQuoteIsRefused) {
+    for (const std::string& content : {std::string(), std::string("hello"), std::string(200'000, 'x')}) {
+        const std::string file = write("nonsense", content);
+        EXPECT_EQ(eectl({"quote", "show", file}).code, exit_refused);
+        const EectlRun run = eectl({"quote", "verify", file});
+        EXPECT_EQ(run.code, exit_refused);
+        EXPECT_NE(run.out.find("quote_malformed"), std::string::npos) << run.out;
+    }
+}
+
+TEST_F(QuoteCommands, ShowPrintsEveryFieldOfHeaderBodyAndReport) {
+    att::SimulatedQuoteRequest request;
+    request.format = att::QuoteFormat::v5_td_1_5;
+    request.debug = true;
+    const std::string file = write_quote(request);
+    const EectlRun human = eectl({"quote", "show", file});
+    EXPECT_EQ(human.code, exit_good);
+    for (const char* word :
+         {"version                 5", "TD 1.5", "DEBUG, SEPT_VE_DISABLE", "mrservicetd", "rtmr3",
+          "qe_auth_data", "isvsvn                  8", "Intel SGX PCK Certificate",
+          "Intel SGX PCK Platform CA", "Intel SGX Root CA", "fmspc", "2033-01-13T10:30:00Z"}) {
+        EXPECT_NE(human.out.find(word), std::string::npos) << word << "\n" << human.out;
+    }
+    const EectlRun json = eectl({"quote", "show", file, "--json"});
+    simdjson::dom::parser parser;
+    simdjson::dom::element root;
+    ASSERT_EQ(parser.parse(json.out).get(root), simdjson::SUCCESS);
+    EXPECT_EQ(root["header"]["version"].get_uint64().value(), 5u);
+    EXPECT_EQ(root["body"]["report_data"].get_string().value(), report_data_hex);
+    EXPECT_EQ(root["body"]["td_attributes"].get_string().value(), "0x0000000010000001");
+    EXPECT_EQ(root["qe_report"]["isvprodid"].get_uint64().value(), 2u);
+    const simdjson::dom::array certificates = root["certificates"];
+    EXPECT_EQ(certificates.size(), 3u);
+    EXPECT_EQ(certificates.at(0)["fmspc"].get_string().value(),
+              to_hex(ByteSpan(platform_->pck_facts).subspan(36, 6)));
+}
+
+TEST_F(QuoteCommands, ShowSaysWhyACertificateChainCannotBeRead) {
+    Bytes quote = quote_of();
+    const std::string_view text = as_text(quote);
+    quote[text.find("-----BEGIN")] = '+';
+    const std::string file = write("no-chain", as_text(quote));
+    EXPECT_EQ(eectl({"quote", "show", file}).code, exit_good);
+    EXPECT_NE(eectl({"quote", "show", file, "--json"}).out.find("certificates_error"), std::string::npos);
+}
+
+TEST_F(QuoteCommands, WithoutCollateralWhatCanBeJudgedIsAToH) {
+    const EectlRun run = verify(write_quote(), {"--json"});
+    EXPECT_EQ(run.code, exit_good) << run.err << run.out;
+    simdjson::dom::parser parser;
+    const simdjson::dom::element root = parser.parse(run.out);
+    EXPECT_EQ(root["result"].get_string().value(), "crypto_ok");
+    EXPECT_TRUE(root["code"].is_null());
+    EXPECT_TRUE(root["tcb_status"].is_null());
+    EXPECT_EQ(strings_of(root, "checks"), (std::vector<std::string>{"A", "B", "D", "E", "F", "G", "H"}));
+    EXPECT_EQ(strings_of(root, "not_checked"),
+              (std::vector<std::string>{"C", "I", "J", "K", "L", "M", "N", "O", "P"}));
+    EXPECT_EQ(root["report_data"].get_string().value(), report_data_hex);
+    EXPECT_EQ(strings_of(root, "rtmrs").size(), 4u);
+    EXPECT_EQ(root["mrtd"].get_string().value().size(), 96u);
+}
+
+TEST_F(QuoteCommands, EveryOptionAddsItsCheck) {
+    const std::string file = write_quote();
+    for (const std::string& collateral : {in_platform("collateral.json"), in_platform("")}) {
+        const EectlRun run =
+            verify(file, {"--json", "--collateral", collateral, "--report-data", report_data_hex, "--network",
+                          "sandbox-1", "--allowlist", in_platform("allowlist.json")});
+        EXPECT_EQ(run.code, exit_good) << run.err << run.out;
+        simdjson::dom::parser parser;
+        const simdjson::dom::element root = parser.parse(run.out);
+        const auto checks = strings_of(root, "checks");
+        for (const char* check : {"C", "I", "J", "O", "P"}) {
+            EXPECT_NE(std::find(checks.begin(), checks.end(), check), checks.end()) << check;
+        }
+        EXPECT_EQ(root["collateral_sha256"]["tcb_info"].get_string().value().size(), 64u);
+        EXPECT_EQ(root["fmspc"].get_string().value(), to_hex(ByteSpan(platform_->pck_facts).subspan(36, 6)));
+    }
+}
+
+TEST_F(QuoteCommands, RefusalsExitOneAndNameTheirCode) {
+    struct Row {
+        std::vector<std::string> options;
+        const char* code;
+    };
+    const std::string other_allowlist =
+        write("other.json",
+              R"({"version":"1.0","release_tag":"t","measurements":{},"quote_measurements":{"rtmr2":")" +
+                  std::string(96, 'b') + "\"}}");
+    const std::string bad_allowlist =
+        write("bad.json", R"({"version":"1.0","quote_measurements":{"rtmr9":""}})");
+    const std::string bad_collateral = write("collateral", "[]");
+    const std::string empty_folder = folder_->file("empty");
+    std::filesystem::create_directory(empty_folder);
+    const Row rows[] = {
+        {{"--report-data", std::string(128, '0')}, "report_data_mismatch"},
+        {{"--at", "2060-01-01T00:00:00Z"}, "certificate_expired"},
+        {{"--at", "1500000000"}, "certificate_not_yet_valid"},
+        {{"--collateral", in_platform("collateral.json"), "--at", "2026-03-01T00:00:00Z"},
+         "collateral_expired:root_crl"},
+        {{"--collateral", empty_folder}, "collateral_unavailable"},
+        {{"--collateral", bad_collateral}, "collateral_malformed"},
+        {{"--network", "forge-1"}, "simulated_root"},
+        {{"--allowlist", other_allowlist}, "measurement_mismatch:rtmr2"},
+        {{"--allowlist", bad_allowlist}, "allowlist_invalid:/quote_measurements/rtmr9"},
+    };
+    const std::string file = write_quote();
+    for (const Row& row : rows) {
+        SCOPED_TRACE(row.code);
+        const EectlRun human = verify(file, row.options);
+        EXPECT_EQ(human.code, exit_refused) << human.err;
+        EXPECT_NE(human.out.find(std::string("refused: ") + row.code + "\n"), std::string::npos) << human.out;
+        std::vector<std::string> with_json = row.options;
+        with_json.emplace_back("--json");
+        const EectlRun json = verify(file, with_json);
+        simdjson::dom::parser parser;
+        const simdjson::dom::element root = parser.parse(json.out);
+        EXPECT_EQ(root["result"].get_string().value(), "refused");
+        EXPECT_EQ(root["code"].get_string().value(), row.code);
+        EXPECT_FALSE(root["detail"].get_string().value().empty());
+    }
+}
+
+TEST_F(QuoteCommands, NothingIsSaidAboutAQuoteWhoseSignaturesDoNotHold) {
+    att::SimulatedQuoteRequest request;
+    request.faults.insert(att::SimulatedFault::quote_signature);
+    const EectlRun run = verify(write_quote(request), {"--json"});
+    simdjson::dom::parser parser;
+    const simdjson::dom::element root = parser.parse(run.out);
+    EXPECT_EQ(root["code"].get_string().value(), "quote_signature_invalid");
+    EXPECT_TRUE(root["mrtd"].is_null());
+    EXPECT_TRUE(root["report_data"].is_null());
+    EXPECT_TRUE(strings_of(root, "rtmrs").empty());
+}
+
+TEST_F(QuoteCommands, WithoutTheRootOptionOnlyIntelsRootCounts) {
+    const EectlRun run = eectl({"quote", "verify", write_quote()});
+    EXPECT_EQ(run.code, exit_refused);
+    EXPECT_NE(run.out.find("certificate_chain_invalid"), std::string::npos);
+}
+
+TEST_F(QuoteCommands, OptionsThatMakeNoSenseAreBadUsage) {
+    const std::string file = write_quote();
+    const std::vector<std::string> rows[] = {{"--at", "yesterday"},
+                                             {"--at", "-1"},
+                                             {"--at", "99999999999999"},
+                                             {"--report-data", "00"},
+                                             {"--report-data", "zz"},
+                                             {"--network", "no-such-network"},
+                                             {"--root", file},
+                                             {"--root", "/absent"},
+                                             {"--collateral", folder_->file("absent")},
+                                             {"--allowlist", folder_->file("absent")},
+                                             {"--no-such-option"}};
+    for (const auto& row : rows) {
+        const EectlRun run = verify(file, row);
+        EXPECT_EQ(run.code, exit_usage) << row.front() << " " << row.back();
+        EXPECT_TRUE(run.out.empty());
+        EXPECT_FALSE(run.err.empty());
+    }
+}
+
+TEST(ParseTime, TakesUnixSecondsAndRfc3339) {
+    EXPECT_EQ(parse_time("0"), WallTime{});
+    EXPECT_EQ(parse_time("1768473000"), test_now);
+    EXPECT_EQ(parse_time("2026-01-15T10:30:00Z"), test_now);
+    for (const char* text : {"", "1.5", "0x10", "2026-01-15", "253402300800"})
+        EXPECT_EQ(parse_time(text), std::nullopt) << text;
+}
+
+// The row's time, or the first after it at which the quote's certificates are valid: one row is dated before
+// its own PCK certificate.
+WallTime valid_time(const att::VectorRow& row) {
+    WallTime time = row.at.value_or(WallTime{});
+    const auto quote = att::parse_quote(att::read_vector(row.quote));
+    if (!quote) return time;
+    const auto chain = att::read_pck_certificates(quote->pck_chain);
+    for (const auto& certificate : chain.value()) time = std::max(time, certificate.not_before());
+    return time;
+}
+
+// Refused by A or B. "extra bytes(only for testing purpose)" were appended to the second by its publisher.
+constexpr std::pair<std::string_view, std::string_view> not_accepted[] = {
+    {"genuine/dcap-qvl-sgx_quote/quote.bin", "quote_unsupported"},
+    {"genuine/go-tdx-guest-v4/quote.bin", "quote_malformed"}};
+
+std::string_view expected_refusal(const std::string& quote) {
+    for (const auto& [name, code] : not_accepted) {
+        if (quote == name) return code;
+    }
+    return {};
+}
+
+TEST(QuoteVerifyVectors, AToHHoldForEveryGenuineTdxQuote) {
+    int quotes = 0;
+    for (const att::VectorRow& row : att::read_vector_manifest()) {
+        if (!row.quote.starts_with("genuine/") && !row.quote.starts_with("quotes/")) continue;
+        SCOPED_TRACE(row.quote);
+        ++quotes;
+        const std::string file = (att::vector_folder() / row.quote).string();
+        const EectlRun run = eectl({"quote", "verify", file, "--at", to_rfc3339(valid_time(row)), "--json"});
+        simdjson::dom::parser parser;
+        const simdjson::dom::element root = parser.parse(run.out);
+        if (const std::string_view refusal = expected_refusal(row.quote); !refusal.empty()) {
+            EXPECT_EQ(run.code, exit_refused);
+            EXPECT_EQ(root["code"].get_string().value(), refusal);
+            continue;
+        }
+        EXPECT_EQ(run.code, exit_good) << run.out;
+        EXPECT_EQ(root["result"].get_string().value(), "crypto_ok");
+        EXPECT_EQ(strings_of(root, "checks").back(), "H");
+        EXPECT_EQ(eectl({"quote", "show", file}).code, exit_good);
+    }
+    if (quotes == 0) GTEST_SKIP() << "no vectors in " << att::vector_folder();
+}
+
+TEST(QuoteVerifyVectors, TamperedQuotesGetTheManifestsRefusal) {
+    int quotes = 0;
+    for (const att::VectorRow& row : att::read_vector_manifest()) {
+        if (!row.quote.starts_with("tampered/")) continue;
+        SCOPED_TRACE(row.quote);
+        ++quotes;
+        std::vector<std::string> arguments{"quote", "verify", (att::vector_folder() / row.quote).string(),
+                                           "--json"};
+        if (row.at) arguments.insert(arguments.end(), {"--at", to_rfc3339(*row.at)});
+        if (!row.collateral.empty()) {
+            arguments.insert(arguments.end(),
+                             {"--collateral", (att::vector_folder() / row.collateral).string()});
+        }
+        const EectlRun run = eectl(arguments);
+        if (row.expect.front().starts_with("ok:") || row.expect.front() == "crypto_ok") {
+            EXPECT_EQ(run.code, exit_good) << run.out;
+            continue;
+        }
+        EXPECT_EQ(run.code, exit_refused) << run.out;
+        simdjson::dom::parser parser;
+        const simdjson::dom::element root = parser.parse(run.out);
+        std::string_view code;
+        ASSERT_EQ(root["code"].get(code), simdjson::SUCCESS) << run.out;
+        EXPECT_NE(std::find(row.expect.begin(), row.expect.end(), code), row.expect.end()) << code;
+    }
+    if (quotes == 0) GTEST_SKIP() << "no vectors in " << att::vector_folder();
+}
+
+}  // namespace
+}  // namespace ee::cli
