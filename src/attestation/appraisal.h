@@ -90,7 +90,8 @@ public:
     const NetworkPolicies& policies() const { return policies_; }
 
 private:
-    Result<void> judge(const Challenge& challenge, const Answer& answer, WallTime now, Verdict& verdict) const;
+    Result<void> judge(const Challenge& challenge, const Answer& answer, WallTime now,
+                       Verdict& verdict) const;
 
     NetworkPolicies policies_;
     QuoteVerifier verifier_;

@@ -103,7 +103,8 @@ TEST_F(Certificates, MustEndWhereTheyEnd) {
     Bytes der = leaf_der();
     der.push_back(0);
     EXPECT_FALSE(Certificate::from_der(der));
-    der.resize(der.size() - 2);
+    der.pop_back();
+    der.pop_back();
     EXPECT_FALSE(Certificate::from_der(der));
     EXPECT_FALSE(Certificate::from_der({}));
 }

@@ -42,7 +42,8 @@ TEST(Crl, IsRefusedWhenItIsNoCompleteDerList) {
     ASSERT_TRUE(Crl::from_der(der));
     der.push_back(0);
     EXPECT_EQ(Crl::from_der(der).error().code, "crl_malformed");
-    der.resize(der.size() - 2);
+    der.pop_back();
+    der.pop_back();
     EXPECT_EQ(Crl::from_der(der).error().code, "crl_malformed");
     EXPECT_EQ(Crl::from_der({}).error().code, "crl_malformed");
 }

@@ -1,0 +1,393 @@
+#include "attestation/appraisal.h"
+
+#include <functional>
+
+#include <gtest/gtest.h>
+
+#include "attestation/simulated_platform.h"
+#include "base/hex.h"
+
+namespace ee::attestation {
+namespace {
+
+using std::chrono::sys_days;
+using namespace std::chrono_literals;
+
+const WallTime at = sys_days(2026y / 6 / 1);
+
+const SimulatedPlatform& platform() {
+    static const SimulatedPlatform made = make_simulated_platform(at);
+    return made;
+}
+
+class Releases final : public ReleaseSource {
+public:
+    Result<std::shared_ptr<const Allowlist>> find(const ReleaseId& release) override {
+        asked.push_back(release);
+        if (refusal) return fail(*refusal);
+        return std::make_shared<const Allowlist>(allowlist);
+    }
+    std::vector<ReleaseId> asked;
+    Allowlist allowlist;
+    std::optional<Error> refusal;
+};
+
+// sandbox-1 and forge-1 as built in, and "forge-test": forge-1's rules for a simulated platform that nobody
+// has evaluated.
+NetworkPolicies policies() {
+    NetworkPolicy forge_test = forge_1_policy();
+    forge_test.name = "forge-test";
+    forge_test.simulated_root_allowed = true;
+    forge_test.tcb_accepted.insert(TcbStatus::not_evaluated);
+    return NetworkPolicies({forge_1_policy(), sandbox_1_policy(true), forge_test});
+}
+
+struct Appraisal : testing::Test {
+    FixedCollateral collateral{parse_collateral(make_simulated_collateral(platform(), at)).value()};
+    Releases releases;
+    Appraiser appraiser{policies(), TrustAnchors::with_simulated_root(platform().root_certificate).value(),
+                        collateral, releases};
+    crypto::SigningKey agent_key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
+    Challenge challenge{.nonce = {},
+                        .wire = "1",
+                        .channel = {},
+                        .identity = {.agent_id = "agent-1",
+                                     .node_id = "",
+                                     .app_name = "myapp",
+                                     .repo = "org/repo",
+                                     .release_tag = "v0.1.3",
+                                     .network = "sandbox-1"}};
+    Answer answer;
+    SimulatedQuoteRequest request;
+
+    Appraisal() {
+        challenge.nonce.fill(7);
+        answer.layout = 2;
+        releases.allowlist = parse_allowlist(make_simulated_allowlist(platform(), at)).value();
+    }
+
+    ReportData report_data() const {
+        return report_data_layout2({.nonce = challenge.nonce,
+                                    .agent_key = answer.agent_key,
+                                    .channel = challenge.channel,
+                                    .wire = challenge.wire,
+                                    .identity = challenge.identity,
+                                    .measurements = answer.measurements});
+    }
+    void use_key() { answer.agent_key = agent_key.spki(); }
+    void use_channel() { challenge.channel = Bytes(32, 0xcc); }
+    // What a sealed release publishes and its agent claims.
+    void use_sealed_release() {
+        answer.measurements = {{"sealed", true}, {"config_sha256", "aa"}};
+        releases.allowlist.measurements = {{"sealed", {true}}, {"config_sha256", {std::string("aa")}}};
+    }
+    void use_legacy() {
+        answer.layout.reset();
+        answer.measurements = {{"agent_dir_sha256", "a"},
+                               {"agent_py_sha256", "b"},
+                               {"vm_image_id", "tag=v0.1.3"},
+                               {"sealed", false}};
+    }
+
+    // Answers as an honest agent does.
+    void make_answer() {
+        request.report_data = answer.layout ? report_data() : report_data_legacy(answer.measurements).value();
+        answer.report_data = to_bytes(request.report_data);
+        answer.quote = make_simulated_quote(platform(), request);
+        if (!answer.agent_key.empty()) {
+            answer.signature = to_bytes(agent_key.sign(session_message(request.report_data)));
+        }
+    }
+    Verdict judge() {
+        make_answer();
+        return appraiser.appraise(challenge, answer, at);
+    }
+    std::string code() { return judge().refusal.code; }
+};
+
+std::string letters(const CheckList& checks) {
+    std::string out;
+    for (const std::string& check : checks) out += check;
+    return out;
+}
+
+TEST_F(Appraisal, AdmitsAnHonestAgentAndSaysWhatWasJudged) {
+    use_key();
+    const Verdict verdict = judge();
+    ASSERT_TRUE(verdict.ok) << verdict.refusal.code << ": " << verdict.refusal.detail;
+    EXPECT_EQ(verdict.refusal, Error{});
+    EXPECT_EQ(verdict.binding, Binding::key);
+    EXPECT_EQ(verdict.agent_key, agent_key.spki());
+    EXPECT_FALSE(verdict.legacy || verdict.unbound || verdict.sealed || verdict.debug);
+    EXPECT_TRUE(verdict.simulated);
+    EXPECT_EQ(verdict.tcb_status, "NotEvaluated");
+    EXPECT_EQ(letters(verdict.checks), "ABCDEFGHIJOP");
+    EXPECT_EQ(letters(verdict.not_checked), "KLMN");
+    EXPECT_EQ(verdict.report_data, to_hex(answer.report_data));
+    EXPECT_EQ(verdict.rtmrs.size(), 4u);
+    EXPECT_EQ(verdict.mrtd.size(), 96u);
+    EXPECT_EQ(verdict.fmspc.size(), 12u);
+    EXPECT_TRUE(verdict.collateral_sha256.contains("pck_crl"));
+    EXPECT_TRUE(verdict.allowlist_found);
+    EXPECT_EQ(verdict.allowlist_sha256, to_hex(releases.allowlist.sha256));
+    EXPECT_EQ(verdict.judged_at, at);
+    EXPECT_EQ(releases.asked, (std::vector<ReleaseId>{{"org/repo", "v0.1.3"}}));
+}
+
+TEST_F(Appraisal, EarnsTheBindingThatTheAnswerShows) {
+    EXPECT_EQ(judge().binding, Binding::nonce);
+    use_key();
+    EXPECT_EQ(judge().binding, Binding::key);
+    // A key that signed nothing is named, not proven.
+    make_answer();
+    answer.signature.clear();
+    const Verdict unsigned_key = appraiser.appraise(challenge, answer, at);
+    EXPECT_TRUE(unsigned_key.ok);
+    EXPECT_EQ(unsigned_key.binding, Binding::nonce);
+    EXPECT_TRUE(unsigned_key.agent_key.empty());
+    use_channel();
+    EXPECT_EQ(judge().binding, Binding::channel);
+}
+
+// The nonce was echoed, not bound: one quote attested two agents, for ever.
+TEST_F(Appraisal, RefusesAnAnswerMadeForAnotherChallenge) {
+    use_key();
+    make_answer();
+    const Challenge asked = challenge;
+    const std::function<void(Challenge&)> changes[] = {
+        [](Challenge& c) { c.nonce[0] ^= 1; },
+        [](Challenge& c) { c.wire = "2"; },
+        [](Challenge& c) { c.channel = Bytes(32, 1); },
+        [](Challenge& c) { c.identity.agent_id = "agent-2"; },
+        [](Challenge& c) { c.identity.node_id = "node-1"; },
+        [](Challenge& c) { c.identity.app_name = "other"; },
+        [](Challenge& c) { c.identity.repo = "org/other"; },
+        [](Challenge& c) { c.identity.release_tag = "v0.1.4"; },
+    };
+    for (const auto& change : changes) {
+        Challenge other = asked;
+        change(other);
+        const Verdict verdict = appraiser.appraise(other, answer, at);
+        EXPECT_EQ(verdict.refusal.code, "report_data_mismatch");
+        EXPECT_EQ(letters(verdict.checks), "ABC");
+    }
+    EXPECT_TRUE(appraiser.appraise(asked, answer, at).ok);
+}
+
+TEST_F(Appraisal, RefusesAMessageThatDiffersFromItsQuote) {
+    use_key();
+    const std::function<void(Answer&)> changes[] = {
+        [](Answer& a) { a.report_data[63] ^= 1; },
+        [](Answer& a) { a.report_data.pop_back(); },
+        [](Answer& a) { a.report_data.clear(); },
+        [](Answer& a) { a.measurements["extra"] = "x"; },
+        [](Answer& a) { a.agent_key = crypto::SigningKey::generate(crypto::KeyKind::ed25519).spki(); },
+        [](Answer& a) { a.agent_key.clear(); },
+        [](Answer& a) { a.signature[0] ^= 1; },
+        [](Answer& a) { a.signature.pop_back(); },
+    };
+    make_answer();
+    for (const auto& change : changes) {
+        Answer other = answer;
+        change(other);
+        EXPECT_EQ(appraiser.appraise(challenge, other, at).refusal.code, "report_data_mismatch");
+    }
+    // The message is right, the quote says something else.
+    request.report_data.fill(9);
+    answer.quote = make_simulated_quote(platform(), request);
+    EXPECT_EQ(appraiser.appraise(challenge, answer, at).refusal.code, "report_data_mismatch");
+}
+
+TEST_F(Appraisal, RefusesALayoutItDoesNotKnow) {
+    make_answer();
+    answer.layout = 3;
+    EXPECT_EQ(appraiser.appraise(challenge, answer, at).refusal.code, "invalid_field:layout");
+}
+
+TEST_F(Appraisal, RefusesANetworkItDoesNotServe) {
+    challenge.identity.network = "forge-9";
+    EXPECT_EQ(code(), "invalid_network");
+}
+
+TEST_F(Appraisal, TakesLegacyAnswersWhereThePolicySaysSoAndMarksThem) {
+    use_legacy();
+    const Verdict verdict = judge();
+    ASSERT_TRUE(verdict.ok) << verdict.refusal.code << ": " << verdict.refusal.detail;
+    EXPECT_EQ(verdict.binding, Binding::none);
+    EXPECT_TRUE(verdict.legacy && verdict.unbound);
+    challenge.identity.network = "forge-1";
+    EXPECT_EQ(code(), "binding_too_weak");
+}
+
+TEST_F(Appraisal, RefusesLegacyAnswersWhoseClaimsTheirQuoteDoesNotCarry) {
+    use_legacy();
+    make_answer();
+    answer.measurements["vm_image_id"] = "tag=v0.1.4";
+    EXPECT_EQ(appraiser.appraise(challenge, answer, at).refusal.code, "report_data_mismatch");
+    answer.measurements.erase("vm_image_id");
+    EXPECT_EQ(appraiser.appraise(challenge, answer, at).refusal.code, "report_data_mismatch");
+}
+
+TEST_F(Appraisal, CountsOnlyTheLegacyClaimsThatTheirQuoteBinds) {
+    use_legacy();
+    answer.measurements["config_sha256"] = "aa";
+    releases.allowlist.measurements = {{"vm_image_id", {std::string("tag=v0.1.3")}}};
+    EXPECT_EQ(code(), "");
+    releases.allowlist.measurements = {{"config_sha256", {std::string("aa")}}};
+    EXPECT_EQ(code(), "measurement_mismatch:config_sha256");
+}
+
+TEST_F(Appraisal, ComparesAnAssetsReportDataWithLegacyQuotesOnly) {
+    releases.allowlist.report_data = ReportData{};
+    EXPECT_EQ(code(), "");
+    use_legacy();
+    EXPECT_EQ(code(), "measurement_mismatch:report_data");
+    releases.allowlist.report_data = report_data_legacy(answer.measurements);
+    EXPECT_EQ(code(), "");
+}
+
+TEST_F(Appraisal, BindsTooWeaklyForASealedNetworkWithoutAChannel) {
+    use_sealed_release();
+    challenge.identity.network = "forge-test";
+    EXPECT_EQ(code(), "binding_too_weak");
+    use_key();
+    EXPECT_EQ(code(), "binding_too_weak");
+    use_channel();
+    EXPECT_EQ(code(), "");
+}
+
+TEST_F(Appraisal, NeverAdmitsASimulatedPlatformToForge1) {
+    use_sealed_release();
+    use_channel();
+    challenge.identity.network = "forge-1";
+    const Verdict verdict = judge();
+    EXPECT_EQ(verdict.refusal.code, "simulated_root");
+    EXPECT_EQ(letters(verdict.checks), "ABCDEFGHIJO");
+    EXPECT_TRUE(releases.asked.empty());
+}
+
+TEST_F(Appraisal, RefusesAPlatformNobodyEvaluatedWhereAStatusIsAskedFor) {
+    NetworkPolicy policy = forge_1_policy();
+    policy.simulated_root_allowed = true;
+    const Appraiser strict(NetworkPolicies({policy}),
+                           TrustAnchors::with_simulated_root(platform().root_certificate).value(), collateral,
+                           releases);
+    use_sealed_release();
+    use_channel();
+    challenge.identity.network = "forge-1";
+    make_answer();
+    EXPECT_EQ(strict.appraise(challenge, answer, at).refusal.code, "tcb_unacceptable:NotEvaluated");
+}
+
+TEST_F(Appraisal, AsksForTheAllowlistOnlyOnceTheQuoteHolds) {
+    using enum SimulatedFault;
+    for (const SimulatedFault fault : {quote_signature, qe_report_signature, root_unknown, leaf_revoked}) {
+        request.faults = {fault};
+        EXPECT_FALSE(judge().ok);
+    }
+    EXPECT_TRUE(releases.asked.empty());
+}
+
+TEST_F(Appraisal, RefusesQuotesThatTheAllowlistDoesNotName) {
+    for (const char* name : {"mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"}) {
+        request.fields = {parse_field_override(*find_quote_field(name), std::string(96, 'e')).value()};
+        EXPECT_EQ(code(), "measurement_mismatch:" + std::string(name));
+    }
+}
+
+// The allowlist was compared with what the agent said, not with the quote.
+TEST_F(Appraisal, DoesNotTakeAnAgentsWordForItsRegisters) {
+    answer.measurements = {{"rtmr0", std::string(96, '0')}};
+    releases.allowlist.quote_measurements[QuoteRegister::rtmr0] = {Measurement{}};
+    EXPECT_EQ(code(), "measurement_mismatch:rtmr0");
+}
+
+TEST_F(Appraisal, WantsTheClaimsOfTheAllowlist) {
+    releases.allowlist.measurements = {{"config_sha256", {std::string("aa")}}};
+    EXPECT_EQ(code(), "measurement_mismatch:config_sha256");
+    answer.measurements = {{"config_sha256", "aa"}};
+    EXPECT_EQ(code(), "");
+}
+
+TEST_F(Appraisal, CallsSealedOnlyWhatClaimAllowlistAndTdAgreeOn) {
+    use_sealed_release();
+    EXPECT_TRUE(judge().sealed);
+    request.debug = true;
+    const Verdict debug = judge();
+    EXPECT_TRUE(debug.ok && debug.debug);
+    EXPECT_FALSE(debug.sealed);
+    request.debug = false;
+    releases.allowlist.measurements.erase("sealed");
+    EXPECT_FALSE(judge().sealed);
+    releases.refusal = Error{"allowlist_missing", ""};
+    EXPECT_FALSE(judge().sealed);
+}
+
+TEST_F(Appraisal, RequiresASealedReleaseOnASealedNetwork) {
+    use_sealed_release();
+    use_channel();
+    challenge.identity.network = "forge-test";
+    const Verdict sealed = judge();
+    EXPECT_TRUE(sealed.ok) << sealed.refusal.code;
+    EXPECT_TRUE(sealed.sealed);
+    releases.allowlist.measurements.erase("sealed");
+    EXPECT_EQ(code(), "sealed_required");
+    releases.allowlist.measurements["sealed"] = {false};
+    answer.measurements["sealed"] = false;
+    EXPECT_EQ(code(), "sealed_required");
+    releases.allowlist.measurements.erase("config_sha256");
+    EXPECT_EQ(code(), "allowlist_invalid:/measurements/config_sha256");
+    releases.allowlist.quote_measurements.erase(QuoteRegister::mrtd);
+    EXPECT_EQ(code(), "allowlist_invalid:/quote_measurements/mrtd");
+}
+
+TEST_F(Appraisal, RefusesDebugTdsOnASealedNetwork) {
+    use_sealed_release();
+    use_channel();
+    challenge.identity.network = "forge-test";
+    request.debug = true;
+    EXPECT_EQ(code(), "debug_td");
+}
+
+TEST_F(Appraisal, DoesWithoutAnAllowlistOnlyWhereThePolicySaysSo) {
+    releases.refusal = Error{"allowlist_missing", "none published"};
+    const Verdict verdict = judge();
+    EXPECT_TRUE(verdict.ok);
+    EXPECT_FALSE(verdict.allowlist_found);
+    EXPECT_EQ(letters(verdict.not_checked), "KLMNP");
+    for (const char* refused : {"allowlist_unavailable", "allowlist_invalid:/version"}) {
+        releases.refusal = Error{refused, ""};
+        EXPECT_EQ(code(), refused);
+    }
+    use_sealed_release();
+    use_channel();
+    challenge.identity.network = "forge-test";
+    releases.refusal = Error{"allowlist_missing", "none published"};
+    EXPECT_EQ(code(), "allowlist_missing");
+}
+
+// What a forged quote needs: own key, self-signed expired chain, zeroed QE report, debug bit set.
+TEST_F(Appraisal, RefusesQuotesOfOtherMakers) {
+    const SimulatedPlatform other = make_simulated_platform(at);
+    make_answer();
+    answer.quote = make_simulated_quote(other, request);
+    EXPECT_EQ(appraiser.appraise(challenge, answer, at).refusal.code, "certificate_chain_invalid");
+    for (const Bytes& junk : {Bytes{}, Bytes(64, 1), Bytes(17000, 0)}) {
+        answer.quote = junk;
+        EXPECT_FALSE(appraiser.appraise(challenge, answer, at).ok);
+    }
+}
+
+TEST(Inconclusive, IsWhatNobodyCouldJudge) {
+    for (const char* code : {"collateral_unavailable", "collateral_expired:root_crl",
+                             "collateral_not_yet_valid:pck_crl", "allowlist_unavailable"}) {
+        EXPECT_TRUE(is_inconclusive(code)) << code;
+    }
+    for (const char* code : {"", "allowlist_missing", "certificate_expired",
+                             "collateral_signature_invalid:pck_crl", "quote_malformed"}) {
+        EXPECT_FALSE(is_inconclusive(code)) << code;
+    }
+}
+
+}  // namespace
+}  // namespace ee::attestation

@@ -1,0 +1,210 @@
+#include "attestation/policy.h"
+
+#include <gtest/gtest.h>
+
+namespace ee::attestation {
+namespace {
+
+using std::chrono::days;
+using std::chrono::sys_days;
+using namespace std::chrono_literals;
+
+const WallTime now = sys_days(2026y / 6 / 15);
+
+std::string code_of(const Result<void>& judged) {
+    return judged ? "" : judged.error().code;
+}
+
+TEST(BuiltInPolicies, AreTheTwoNetworksAsPublished) {
+    const auto policies = NetworkPolicies::built_in(true);
+    const NetworkPolicy* forge = policies.find("forge-1");
+    const NetworkPolicy* sandbox = policies.find("sandbox-1");
+    ASSERT_TRUE(forge && sandbox);
+    EXPECT_EQ(policies.find("forge-2"), nullptr);
+    EXPECT_TRUE(forge->sealed_required);
+    EXPECT_FALSE(sandbox->sealed_required);
+    EXPECT_FALSE(forge->simulated_root_allowed);
+    EXPECT_TRUE(sandbox->simulated_root_allowed);
+    EXPECT_FALSE(NetworkPolicies::built_in(false).find("sandbox-1")->simulated_root_allowed);
+    EXPECT_EQ(forge->collateral_grace, 0s);
+    EXPECT_EQ(sandbox->collateral_grace, 86400s);
+    EXPECT_EQ(forge->evidence_grace, 21600s);
+    EXPECT_EQ(sandbox->evidence_grace, 86400s);
+    EXPECT_FALSE(forge->allowlist_may_be_absent);
+    EXPECT_TRUE(sandbox->allowlist_may_be_absent);
+}
+
+TEST(BuiltInPolicies, AcceptTheseStatuses) {
+    struct Row {
+        TcbStatus status;
+        bool forge, sandbox;
+    };
+    const Row rows[] = {{TcbStatus::not_evaluated, false, true},
+                        {TcbStatus::up_to_date, true, true},
+                        {TcbStatus::sw_hardening_needed, true, true},
+                        {TcbStatus::configuration_needed, false, true},
+                        {TcbStatus::configuration_and_sw_hardening_needed, false, true},
+                        {TcbStatus::out_of_date, false, true},
+                        {TcbStatus::out_of_date_configuration_needed, false, true},
+                        {TcbStatus::td_relaunch_advised, false, true},
+                        {TcbStatus::td_relaunch_advised_configuration_needed, false, true},
+                        {TcbStatus::revoked, false, false}};
+    for (const Row& row : rows) {
+        const TcbEvaluation tcb{
+            .status = row.status, .tcb_date = now, .advisory_ids = {}, .evaluation_number = {}};
+        const std::string refused = "tcb_unacceptable:" + std::string(to_string(row.status));
+        EXPECT_EQ(code_of(judge_tcb_status(forge_1_policy(), tcb, now)), row.forge ? "" : refused);
+        EXPECT_EQ(code_of(judge_tcb_status(sandbox_1_policy(true), tcb, now)), row.sandbox ? "" : refused);
+        EXPECT_EQ(parse_tcb_status(to_string(row.status)), row.status);
+    }
+    EXPECT_FALSE(parse_tcb_status("Uptodate"));
+}
+
+TEST(Policy, AcceptsOutOfDateForItsDaysOfGraceOnly) {
+    NetworkPolicy policy = forge_1_policy();
+    policy.platform_grace = days{30};
+    TcbEvaluation tcb{.status = TcbStatus::out_of_date,
+                      .tcb_date = now - days{30},
+                      .advisory_ids = {},
+                      .evaluation_number = {}};
+    EXPECT_TRUE(judge_tcb_status(policy, tcb, now));
+    EXPECT_FALSE(judge_tcb_status(policy, tcb, now + 1ms));
+    tcb.status = TcbStatus::out_of_date_configuration_needed;
+    EXPECT_TRUE(judge_tcb_status(policy, tcb, now));
+    tcb.status = TcbStatus::revoked;
+    EXPECT_FALSE(judge_tcb_status(policy, tcb, now));
+    tcb.status = TcbStatus::configuration_needed;
+    EXPECT_FALSE(judge_tcb_status(policy, tcb, now));
+    policy.platform_grace = days{0};
+    tcb = {.status = TcbStatus::out_of_date, .tcb_date = now, .advisory_ids = {}, .evaluation_number = {}};
+    EXPECT_FALSE(judge_tcb_status(policy, tcb, now));
+}
+
+TEST(Policy, ThatAsksForDetailsNeedsAnEvaluation) {
+    NetworkPolicy policy = sandbox_1_policy(true);
+    EXPECT_TRUE(judge_tcb_status(policy, {}, now));
+    policy.tcb_evaluation_min = 17;
+    EXPECT_EQ(code_of(judge_tcb_status(policy, {}, now)), "tcb_unacceptable:NotEvaluated");
+    policy = sandbox_1_policy(true);
+    policy.advisories_refused = {"INTEL-SA-00837"};
+    EXPECT_EQ(code_of(judge_tcb_status(policy, {}, now)), "tcb_unacceptable:NotEvaluated");
+}
+
+TEST(Policy, RefusesOldEvaluationsAndNamedAdvisories) {
+    NetworkPolicy policy = forge_1_policy();
+    const TcbEvaluation tcb{.status = TcbStatus::sw_hardening_needed,
+                            .tcb_date = now,
+                            .advisory_ids = {"INTEL-SA-00586", "INTEL-SA-00837"},
+                            .evaluation_number = 17};
+    EXPECT_TRUE(judge_tcb_details(policy, tcb));
+    policy.tcb_evaluation_min = 17;
+    EXPECT_TRUE(judge_tcb_details(policy, tcb));
+    policy.tcb_evaluation_min = 18;
+    EXPECT_EQ(code_of(judge_tcb_details(policy, tcb)), "collateral_too_old");
+    policy.tcb_evaluation_min = {};
+    policy.advisories_refused = {"INTEL-SA-00837"};
+    EXPECT_EQ(code_of(judge_tcb_details(policy, tcb)), "advisory_refused:INTEL-SA-00837");
+}
+
+constexpr std::uint64_t bit(unsigned at) {
+    return std::uint64_t{1} << at;
+}
+
+TEST(Policy, JudgesTheAttributesOfATd) {
+    struct Row {
+        std::uint64_t attributes;
+        const char* forge;
+        const char* sandbox;
+    };
+    const Row rows[] = {
+        {bit(28), "", ""},
+        {0, "td_attributes:28", ""},
+        {bit(28) | bit(0), "debug_td", ""},
+        {bit(28) | bit(1), "td_attributes:1", "td_attributes:1"},
+        {bit(28) | bit(7), "td_attributes:7", "td_attributes:7"},
+        {bit(28) | bit(29), "td_attributes:29", "td_attributes:29"},
+        {bit(28) | bit(30), "", ""},
+        {bit(28) | bit(31), "", ""},
+        {bit(28) | bit(63), "", ""},
+    };
+    for (const Row& row : rows) {
+        TdReport report;
+        report.td_attributes = row.attributes;
+        EXPECT_EQ(code_of(judge_td(forge_1_policy(), report)), row.forge) << row.attributes;
+        EXPECT_EQ(code_of(judge_td(sandbox_1_policy(true), report)), row.sandbox) << row.attributes;
+    }
+    NetworkPolicy strict = forge_1_policy();
+    strict.key_locker_allowed = false;
+    strict.perfmon_allowed = false;
+    TdReport report;
+    report.td_attributes = bit(28) | bit(31);
+    EXPECT_EQ(code_of(judge_td(strict, report)), "td_attributes:31");
+    report.td_attributes = bit(28) | bit(63);
+    EXPECT_EQ(code_of(judge_td(strict, report)), "td_attributes:63");
+}
+
+TEST(Policy, JudgesXfamAndTheServiceTd) {
+    NetworkPolicy policy = forge_1_policy();
+    TdReport report;
+    report.td_attributes = bit(28);
+    report.xfam = 0x642e7;
+    EXPECT_TRUE(judge_td(policy, report));
+    policy.xfam_allowed = 0x642e7;
+    EXPECT_TRUE(judge_td(policy, report));
+    policy.xfam_allowed = 0x2e7;
+    EXPECT_EQ(code_of(judge_td(policy, report)), "xfam");
+    policy.xfam_allowed = {};
+    report.mr_service_td = Measurement{};
+    EXPECT_TRUE(judge_td(policy, report));
+    report.mr_service_td->back() = 1;
+    EXPECT_EQ(code_of(judge_td(policy, report)), "mr_servicetd");
+    EXPECT_TRUE(judge_td(sandbox_1_policy(true), report));
+}
+
+TEST(Policy, WantsAnswersBoundTightlyEnough) {
+    struct Row {
+        Binding binding;
+        bool legacy;
+        bool forge, forge_ratls, sandbox;
+    };
+    const Row rows[] = {
+        {Binding::none, true, false, false, true},   {Binding::none, false, false, false, false},
+        {Binding::nonce, false, false, false, true}, {Binding::key, false, false, false, true},
+        {Binding::ratls, true, false, true, true},   {Binding::ratls, false, false, true, true},
+        {Binding::channel, false, true, true, true},
+    };
+    NetworkPolicy forge_ratls = forge_1_policy();
+    forge_ratls.legacy_ratls = true;
+    for (const Row& row : rows) {
+        const auto code = [](bool held) { return held ? "" : "binding_too_weak"; };
+        EXPECT_EQ(code_of(judge_binding(forge_1_policy(), row.binding, row.legacy)), code(row.forge));
+        EXPECT_EQ(code_of(judge_binding(forge_ratls, row.binding, row.legacy)), code(row.forge_ratls));
+        EXPECT_EQ(code_of(judge_binding(sandbox_1_policy(true), row.binding, row.legacy)), code(row.sandbox));
+    }
+}
+
+TEST(Policy, SaysWhichFieldAnAllowlistLacks) {
+    const NetworkPolicy policy = forge_1_policy();
+    Allowlist allowlist;
+    allowlist.measurements = {{"config_sha256", {std::string("aa")}}};
+    allowlist.quote_measurements = {{QuoteRegister::mrtd, {{}}},
+                                    {QuoteRegister::rtmr0, {{}}},
+                                    {QuoteRegister::rtmr1, {{}}},
+                                    {QuoteRegister::rtmr2, {{}}}};
+    EXPECT_TRUE(judge_allowlist(policy, allowlist, false));
+    for (const auto which :
+         {QuoteRegister::mrtd, QuoteRegister::rtmr0, QuoteRegister::rtmr1, QuoteRegister::rtmr2}) {
+        Allowlist without = allowlist;
+        without.quote_measurements.erase(which);
+        EXPECT_EQ(code_of(judge_allowlist(policy, without, false)),
+                  "allowlist_invalid:/quote_measurements/" + std::string(to_string(which)));
+    }
+    allowlist.measurements.clear();
+    EXPECT_EQ(code_of(judge_allowlist(policy, allowlist, false)),
+              "allowlist_invalid:/measurements/config_sha256");
+    EXPECT_TRUE(judge_allowlist(policy, allowlist, true));
+    EXPECT_TRUE(judge_allowlist(sandbox_1_policy(true), Allowlist{}, false));
+}
+
+}  // namespace
+}  // namespace ee::attestation

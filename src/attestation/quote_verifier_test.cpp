@@ -1,0 +1,226 @@
+// The order of the checks and what a verification says about itself. Every single fault: see
+// simulated_platform_test.cpp.
+#include "attestation/quote_verifier.h"
+
+#include <gtest/gtest.h>
+
+#include "attestation/simulated_platform.h"
+#include "base/hex.h"
+
+namespace ee::attestation {
+namespace {
+
+using std::chrono::sys_days;
+using namespace std::chrono_literals;
+
+const WallTime at = sys_days(2026y / 6 / 1);
+
+const SimulatedPlatform& platform() {
+    static const SimulatedPlatform made = make_simulated_platform(at);
+    return made;
+}
+
+QuoteVerifier verifier() {
+    return QuoteVerifier(TrustAnchors::with_simulated_root(platform().root_certificate).value());
+}
+
+Bytes quote_with(const SimulatedFaults& faults,
+                 const std::vector<std::pair<std::string_view, std::string_view>>& fields = {}) {
+    SimulatedQuoteRequest request;
+    request.report_data.fill(0x11);
+    request.faults = faults;
+    for (const auto& [name, value] : fields) {
+        request.fields.push_back(parse_field_override(*find_quote_field(name), value).value());
+    }
+    return make_simulated_quote(platform(), request);
+}
+
+ReportData filled(std::uint8_t byte) {
+    ReportData out;
+    out.fill(byte);
+    return out;
+}
+
+// Counts what it is asked for.
+class CountingCollateral final : public CollateralSource {
+public:
+    Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key) override {
+        asked.push_back(key);
+        if (collateral == nullptr) return fail("collateral_unavailable", "none");
+        return collateral;
+    }
+    std::vector<CollateralKey> asked;
+    std::shared_ptr<const Collateral> collateral;
+};
+
+std::shared_ptr<const Collateral> collateral_with(const SimulatedFaults& faults = {}) {
+    return std::make_shared<const Collateral>(
+        parse_collateral(make_simulated_collateral(platform(), at, faults)).value());
+}
+
+std::string code_of(const Verification& verification) {
+    return verification.refusal ? verification.refusal->code : "";
+}
+
+std::string letters(const CheckList& checks) {
+    std::string out;
+    for (const std::string& check : checks) out += check;
+    return out;
+}
+
+TEST(QuoteVerifier, SaysWhichChecksItMade) {
+    CountingCollateral source;
+    source.collateral = collateral_with();
+    const Bytes quote = quote_with({});
+    struct Row {
+        VerifyOptions options;
+        const char* made;
+        const char* left;
+    };
+    const Row rows[] = {
+        {{.report_data = {}, .report_data_refusal = {}}, "ABDEFGH", "CIJKLMN"},
+        {{.report_data = filled(0x11), .report_data_refusal = {}}, "ABCDEFGH", "IJKLMN"},
+        {{.report_data = filled(0x11), .report_data_refusal = {}, .collateral = &source},
+         "ABCDEFGHIJ",
+         "KLMN"},
+    };
+    for (const Row& row : rows) {
+        const auto verification = verifier().verify(quote, row.options, at);
+        ASSERT_TRUE(verification.crypto_ok()) << verification.refusal->detail;
+        EXPECT_EQ(letters(verification.checks), row.made);
+        EXPECT_EQ(letters(verification.not_checked), row.left);
+        EXPECT_FALSE(verification.tcb_evaluated());
+        EXPECT_EQ(verification.quote->tcb().status, TcbStatus::not_evaluated);
+        EXPECT_TRUE(verification.quote->pck());
+        EXPECT_EQ(verification.quote->collateral() != nullptr, row.options.collateral != nullptr);
+    }
+}
+
+TEST(QuoteVerifier, AsksForCollateralByAnchorFmspcAndCa) {
+    CountingCollateral source;
+    source.collateral = collateral_with();
+    const auto verification = verifier().verify(
+        quote_with({}), {.report_data = {}, .report_data_refusal = {}, .collateral = &source}, at);
+    ASSERT_TRUE(verification.crypto_ok());
+    ASSERT_EQ(source.asked.size(), 1u);
+    EXPECT_EQ(source.asked[0].anchor_spki_sha256, crypto::sha256(platform().root_key.spki()));
+    EXPECT_EQ(source.asked[0].fmspc, verification.quote->pck()->fmspc);
+    EXPECT_EQ(source.asked[0].ca, PckCa::platform);
+}
+
+// Two faults at once: the one whose check comes first is the one that is told.
+TEST(QuoteVerifier, MakesItsChecksInOrder) {
+    struct Row {
+        SimulatedFaults faults;
+        bool report_data_differs;
+        const char* code;
+        const char* made;
+    };
+    using enum SimulatedFault;
+    const Row rows[] = {
+        {{quote_signature}, true, "report_data_mismatch", "ABC"},
+        {{quote_signature, attestation_key_binding}, false, "quote_signature_invalid", "ABCD"},
+        {{attestation_key_binding, qe_report_signature}, false, "attestation_key_unbound", "ABCDE"},
+        {{qe_report_signature, chain_without_root}, false, "qe_report_signature_invalid", "ABCDEF"},
+        {{leaf_subject, leaf_expired}, false, "certificate_chain_invalid", "ABCDEFG"},
+        {{leaf_expired, leaf_revoked}, false, "certificate_expired", "ABCDEFGH"},
+    };
+    for (const Row& row : rows) {
+        CountingCollateral source;
+        source.collateral = collateral_with();
+        const auto verification =
+            verifier().verify(quote_with(row.faults),
+                              {.report_data = filled(row.report_data_differs ? 0x22 : 0x11),
+                               .report_data_refusal = {},
+                               .collateral = &source},
+                              at);
+        EXPECT_EQ(code_of(verification), row.code);
+        EXPECT_EQ(letters(verification.checks), row.made);
+        EXPECT_FALSE(verification.crypto_ok());
+        EXPECT_TRUE(source.asked.empty()) << "collateral is asked for only for chains that hold";
+    }
+}
+
+TEST(QuoteVerifier, ComparesAllOfTheReportData) {
+    const Bytes quote = quote_with({});
+    for (const std::size_t changed : {0u, 31u, 32u, 63u}) {
+        ReportData expected = filled(0x11);
+        expected[changed] ^= 1;
+        EXPECT_EQ(code_of(verifier().verify(quote, {.report_data = expected, .report_data_refusal = {}}, at)),
+                  "report_data_mismatch")
+            << changed;
+    }
+}
+
+TEST(QuoteVerifier, GivesARefusalFoundOutsideItsTurnAtC) {
+    const VerifyOptions options{.report_data = filled(0x11),
+                                .report_data_refusal = Error{"report_data_mismatch", "said so"}};
+    const auto refused = verifier().verify(quote_with({}), options, at);
+    EXPECT_EQ(refused.refusal, options.report_data_refusal);
+    EXPECT_EQ(letters(refused.checks), "ABC");
+    EXPECT_EQ(code_of(verifier().verify({}, options, at)), "quote_malformed");
+}
+
+TEST(QuoteVerifier, TellsAForeignSignerFromAChangedQuote) {
+    const std::string vendor(32, '1');
+    struct Row {
+        std::string_view field, value;
+    };
+    for (const Row& row : {Row{"qe_vendor_id", vendor}, Row{"attestation_key_type", "3"}}) {
+        const auto foreign = verifier().verify(quote_with({}, {{row.field, row.value}}), {}, at);
+        EXPECT_EQ(code_of(foreign), "quote_unsupported");
+        EXPECT_EQ(letters(foreign.checks), "ABD");
+    }
+    for (const std::size_t place : {2u, 12u, 27u}) {
+        Bytes changed = quote_with({});
+        changed[place] ^= 1;
+        EXPECT_EQ(code_of(verifier().verify(changed, {}, at)), "quote_signature_invalid") << place;
+    }
+}
+
+TEST(QuoteVerifier, ChangingAnySignedByteBreaksASignature) {
+    const Bytes quote = quote_with({});
+    for (std::size_t place = 8; place < 48 + 584; place += 7) {
+        Bytes changed = quote;
+        changed[place] ^= 0x80;
+        EXPECT_EQ(code_of(verifier().verify(changed, {}, at)), "quote_signature_invalid") << place;
+    }
+}
+
+TEST(QuoteVerifier, JudgesCrlsAtBothEndsAndByTheGraceGiven) {
+    CountingCollateral source;
+    source.collateral = collateral_with();
+    const Bytes quote = quote_with({});
+    const WallTime end = at + simulated_collateral_life;
+    const auto outcome = [&](WallTime now, std::chrono::seconds grace) {
+        return code_of(verifier().verify(
+            quote,
+            {.report_data = {}, .report_data_refusal = {}, .collateral = &source, .collateral_grace = grace},
+            now));
+    };
+    EXPECT_EQ(outcome(at, 0s), "");
+    EXPECT_EQ(outcome(at - 1ms, 86400s), "collateral_not_yet_valid:root_crl");
+    EXPECT_EQ(outcome(end, 0s), "");
+    EXPECT_EQ(outcome(end + 1ms, 0s), "collateral_expired:root_crl");
+    EXPECT_EQ(outcome(end + 86400s, 86400s), "");
+    EXPECT_EQ(outcome(end + 86400s + 1ms, 86400s), "collateral_expired:root_crl");
+}
+
+TEST(QuoteVerifier, RefusesCollateralWhoseSignerIsRevoked) {
+    CountingCollateral source;
+    source.collateral = collateral_with({SimulatedFault::tcb_signer_revoked});
+    EXPECT_EQ(code_of(verifier().verify(
+                  quote_with({}), {.report_data = {}, .report_data_refusal = {}, .collateral = &source}, at)),
+              "certificate_revoked");
+}
+
+TEST(QuoteVerifier, PassesOnThatThereIsNoCollateral) {
+    CountingCollateral source;
+    const auto verification = verifier().verify(
+        quote_with({}), {.report_data = {}, .report_data_refusal = {}, .collateral = &source}, at);
+    EXPECT_EQ(code_of(verification), "collateral_unavailable");
+    EXPECT_EQ(letters(verification.checks), "ABDEFGHI");
+}
+
+}  // namespace
+}  // namespace ee::attestation

@@ -1,0 +1,149 @@
+#include "attestation/report_data.h"
+
+#include <functional>
+#include <tuple>
+
+#include <gtest/gtest.h>
+
+#include "base/hex.h"
+
+namespace ee::attestation {
+namespace {
+
+struct LayoutTwo : testing::Test {
+    ByteArray<32> nonce = [] {
+        ByteArray<32> out{};
+        for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<std::uint8_t>(i);
+        return out;
+    }();
+    Bytes agent_key = to_bytes(as_bytes("spki bytes"));
+    Bytes channel = Bytes(32, 0xcc);
+    std::string wire = "2";
+    std::string role = std::string(agent_role);
+    AgentIdentity identity{.agent_id = "agent-1",
+                           .node_id = "node-1",
+                           .app_name = "myapp",
+                           .repo = "org/repo",
+                           .release_tag = "v0.1.3",
+                           .network = "forge-1"};
+    Claims measurements{{"sealed", true}, {"config_sha256", "aa"}};
+
+    std::string hex() const {
+        return to_hex(report_data_layout2({.role = role,
+                                           .nonce = nonce,
+                                           .agent_key = agent_key,
+                                           .channel = channel,
+                                           .wire = wire,
+                                           .identity = identity,
+                                           .measurements = measurements}));
+    }
+};
+
+// Computed apart from this code, with Python's hashlib.
+TEST_F(LayoutTwo, IsTheHashOfItsInputsEachWithItsLength) {
+    EXPECT_EQ(hex(),
+              "1ae85d03198aa0f3deb59aa02877d5e5bae76d28f96a9dd2789675633e69da3f"
+              "5a8a88c59d0eec35c3d75ccc0de16bae7e113c89b88bfbf0371605243188c72c");
+    agent_key.clear();
+    channel.clear();
+    wire = "1";
+    identity.node_id.clear();
+    EXPECT_EQ(hex(),
+              "b2dbf9138f43c1d5ba76a06cce9a8e9f5682d3a28514ef54fae89df497f42462"
+              "80fe0c59405f5214176ca359cc061204a6c8f63abf26e498711795514fa2423b");
+}
+
+TEST_F(LayoutTwo, ChangesWithEveryInput) {
+    const std::string before = hex();
+    const std::function<void()> changes[] = {
+        [&] { role = "control"; },
+        [&] { nonce[31] ^= 1; },
+        [&] { agent_key.push_back(0); },
+        [&] { agent_key.clear(); },
+        [&] { channel[0] ^= 1; },
+        [&] { wire = "1"; },
+        [&] { identity.agent_id = "agent-2"; },
+        [&] { identity.node_id.clear(); },
+        [&] { identity.app_name = "other"; },
+        [&] { identity.repo = "org/other"; },
+        [&] { identity.release_tag = "v0.1.4"; },
+        [&] { identity.network = "sandbox-1"; },
+        [&] { measurements["sealed"] = false; },
+        [&] { measurements["more"] = nullptr; },
+    };
+    std::size_t at = 0;
+    for (const auto& change : changes) {
+        const LayoutTwo& self = *this;
+        const auto saved = std::tuple(self.role, self.nonce, self.agent_key, self.channel, self.wire,
+                                      self.identity, self.measurements);
+        change();
+        EXPECT_NE(hex(), before) << "change " << at;
+        std::tie(role, nonce, agent_key, channel, wire, identity, measurements) = saved;
+        EXPECT_EQ(hex(), before);
+        ++at;
+    }
+}
+
+// Without lengths these would be one and the same text.
+TEST_F(LayoutTwo, KeepsNeighbouringFieldsApart) {
+    identity.agent_id = "ab";
+    identity.node_id = "c";
+    const std::string one = hex();
+    identity.agent_id = "a";
+    identity.node_id = "bc";
+    EXPECT_NE(hex(), one);
+}
+
+TEST(SessionMessage, IsTheLabelAndTheReportData) {
+    ReportData report_data{};
+    report_data[63] = 7;
+    const Bytes message = session_message(report_data);
+    EXPECT_EQ(as_text(message).substr(0, 22), std::string_view("easyenclave/session/2\0", 22));
+    EXPECT_EQ(to_hex(ByteSpan(message).subspan(22)), to_hex(report_data));
+}
+
+struct LegacyLayout : testing::Test {
+    Claims claims{{"agent_dir_sha256", std::string(64, 'a')},
+                  {"agent_py_sha256", std::string(64, 'b')},
+                  {"vm_image_id", "tag=v0.1.3"},
+                  {"sealed", false}};
+};
+
+TEST_F(LegacyLayout, IsTheHashOfFourClaimsAndZeros) {
+    EXPECT_EQ(to_hex(report_data_legacy(claims).value()),
+              "112966dee150c65513eaf4d7e01ca44d4c59e10146fed08f59f33406a1613848" + std::string(64, '0'));
+    const auto before = report_data_legacy(claims);
+    claims["config_sha256"] = "not covered";
+    EXPECT_EQ(report_data_legacy(claims), before);
+    claims["sealed"] = true;
+    EXPECT_NE(report_data_legacy(claims), before);
+}
+
+TEST_F(LegacyLayout, NeedsEveryClaimInItsType) {
+    for (const char* name : {"agent_dir_sha256", "agent_py_sha256", "vm_image_id", "sealed"}) {
+        Claims without = claims;
+        without.erase(name);
+        EXPECT_FALSE(report_data_legacy(without)) << name;
+        Claims null = claims;
+        null[name] = nullptr;
+        EXPECT_FALSE(report_data_legacy(null)) << name;
+    }
+    claims["sealed"] = "false";
+    EXPECT_FALSE(report_data_legacy(claims));
+}
+
+// "a\nagent_py=b" as one claim would hash like two.
+TEST_F(LegacyLayout, RefusesLineBreaksThatCouldMoveABorder) {
+    claims["agent_py_sha256"] = "b\nvm_image_id=x";
+    EXPECT_FALSE(report_data_legacy(claims));
+}
+
+TEST_F(LegacyLayout, BindsNoOtherClaims) {
+    claims["config_sha256"] = "cc";
+    const Claims bound = legacy_bound_claims(claims);
+    EXPECT_EQ(bound.size(), 4u);
+    EXPECT_FALSE(bound.contains("config_sha256"));
+}
+
+}  // namespace
+}  // namespace ee::attestation
