@@ -1,0 +1,46 @@
+"""Fixtures of the end-to-end tests, and the logs of what failed."""
+
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+
+from harness import World  # noqa: E402
+from simulated_platform import SimulatedPlatform  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def platform():
+    """One simulated platform a session; tests that change it make their own."""
+    with tempfile.TemporaryDirectory(prefix="ee-platform-") as folder:
+        yield SimulatedPlatform(folder + "/platform")
+
+
+@pytest.fixture
+def world(platform, request):
+    made = World(tempfile.mkdtemp(prefix="ee-e2e-"), platform)
+    request.node.worlds = [made]
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared_world(platform):
+    """One world for all tests of a file, where starting it anew for each would only cost time."""
+    made = World(tempfile.mkdtemp(prefix="ee-e2e-"), platform)
+    yield made
+    made.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if call.when != "call" or not report.failed:
+        return
+    worlds = [value for value in item.funcargs.values() if isinstance(value, World)]
+    for world in worlds:
+        for title, text in world.transcripts():
+            report.sections.append((f"log of {title}", text))
