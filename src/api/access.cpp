@@ -38,6 +38,12 @@ AccessControl::AccessControl(const std::vector<Secret>& admin_tokens,
                              const std::vector<Secret>& metrics_tokens)
     : admin_(hashes(admin_tokens)), metrics_(hashes(metrics_tokens)) {}
 
+void AccessControl::set_tokens(const std::vector<Secret>& admin_tokens,
+                               const std::vector<Secret>& metrics_tokens) {
+    admin_ = hashes(admin_tokens);
+    metrics_ = hashes(metrics_tokens);
+}
+
 Result<void> AccessControl::check(Access access, const http::RequestHead& head, const net::IpAddress& client,
                                   MonoTime now) {
     if (access == Access::anyone) return {};

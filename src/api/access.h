@@ -19,6 +19,9 @@ class AccessControl {
 public:
     AccessControl(const std::vector<Secret>& admin_tokens, const std::vector<Secret>& metrics_tokens);
 
+    // Replaces every token: those that are gone are refused from here on.
+    void set_tokens(const std::vector<Secret>& admin_tokens, const std::vector<Secret>& metrics_tokens);
+
     // Refusals: `role_not_configured` (403), `unauthorized` (401), `forbidden` (403: a right token of another
     // role), `too_many_wrong_tokens` (429). A right token always passes, however many wrong ones came before.
     Result<void> check(Access access, const http::RequestHead& head, const net::IpAddress& client,

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "api/api_handler.h"
-#include "attestation/directory_source.h"
 #include "control_plane/admission.h"
+#include "control_plane/part_settings.h"
+#include "control_plane/sources.h"
 #include "http/server.h"
 #include "net/signals.h"
 #include "protocol/limits.h"
@@ -16,210 +17,231 @@
 namespace ee::control_plane {
 namespace {
 
-namespace att = attestation;
+using namespace std::chrono_literals;
 
-// Without a folder there is nothing to be found in it.
-class NoCollateral final : public att::CollateralSource {
-    Result<std::shared_ptr<const att::Collateral>> find(const att::CollateralKey&) override {
-        return fail("collateral_unavailable",
-                    "EE_COLLATERAL_DIR is not set, and this version fetches no collateral");
-    }
-};
-class NoReleases final : public att::ReleaseSource {
-    Result<std::shared_ptr<const att::Allowlist>> find(const att::ReleaseId& release) override {
-        return fail("allowlist_missing", "EE_ALLOWLIST_DIR is not set, so nothing vouches for " +
-                                             release.repo + " " + release.tag);
-    }
-};
+// v1 carries no larger request, so nothing larger is read.
+constexpr std::size_t proxy_body_bytes_max = protocol::request_text_bytes_max;
+// Answers waiting for a worker; each is a quote of at most 16 KiB and its claims.
+constexpr std::size_t worker_queue_max = 4096;
+constexpr auto access_log_flush = 200ms;
+constexpr auto drain_look = 20ms;
 
-std::unique_ptr<att::CollateralSource> collateral_source(const config::ControlPlaneConfig& config,
-                                                         const telemetry::Log& log) {
-    if (!config.collateral_dir) return std::make_unique<NoCollateral>();
-    return att::make_collateral_directory(*config.collateral_dir, [&log](const std::filesystem::path& file,
-                                                                         const Error& why) {
-        log.warn("collateral.skipped", {{"file", file.string()}, {"code", why.code}, {"detail", why.detail}});
-    });
-}
+using Tls = std::shared_ptr<const net::TlsContext>;
 
-std::unique_ptr<att::ReleaseSource> release_source(const config::ControlPlaneConfig& config) {
-    if (!config.allowlist_dir) return std::make_unique<NoReleases>();
-    return att::make_allowlist_directory(*config.allowlist_dir);
-}
-
-registry::NetworkTable network_table(const att::NetworkPolicies& policies) {
-    registry::NetworkTable table;
-    for (const att::NetworkPolicy& policy : policies.all())
-        table[policy.name] = {std::string(to_string(policy.binding_min)), policy.evidence_grace};
-    return table;
-}
-
-std::vector<std::string> network_names(const registry::NetworkTable& table) {
-    std::vector<std::string> names;
-    for (const auto& [name, terms] : table) names.push_back(name);
-    return names;
-}
-
-registry::RegistrySettings registry_settings(const config::ControlPlaneConfig& config) {
-    registry::RegistrySettings settings;
-    settings.eligibility = {config.attest_interval, config.attest_deadline, config.health_timeout};
-    settings.registration_ttl = config.registration_ttl;
-    settings.registration_warn = config.registration_warn;
-    settings.name_reserve = config.name_reserve;
-    return settings;
-}
-
-tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config) {
-    tunnel::TunnelSettings settings;
-    settings.session.attestation.interval = config.attest_interval;
-    settings.session.attestation.deadline = config.attest_deadline;
-    settings.session.drain_timeout = config.drain_timeout;
-    settings.session.body_bytes_max = config.body_bytes_max;
-    settings.streams_per_agent_max = config.streams_per_agent_max;
-    return settings;
-}
-
-proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config) {
-    proxy::ForwardSettings settings;
-    for (const std::string& text : config.trusted_proxies)
-        if (const auto network = net::Cidr::parse(text)) settings.trust.trusted_proxies.push_back(*network);
-    settings.trust.app_domain = config.app_domain.value_or("");
-    settings.timeout = config.proxy_timeout;
-    settings.names.app_domain = settings.trust.app_domain;
-    return settings;
-}
-
-std::string public_url(const config::ControlPlaneConfig& config, std::uint16_t port) {
-    if (config.public_url) return *config.public_url;
-    const std::string host =
-        config.control.host == "0.0.0.0" || config.control.host == "::" ? "localhost" : config.control.host;
-    return (config.control_tls ? "https://" : "http://") +
-           (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(port);
-}
-
-Result<std::shared_ptr<const net::TlsContext>> server_tls(const std::optional<config::TlsFiles>& files) {
-    if (!files) return std::shared_ptr<const net::TlsContext>();
+Result<Tls> server_tls(const std::optional<config::TlsFiles>& files) {
+    if (!files) return Tls();
     return net::TlsContext::server(files->certificate, files->key);
 }
 
-int refuse(const telemetry::Log& log, const Error& error) {
-    log.error("control.cannot_start", {{"code", error.code}, {"detail", error.detail}});
-    return 1;
+// What can fail before anything runs.
+struct Prepared {
+    attestation::TrustAnchors anchors;
+    Tls control_tls, proxy_tls;
+    std::unique_ptr<registry::RegistrationStore> store;
+    std::vector<registry::AppRecord> records;
+};
+
+Result<Prepared> prepare(const config::ControlPlaneConfig& config) {
+    Prepared out;
+    if (config.tdx_root_ca) {
+        auto anchors = attestation::TrustAnchors::with_simulated_root_file(*config.tdx_root_ca);
+        if (!anchors) return fail(std::move(anchors.error()));
+        out.anchors = std::move(*anchors);
+    }
+    auto control_tls = server_tls(config.control_tls), proxy_tls = server_tls(config.proxy_tls);
+    if (!control_tls) return fail(std::move(control_tls.error()));
+    if (!proxy_tls) return fail(std::move(proxy_tls.error()));
+    out.control_tls = std::move(*control_tls);
+    out.proxy_tls = std::move(*proxy_tls);
+    auto store = registry::RegistrationStore::open(config.db_path);
+    if (!store) return fail(std::move(store.error()));
+    out.store = std::move(*store);
+    auto records = out.store->load_all();
+    if (!records) return fail(std::move(records.error()));
+    out.records = std::move(*records);
+    return out;
 }
 
-// A request to the proxy listener may be as large as the largest v1 frame allows; v1 has nothing larger.
-constexpr std::size_t proxy_body_bytes_max = protocol::request_text_bytes_max;
+std::vector<std::string> names_of(const attestation::NetworkPolicies& policies) {
+    std::vector<std::string> names;
+    for (const attestation::NetworkPolicy& policy : policies.all()) names.push_back(policy.name);
+    return names;
+}
+
+// The wiring diagram: members are built in this order and die in the reverse one.
+class ControlPlane {
+public:
+    ControlPlane(const config::ControlPlaneConfig& config, const Reload& reload, telemetry::Log& log,
+                 Prepared prepared);
+
+    Result<void> listen();
+    void run();
+
+private:
+    void on_signal(int signal);
+    void drain(int signal);
+    void reload();
+
+    const config::ControlPlaneConfig& config_;
+    const Reload& reload_;
+    telemetry::Log& log_;
+    net::Loop loop_;
+    net::Signals signals_;  // Before any thread, so that all of them leave signals to the loop.
+    Tls control_tls_, proxy_tls_;
+    std::unique_ptr<registry::RegistrationStore> store_;
+    std::unique_ptr<attestation::CollateralSource> collateral_;
+    std::unique_ptr<attestation::ReleaseSource> releases_;
+    attestation::Appraiser appraiser_;
+    registry::Registry registry_;
+    telemetry::Metrics metrics_;
+    telemetry::AccessLog access_log_;
+    net::WorkerPool workers_;
+    Admission admission_;
+    tunnel::Tunnels tunnels_;
+    proxy::Forwarder forwarder_;
+    proxy::ProxyHandler proxy_handler_;
+    api::AccessControl access_;
+    api::Services services_;
+    api::ApiHandler api_handler_;
+    http::Server control_;
+    http::Server proxy_;
+    net::Timer flush_access_log_;
+    net::Timer drained_;
+    MonoTime drain_until_{};
+    bool draining_ = false;
+};
+
+ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reload& reload,
+                           telemetry::Log& log, Prepared prepared)
+    : config_(config),
+      reload_(reload),
+      log_(log),
+      signals_(loop_, {SIGTERM, SIGINT, SIGHUP}, [this](int signal) { on_signal(signal); }),
+      control_tls_(std::move(prepared.control_tls)),
+      proxy_tls_(std::move(prepared.proxy_tls)),
+      store_(std::move(prepared.store)),
+      collateral_(make_collateral_source(config, log)),
+      releases_(make_release_source(config)),
+      appraiser_(attestation::NetworkPolicies::built_in(prepared.anchors.has_simulated()), prepared.anchors,
+                 *collateral_, *releases_),
+      registry_(registry_settings(config), network_table(appraiser_.policies())),
+      access_log_(STDOUT_FILENO),
+      // One core is the data plane's; verification takes the others, and at least one thread.
+      workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max),
+      admission_(loop_, workers_, registry_, *store_, appraiser_, log, metrics_, admission_settings(config)),
+      tunnels_(loop_, admission_, tunnel_settings(config), tunnel_limits(config),
+               [] { return crypto::random_bytes<32>(); }),
+      forwarder_(loop_, registry_, tunnels_, access_log_, metrics_, forward_settings(config)),
+      proxy_handler_(forwarder_, proxy_body_bytes_max, metrics_),
+      access_(config.admin_tokens, config.metrics_tokens),
+      services_{.loop = loop_,
+                .registry = registry_,
+                .tunnels = tunnels_,
+                .forwarder = forwarder_,
+                .metrics = metrics_,
+                .access = access_,
+                .readiness = [this] { return api::Readiness{draining_, !admission_.store_failed()}; },
+                .networks = names_of(appraiser_.policies()),
+                .started_at = loop_.now(),
+                .body_bytes_max = config.body_bytes_max},
+      api_handler_(services_),
+      control_(loop_, api_handler_, {}),
+      proxy_(loop_, proxy_handler_, {}),
+      flush_access_log_(loop_,
+                        [this] {
+                            access_log_.flush();
+                            flush_access_log_.arm_after(access_log_flush);
+                        }),
+      drained_(loop_, [this] {
+          const bool done = tunnels_.size() + control_.busy() + proxy_.busy() == 0;
+          if (done || loop_.now() >= drain_until_) return loop_.stop();
+          drained_.arm_after(drain_look);
+      }) {
+    registry_.load(prepared.records);
+    admission_.serve(tunnels_);
+}
+
+// The listeners come last: whoever connects finds everything in place.
+Result<void> ControlPlane::listen() {
+    if (auto opened = control_.listen(config_.control.host, config_.control.port, control_tls_); !opened)
+        return opened;
+    if (auto opened = proxy_.listen(config_.proxy.host, config_.proxy.port, proxy_tls_); !opened)
+        return opened;
+    forwarder_.set_public_url(public_url(config_, control_.port()));
+    log_.info("control.started", {{"control", config_.control.host + ":" + std::to_string(control_.port())},
+                                  {"proxy", config_.proxy.host + ":" + std::to_string(proxy_.port())},
+                                  {"apps", registry_.counts().apps},
+                                  {"db", config_.db_path.string()}});
+    return {};
+}
+
+void ControlPlane::run() {
+    flush_access_log_.arm_after(access_log_flush);
+    loop_.run();
+    tunnels_.close_all({"draining", "the control plane has stopped"});
+    control_.close();
+    proxy_.close();
+    loop_.collect();
+    access_log_.flush();
+    log_.info("control.stopped");
+}
+
+void ControlPlane::on_signal(int signal) {
+    if (signal == SIGHUP) return reload();
+    if (draining_) return loop_.stop();  // A second signal: now.
+    drain(signal);
+}
+
+void ControlPlane::drain(int signal) {
+    draining_ = true;
+    log_.info("control.draining",
+              {{"signal", signal}, {"tunnels", tunnels_.size()}, {"open_requests", forwarder_.open_calls()}});
+    admission_.drain_all();
+    proxy_.drain();
+    control_.drain();
+    drain_until_ = loop_.now() + config_.drain_timeout;
+    drained_.arm_after(drain_look);
+}
+
+// Tokens, certificates and the log level; everything else needs a restart. A bad setting changes nothing.
+void ControlPlane::reload() {
+    const auto loaded = reload_();
+    const auto* config = std::get_if<config::ControlPlaneConfig>(&loaded);
+    if (config == nullptr)
+        return log_.error("control.reload_failed", {{"detail", std::get<config::ExitRequest>(loaded).text}});
+    const auto control_tls = server_tls(config->control_tls), proxy_tls = server_tls(config->proxy_tls);
+    for (const auto* tls : {&control_tls, &proxy_tls})
+        if (!*tls)
+            return log_.error("control.reload_failed",
+                              {{"code", tls->error().code}, {"detail", tls->error().detail}});
+    control_.set_tls(*control_tls);
+    proxy_.set_tls(*proxy_tls);
+    access_.set_tokens(config->admin_tokens, config->metrics_tokens);
+    log_.set_level(*telemetry::parse_log_level(config->log_level));
+    log_.info("control.reloaded");
+}
 
 }  // namespace
 
-int run_control_plane(const config::ControlPlaneConfig& config) {
-    const telemetry::Log log(*telemetry::parse_log_level(config.log_level),
-                             *telemetry::parse_log_format(config.log_format));
+int run_control_plane(const config::ControlPlaneConfig& config, const Reload& reload) {
+    telemetry::Log log(*telemetry::parse_log_level(config.log_level),
+                       *telemetry::parse_log_format(config.log_format));
     for (const std::string& warning : config.warnings) log.warn("config.warning", {{"detail", warning}});
+    std::signal(SIGPIPE, SIG_IGN);
+    net::raise_descriptor_limit();
 
-    auto anchors = config.tdx_root_ca ? att::TrustAnchors::with_simulated_root_file(*config.tdx_root_ca)
-                                      : Result<att::TrustAnchors>(att::TrustAnchors());
-    if (!anchors) return refuse(log, anchors.error());
-    if (anchors->has_simulated())
+    const auto refuse = [&log](const Error& error) {
+        log.error("control.cannot_start", {{"code", error.code}, {"detail", error.detail}});
+        return 1;
+    };
+    auto prepared = prepare(config);
+    if (!prepared) return refuse(prepared.error());
+    if (prepared->anchors.has_simulated())
         log.warn("attestation.simulated_root",
                  {{"detail", "EE_TDX_ROOT_CA is set: sandbox-1 accepts quotes of a simulated platform"}});
-    const auto control_tls = server_tls(config.control_tls), proxy_tls = server_tls(config.proxy_tls);
-    for (const auto* context : {&control_tls, &proxy_tls})
-        if (!*context) return refuse(log, context->error());
-
-    net::raise_descriptor_limit();
-    net::Loop loop;
-    std::function<void(int)> on_signal;
-    net::Signals signals(loop, {SIGTERM, SIGINT, SIGHUP}, [&](int signal) { on_signal(signal); });
-    std::signal(SIGPIPE, SIG_IGN);
-
-    auto store = registry::RegistrationStore::open(config.db_path);
-    if (!store) return refuse(log, store.error());
-    const auto records = (*store)->load_all();
-    if (!records) return refuse(log, records.error());
-
-    const auto collateral = collateral_source(config, log);
-    const auto releases = release_source(config);
-    const att::Appraiser appraiser(att::NetworkPolicies::built_in(anchors->has_simulated()), *anchors,
-                                   *collateral, *releases);
-    const registry::NetworkTable networks = network_table(appraiser.policies());
-    registry::Registry registry(registry_settings(config), networks);
-    registry.load(*records);
-
-    telemetry::Metrics metrics;
-    telemetry::AccessLog access_log(STDOUT_FILENO);
-    // One core is the data plane's; verification takes the others, and at least one thread.
-    net::WorkerPool workers(std::max(1u, std::thread::hardware_concurrency() - 1), 4096);
-    Admission admission(loop, workers, registry, **store, appraiser, log, metrics,
-                        {.admissions_per_second_max = config.admissions_per_second_max,
-                         .allowlist_ttl = config.allowlist_ttl});
-    tunnel::Tunnels tunnels(
-        loop, admission, tunnel_settings(config),
-        {config.tunnels_max, config.unregistered_max, config.unregistered_per_address_max},
-        [] { return crypto::random_bytes<32>(); });
-    admission.serve(tunnels);
-
-    api::AccessControl access(config.admin_tokens, config.metrics_tokens);
-    bool draining = false;
-
-    proxy::Forwarder forwarder(loop, registry, tunnels, access_log, metrics, forward_settings(config));
-    proxy::ProxyHandler proxy_handler(forwarder, proxy_body_bytes_max, metrics);
-    api::Services services{.loop = loop,
-                           .registry = registry,
-                           .tunnels = tunnels,
-                           .forwarder = forwarder,
-                           .metrics = metrics,
-                           .access = access,
-                           .readiness = [&] { return api::Readiness{draining, !admission.store_failed()}; },
-                           .networks = network_names(networks),
-                           .started_at = loop.now(),
-                           .body_bytes_max = config.body_bytes_max};
-    api::ApiHandler api_handler(services);
-
-    // The listeners come last: whoever connects finds everything in place.
-    http::Server control(loop, api_handler, {}), proxy_server(loop, proxy_handler, {});
-    if (auto opened = control.listen(config.control.host, config.control.port, *control_tls); !opened)
-        return refuse(log, opened.error());
-    if (auto opened = proxy_server.listen(config.proxy.host, config.proxy.port, *proxy_tls); !opened)
-        return refuse(log, opened.error());
-    forwarder.set_public_url(public_url(config, control.port()));
-
-    net::Timer flush_access_log(loop, [&] {
-        access_log.flush();
-        flush_access_log.arm_after(std::chrono::milliseconds(200));
-    });
-    flush_access_log.arm_after(std::chrono::milliseconds(200));
-    MonoTime drain_until{};
-    net::Timer drained(loop, [&] {
-        if (tunnels.size() + control.busy() + proxy_server.busy() == 0 || loop.now() >= drain_until)
-            return loop.stop();
-        drained.arm_after(std::chrono::milliseconds(20));
-    });
-    on_signal = [&](int signal) {
-        if (signal == SIGHUP)
-            return log.info(
-                "control.reload",
-                {{"detail", "log level, tokens and certificates are read at start in this version"}});
-        if (std::exchange(draining, true)) return loop.stop();  // A second signal: now.
-        log.info(
-            "control.draining",
-            {{"signal", signal}, {"tunnels", tunnels.size()}, {"open_requests", forwarder.open_calls()}});
-        admission.drain_all();
-        proxy_server.drain();
-        control.drain();
-        drain_until = loop.now() + config.drain_timeout;
-        drained.arm_after(std::chrono::milliseconds(20));
-    };
-    log.info("control.started", {{"control", config.control.host + ":" + std::to_string(control.port())},
-                                 {"proxy", config.proxy.host + ":" + std::to_string(proxy_server.port())},
-                                 {"apps", records->size()},
-                                 {"db", config.db_path.string()}});
-    loop.run();
-    tunnels.close_all({"draining", "the control plane has stopped"});
-    control.close();
-    proxy_server.close();
-    loop.collect();
-    access_log.flush();
-    log.info("control.stopped");
+    ControlPlane control_plane(config, reload, log, std::move(*prepared));
+    if (auto listening = control_plane.listen(); !listening) return refuse(listening.error());
+    control_plane.run();
     return 0;
 }
 

@@ -32,6 +32,8 @@ public:
     // `tls` may be null. Refusal: bind_failed.
     Result<void> listen(const std::string& address, std::uint16_t port,
                         std::shared_ptr<const net::TlsContext> tls);
+    // For connections accepted from here on: a renewed certificate.
+    void set_tls(std::shared_ptr<const net::TlsContext> tls) { tls_ = std::move(tls); }
     std::uint16_t port() const { return listener_ ? listener_->port() : std::uint16_t{0}; }
 
     // Stops accepting, closes connections between requests, and lets the others finish theirs.

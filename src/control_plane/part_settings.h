@@ -1,0 +1,26 @@
+#pragma once
+// What each part is told, made from the settings of the whole.
+
+#include <string>
+#include <vector>
+
+#include "attestation/policy.h"
+#include "config/control_plane_config.h"
+#include "control_plane/admission.h"
+#include "proxy/forwarder.h"
+#include "registry/registry.h"
+#include "tunnel/tunnels.h"
+
+namespace ee::control_plane {
+
+registry::NetworkTable network_table(const attestation::NetworkPolicies& policies);
+registry::RegistrySettings registry_settings(const config::ControlPlaneConfig& config);
+tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config);
+tunnel::TunnelLimits tunnel_limits(const config::ControlPlaneConfig& config);
+proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config);
+AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
+
+// EE_PUBLIC_URL, or the control listener's own address; `port` is the one it got.
+std::string public_url(const config::ControlPlaneConfig& config, std::uint16_t port);
+
+}  // namespace ee::control_plane
