@@ -67,6 +67,9 @@ class Checker:
             folder = folder.rpartition("/")[0]
         return folder
 
+    def is_test(self, relative):
+        return relative.endswith("_test.cpp") or relative in self.policy.get("test_files", [])
+
     def is_pure(self, relative):
         layer = self.layers[self.layer_of(relative)]
         name = relative.rpartition("/")[2]
@@ -93,7 +96,7 @@ class Checker:
                     self.problems.append(f"layers.json: no file of {name} matches {pattern}")
 
     def check_file(self, relative, layer, text):
-        is_test = relative.endswith("_test.cpp")
+        is_test = self.is_test(relative)
         pure = not is_test and self.is_pure(relative)
         for number, line in enumerate(text.splitlines(), 1):
             found = INCLUDE.match(line)
@@ -116,6 +119,8 @@ class Checker:
     def check_own_include(self, complain, layer, target, is_test, pure):
         if not (self.src / target).is_file():
             return complain(f'"{target}" does not exist under src/')
+        if self.is_test(target) and not is_test:
+            return complain(f'"{target}" is for tests only')
         target_layer = self.layer_of(target)
         if pure and target_layer == "net":
             return complain(f'"{target}" in a pure file')
@@ -157,6 +162,7 @@ SELF_TEST_POLICY = {
         "mixed": {"may_include": ["base", "net"], "pure_files": ["codec*"]},
     },
     "test_may_include": ["core/fake.h"],
+    "test_files": ["base/harness.h"],
     "test_libraries": ["gtest/"],
 }
 
@@ -168,7 +174,8 @@ GOOD_FILES = {
     "core/edge/e.h": '#include "core/c.h"\n#include <thread>\n',
     "mixed/codec.h": '#include "base/a.h"\n',
     "mixed/loop.h": '#include "net/n.h"\n#include "mixed/codec.h"\n',
-    "base/a_test.cpp": '#include <gtest/gtest.h>\n#include "core/fake.h"\n',
+    "base/harness.h": "#include <gtest/gtest.h>\n",
+    "base/a_test.cpp": '#include <gtest/gtest.h>\n#include "base/harness.h"\n#include "core/fake.h"\n',
 }
 
 # One fault each: the file to add or change, and what the checker must say.
@@ -190,6 +197,7 @@ BAD_FILES = [
     ("strange/x.h", "", "strange/x.h:1: its folder is not in layers.json"),
     ("core/deep/x.h", "", "core/deep/x.h:1: its folder is not in layers.json"),
     ("base/b.h", "#include <gtest/gtest.h>\n", "base/b.h:1: base may not use <gtest/gtest.h>"),
+    ("base/b.h", '#include "base/harness.h"\n', '"base/harness.h" is for tests only'),
     ("net/m.h", '#include "core/fake.h"\n', "net/m.h:1: net may not include core"),
 ]
 
