@@ -83,7 +83,8 @@ clean_up() {
     local status=$?
     trap '' INT TERM HUP PIPE
     trap - EXIT ERR
-    [ -z "$step" ] || echo "interrupted"
+    set +e  # Nobody may read any more; cleaning up goes on.
+    [ -z "$step" ] || echo "interrupted" 2>/dev/null
     stop agent
     stop control
     stop backend

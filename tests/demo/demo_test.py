@@ -193,6 +193,13 @@ class DemoTest(unittest.TestCase):
         self.assertEqual(demo.finish(), 143, demo.output)
         self.assertEqual(demo.leftovers(), [])
 
+    def test_ends_tidily_when_nobody_reads_what_it_says(self):
+        demo = Demo(self, "--once")
+        demo.read_until("programs")
+        demo.process.stdout.close()
+        self.assertNotEqual(demo.process.wait(DEADLINE_S), 0)
+        self.assertEqual(demo.leftovers(), [])
+
     def test_no_process_outlives_it_even_when_it_is_killed(self):
         demo = Demo(self)
         demo.read_until("Ctrl-C")
