@@ -23,8 +23,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t proxy_body_bytes_max = protocol::request_text_bytes_max;
 // Answers waiting for a worker; each is a quote of at most 16 KiB and its claims.
 constexpr std::size_t worker_queue_max = 4096;
-constexpr auto access_log_flush = 200ms;
 constexpr auto drain_look = 20ms;
+constexpr std::initializer_list<int> handled_signals = {SIGTERM, SIGINT, SIGHUP};
 
 using Tls = std::shared_ptr<const net::TlsContext>;
 
@@ -86,7 +86,7 @@ private:
     const Reload& reload_;
     telemetry::Log& log_;
     net::Loop loop_;
-    net::Signals signals_;  // Before any thread, so that all of them leave signals to the loop.
+    net::Signals signals_;
     Tls control_tls_, proxy_tls_;
     std::unique_ptr<registry::RegistrationStore> store_;
     std::unique_ptr<attestation::CollateralSource> collateral_;
@@ -105,7 +105,6 @@ private:
     api::ApiHandler api_handler_;
     http::Server control_;
     http::Server proxy_;
-    net::Timer flush_access_log_;
     net::Timer drained_;
     MonoTime drain_until_{};
     bool draining_ = false;
@@ -116,7 +115,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     : config_(config),
       reload_(reload),
       log_(log),
-      signals_(loop_, {SIGTERM, SIGINT, SIGHUP}, [this](int signal) { on_signal(signal); }),
+      signals_(loop_, handled_signals, [this](int signal) { on_signal(signal); }),
       control_tls_(std::move(prepared.control_tls)),
       proxy_tls_(std::move(prepared.proxy_tls)),
       store_(std::move(prepared.store)),
@@ -147,11 +146,6 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       api_handler_(services_),
       control_(loop_, api_handler_, {}),
       proxy_(loop_, proxy_handler_, {}),
-      flush_access_log_(loop_,
-                        [this] {
-                            access_log_.flush();
-                            flush_access_log_.arm_after(access_log_flush);
-                        }),
       drained_(loop_, [this] {
           const bool done = tunnels_.size() + control_.busy() + proxy_.busy() == 0;
           if (done || loop_.now() >= drain_until_) return loop_.stop();
@@ -176,7 +170,6 @@ Result<void> ControlPlane::listen() {
 }
 
 void ControlPlane::run() {
-    flush_access_log_.arm_after(access_log_flush);
     loop_.run();
     tunnels_.close_all({"draining", "the control plane has stopped"});
     control_.close();
@@ -228,6 +221,7 @@ int run_control_plane(const config::ControlPlaneConfig& config, const Reload& re
                        *telemetry::parse_log_format(config.log_format));
     for (const std::string& warning : config.warnings) log.warn("config.warning", {{"detail", warning}});
     std::signal(SIGPIPE, SIG_IGN);
+    net::block_signals(handled_signals);  // Before any thread: the store has one. All leave them to the loop.
     net::raise_descriptor_limit();
 
     const auto refuse = [&log](const Error& error) {

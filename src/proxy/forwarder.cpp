@@ -12,6 +12,8 @@
 namespace ee::proxy {
 namespace {
 
+// How long a line of the access log may wait for others.
+constexpr std::chrono::milliseconds access_log_delay{200};
 // Seconds after which a refused visitor may try again: about the agents' first reconnection.
 constexpr std::string_view retry_after_s = "2";
 
@@ -114,6 +116,8 @@ private:
         forwarder_.duration_.observe(std::chrono::duration<double>(total).count());
         if (!error_.empty()) forwarder_.refused_.count(error_);
         if (forwarder_.access_log_.enabled()) {
+            if (!forwarder_.flush_access_log_.armed())
+                forwarder_.flush_access_log_.arm_after(access_log_delay);
             const std::string client = client_.to_string();
             forwarder_.access_log_.append({.time = wall_now(),
                                            .request_id = request_id_,
@@ -163,7 +167,8 @@ Forwarder::Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunn
                                       "reason")),
       duration_(metrics.histogram("ee_proxy_duration_seconds",
                                   "From the request's head to the end of its answer",
-                                  telemetry::duration_bounds_s())) {}
+                                  telemetry::duration_bounds_s())),
+      flush_access_log_(loop, [this] { access_log_.flush(); }) {}
 
 Forwarder::~Forwarder() = default;
 

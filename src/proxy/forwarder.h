@@ -75,6 +75,7 @@ private:
     AnswerFields answer_fields_;
     std::vector<router::Candidate> candidates_;
     std::size_t calls_ = 0;
+    net::Timer flush_access_log_;  // Armed while lines wait: an idle process sleeps.
 };
 
 }  // namespace ee::proxy
