@@ -10,13 +10,26 @@
 #include "base/check.h"
 
 namespace ee::net {
+namespace {
 
-Signals::Signals(Loop& loop, std::initializer_list<int> signals, std::function<void(int)> on_signal)
-    : loop_(loop), on_signal_(std::move(on_signal)) {
+sigset_t set_of(std::initializer_list<int> signals) {
     sigset_t set;
     sigemptyset(&set);
     for (const int signal : signals) sigaddset(&set, signal);
+    return set;
+}
+
+}  // namespace
+
+void block_signals(std::initializer_list<int> signals) {
+    const sigset_t set = set_of(signals);
     EE_CHECK(::pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
+}
+
+Signals::Signals(Loop& loop, std::initializer_list<int> signals, std::function<void(int)> on_signal)
+    : loop_(loop), on_signal_(std::move(on_signal)) {
+    block_signals(signals);
+    const sigset_t set = set_of(signals);
     fd_ = Fd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
     EE_CHECK(fd_);
     loop_.watch(fd_.get(), *this);

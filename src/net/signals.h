@@ -8,7 +8,10 @@
 
 namespace ee::net {
 
-// Blocks the signals for this thread and all it starts afterwards: construct before any other thread.
+// Blocks the signals for this thread and all it starts afterwards: what comes in waits for a Signals.
+void block_signals(std::initializer_list<int> signals);
+
+// Blocks the signals likewise: construct, or call block_signals(), before any other thread is started.
 class Signals final : Watcher {
 public:
     Signals(Loop& loop, std::initializer_list<int> signals, std::function<void(int)> on_signal);
