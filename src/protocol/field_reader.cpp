@@ -14,7 +14,6 @@ namespace {
 
 using simdjson::SUCCESS;
 using simdjson::dom::element;
-using simdjson::dom::element_type;
 
 // What was given, short enough for a log line.
 std::string excerpt(element value) {

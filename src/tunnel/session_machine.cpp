@@ -92,7 +92,7 @@ void SessionMachine::on(protocol::ProxyResponse& message, Moment, Actions& out) 
 
 // ---- What is said and done ----
 
-void SessionMachine::send(Status status, Actions& out) {
+void SessionMachine::send(const Status& status, Actions& out) {
     out.push_back(SendText{protocol::encode(status)});
 }
 
