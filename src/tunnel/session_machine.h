@@ -184,7 +184,7 @@ private:
     void on(protocol::Health& message, Moment now, Actions& out);
     void on(protocol::ProxyResponse& message, Moment now, Actions& out);
 
-    void send(protocol::Status status, Actions& out);
+    void send(const protocol::Status& status, Actions& out);
     void send_challenge(protocol::ChallengeReason reason, MonoTime now, Actions& out);
     void tolerate(const Error& error, Actions& out);
     void malformed(const Error& error, Actions& out);
