@@ -1,0 +1,190 @@
+// openapi.yaml and the route table say the same, in both directions. The reader knows as much YAML as the
+// file uses: block mappings, two columns a level.
+
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "api/openapi_text.h"
+#include "api/routes.h"
+
+namespace ee::api {
+namespace {
+
+struct Operation {
+    std::set<std::string> security;  // Names of schemes; "{}" means that none is needed either.
+    bool security_given = false;
+    std::string operation_id;
+    std::vector<std::string> responses;  // Status codes.
+};
+
+struct Document {
+    std::map<std::string, Operation> operations;  // By "GET /path".
+    std::set<std::string> components;             // As "#/components/schemas/Name".
+    std::set<std::string> references;
+};
+
+struct Line {
+    std::size_t indent;
+    std::string key;    // Of "key: value"; without quotes.
+    std::string value;  // May be empty.
+};
+
+std::string unquoted(std::string text) {
+    if (text.size() >= 2 && text.front() == '\'' && text.back() == '\'')
+        return text.substr(1, text.size() - 2);
+    return text;
+}
+
+Line split(const std::string& text) {
+    const std::size_t indent = std::min(text.find_first_not_of(' '), text.size());
+    std::string content = text.substr(indent);
+    // A key may be quoted; what separates it from its value is a colon before a space or the line's end.
+    std::size_t colon = content.find(": ");
+    if (colon == std::string::npos && content.ends_with(':')) colon = content.size() - 1;
+    if (colon == std::string::npos) return {indent, content, ""};
+    const std::size_t value = std::min(content.find_first_not_of(' ', colon + 1), content.size());
+    return {indent, unquoted(content.substr(0, colon)), unquoted(content.substr(value))};
+}
+
+std::string upper(std::string text) {
+    for (char& c : text)
+        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    return text;
+}
+
+// Takes a line of an operation, whose own keys stand in column 6.
+void read_operation_line(Operation& operation, const std::string& section, const Line& line) {
+    if (line.indent == 6 && line.key == "operationId") operation.operation_id = line.value;
+    if (line.indent == 6 && line.key == "security") operation.security_given = true;
+    if (section == "responses" && line.indent == 8) operation.responses.push_back(line.key);
+    if (section == "security" && line.indent == 8 && line.key.starts_with("- "))
+        operation.security.insert(line.key.substr(2));
+}
+
+Document read_document(std::string_view yaml) {
+    Document document;
+    std::istringstream input{std::string(yaml)};
+    std::string top, middle, section, text;  // Keys of the enclosing levels.
+    Operation* operation = nullptr;
+    while (std::getline(input, text)) {
+        if (text.find_first_not_of(' ') == std::string::npos) continue;
+        const Line line = split(text);
+        if (line.key == "$ref" || line.key == "- $ref") document.references.insert(line.value);
+        if (line.indent == 0) top = line.key;
+        if (line.indent == 2) {
+            middle = line.key;
+            operation = nullptr;
+        }
+        if (top == "components" && line.indent == 4)
+            document.components.insert("#/components/" + middle + "/" + line.key);
+        if (top != "paths") continue;
+        if (line.indent == 4) operation = &document.operations[upper(line.key) + " " + middle];
+        if (line.indent == 6) section = line.key;
+        if (operation != nullptr && line.indent >= 6) read_operation_line(*operation, section, line);
+    }
+    return document;
+}
+
+const Document& document() {
+    static const Document read = read_document(openapi_text());
+    return read;
+}
+
+std::string name_of(const Route& route) {
+    return std::string(route.method) + " " + std::string(route.path);
+}
+
+TEST(Openapi, DescribesEveryRoute) {
+    for (const Route& route : routes())
+        EXPECT_TRUE(document().operations.contains(name_of(route)))
+            << name_of(route) << " is in routes.cpp, but not in openapi.yaml";
+}
+
+TEST(Openapi, DescribesNoRouteThatIsNotServed) {
+    std::set<std::string> served;
+    for (const Route& route : routes()) served.insert(name_of(route));
+    for (const auto& [name, operation] : document().operations)
+        EXPECT_TRUE(served.contains(name)) << name << " is in openapi.yaml, but not in routes.cpp";
+}
+
+TEST(Openapi, AsksForTheRoleThatTheRouteAsksFor) {
+    for (const Route& route : routes()) {
+        const auto found = document().operations.find(name_of(route));
+        if (found == document().operations.end()) continue;  // Another test says so.
+        const Operation& operation = found->second;
+        EXPECT_TRUE(operation.security_given) << name_of(route) << " does not say who may call it";
+        const bool open = operation.security.empty() || operation.security.contains("{}");
+        EXPECT_EQ(open, route.access == Access::anyone) << name_of(route);
+        EXPECT_EQ(operation.security.contains("metrics"), route.access == Access::metrics) << name_of(route);
+        EXPECT_TRUE(open || operation.security.contains("admin")) << name_of(route);
+    }
+}
+
+TEST(Openapi, SaysHowARoleIsRefused) {
+    for (const auto& [name, operation] : document().operations) {
+        if (operation.security.empty()) continue;
+        const std::set<std::string> responses(operation.responses.begin(), operation.responses.end());
+        for (const char* status : {"401", "403", "429"})
+            EXPECT_TRUE(responses.contains(status)) << name << " has no answer " << status;
+    }
+}
+
+TEST(Openapi, NamesEveryOperationOnce) {
+    std::set<std::string> names;
+    for (const auto& [name, operation] : document().operations) {
+        EXPECT_FALSE(operation.operation_id.empty()) << name;
+        EXPECT_TRUE(names.insert(operation.operation_id).second) << operation.operation_id;
+        EXPECT_FALSE(operation.responses.empty()) << name;
+    }
+}
+
+TEST(Openapi, RefersOnlyToWhatItDefines) {
+    EXPECT_FALSE(document().references.empty());
+    for (const std::string& reference : document().references)
+        EXPECT_TRUE(document().components.contains(reference)) << reference << " is not defined";
+}
+
+TEST(Openapi, IsServedAsTheFileStands) {
+    std::ifstream file(EE_SOURCE_DIR "/src/api/openapi.yaml", std::ios::binary);
+    std::ostringstream text;
+    text << file.rdbuf();
+    EXPECT_EQ(openapi_text(), text.str());
+}
+
+// The reader itself: were it blind, the tests above would pass on anything.
+TEST(Openapi, ReaderSeesMethodsSecurityAndReferences) {
+    const Document read = read_document(
+        "openapi: 3.1.0\n"
+        "paths:\n"
+        "  /v1/things/{thing}:\n"
+        "    delete:\n"
+        "      operationId: deleteThing\n"
+        "      security:\n"
+        "        - admin: []\n"
+        "        - {}\n"
+        "      responses:\n"
+        "        '204':\n"
+        "          description: Gone.\n"
+        "        '404':\n"
+        "          $ref: '#/components/responses/Nothing'\n"
+        "components:\n"
+        "  responses:\n"
+        "    Something:\n"
+        "      description: No.\n");
+    ASSERT_TRUE(read.operations.contains("DELETE /v1/things/{thing}"));
+    const Operation& operation = read.operations.at("DELETE /v1/things/{thing}");
+    EXPECT_EQ(operation.operation_id, "deleteThing");
+    EXPECT_EQ(operation.security, (std::set<std::string>{"admin", "{}"}));
+    EXPECT_EQ(operation.responses, (std::vector<std::string>{"204", "404"}));
+    EXPECT_EQ(read.references, std::set<std::string>{"#/components/responses/Nothing"});
+    EXPECT_EQ(read.components, std::set<std::string>{"#/components/responses/Something"});
+}
+
+}  // namespace
+}  // namespace ee::api
