@@ -50,7 +50,7 @@ constexpr SimulatedFaultRow rows[] = {
     EE_COLLATERAL_FAULT(root_crl_not_yet_valid, 'I', "collateral_not_yet_valid:root_crl"),
     EE_COLLATERAL_FAULT(pck_crl_not_yet_valid, 'I', "collateral_not_yet_valid:pck_crl"),
     EE_COLLATERAL_FAULT(pck_crl_issuer, 'I', "collateral_mismatch:crl_issuer"),
-    EE_COLLATERAL_FAULT(tcb_signer_revoked, 'K', "certificate_revoked"),
+    EE_COLLATERAL_FAULT(tcb_signer_revoked, 'I', "certificate_revoked"),
     EE_COLLATERAL_FAULT(tcb_signer_expired, 'K', "certificate_expired"),
     EE_COLLATERAL_FAULT(tcb_signer_subject, 'K', "collateral_signature_invalid:tcb_info"),
     EE_COLLATERAL_FAULT(tcb_info_signature, 'K', "collateral_signature_invalid:tcb_info"),
