@@ -11,9 +11,12 @@ inline std::string json_pointer_child(std::string_view pointer, std::string_view
     std::string out(pointer);
     out += '/';
     for (const char c : key) {
-        if (c == '~') out += "~0";
-        else if (c == '/') out += "~1";
-        else out += c;
+        if (c == '~')
+            out += "~0";
+        else if (c == '/')
+            out += "~1";
+        else
+            out += c;
     }
     return out;
 }
