@@ -35,7 +35,7 @@ class WireAgent:
                                        handler(request) -> fields of a proxy_response (default: echo, status 200)
         expect(type, timeout=10, **fields)     the next message of this type with these fields; others are skipped
         expect_closed()                the close code, after the server has closed
-        messages                       everything received, in order
+        messages, received_at          everything received, in order, and when (time.monotonic())
     """
 
     def __init__(self, url, platform, answer_pings=True, ssl=None, **register):
@@ -43,7 +43,7 @@ class WireAgent:
         self.identity = {"repo": "org/repo", "release_tag": "v0.1.3", "app_name": "myapp", "network": "sandbox-1",
                          "agent_id": "wire-agent", **register}
         self.measurements, self.agent_key = {}, None
-        self.messages, self.pings = [], 0
+        self.messages, self.received_at, self.pings = [], [], 0
         self.close_code, self.closed = None, False
         self._auto_challenge, self._handler, self._taken, self._tasks = False, None, 0, set()
         self._changed = None
@@ -55,14 +55,20 @@ class WireAgent:
         self._http = aiohttp.ClientSession()
         # aiohttp answers pings itself only where it may; here a test may want an agent that does not.
         self._ws = await asyncio.wait_for(
-            self._http.ws_connect(self.url, autoping=False, autoclose=True, ssl=self.ssl, max_msg_size=0), timeout)
+            self._http.ws_connect(self.url, autoping=False, autoclose=False, ssl=self.ssl, max_msg_size=0), timeout)
         self._reader = asyncio.create_task(self._read())
         return self
 
     async def _read(self):
         try:
-            async for message in self._ws:
-                if message.type == aiohttp.WSMsgType.PING:
+            while not self._ws.closed:
+                message = await self._ws.receive()
+                if message.type == aiohttp.WSMsgType.CLOSE:
+                    self.close_code = message.data
+                    await self._ws.close()
+                elif message.type in (aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+                    break
+                elif message.type == aiohttp.WSMsgType.PING:
                     self.pings += 1
                     if self.answer_pings:
                         await self._ws.pong(message.data)
@@ -70,7 +76,8 @@ class WireAgent:
                     await self._received(json.loads(message.data))
         except ConnectionError:
             pass
-        self.close_code = self._ws.close_code
+        if self.close_code is None:
+            self.close_code = self._ws.close_code
         async with self._changed:
             self.closed = True
             self._changed.notify_all()
@@ -79,6 +86,7 @@ class WireAgent:
     async def _received(self, message):
         async with self._changed:
             self.messages.append(message)
+            self.received_at.append(time.monotonic())
             self._changed.notify_all()
         if message["type"] == "attest_request" and self._auto_challenge:
             self._start(self.aanswer_challenge(message))
