@@ -22,13 +22,15 @@ Control:    port, proxy_port, get/post/request (control listener), admin_get(pat
             envelope(app, method, path, headers, body), app_agents(app), metric(name, **labels), ws_url, wire_agent()
             and everything of Program: log, wait_event, wait_access, signal, terminate, kill, rss_bytes, ...
 Response:   status, headers (list of pairs), header(name), header_all(name), body, text, json()
-http_request(port, method, path, ...) makes one request on a new connection; raw_exchange(port, bytes) sends bytes.
+http_request(port, method, path, ...) makes one request on a new connection; raw_exchange(port, bytes) sends bytes;
+lasting_port() is for a control plane that is to come back on the same port.
 """
 
 import http.client
 import json
 import os
 import pathlib
+import random
 import shutil
 import socket
 import ssl as ssl_module
@@ -39,7 +41,8 @@ from backend import Backend
 from programs import START_SECONDS, Program
 from wire_agent import WireAgent, run
 
-__all__ = ["ADMIN_TOKEN", "APP_DOMAIN", "World", "Control", "Response", "http_request", "raw_exchange", "run", "until"]
+__all__ = ["ADMIN_TOKEN", "APP_DOMAIN", "World", "Control", "Response", "http_request", "lasting_port",
+           "raw_exchange", "run", "until"]
 
 ADMIN_TOKEN = "admin-token-of-the-tests"
 APP_DOMAIN = "app.test"
@@ -123,6 +126,21 @@ def until(condition, timeout=10, what="the condition"):
         time.sleep(0.02)
 
 
+def lasting_port():
+    """A free port that nothing gets by chance: a program can be started on it again after it has ended."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        lowest_given_out = int(file.read().split()[0])
+    while True:
+        # Where hardly any are left for this, one that is given out by chance has to do.
+        port = random.randrange(10_000, lowest_given_out if lowest_given_out > 12_000 else 60_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
 class Control(Program):
     """easyenclave-control on free ports of loopback."""
 
@@ -196,6 +214,7 @@ class Control(Program):
 
     def wire_agent(self, platform=None, connect=True, **options):
         """A WireAgent to this control plane, connected; closed at the end of the test."""
+        options.setdefault("ssl", self._client_tls())
         agent = WireAgent(self.ws_url, platform or self.world.platform, **options)
         self.world.wire_agents.append(agent)
         return agent.connect() if connect else agent

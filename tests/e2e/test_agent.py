@@ -4,7 +4,7 @@ import concurrent.futures
 import shutil
 import signal
 
-from harness import make_authority, until
+from harness import lasting_port, make_authority, until
 from simulated_platform import SimulatedPlatform
 
 
@@ -78,9 +78,9 @@ def test_sigterm_during_the_wait_for_a_control_plane_ends_the_agent_at_once(worl
 
 
 def test_the_agent_comes_back_after_the_control_plane_was_killed(world):
-    backend, control = world.backend(), world.control()
+    port = lasting_port()
+    backend, control = world.backend(), world.control(EE_CONTROL_PORT=port)
     agent = world.agent(control, backend)
-    port = control.port
     control.kill()
     agent.wait_event("tunnel.lost")
     again = world.control(EE_CONTROL_PORT=port)
@@ -89,9 +89,9 @@ def test_the_agent_comes_back_after_the_control_plane_was_killed(world):
 
 
 def test_the_agent_comes_back_after_the_control_plane_was_stopped(world):
-    backend, control = world.backend(), world.control()
+    port = lasting_port()
+    backend, control = world.backend(), world.control(EE_CONTROL_PORT=port)
     agent = world.agent(control, backend)
-    port = control.port
     assert control.terminate() == 0
     agent.wait_event("agent.draining", reason="draining")
     again = world.control(EE_CONTROL_PORT=port)

@@ -189,6 +189,15 @@ def test_a_key_that_did_not_sign_the_session_is_refused(world, control):
     assert wire.expect("status", state="invalid")["reason"] == "report_data_mismatch"
 
 
+def test_over_tls_a_quote_that_does_not_name_this_very_session_is_refused(world):
+    """Made for another connection and passed on: fresh, of the right identity, and worth nothing here."""
+    control = world.control(**world.make_tls())
+    assert refusal(control) == "report_data_mismatch"
+    assert refusal(control, channel=bytes(32)) == "report_data_mismatch"
+    # A deployed agent's quote names no session anywhere.
+    assert accepted(control, "legacy", legacy=True)["binding"] == "none"
+
+
 @pytest.mark.parametrize("how", [{}, {"legacy": True}], ids=["nonce", "legacy"])
 def test_a_binding_weaker_than_the_networks_is_refused(control, how):
     assert refusal(control, register={"network": "forge-1"}, **how) == "binding_too_weak"
@@ -338,5 +347,5 @@ def test_lesson_15_quotes_of_strangers_do_not_slow_requests_down(world):
     assert slowest < 2
     assert control.resolve("myapp")["status"] == "active"
     assert control.get("/v1/resolve/stranger").status == 404
-    assert control.metric("ee_attestation_verdicts_total", result="measurement_mismatch:rtmr3") == 300
+    assert control.metric("ee_attestation_verdicts_total", result="measurement_mismatch") == 300
     until(lambda: control.metric("ee_tunnels") == 1, what="the strangers are gone")

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import until
+from harness import lasting_port, until
 from simulated_platform import BIN_DIR
 
 SHARED = pathlib.Path(os.environ.get("EE_SHARED") or pathlib.Path(__file__).resolve().parents[3] / "shared")
@@ -90,10 +90,10 @@ def test_a_deployed_agent_is_challenged_again_and_goes_on_serving(world, deploye
 
 
 def test_a_deployed_agent_comes_back_after_its_tunnel_is_lost(world, deployed):
-    backend, control = world.backend(), world.control()
+    port = lasting_port()
+    backend, control = world.backend(), world.control(EE_CONTROL_PORT=port)
     deployed(control, backend)
     control.wait_event("agent.active")
-    port = control.port
     control.kill()
     again = world.control(EE_CONTROL_PORT=port)
     again.wait_event("agent.active", timeout=15, agent="v1-agent")
