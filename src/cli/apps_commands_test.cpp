@@ -1,6 +1,7 @@
 #include "cli/apps_commands.h"
 
 #include <fstream>
+#include <mutex>
 #include <thread>
 
 #include <arpa/inet.h>
@@ -48,10 +49,17 @@ public:
     std::string url(const std::string& scheme = "http") const {
         return scheme + "://127.0.0.1:" + std::to_string(port_);
     }
-    // Valid once the client has its answers.
-    const std::vector<std::string>& requests() const { return requests_; }
+    std::vector<std::string> requests() const {
+        const std::lock_guard lock(mutex_);
+        return requests_;
+    }
 
 private:
+    void remember(std::string request) {
+        const std::lock_guard lock(mutex_);
+        requests_.push_back(std::move(request));
+    }
+
     void serve(const std::string& response) {
         const int fd = ::accept(listener_, nullptr, nullptr);
         if (fd < 0) return;
@@ -61,14 +69,14 @@ private:
             SSL_set_fd(ssl, fd);
             if (SSL_accept(ssl) == 1) {
                 const int size = SSL_read(ssl, request.data(), static_cast<int>(request.size()));
-                requests_.push_back(request.substr(0, static_cast<std::size_t>(std::max(size, 0))));
+                remember(request.substr(0, static_cast<std::size_t>(std::max(size, 0))));
                 SSL_write(ssl, response.data(), static_cast<int>(response.size()));
                 SSL_shutdown(ssl);
             }
             SSL_free(ssl);
         } else {
             const ssize_t size = ::recv(fd, request.data(), request.size(), 0);
-            requests_.push_back(request.substr(0, static_cast<std::size_t>(std::max<ssize_t>(size, 0))));
+            remember(request.substr(0, static_cast<std::size_t>(std::max<ssize_t>(size, 0))));
             EXPECT_EQ(::send(fd, response.data(), response.size(), MSG_NOSIGNAL),
                       static_cast<ssize_t>(response.size()));
         }
@@ -78,6 +86,7 @@ private:
     std::shared_ptr<const net::TlsContext> tls_;
     int listener_ = -1;
     std::uint16_t port_ = 0;
+    mutable std::mutex mutex_;
     std::vector<std::string> requests_;
     std::thread thread_;
 };
