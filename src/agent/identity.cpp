@@ -90,7 +90,7 @@ Result<std::string> agent_id_of(const config::AgentConfig& config) {
         return fail("state_dir_unusable",
                     file.string() + " does not hold an agent id; remove it to get a new one");
     }
-    const std::string id = new_uuid();
+    std::string id = new_uuid();
     std::ofstream out(file, std::ios::binary);
     out << id << '\n';
     if (!out.flush()) return fail("state_dir_unusable", "cannot write " + file.string());

@@ -76,8 +76,9 @@ void TunnelClient::on_secured() {
 void TunnelClient::send_upgrade() {
     nonce_ = random_.take<16>();
     const std::string host = settings_.control.authority();
+    const std::string_view path = settings_.control.path;
     const http::WebSocketRequest request{
-        .target = settings_.control.path.empty() ? "/v1/tunnel" : settings_.control.path,
+        .target = path.empty() ? std::string_view("/v1/tunnel") : path,
         .host = host,
         .protocols = {},
         .fields = {}};

@@ -112,10 +112,10 @@ Result<Inputs> read_inputs(const QuoteVerifyOptions& options, const Context& con
 // Check P. Claims and binding need a tunnel: only what quote, policy and allowlist say is judged.
 Result<void> judge_measurements(const Inputs& inputs, const att::VerifiedQuote& quote) {
     if (inputs.policy) {
-        const auto enough = att::judge_allowlist(*inputs.policy, *inputs.allowlist, false);
+        auto enough = att::judge_allowlist(*inputs.policy, *inputs.allowlist, false);
         if (!enough) return enough;
     }
-    const auto matched = att::match_quote(*inputs.allowlist, quote.report());
+    auto matched = att::match_quote(*inputs.allowlist, quote.report());
     if (!matched) return matched;
     if (inputs.policy && inputs.policy->sealed_required &&
         (!inputs.allowlist->allows_sealed() || quote.report().is_debug())) {
