@@ -51,7 +51,7 @@ fuzz: deps ## each fuzz target for SECONDS_EACH=30 (ONLY=name for one)
 
 bench: deps ## benchmarks as ratios in one run, into build/bench/results.json (ONLY=name for one)
 	@scripts/deps.sh bench
-	@scripts/build.sh bench
+	@scripts/build.sh bench easyenclave-control easyenclave-agent eectl tunnel_load
 	@/usr/bin/python3 bench/run.py $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 docs: deps ## write docs/configuration.md from the settings table
