@@ -150,7 +150,7 @@ void print_rows(std::ostream& out, const Section& section) {
 }  // namespace
 
 int run_quote_show(const QuoteShowOptions& options, Context& context) {
-    const auto bytes = read_quote_file(options.file);
+    const auto bytes = read_quote_file(options.file, context.err);
     if (!bytes) {
         context.err << "eectl: " << bytes.error().detail << '\n';
         return exit_usage;

@@ -71,7 +71,7 @@ Result<att::Allowlist> read_allowlist(const std::string& file) {
 
 Result<Inputs> read_inputs(const QuoteVerifyOptions& options, const Context& context) {
     Inputs inputs;
-    auto quote = read_quote_file(options.file);
+    auto quote = read_quote_file(options.file, context.err);
     if (!quote) return fail("usage", quote.error().detail);
     inputs.quote = std::move(*quote);
 
