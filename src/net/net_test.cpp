@@ -168,6 +168,20 @@ TEST(Stream, SeesAnEndThatArrivesTogetherWithData) {
     EXPECT_EQ(near.received, "last words");
 }
 
+TEST(Stream, AnswersAPeerThatHasShutItsSide) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    ASSERT_EQ(::write(right.get(), "question", 8), 8);
+    ASSERT_EQ(::shutdown(right.get(), SHUT_WR), 0);
+    Recorder near;
+    Stream a(loop, std::move(left), near);
+    near.echo = &a;
+    a.start();
+    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }));
+    char answer[16];
+    EXPECT_EQ(::read(right.get(), answer, sizeof answer), 8);
+    EXPECT_EQ(::read(right.get(), answer, sizeof answer), 0);
+}
 TEST(Stream, CloseAfterFlushLosesNothing) {
     Loop loop;
     auto [left, right] = socket_pair();

@@ -79,7 +79,13 @@ void Stream::read_some() {
         }
         return end({"connection_lost", std::strerror(errno)});
     }
-    if (count == 0) return end({"closed", "the peer closed the connection"});
+    if (count == 0) {
+        readable_ = false;
+        // A peer that has shut its side may still read: what was answered before goes out first.
+        const bool can_send = !tls_ || tls_->handshake_done();
+        if (can_send && !lingering_ && pending_output() > 0) return close_after_flush();
+        return end({"closed", "the peer closed the connection"});
+    }
     bytes_in_ += static_cast<std::uint64_t>(count);
     // A short read has emptied the socket (epoll(7)), unless the peer's end of stream is next.
     readable_ = peer_done_ || static_cast<std::size_t>(count) == Loop::read_buffer_size;
@@ -140,7 +146,7 @@ void Stream::flush() {
     }
     if (pending_output() != 0) return;
     if (closing_) return finish_closing();
-    if (blocked_) {
+    if (blocked_ || paused_) {
         blocked_ = false;
         handler_->on_drained();
     }

@@ -22,7 +22,7 @@ public:
     public:
         // The bytes may be changed in place and are gone after the call.
         virtual void on_data(std::span<char> data) = 0;
-        // Output that had to wait has been sent.
+        // Output that had to wait, or for which reading was paused, has been sent.
         virtual void on_drained() {}
         // The connection has ended; once, unless the owner called abort(). `closed` is a clean end;
         // `connection_lost` and the codes of TLS are not.
