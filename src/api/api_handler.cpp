@@ -53,8 +53,9 @@ void ApiHandler::on_request(http::Exchange& exchange) {
     match.route->serve(request);
 }
 
-void ApiHandler::on_refused(const net::Endpoint&, int, const Error& why) {
+std::string ApiHandler::on_refused(const net::Endpoint&, int, const Error& why) {
     refused_.count(why.code);
+    return telemetry::make_request_id(random_.take<16>());
 }
 
 }  // namespace ee::api

@@ -13,7 +13,7 @@ public:
 
     std::size_t body_bytes_max(const http::RequestHead& head) override;
     void on_request(http::Exchange& exchange) override;
-    void on_refused(const net::Endpoint& peer, int status, const Error& why) override;
+    std::string on_refused(const net::Endpoint& peer, int status, const Error& why) override;
 
 private:
     Services& services_;

@@ -18,6 +18,7 @@ constexpr StatusRow rows[] = {
     {"not_found", 404},      {"unknown_app", 404},           {"method_not_allowed", 405},
     {"body_too_large", 413}, {"unknown_field", 422},         {"invalid_field", 422},
     {"missing_fields", 422}, {"too_many_wrong_tokens", 429}, {"not_ready", 503},
+    {"bad_request", 400},    {"upgrade_required", 426},      {"unsupported_websocket_version", 426},
 };
 
 }  // namespace

@@ -73,8 +73,9 @@ public:
     virtual std::size_t body_bytes_max(const RequestHead& head) = 0;
     // The request is complete.
     virtual void on_request(Exchange& exchange) = 0;
-    // The codec refused what was sent, or a limit or deadline was hit; answered already.
-    virtual void on_refused(const net::Endpoint& peer, int status, const Error& why) = 0;
+    // The codec refuses what was sent, or a limit or deadline was hit. Answers the request's id, for the
+    // X-Request-Id of the refusal.
+    virtual std::string on_refused(const net::Endpoint& peer, int status, const Error& why) = 0;
 };
 
 }  // namespace ee::http

@@ -17,6 +17,9 @@ bool status_has_body(int status) {
     return status >= 200 && status != 204 && status != 304;
 }
 
+// Answers that the visitor has not taken yet: beyond this, further requests wait.
+constexpr std::size_t unsent_bytes_max = 256 * 1024;
+
 }  // namespace
 
 ServerConnection::ServerConnection(Server& server, net::Fd socket, const net::Endpoint& peer)
@@ -45,14 +48,26 @@ void ServerConnection::on_data(std::span<char> data) {
     if (phase_ == Phase::ended) return;
     if (phase_ == Phase::serving || !unread_.empty()) {
         unread_.append(input);
-        // What the visitor sends ahead waits in its own socket beyond this.
-        if (phase_ == Phase::serving && unread_.size() > server_.limits_.pipelined_bytes_max)
-            stream_->pause_reading();
-        if (phase_ != Phase::serving) process_buffered();
-        return;
+        return process_buffered();
     }
     const std::size_t used = process(input);
     keep_unread(data.subspan(used));
+    pause_when_ahead();
+}
+
+// A visitor that sends requests faster than it takes answers is slowed by TCP: neither what it sends ahead
+// nor what it leaves unread collects here without end.
+void ServerConnection::pause_when_ahead() {
+    if (handed_over_ != nullptr || phase_ == Phase::ended) return;
+    if (many_unread() || output_is_full()) stream_->pause_reading();
+}
+
+bool ServerConnection::many_unread() const {
+    return phase_ == Phase::serving && unread_.size() > server_.limits_.pipelined_bytes_max;
+}
+
+bool ServerConnection::output_is_full() const {
+    return stream_->pending_output() > unsent_bytes_max;
 }
 
 // What was not used stays for later, or goes to whom the connection was handed.
@@ -67,7 +82,7 @@ void ServerConnection::keep_unread(std::span<char> rest) {
 void ServerConnection::process_buffered() {
     if (processing_) return;  // An answer given within on_request(): the loop below goes on.
     processing_ = true;
-    while (!unread_.empty() && phase_ != Phase::serving && phase_ != Phase::ended) {
+    while (!unread_.empty() && phase_ != Phase::serving && phase_ != Phase::ended && !output_is_full()) {
         std::string input = std::exchange(unread_, {});
         const std::size_t used = process(input);
         if (used == 0 && phase_ != Phase::ended) {
@@ -77,6 +92,7 @@ void ServerConnection::process_buffered() {
         keep_unread(std::span(input).subspan(used));
     }
     processing_ = false;
+    pause_when_ahead();
 }
 
 // Takes requests from the input until one is being served or more is needed. Answers the bytes used.
@@ -84,7 +100,7 @@ std::size_t ServerConnection::process(std::string_view input) {
     const bool outermost = !processing_;
     processing_ = true;
     std::size_t used = 0;
-    while (phase_ != Phase::serving && phase_ != Phase::ended) {
+    while (phase_ != Phase::serving && phase_ != Phase::ended && !output_is_full()) {
         const std::string_view rest = input.substr(used);
         if (phase_ == Phase::body ? !take_body(rest, used) : rest.empty() || !take_head(rest, used)) break;
     }
@@ -256,7 +272,7 @@ void ServerConnection::end_request() {
     phase_ = Phase::idle;
     deadline_.arm_after(server_.limits_.keep_alive_time);
     if (processing_) return;  // The loop in process() takes the next request.
-    stream_->resume_reading();
+    if (!output_is_full()) stream_->resume_reading();
     process_buffered();
 }
 
@@ -285,7 +301,8 @@ void ServerConnection::refuse(const Error& why) {
 // What follows on the connection cannot be trusted to begin a request, so it ends.
 void ServerConnection::refuse(int status, const Error& why) {
     const std::string body = problem_body(status, why.code, why.detail);
-    const Field fields[] = {{"Content-Type", problem_content_type}};
+    const std::string request_id = server_.handler_.on_refused(peer_, status, why);
+    const Field fields[] = {{"Content-Type", problem_content_type}, {"X-Request-Id", request_id}};
     phase_ = Phase::serving;
     keep_alive_ = false;
     body_allowed_ = true;
@@ -293,13 +310,15 @@ void ServerConnection::refuse(int status, const Error& why) {
     EE_CHECK(begin(status, fields, body.size()));
     send(body);
     finish();
-    server_.handler_.on_refused(peer_, status, why);
 }
 
 // ---- Ends ----
 
 void ServerConnection::on_drained() {
+    if (phase_ == Phase::ended) return;
     if (phase_ == Phase::idle && !deadline_.armed()) deadline_.arm_after(server_.limits_.keep_alive_time);
+    if (!many_unread()) stream_->resume_reading();
+    process_buffered();
 }
 
 void ServerConnection::on_closed(const Error&) {

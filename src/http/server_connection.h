@@ -43,6 +43,9 @@ private:
 
     void process_buffered();
     void keep_unread(std::span<char> rest);
+    void pause_when_ahead();
+    bool many_unread() const;
+    bool output_is_full() const;
     std::size_t process(std::string_view input);
     bool take_head(std::string_view input, std::size_t& used);
     bool take_body(std::string_view input, std::size_t& used);

@@ -1,5 +1,7 @@
 #include "proxy/proxy_handler.h"
 
+#include "telemetry/trace.h"
+
 namespace ee::proxy {
 
 ProxyHandler::ProxyHandler(Forwarder& forwarder, std::size_t body_bytes_max, telemetry::Metrics& metrics)
@@ -24,8 +26,9 @@ void ProxyHandler::on_request(http::Exchange& exchange) {
                                   .body = exchange.body()});
 }
 
-void ProxyHandler::on_refused(const net::Endpoint&, int, const Error& why) {
+std::string ProxyHandler::on_refused(const net::Endpoint&, int, const Error& why) {
     refused_.count(why.code);
+    return telemetry::make_request_id(random_.take<16>());
 }
 
 }  // namespace ee::proxy

@@ -1,6 +1,7 @@
 #pragma once
 // The proxy listener: every request names an app and goes to one of its agents.
 
+#include "crypto/random_pool.h"
 #include "http/exchange.h"
 #include "proxy/forwarder.h"
 #include "telemetry/metrics.h"
@@ -13,12 +14,13 @@ public:
 
     std::size_t body_bytes_max(const http::RequestHead& head) override;
     void on_request(http::Exchange& exchange) override;
-    void on_refused(const net::Endpoint& peer, int status, const Error& why) override;
+    std::string on_refused(const net::Endpoint& peer, int status, const Error& why) override;
 
 private:
     Forwarder& forwarder_;
     std::size_t body_bytes_max_;
     telemetry::CounterFamily& refused_;
+    crypto::RandomPool random_;
 };
 
 }  // namespace ee::proxy

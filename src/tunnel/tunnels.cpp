@@ -1,6 +1,5 @@
 #include "tunnel/tunnels.h"
 
-#include "http/problem.h"
 #include "http/websocket_handshake.h"
 
 namespace ee::tunnel {
@@ -14,16 +13,10 @@ Tunnels::Tunnels(net::Loop& loop, SessionOwner& owner, const TunnelSettings& set
 
 Tunnels::~Tunnels() = default;
 
-void Tunnels::accept(http::Exchange& exchange, const net::IpAddress& client) {
+Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& client) {
     // No subprotocol is offered back: v1 is the wire without one.
     const auto acceptance = http::accept_websocket(exchange.head(), {});
-    if (!acceptance) {
-        const int status = http::refusal_status(acceptance.error().code);
-        std::vector<http::Field> fields{{"Content-Type", http::problem_content_type}};
-        for (const http::Field& field : http::websocket_refusal_fields()) fields.push_back(field);
-        return exchange.respond(
-            status, fields, http::problem_body(status, acceptance.error().code, acceptance.error().detail));
-    }
+    if (!acceptance) return fail(acceptance.error());
     const std::optional<Error> refusal = over_limit(client);
     std::string response;
     http::append_websocket_acceptance(response, *acceptance);
@@ -35,6 +28,7 @@ void Tunnels::accept(http::Exchange& exchange, const net::IpAddress& client) {
     ++unattested_;
     ++unattested_by_address_[client];
     if (refusal) added.refuse(*refusal, 10);
+    return {};
 }
 
 std::optional<Error> Tunnels::over_limit(const net::IpAddress& client) const {
