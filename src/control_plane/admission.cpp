@@ -62,6 +62,9 @@ Admission::Admission(net::Loop& loop, net::WorkerPool& workers, registry::Regist
                                        "reason")),
       verdicts_total_(metrics.counter_family("ee_attestation_verdicts_total",
                                              "Verdicts on quotes, by refusal (ok: none)", "result")),
+      answers_dropped_(metrics.counter_family("ee_tunnel_answers_dropped_total",
+                                              "Agents' answers that no visitor waits for, by reason",
+                                              "reason")),
       attested_total_(metrics.counter("ee_tunnels_attested_total", "Tunnels that became active")),
       verification_(metrics.histogram("ee_attestation_seconds", "Time to judge one quote",
                                       telemetry::duration_bounds_s())) {}
@@ -303,6 +306,10 @@ void Admission::on_drain(tunnel::Session& session, const std::string& reason) {
 
 void Admission::on_rtt(tunnel::Session& session, std::chrono::microseconds rtt) {
     if (registry::AgentTraffic* traffic = registry_.traffic_of(session.id())) traffic->rtt = rtt;
+}
+
+void Admission::on_answer_dropped(tunnel::Session&, std::string_view why) {
+    answers_dropped_.count(why);
 }
 
 void Admission::on_closed(tunnel::Session& session, const std::string& reason) {

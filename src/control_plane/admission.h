@@ -48,6 +48,7 @@ private:
     void on_refused(tunnel::Session& session, const tunnel::Refused& refused) override;
     void on_drain(tunnel::Session& session, const std::string& reason) override;
     void on_rtt(tunnel::Session& session, std::chrono::microseconds rtt) override;
+    void on_answer_dropped(tunnel::Session& session, std::string_view why) override;
     void on_closed(tunnel::Session& session, const std::string& reason) override;
 
     void judged(tunnel::TunnelId id, std::shared_ptr<const tunnel::AttestAnswer> answer,
@@ -76,6 +77,7 @@ private:
 
     telemetry::CounterFamily& refusals_;
     telemetry::CounterFamily& verdicts_total_;
+    telemetry::CounterFamily& answers_dropped_;
     telemetry::Counter& attested_total_;
     telemetry::Histogram& verification_;
 };

@@ -1,5 +1,6 @@
 #include "proxy/forwarder.h"
 
+#include <array>
 #include <charconv>
 
 #include "http/fields.h"
@@ -41,6 +42,11 @@ public:
     Call& operator=(const Call&) = delete;
     ~Call() override { --forwarder_.calls_; }
 
+    // Version, trace id, parent id and flags, as traceparent() answers it.
+    void set_trace(std::string_view traceparent) {
+        traced_ = traceparent.copy(trace_id_.data(), trace_id_.size(), 3) == trace_id_.size();
+    }
+
     // Takes the stream's events from here on.
     void opened(tunnel::Session& session, tunnel::StreamId id) {
         tunnel_ = session.id();
@@ -51,9 +57,12 @@ public:
     }
 
 private:
+    void on_sent() override { sent_at_ = std::chrono::steady_clock::now(); }
+
     void on_head(int status, std::span<const protocol::HeaderField> headers,
                  std::optional<std::uint64_t> content_length) override {
         status_ = status;
+        head_at_ = std::chrono::steady_clock::now();
         AnswerFields& fields = forwarder_.answer_fields_;
         if (is_head_) content_length = announced_length(headers);
         if (!fields.build(headers, origin_, request_id_) ||
@@ -110,6 +119,12 @@ private:
         return std::nullopt;
     }
 
+    // Negative when one of them has not come.
+    static std::chrono::microseconds between(std::optional<MonoTime> from, std::optional<MonoTime> to) {
+        if (!from || !to) return std::chrono::microseconds(-1);
+        return std::chrono::duration_cast<std::chrono::microseconds>(*to - *from);
+    }
+
     void finish() {
         const auto total = std::chrono::duration_cast<std::chrono::microseconds>(
             std::chrono::steady_clock::now() - started_at_);
@@ -119,20 +134,24 @@ private:
             if (!forwarder_.flush_access_log_.armed())
                 forwarder_.flush_access_log_.arm_after(access_log_delay);
             const std::string client = client_.to_string();
-            forwarder_.access_log_.append({.time = wall_now(),
-                                           .request_id = request_id_,
-                                           .trace_id = {},
-                                           .client = client,
-                                           .app = app_,
-                                           .agent = agent_,
-                                           .method = method_,
-                                           .path = path_,
-                                           .status = status_,
-                                           .error = error_,
-                                           .request_bytes = request_bytes_,
-                                           .response_bytes = response_bytes_,
-                                           .tunnel = rtt_,
-                                           .total = total});
+            forwarder_.access_log_.append(
+                {.time = wall_now(),
+                 .request_id = request_id_,
+                 .trace_id =
+                     traced_ ? std::string_view(trace_id_.data(), trace_id_.size()) : std::string_view(),
+                 .client = client,
+                 .app = app_,
+                 .agent = agent_,
+                 .method = method_,
+                 .path = path_,
+                 .status = status_,
+                 .error = error_,
+                 .request_bytes = request_bytes_,
+                 .response_bytes = response_bytes_,
+                 .queue = between(opened_at_, sent_at_),
+                 .tunnel = rtt_,
+                 .upstream = between(sent_at_, head_at_),
+                 .total = total});
         }
         forwarder_.loop_.dispose(std::shared_ptr<Call>(this));
     }
@@ -146,8 +165,12 @@ private:
     std::string app_, method_, path_, agent_;
     net::IpAddress client_;
     std::string request_id_;
+    std::array<char, 32> trace_id_{};
+    bool traced_ = false;
     std::string error_;
     MonoTime started_at_;
+    MonoTime opened_at_ = std::chrono::steady_clock::now();
+    std::optional<MonoTime> sent_at_, head_at_;
     std::uint64_t request_bytes_;
     std::uint64_t response_bytes_ = 0;
     std::chrono::microseconds rtt_{-1};
@@ -202,6 +225,7 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
     if (!session) return refuse_now(session.error());
 
     const std::string trace = traceparent(request.fields);
+    call->set_trace(trace);
     const RequestContext context{.host = http::find(request.fields, "host").value_or(head.authority),
                                  .peer = exchange.peer().ip,
                                  .peer_trusted = visitor.peer_trusted,
@@ -237,8 +261,12 @@ Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now) {
 }
 
 void Forwarder::refuse(http::Exchange& exchange, std::string_view app, const Error& why) {
-    refused_.count(why.code);
-    refuse_app(exchange, app, why, request_id(exchange.head()));
+    const http::RequestHead& head = exchange.head();
+    const auto client = identify_visitor(head, exchange.peer(), settings_.trust).client;
+    const ForwardRequest request{
+        .app = app, .method = head.method, .target = head.origin_form, .fields = {}, .body = {}};
+    auto call = std::make_unique<Call>(*this, exchange, request, client, request_id(head));
+    static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(why);
 }
 
 void Forwarder::refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,

@@ -25,12 +25,14 @@ struct StreamRequest {
 };
 
 // The visitor's side of a stream. Called on the loop's thread; exactly one of on_end and on_failed comes
-// last, and nothing comes after cancel(). A callback may call open() and cancel() of the same multiplexer;
-// it must not destroy it.
+// last, and nothing comes after cancel(). A callback but on_sent() may call open() and cancel() of the same
+// multiplexer; it must not destroy it.
 class StreamObserver {
 public:
     virtual ~StreamObserver() = default;
 
+    // The request goes out to the agent now: it waits no longer for its turn.
+    virtual void on_sent() {}
     // `content_length` is the size of the body that follows, when it is known beforehand.
     virtual void on_head(int status, std::span<const protocol::HeaderField> headers,
                          std::optional<std::uint64_t> content_length) = 0;

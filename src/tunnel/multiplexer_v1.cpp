@@ -63,6 +63,7 @@ bool MultiplexerV1::next_message(std::string& out) {
     Stream& stream = streams_.at(waiting_.front());
     waiting_.pop_front();
     stream.state = State::written;
+    stream.observer->on_sent();
     out.swap(stream.text);
     // The buffer that came back serves the next request.
     if (stream.text.capacity() > spare_.capacity() && stream.text.capacity() <= spare_bytes_max)
@@ -71,20 +72,20 @@ bool MultiplexerV1::next_message(std::string& out) {
     return true;
 }
 
-void MultiplexerV1::receive(protocol::ProxyResponse response) {
+MultiplexerV1::Receipt MultiplexerV1::receive(protocol::ProxyResponse response) {
     const auto id = parse_request_id(response.request_id);
     const auto found = id ? streams_.find(*id) : streams_.end();
     // A request that has not been sent cannot have an answer.
     if (found == streams_.end() || found->second.state == State::waiting) {
         ++unknown_answers_;
-        return;
+        return Receipt::unknown;
     }
     const Stream stream = std::move(found->second);
     streams_.erase(found);
     if (stream.state == State::abandoned) {
         --abandoned_;
         ++late_answers_;
-        return;
+        return Receipt::late;
     }
     if (!response.answer) {
         stream.observer->on_failed(response.answer.error());
@@ -95,6 +96,7 @@ void MultiplexerV1::receive(protocol::ProxyResponse response) {
     } else {
         deliver(*id, *stream.observer, *response.answer);
     }
+    return Receipt::delivered;
 }
 
 void MultiplexerV1::deliver(StreamId id, StreamObserver& observer, const protocol::ProxyAnswer& answer) {

@@ -36,9 +36,11 @@ public:
     // were written: they go before waiting requests.
     bool next_message(std::string& out);
 
-    // An answer from the agent. One of an unknown id is dropped and counted; the late one of a request
-    // whose visitor has left is swallowed, and frees the place it held.
-    void receive(protocol::ProxyResponse response);
+    // What became of an answer: of an unknown id, or the late one of a request whose visitor has left, which
+    // frees the place it held.
+    enum class Receipt { delivered, unknown, late };
+    // An answer from the agent. Unknown and late ones are dropped and counted.
+    Receipt receive(protocol::ProxyResponse response);
 
     // Requests sent and not answered, abandoned ones among them.
     std::size_t outstanding() const { return streams_.size() - waiting_.size(); }

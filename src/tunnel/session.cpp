@@ -65,6 +65,14 @@ void Session::on_data(std::span<char> data) {
         }
         run_actions();
     }
+    if (!closed_ && output_is_full()) stream_->pause_reading();
+}
+
+// An agent reads its requests while it answers others, so these alone must never stop us from listening.
+bool Session::output_is_full() const {
+    const TunnelSettings& settings = context_.settings;
+    const std::size_t requests = mux_ ? settings.output_bytes_max + protocol::request_text_bytes_max : 0;
+    return stream_->pending_output() > requests + settings.replies_bytes_max;
 }
 
 void Session::on_event(const http::Event& event) {
@@ -98,6 +106,7 @@ void Session::on_text(std::string_view text) {
 }
 
 void Session::on_drained() {
+    stream_->resume_reading();
     pump();
 }
 
@@ -123,6 +132,7 @@ void Session::fail_connection(std::uint16_t close_code, const std::string& reaso
 }
 
 void Session::close_streams(const std::string& reason) {
+    timer_.arm_after(context_.settings.farewell_time);
     if (on_probe_) std::exchange(on_probe_, nullptr)(false);
     if (mux_) mux_->close({"tunnel_closed", "the tunnel closed before the answer was complete: " + reason});
 }
@@ -159,7 +169,7 @@ void Session::carry_out(Action& action) {
                    [&](AttestMiss& miss) { owner.on_attest_miss(*this, miss.reason); },
                    [&](HealthReport& report) { owner.on_health(*this, report); },
                    [&](DeliverAnswer& answer) {
-                       if (mux_) mux_->receive(std::move(answer.response));
+                       deliver(std::move(answer.response));
                        after_streams_changed();
                    },
                    [&](DeliverBytes&) {},  // v2 only; the machine refuses binary messages on v1.
@@ -244,6 +254,15 @@ void Session::probe(std::function<void(bool answered)> on_answer) {
     schedule_timer();
 }
 
+void Session::deliver(protocol::ProxyResponse response) {
+    if (!mux_) return;
+    using Receipt = MultiplexerV1::Receipt;
+    const Receipt receipt = mux_->receive(std::move(response));
+    if (receipt != Receipt::delivered)
+        context_.owner.on_answer_dropped(*this,
+                                         receipt == Receipt::unknown ? "unknown_request" : "visitor_gone");
+}
+
 // ---- Streams ----
 
 Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserver& observer,
@@ -294,7 +313,11 @@ void Session::send_ping() {
 void Session::on_timer() {
     const MonoTime time = context_.loop.now();
     const KeepAlive& keep_alive = context_.settings.keep_alive;
-    if (closed_) return;
+    if (closed_) {
+        // It does not read our farewell.
+        stream_->abort();
+        return on_gone_(*this);
+    }
     if (time - last_heard_ >= keep_alive.silence_max) {
         machine_.idle(actions_);
         return run_actions();

@@ -39,6 +39,8 @@ public:
     virtual void on_refused(Session& session, const Refused& refused) = 0;
     virtual void on_drain(Session& session, const std::string& reason) = 0;
     virtual void on_rtt(Session& session, std::chrono::microseconds rtt) = 0;
+    // An answer that no visitor waits for: `unknown_request` or `visitor_gone`.
+    virtual void on_answer_dropped(Session& session, std::string_view why) = 0;
     // Out of routing at once. `reason` is a code: the one it was closed with, or `tunnel_closed`.
     virtual void on_closed(Session& session, const std::string& reason) = 0;
 
@@ -56,8 +58,13 @@ struct TunnelSettings {
     SessionSettings session;
     KeepAlive keep_alive;
     std::size_t streams_per_agent_max = 256;
-    // Answers to an agent whose socket is full wait in the multiplexer beyond this.
+    // Requests to an agent whose socket is full wait in the multiplexer beyond this.
     std::size_t output_bytes_max = 4 * 1024 * 1024;
+    // An agent that does not read what it is sent is not listened to beyond this much more: else pings and
+    // malformed messages would make us collect answers without end.
+    std::size_t replies_bytes_max = 256 * 1024;
+    // How long a closed tunnel may take to read what it was sent last.
+    std::chrono::seconds farewell_time{10};
 };
 
 // What the tunnels of a thread share.
@@ -117,6 +124,7 @@ private:
     void carry_out(Action& action);
     void activate();
     void pump();
+    bool output_is_full() const;
     void after_streams_changed();
     void on_timer();
     void schedule_timer();
@@ -124,6 +132,7 @@ private:
     void heard();
     void fail_connection(std::uint16_t close_code, const std::string& reason);
     void close_streams(const std::string& reason);
+    void deliver(protocol::ProxyResponse response);
     Moment now() const;
 
     const SessionContext& context_;
