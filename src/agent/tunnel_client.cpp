@@ -268,16 +268,14 @@ void TunnelClient::answer(const std::string& request_id, const BackendAnswer* ba
                             .error = {}});
     }
     log_.warn("backend.failed", {{"request", request_id}, {"code", error.code}, {"detail", error.detail}});
-    if (error.code == "backend_unreachable")
-        return send_answer({.request_id = request_id,
-                            .status = 502,
-                            .headers = {},
-                            .body = {},
-                            .error = protocol::backend_unreachable});
-    const int status = error.code == "backend_timeout" ? 504 : 502;
+    // Control planes that do not know the error go by the status and the body.
+    const int status = error.code == protocol::backend_timeout ? 504 : 502;
     const protocol::HeaderView type{"Content-Type", "text/plain; charset=utf-8"};
-    send_answer(
-        {.request_id = request_id, .status = status, .headers = {&type, 1}, .body = error.code, .error = {}});
+    send_answer({.request_id = request_id,
+                 .status = status,
+                 .headers = {&type, 1},
+                 .body = error.code,
+                 .error = error.code});
 }
 
 // Written straight into the output, masked in place.

@@ -91,6 +91,8 @@ Result<ProxyAnswer> read_answer(object fields) {
     if (fields.at_key("error").get(error) == SUCCESS && !error.is_null()) {
         if (error.get_string().get(word) != SUCCESS) return broken("error is not a string");
         if (word == backend_unreachable) return fail(std::string(word), "the agent cannot reach its backend");
+        if (word == backend_timeout) return fail("proxy_timeout", "the backend did not answer in time");
+        if (word == bad_backend_answer) return broken("the backend's answer is broken or too large");
     }
     std::int64_t number = 0;
     if (fields.at_key("status").get(status) != SUCCESS || status.get_int64().get(number) != SUCCESS ||

@@ -222,7 +222,7 @@ TEST(Decode, AProxyAnswerKeepsRepeatedFields) {
 
 TEST(Decode, ABrokenAnswerFailsItsRequestAlone) {
     std::string many = "{";
-    for (int i = 0; i < 201; ++i) many += fmt::format("{}\"h{}\":\"\"", i ? "," : "", i);
+    for (std::size_t i = 0; i <= head_fields_max; ++i) many += fmt::format("{}\"h{}\":\"\"", i ? "," : "", i);
     many += "}";
     const std::pair<const char*, std::vector<std::string>> rows[] = {
         {"status", {"", "99999", "-1", "0", "true", "101", "199", "600", "200.0", "\"200\"", "null"}},
@@ -245,10 +245,15 @@ TEST(Decode, ABrokenAnswerFailsItsRequestAlone) {
     }
 }
 
-TEST(Decode, AnAgentSaysThatItsBackendIsUnreachable) {
-    const auto message =
-        decode(R"({"type":"proxy_response","request_id":"7","error":"backend_unreachable"})");
-    EXPECT_EQ(std::get<ProxyResponse>(*message).answer.error().code, "backend_unreachable");
+TEST(Decode, AnAgentSaysWhatHappenedToItsBackend) {
+    const std::pair<const char*, const char*> rows[] = {{"backend_unreachable", "backend_unreachable"},
+                                                        {"backend_timeout", "proxy_timeout"},
+                                                        {"bad_backend_answer", "bad_agent_answer"}};
+    for (const auto& [said, code] : rows) {
+        const auto message =
+            decode(fmt::format(R"({{"type":"proxy_response","request_id":"7","error":"{}"}})", said));
+        EXPECT_EQ(std::get<ProxyResponse>(*message).answer.error().code, code);
+    }
     EXPECT_TRUE(std::get<ProxyResponse>(*decode(with(answer_fields, "error", "null"))).answer);
     EXPECT_TRUE(std::get<ProxyResponse>(*decode(with(answer_fields, "error", "\"other\""))).answer);
 }

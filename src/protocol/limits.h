@@ -33,7 +33,8 @@ constexpr std::size_t health_detail_bytes_max = kib;
 
 constexpr std::uint32_t requests_outstanding_max = 256;
 
-constexpr std::size_t head_fields_max = 200;
-constexpr std::size_t head_bytes_max = 64 * kib;
+// What a listener takes (200 fields, 64 KiB) and what is added on the way.
+constexpr std::size_t head_fields_max = 256;
+constexpr std::size_t head_bytes_max = 80 * kib;
 
 }  // namespace ee::protocol

@@ -17,7 +17,10 @@
 namespace ee::protocol {
 
 inline constexpr std::string_view default_network = "forge-1";
+// What an agent says in `error` when its backend gave no answer that could be passed on.
 inline constexpr std::string_view backend_unreachable = "backend_unreachable";
+inline constexpr std::string_view backend_timeout = "backend_timeout";
+inline constexpr std::string_view bad_backend_answer = "bad_backend_answer";
 
 // ---- Agent to control plane ----
 
@@ -59,8 +62,8 @@ struct ProxyAnswer {
     std::string body{};
 };
 
-// An answer that breaks a rule still names its request: `answer` is then `bad_agent_answer`, or
-// `backend_unreachable` when the agent says so, and only that request fails.
+// An answer that breaks a rule still names its request: `answer` is then `bad_agent_answer`, or, when the
+// agent says what happened to its backend, `backend_unreachable` or `proxy_timeout`; only that request fails.
 struct ProxyResponse {
     std::string request_id{};
     Result<ProxyAnswer> answer;
