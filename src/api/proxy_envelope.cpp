@@ -1,14 +1,19 @@
 #include "api/proxy_envelope.h"
 
+#include <algorithm>
+
 #include <simdjson.h>
 
 #include "base/base64.h"
 #include "http/fields.h"
+#include "http/target.h"
 
 namespace ee::api {
 namespace {
 
 constexpr std::size_t depth_max = 32;
+// What the proxy listener takes too: agents refuse more.
+constexpr http::HeadLimits head_limits;
 
 // Origin form (RFC 9112 section 3.2.1): an absolute URL here would let a caller choose another host.
 bool is_origin_form(std::string_view path) {
@@ -32,6 +37,13 @@ Result<void> add_header(ProxyEnvelope& out, std::string_view name, simdjson::dom
     if (!http::is_token(name) || !http::is_valid_field_value(*value))
         return fail("invalid_field:headers",
                     "a header has a name that is no token, or a control character in its value");
+    if (http::iequals(name, "host")) {
+        const bool repeated = std::any_of(out.headers.begin(), out.headers.end(), [](const auto& field) {
+            return http::iequals(field.name, "host");
+        });
+        if (repeated || !http::parse_authority(*value))
+            return fail("invalid_field:headers", "Host must be one host[:port]");
+    }
     out.headers.push_back({std::string(name), std::string(*value)});
     return {};
 }
@@ -94,6 +106,13 @@ Result<ProxyEnvelope> parse_proxy_envelope(std::string_view json, std::size_t bo
     ProxyEnvelope out;
     for (const auto& [name, value] : object)
         if (auto taken = take_member(out, name, value, body_bytes_max); !taken) return fail(taken.error());
+    std::size_t head_bytes = out.method.size() + out.path.size();
+    for (const http::OwnedField& field : out.headers)
+        head_bytes += field.name.size() + field.value.size() + 4;
+    if (out.headers.size() > head_limits.fields_max || head_bytes > head_limits.bytes_max)
+        return fail("invalid_field:headers", "more than " + std::to_string(head_limits.fields_max) +
+                                                 " headers, or more than " +
+                                                 std::to_string(head_limits.bytes_max) + " bytes of them");
     return out;
 }
 
