@@ -1,6 +1,5 @@
 """WebSocket (RFC 6455) byte by byte, for what no library would send."""
 
-import os
 import struct
 
 from raw_http import Connection, FramingError
@@ -62,6 +61,3 @@ class WebSocket(Connection):
         except (ConnectionError, TimeoutError):
             return False
 
-
-def garbage(size):
-    return os.urandom(size)
