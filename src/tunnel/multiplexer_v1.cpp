@@ -132,20 +132,19 @@ void MultiplexerV1::abandon(Stream& stream) {
 
 void MultiplexerV1::expire(MonoTime now) {
     if (!earliest_deadline_ || now < *earliest_deadline_) return;
-    earliest_deadline_.reset();
-    std::vector<StreamId> due;
-    for (const auto& [id, stream] : streams_) {
-        if (stream.state == State::abandoned) continue;
-        if (stream.deadline <= now)
-            due.push_back(id);
-        else if (!earliest_deadline_ || stream.deadline < *earliest_deadline_)
-            earliest_deadline_ = stream.deadline;
-    }
-    std::sort(due.begin(), due.end());
-    for (const StreamId id : due) {
+    std::vector<StreamId> ids;
+    for (const auto& [id, stream] : streams_)
+        if (due(stream) <= now) ids.push_back(id);
+    std::sort(ids.begin(), ids.end());
+    for (const StreamId id : ids) {
         // A callback may have cancelled it meanwhile.
         const auto found = streams_.find(id);
-        if (found == streams_.end() || found->second.state == State::abandoned) continue;
+        if (found == streams_.end() || due(found->second) > now) continue;
+        if (found->second.state == State::abandoned) {
+            streams_.erase(found);
+            --abandoned_;
+            continue;
+        }
         StreamObserver& observer = *found->second.observer;
         const bool sent = found->second.state == State::written;
         if (sent)
@@ -155,6 +154,9 @@ void MultiplexerV1::expire(MonoTime now) {
         observer.on_failed({"proxy_timeout", sent ? "the agent did not answer in time"
                                                   : "the agent was busy with other requests for too long"});
     }
+    earliest_deadline_.reset();
+    for (const auto& [id, stream] : streams_)
+        if (!earliest_deadline_ || due(stream) < *earliest_deadline_) earliest_deadline_ = due(stream);
 }
 
 std::optional<MonoTime> MultiplexerV1::next_deadline() const {

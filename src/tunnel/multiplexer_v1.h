@@ -15,6 +15,9 @@ struct MultiplexerV1Limits {
     std::size_t waiting_max = 64;
     std::size_t body_bytes_max = 64 * 1024 * 1024;
     std::size_t request_text_bytes_max = 4 * 1024 * 1024;
+    // An abandoned request that is still unanswered this long after its deadline gives its place back: the
+    // agent has lost it.
+    std::chrono::seconds abandoned_time{60};
 };
 
 class MultiplexerV1 final : public Multiplexer {
@@ -66,6 +69,10 @@ private:
     void deliver(StreamId id, StreamObserver& observer, const protocol::ProxyAnswer& answer);
     void drop_waiting(StreamId id);
     void abandon(Stream& stream);
+    // When something is to be done about a stream that is not answered.
+    MonoTime due(const Stream& stream) const {
+        return stream.state == State::abandoned ? stream.deadline + limits_.abandoned_time : stream.deadline;
+    }
 
     MultiplexerV1Limits limits_;
     std::unordered_map<StreamId, Stream> streams_;

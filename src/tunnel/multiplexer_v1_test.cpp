@@ -207,6 +207,25 @@ TEST(MultiplexerV1, TheLateAnswerOfACancelledRequestIsSwallowedAndFreesItsPlace)
     EXPECT_EQ(mux.unknown_answers(), 0u);
 }
 
+TEST(MultiplexerV1, ALostAnswerDoesNotBlockAnAgentThatAnswersInTurnForEver) {
+    MultiplexerV1 mux({.abandoned_time = 60s});
+    Visitor unlucky, next_one;
+    const StreamId lost = open(mux, unlucky, start + 15s);
+    next(mux);
+    mux.expire(start + 15s);
+    EXPECT_EQ(unlucky.heard, Heard{"proxy_timeout"});
+    const StreamId second = open(mux, next_one, start + 90s);
+    mux.expire(start + 74s);
+    EXPECT_EQ(next(mux), "") << "it may still be working on the first";
+    EXPECT_EQ(mux.next_deadline(), start + 75s);
+    mux.expire(start + 75s);
+    EXPECT_NE(next(mux), "");
+    mux.receive(answer(lost));
+    EXPECT_EQ(mux.unknown_answers(), 1u);
+    mux.receive(answer(second));
+    EXPECT_EQ(next_one.heard.back(), "end");
+}
+
 TEST(MultiplexerV1, WaitingCountsAgainstTheDeadline) {
     MultiplexerV1 mux({});
     Visitor sent, waiting, later;
