@@ -161,7 +161,7 @@ Result<void> ControlPlane::listen() {
         return opened;
     if (auto opened = proxy_.listen(config_.proxy.host, config_.proxy.port, proxy_tls_); !opened)
         return opened;
-    forwarder_.set_public_url(public_url(config_, control_.port()));
+    forwarder_.set_names(public_names(config_, control_.port(), proxy_.port()));
     log_.info("control.started", {{"control", config_.control.host + ":" + std::to_string(control_.port())},
                                   {"proxy", config_.proxy.host + ":" + std::to_string(proxy_.port())},
                                   {"apps", registry_.counts().apps},

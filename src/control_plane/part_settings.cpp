@@ -40,7 +40,6 @@ proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config
         if (const auto network = net::Cidr::parse(text)) settings.trust.trusted_proxies.push_back(*network);
     settings.trust.app_domain = config.app_domain.value_or("");
     settings.timeout = config.proxy_timeout;
-    settings.names.app_domain = settings.trust.app_domain;
     return settings;
 }
 
@@ -50,12 +49,23 @@ AdmissionSettings admission_settings(const config::ControlPlaneConfig& config) {
     return settings;
 }
 
-std::string public_url(const config::ControlPlaneConfig& config, std::uint16_t port) {
-    if (config.public_url) return *config.public_url;
+registry::PublicNames public_names(const config::ControlPlaneConfig& config, std::uint16_t control_port,
+                                   std::uint16_t proxy_port) {
+    registry::PublicNames names;
+    names.app_domain = config.app_domain.value_or("");
+    if (config.public_url) {
+        names.public_url = *config.public_url;
+        names.apps_use_tls = !config.public_url->starts_with("http://");
+        return names;
+    }
     const std::string& bound = config.control.host;
     const std::string host = bound == "0.0.0.0" || bound == "::" ? "localhost" : bound;
     const std::string authority = host.find(':') == std::string::npos ? host : "[" + host + "]";
-    return (config.control_tls ? "https://" : "http://") + authority + ":" + std::to_string(port);
+    names.public_url =
+        (config.control_tls ? "https://" : "http://") + authority + ":" + std::to_string(control_port);
+    names.apps_use_tls = config.proxy_tls.has_value();
+    if (proxy_port != (names.apps_use_tls ? 443 : 80)) names.app_port = ":" + std::to_string(proxy_port);
+    return names;
 }
 
 }  // namespace ee::control_plane

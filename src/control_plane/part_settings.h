@@ -20,7 +20,9 @@ tunnel::TunnelLimits tunnel_limits(const config::ControlPlaneConfig& config);
 proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
 
-// EE_PUBLIC_URL, or the control listener's own address; `port` is the one it got.
-std::string public_url(const config::ControlPlaneConfig& config, std::uint16_t port);
+// What the public is told. EE_PUBLIC_URL means a front end at the default ports; without it visitors come to
+// the listeners themselves, at the ports these got.
+registry::PublicNames public_names(const config::ControlPlaneConfig& config, std::uint16_t control_port,
+                                   std::uint16_t proxy_port);
 
 }  // namespace ee::control_plane

@@ -50,8 +50,8 @@ public:
     void refuse(http::Exchange& exchange, std::string_view app, const Error& why);
 
     const ForwardSettings& settings() const { return settings_; }
-    // Known once the control listener has its port.
-    void set_public_url(std::string url) { settings_.names.public_url = std::move(url); }
+    // Known once the listeners have their ports.
+    void set_names(registry::PublicNames names) { settings_.names = std::move(names); }
     std::size_t open_calls() const { return calls_; }
 
 private:

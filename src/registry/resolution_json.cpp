@@ -11,10 +11,10 @@ JsonWriter& optional_time(JsonWriter& json, std::string_view name, const std::op
 }  // namespace
 
 std::string PublicNames::endpoint(std::string_view app) const {
-    const bool in_clear = public_url.starts_with("http://");
-    std::string out = in_clear ? "ws://" : "wss://";
-    if (!app_domain.empty()) return out.append(app).append(".").append(app_domain);
+    if (!app_domain.empty())
+        return (apps_use_tls ? "wss://" : "ws://") + std::string(app) + "." + app_domain + app_port;
     const std::size_t host = public_url.find("://");
+    std::string out = public_url.starts_with("http://") ? "ws://" : "wss://";
     out.append(host == std::string::npos ? public_url : public_url.substr(host + 3));
     return out.append("/v1/proxy/").append(app);
 }

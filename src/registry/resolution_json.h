@@ -12,7 +12,11 @@ namespace ee::registry {
 // Where the public finds apps.
 struct PublicNames {
     std::string app_domain;  // Apps are <app>.<domain>; empty: none.
-    std::string public_url;  // Of the control listener, e.g. "https://control.example.com".
+    // Origin of the control listener, e.g. "https://control.example.com".
+    std::string public_url;
+    // The proxy listener as visitors reach it: behind a front end that is the scheme's default port.
+    bool apps_use_tls = true;
+    std::string app_port;  // ":9090"; empty: the default.
 
     // The app's WebSocket/HTTP origin: at the proxy listener when there is an app domain, else the path under
     // the control listener that forwards to it.

@@ -258,7 +258,7 @@ def test_resolve_of_an_active_app(control):
     body = answer.json()
     assert set(body) == RESOLVE_FIELDS
     expected = {"app_name": "alpha", "status": "active", "allowed": True, "reason": None, "sealed": False,
-                "endpoint": f"ws://alpha.{APP_DOMAIN}", "repo": "org/repo", "release_tag": "v0.1.3", "releases": ["v0.1.3"],
+                "endpoint": f"ws://alpha.{APP_DOMAIN}:{control.proxy_port}", "repo": "org/repo", "release_tag": "v0.1.3", "releases": ["v0.1.3"],
                 "network": "sandbox-1", "agents": 1, "registration_state": "active", "attestation_status": "valid",
                 "health_status": "pass", "ws_connected": True}
     assert {name: body[name] for name in expected} == expected
