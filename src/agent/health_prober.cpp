@@ -8,6 +8,7 @@ namespace ee::agent {
 namespace {
 
 constexpr std::chrono::seconds probe_timeout{5};
+constexpr std::chrono::seconds retry_interval{2};
 constexpr std::size_t answer_bytes_max = 64 * 1024;
 
 }  // namespace
@@ -62,7 +63,8 @@ void HealthProber::report(bool pass, const std::string& detail) {
         connection_->abort();
         loop_.dispose(std::move(connection_));
     }
-    timer_.arm_after(interval_);
+    // A backend that is down is asked more often, so that the app serves soon after it is up.
+    timer_.arm_after(pass ? interval_ : std::min(interval_, retry_interval));
     on_result_(pass, detail);
 }
 
