@@ -51,7 +51,9 @@ void Connector::connect(const Url& url, std::chrono::nanoseconds timeout, OnDone
     }
     // An address needs no look-up and so no worker.
     const bool literal = IpAddress::parse(url.host).has_value();
-    auto look_up = [this, alive = alive_, host = url.host, port = std::to_string(url.port), literal] {
+    // A look-up may take longer than this object lives: only the posted task may touch it.
+    auto look_up = [this, &loop = loop_, alive = alive_, host = url.host, port = std::to_string(url.port),
+                    literal] {
         addrinfo hints{};
         hints.ai_socktype = SOCK_STREAM;
         hints.ai_flags = AI_NUMERICSERV | (literal ? AI_NUMERICHOST : 0);
@@ -63,8 +65,8 @@ void Connector::connect(const Url& url, std::chrono::nanoseconds timeout, OnDone
             targets.push_back({Bytes(bytes, bytes + at->ai_addrlen), at->ai_family});
         }
         if (found != nullptr) ::freeaddrinfo(found);
-        loop_.post([this, alive, targets = std::move(targets),
-                    why = std::string(failure ? ::gai_strerror(failure) : "")]() mutable {
+        loop.post([this, alive, targets = std::move(targets),
+                   why = std::string(failure ? ::gai_strerror(failure) : "")]() mutable {
             if (*alive) resolved(std::move(targets), why);
         });
     };

@@ -33,8 +33,19 @@ Loop::Loop()
 
 Loop::~Loop() {
     // Objects may still hold timers and deferred work; they leave those lists as they die.
-    kept_.clear();
-    garbage_.clear();
+    // An object may release or dispose of others as it dies.
+    while (!kept_.empty()) {
+        const std::shared_ptr<void> object = std::move(kept_.begin()->second);
+        kept_.erase(kept_.begin());
+    }
+    collect();
+}
+
+void Loop::collect() {
+    while (!garbage_.empty()) {
+        collected_.swap(garbage_);
+        collected_.clear();
+    }
 }
 
 void Loop::watch(int fd, Watcher& watcher) {
@@ -84,6 +95,7 @@ void Loop::wake() {
 
 void Loop::run() {
     while (!stopping_) turn();
+    stopping_ = false;
 }
 
 void Loop::turn() {
@@ -113,7 +125,7 @@ void Loop::turn() {
     // Flushing may produce more to flush; a few rounds empty it, and what is left waits for the next turn.
     for (int round = 0; round < 8 && !end_of_turn_.empty(); ++round) run_list(end_of_turn_);
     if (!end_of_turn_.empty()) next_turn_.splice(end_of_turn_);
-    garbage_.clear();
+    collect();
 }
 
 void Loop::run_list(List<Deferred>& list) {

@@ -68,7 +68,8 @@ public:
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
 
-    // Runs turns until stop(). One turn: ready sockets, resumed work, posted tasks, due timers, end of turn.
+    // Runs turns until stop(), which may have come before; may be called again. One turn: ready sockets,
+    // resumed work, posted tasks, due timers, end of turn.
     void run();
     void stop();                            // Any thread.
     void post(std::function<void()> task);  // Any thread. Runs in the loop's thread, in order.
@@ -88,7 +89,7 @@ public:
     void dispose(std::shared_ptr<void> object) { garbage_.push_back(std::move(object)); }
 
     // What dispose() was given, now: after run(), before those that the objects refer to.
-    void collect() { garbage_.clear(); }
+    void collect();
 
     // Holds an object that nobody else owns, until release().
     void keep(std::shared_ptr<void> object) {
@@ -147,7 +148,7 @@ private:
     int events_at_ = 0, events_end_ = 0;
     List<Deferred> end_of_turn_;
     List<Deferred> next_turn_;
-    std::vector<std::shared_ptr<void>> garbage_;
+    std::vector<std::shared_ptr<void>> garbage_, collected_;
     std::unordered_map<void*, std::shared_ptr<void>> kept_;
     std::array<List<class Timer>, slots> wheel_;
     std::bitset<slots> occupied_;

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include "net/connector.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/stream.h"
+#include "net/test_peer.h"
 #include "net/url.h"
 #include "net/worker_pool.h"
 
@@ -18,42 +18,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Runs the loop until `done` or the deadline; the answer is whether it was done.
-bool run_until(Loop& loop, const std::function<bool()>& done, std::chrono::milliseconds limit = 5s) {
-    const MonoTime deadline = std::chrono::steady_clock::now() + limit;
-    bool in_time = true;
-    std::function<void()> look = [&] {
-        if (done()) return loop.stop();
-        if (std::chrono::steady_clock::now() > deadline) {
-            in_time = false;
-            return loop.stop();
-        }
-        loop.post(look);
-    };
-    loop.post(look);
-    loop.run();
-    return in_time;
-}
-
-struct Recorder final : Stream::Handler {
+// Says again what it hears.
+struct Echo final : Recorder {
     void on_data(std::span<char> data) override {
-        received.append(data.data(), data.size());
+        Recorder::on_data(data);
         if (echo != nullptr) echo->write({data.data(), data.size()});
     }
-    void on_drained() override { ++drained; }
-    void on_closed(const Error& why) override { closed = why.code; }
 
-    std::string received;
-    std::string closed;
-    int drained = 0;
     Stream* echo = nullptr;
 };
-
-std::pair<Fd, Fd> socket_pair() {
-    int fds[2];
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    return {Fd(fds[0]), Fd(fds[1])};
-}
 
 TEST(Timer, FiresInOrderNeverEarlyAndOnlyOnce) {
     Loop loop;
@@ -128,10 +101,74 @@ TEST(Loop, RunsPostedTasksOfOtherThreadsInOrder) {
     EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
 }
 
+TEST(Loop, StopEndsOneRunEvenWhenItCameBefore) {
+    Loop loop;
+    int ran = 0;
+    loop.stop();
+    loop.run();
+    for (int i = 0; i < 2; ++i) {
+        loop.post([&] {
+            ++ran;
+            loop.stop();
+        });
+        loop.run();
+    }
+    EXPECT_EQ(ran, 2);
+}
+
+// Disposes of the next one as it dies.
+struct Domino {
+    Domino(Loop& where, int remaining, int& count) : loop(where), left(remaining), dead(count) {}
+    ~Domino() {
+        ++dead;
+        if (left > 0) loop.dispose(std::make_shared<Domino>(loop, left - 1, dead));
+    }
+
+    Loop& loop;
+    int left;
+    int& dead;
+};
+
+TEST(Loop, DisposesOfWhatIsDisposedOfMeanwhile) {
+    int dead = 0;
+    Loop loop;
+    loop.post([&] { loop.dispose(std::make_shared<Domino>(loop, 100, dead)); });
+    EXPECT_TRUE(run_until(loop, [&] { return dead > 0; }));
+    EXPECT_EQ(dead, 101);
+}
+
+TEST(Loop, EndsWhatItKeepsAndWhatThatDisposesOf) {
+    int dead = 0;
+    {
+        Loop loop;
+        loop.keep(std::make_shared<Domino>(loop, 3, dead));
+        loop.keep(std::make_shared<Domino>(loop, 0, dead));
+    }
+    EXPECT_EQ(dead, 5);
+}
+
+TEST(Loop, ReleaseGivesUpTheObjectAtTheEndOfTheTurn) {
+    int dead = 0;
+    Loop loop;
+    const auto kept = std::make_shared<Domino>(loop, 0, dead);
+    void* key = kept.get();
+    loop.keep(std::make_shared<Domino>(loop, 0, dead));
+    loop.keep(kept);
+    int at_release = -1;
+    loop.post([&] {
+        loop.release(key);
+        loop.release(key);  // Unknown by now.
+        at_release = static_cast<int>(kept.use_count());
+    });
+    EXPECT_TRUE(run_until(loop, [&] { return kept.use_count() == 1; }));
+    EXPECT_EQ(at_release, 2);
+    EXPECT_EQ(dead, 0);
+}
+
 TEST(Stream, CarriesBytesBothWaysAndReportsTheEnd) {
     Loop loop;
     auto [left, right] = socket_pair();
-    Recorder near, far;
+    Echo near, far;
     Stream a(loop, std::move(left), near), b(loop, std::move(right), far);
     far.echo = &b;
     a.start();
@@ -173,7 +210,7 @@ TEST(Stream, AnswersAPeerThatHasShutItsSide) {
     auto [left, right] = socket_pair();
     ASSERT_EQ(::write(right.get(), "question", 8), 8);
     ASSERT_EQ(::shutdown(right.get(), SHUT_WR), 0);
-    Recorder near;
+    Echo near;
     Stream a(loop, std::move(left), near);
     near.echo = &a;
     a.start();
@@ -182,6 +219,7 @@ TEST(Stream, AnswersAPeerThatHasShutItsSide) {
     EXPECT_EQ(::read(right.get(), answer, sizeof answer), 8);
     EXPECT_EQ(::read(right.get(), answer, sizeof answer), 0);
 }
+
 TEST(Stream, CloseAfterFlushLosesNothing) {
     Loop loop;
     auto [left, right] = socket_pair();
@@ -196,6 +234,128 @@ TEST(Stream, CloseAfterFlushLosesNothing) {
     EXPECT_EQ(far.received.size(), big.size());
     b.abort();
     EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }));
+}
+
+TEST(Stream, ClosingGivesUpAPeerThatTakesNothing) {
+    Loop loop;
+    auto [left, right] = socket_pair();  // Nobody reads on the right.
+    Recorder near;
+    Stream a(loop, std::move(left), near);
+    a.start();
+    a.write(std::string(4 << 20, 'x'));
+    a.close_after_flush(50ms);
+    EXPECT_TRUE(run_until(loop, [&] { return !near.closed.empty(); }));
+    EXPECT_EQ(near.closed, "connection_lost");
+    EXPECT_FALSE(a.is_open());
+}
+
+TEST(Stream, ClosingWaitsForAPeerThatTakesAnythingAtAll) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near;
+    Stream a(loop, std::move(left), near);
+    a.start();
+    const std::string big(4 << 20, 'x');
+    a.write(big);
+    a.close_after_flush(100ms);
+    std::size_t taken = 0;
+    Timer reader(loop, [&] {
+        std::string some(256 * 1024, '\0');
+        const ssize_t count = ::read(right.get(), some.data(), some.size());
+        if (count > 0) taken += static_cast<std::size_t>(count);
+        if (count != 0) return reader.arm_after(30ms);
+        right.reset();
+    });
+    reader.arm_after(30ms);
+    EXPECT_TRUE(run_until(loop, [&] { return !near.closed.empty(); }));
+    EXPECT_EQ(near.closed, "closed");
+    EXPECT_EQ(taken, big.size());
+}
+
+TEST(Stream, SaysThatOutputIsGoneAlsoWhenItNeverHadToWait) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near;
+    Stream a(loop, std::move(left), near);
+    a.start();
+    a.write("short");
+    EXPECT_TRUE(run_until(loop, [&] { return near.drained == 1; }));
+    EXPECT_EQ(a.pending_output(), 0u);
+}
+
+TEST(Stream, NoticesAResetWhileReadingIsPaused) {
+    Loop loop;
+    Fd accepted;
+    const auto listener = Listener::open(loop, "127.0.0.1", 0,
+                                         [&](Fd socket, const Endpoint&) { accepted = std::move(socket); });
+    Fd visitor = connect_to((*listener)->port());
+    ASSERT_TRUE(run_until(loop, [&] { return static_cast<bool>(accepted); }));
+    Recorder near;
+    Stream a(loop, std::move(accepted), near);
+    a.pause_reading();
+    a.start();
+    const linger at_once{.l_onoff = 1, .l_linger = 0};  // Closing sends a reset.
+    ASSERT_EQ(::setsockopt(visitor.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    visitor.reset();
+    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "connection_lost"; }));
+}
+
+TEST(Stream, AnAbortedStreamCallsNobody) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near;
+    Stream a(loop, std::move(left), near);
+    a.start();
+    ASSERT_EQ(::write(right.get(), "hello", 5), 5);
+    a.write("bye");
+    a.abort();
+    run_turns(loop, 10);
+    EXPECT_EQ(near.received + near.closed, "");
+    EXPECT_EQ(near.drained, 0);
+    char rest;
+    EXPECT_LE(::read(right.get(), &rest, 1), 0);  // Nothing of "bye".
+}
+
+TEST(Stream, ChangesHandsWithinACall) {
+    struct Giver final : Recorder {
+        void on_data(std::span<char> data) override {
+            Recorder::on_data(data.first(4));
+            stream->set_handler(*heir);
+            stream->hand_in(data.subspan(4));
+        }
+        Stream* stream = nullptr;
+        Recorder* heir = nullptr;
+    };
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Giver first;
+    Recorder second;
+    Stream a(loop, std::move(left), first);
+    first.stream = &a;
+    first.heir = &second;
+    a.start();
+    ASSERT_EQ(::write(right.get(), "minehers", 8), 8);
+    EXPECT_TRUE(run_until(loop, [&] { return second.received == "hers"; }));
+    right.reset();
+    EXPECT_TRUE(run_until(loop, [&] { return second.closed == "closed"; }));
+    EXPECT_EQ(first.received, "mine");
+    EXPECT_EQ(first.closed, "");
+}
+
+TEST(Stream, ClosesInTheBackgroundWithoutAnOwner) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near;
+    Peer far(loop, std::move(right));
+    auto stream = std::make_shared<Stream>(loop, std::move(left), near);
+    const std::weak_ptr<Stream> watch = stream;
+    stream->start();
+    stream->write("last words");
+    Stream::close_in_background(loop, std::move(stream));
+    EXPECT_TRUE(run_until(loop, [&] { return far.closed == "closed"; }));
+    EXPECT_EQ(far.received, "last words");
+    EXPECT_TRUE(run_until(loop, [&] { return watch.expired(); }));
+    EXPECT_EQ(near.closed, "");
 }
 
 TEST(Listener, AcceptsFromTheConnectorAndNamesABadBind) {
@@ -236,6 +396,50 @@ TEST(Connector, SaysWhyNobodyAnswered) {
     EXPECT_TRUE(run_until(loop, [&] { return why == "connect_failed"; }));
 }
 
+TEST(Connector, MayDieWhileANameIsLookedUp) {
+    Loop loop;
+    std::mutex gate;
+    gate.lock();
+    {
+        WorkerPool workers(1, 8);
+        ASSERT_TRUE(workers.run([&] { const std::lock_guard wait(gate); }));
+        {
+            Connector connector(loop, workers);
+            connector.connect({"http", "localhost", 1, ""}, 5s, [&](Result<Fd>) { FAIL(); });
+        }
+        gate.unlock();
+    }
+    run_turns(loop, 3);  // The answer to the look-up.
+}
+
+TEST(Connector, RefusesWhenTooManyNamesAreLookedUp) {
+    Loop loop;
+    WorkerPool workers(1, 0);
+    Connector connector(loop, workers);
+    std::string why;
+    connector.connect({"http", "app.example", 80, ""}, 5s,
+                      [&](Result<Fd> socket) { why = socket.error().detail; });
+    EXPECT_EQ(why, "");  // Never from within connect().
+    EXPECT_TRUE(run_until(loop, [&] { return !why.empty(); }));
+    EXPECT_NE(why.find("too many look-ups"), std::string::npos) << why;
+}
+
+TEST(Connector, GivesUpAtTheDeadline) {
+    Loop loop;
+    std::mutex gate;
+    gate.lock();
+    WorkerPool workers(1, 8);
+    ASSERT_TRUE(workers.run([&] { const std::lock_guard wait(gate); }));
+    Connector connector(loop, workers);
+    std::string why;
+    connector.connect({"http", "app.example", 80, ""}, 20ms,
+                      [&](Result<Fd> socket) { why = socket.error().detail; });
+    EXPECT_TRUE(run_until(loop, [&] { return !why.empty(); }));
+    EXPECT_EQ(why, "app.example:80: no connection in time");
+    EXPECT_FALSE(connector.busy());
+    gate.unlock();
+}
+
 // A self-signed certificate for 127.0.0.1, made with the openssl program.
 class TlsPair : public testing::Test {
 protected:
@@ -259,7 +463,7 @@ protected:
 TEST_F(TlsPair, CarriesBytesAndBothEndsExportTheSameChannel) {
     Loop loop;
     auto [left, right] = socket_pair();
-    Recorder near, far;
+    Echo near, far;
     Stream client(loop, std::move(left), near,
                   std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
     Stream server(loop, std::move(right), far,
@@ -291,6 +495,64 @@ TEST_F(TlsPair, ClientRefusesACertificateOfAnotherName) {
     EXPECT_TRUE(run_until(loop, [&] { return !near.closed.empty() && !far.closed.empty(); }));
     EXPECT_EQ(near.closed, "tls_failed");
     EXPECT_EQ(far.received, "");
+}
+
+TEST_F(TlsPair, AnEndWithoutCloseNotifyIsNoCleanEnd) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near, far;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    server.start();
+    client.start();
+    client.write("first half");
+    ASSERT_TRUE(run_until(loop, [&] { return far.received == "first half"; }));
+    client.abort();
+    EXPECT_TRUE(run_until(loop, [&] { return !far.closed.empty(); }));
+    EXPECT_EQ(far.closed, "connection_lost");
+}
+
+TEST_F(TlsPair, ClosingDoesNotWaitForAHandshakeThatNeverEnds) {
+    Loop loop;
+    auto [left, right] = socket_pair();  // The right side says nothing.
+    Recorder near;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    client.start();
+    client.write("never under a key");
+    client.close_after_flush(5s);
+    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }, 4s));
+    std::string sent(4096, '\0');
+    const ssize_t count = ::read(right.get(), sent.data(), sent.size());
+    ASSERT_GT(count, 0);  // The ClientHello.
+    EXPECT_EQ(sent.find("never"), std::string::npos);
+}
+
+TEST_F(TlsPair, NothingIsDeliveredAfterTheOwnerClosed) {
+    struct Closer final : Recorder {
+        void on_data(std::span<char> data) override {
+            Recorder::on_data(data);
+            stream->close_after_flush();
+        }
+        Stream* stream = nullptr;
+    };
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near;
+    Closer far;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    far.stream = &server;
+    server.start();
+    client.start();
+    const std::string records(40 * 1024, 'r');  // Three records (RFC 8446 section 5.1), one segment.
+    client.write(records);
+    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }));
+    EXPECT_EQ(far.received.size(), 16384u);
 }
 
 TEST_F(TlsPair, GarbageInPlaceOfAHandshakeEndsTheConnection) {

@@ -25,7 +25,7 @@ Stream::Stream(Loop& loop, Fd socket, Handler& handler, std::unique_ptr<TlsSessi
       socket_(std::move(socket)),
       handler_(&handler),
       tls_(std::move(tls)),
-      linger_(loop, [this] { end({"closed", "the peer did not close its side in time"}); }) {
+      closing_due_(loop, [this] { on_closing_due(); }) {
     const int on = 1;
     ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // Unix sockets refuse it; fine.
 }
@@ -50,6 +50,8 @@ void Stream::on_ready(std::uint32_t events) {
         writable_ = true;
         if (was_blocked) flush();
     }
+    if (open_ && paused_ && (events & EPOLLERR))
+        return end({"connection_lost", "the connection was reset while reading was paused"});
     if (open_ && (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP))) {
         readable_ = true;
         if (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) peer_done_ = true;
@@ -84,6 +86,9 @@ void Stream::read_some() {
         // A peer that has shut its side may still read: what was answered before goes out first.
         const bool can_send = !tls_ || tls_->handshake_done();
         if (can_send && !lingering_ && pending_output() > 0) return close_after_flush();
+        // RFC 8446 section 6.1: without close_notify more may have been meant to come.
+        if (tls_ && !closing_)
+            return end({"connection_lost", "the peer closed the connection without ending the TLS session"});
         return end({"closed", "the peer closed the connection"});
     }
     bytes_in_ += static_cast<std::uint64_t>(count);
@@ -119,25 +124,19 @@ bool Stream::deliver_tls(std::string_view ciphertext) {
         if (*count == 0) break;
         handler_->on_data({loop_.plain_buffer(), *count});
         if (!open_) return false;
+        if (closing_) break;
     }
+    tls_->feed({});  // What was not read is gone with the buffer.
     flush_later();
     return true;
 }
 
 void Stream::flush() {
     if (!open_) return;
+    const bool had_output = pending_output() != 0;
     if (tls_) {
-        if (tls_->handshake_done() && sent_ < output_.size() &&
-            tls_->output().size() - cipher_sent_ < Loop::read_buffer_size) {
-            const Result<std::size_t> taken = tls_->write(std::string_view(output_).substr(sent_));
-            if (!taken) return end(taken.error());
-            sent_ += *taken;
-            if (sent_ == output_.size()) {
-                output_.clear();
-                sent_ = 0;
-                if (output_.capacity() > kept_capacity) output_ = {};
-            }
-        }
+        encrypt_some();
+        if (!open_) return;
         if (closing_ && output_.empty() && !lingering_) tls_->close();
         if (!send_all(tls_->output(), cipher_sent_)) return;
         if (!output_.empty() && tls_->handshake_done()) return loop_.resume(*this);
@@ -146,10 +145,22 @@ void Stream::flush() {
     }
     if (pending_output() != 0) return;
     if (closing_) return finish_closing();
-    if (blocked_ || paused_) {
-        blocked_ = false;
-        handler_->on_drained();
-    }
+    blocked_ = false;
+    if (had_output) handler_->on_drained();
+}
+
+// No more than the shared buffers' size at a time: a large answer must not hold up the other streams.
+void Stream::encrypt_some() {
+    if (!tls_->handshake_done() || sent_ == output_.size()) return;
+    if (tls_->output().size() - cipher_sent_ >= Loop::read_buffer_size) return;
+    const Result<std::size_t> taken =
+        tls_->write(std::string_view(output_).substr(sent_, Loop::read_buffer_size));
+    if (!taken) return end(taken.error());
+    sent_ += *taken;
+    if (sent_ != output_.size()) return;
+    output_.clear();
+    sent_ = 0;
+    if (output_.capacity() > kept_capacity) output_ = {};
 }
 
 // True when everything was handed to the kernel.
@@ -178,10 +189,17 @@ bool Stream::send_all(std::string& bytes, std::size_t& sent) {
     return true;
 }
 
-void Stream::close_after_flush() {
+void Stream::close_after_flush(std::chrono::nanoseconds patience) {
     if (!open_ || closing_) return;
     closing_ = true;
     paused_ = false;
+    if (tls_ && !tls_->handshake_done()) {
+        output_.clear();  // There is no key to send it under, and there will be none.
+        sent_ = 0;
+    }
+    patience_ = patience;
+    bytes_out_before_ = bytes_out_;
+    closing_due_.arm_after(patience);
     loop_.defer(*this);
 }
 
@@ -207,15 +225,23 @@ void Stream::finish_closing() {
     if (lingering_) return;
     lingering_ = true;
     ::shutdown(socket_.get(), SHUT_WR);
-    linger_.arm_after(linger_time);
+    closing_due_.arm_after(linger_time);
     readable_ = true;
     loop_.resume(*this);
+}
+
+void Stream::on_closing_due() {
+    if (lingering_) return end({"closed", "the peer did not close its side in time"});
+    if (bytes_out_ == bytes_out_before_)
+        return end({"connection_lost", "the peer took nothing of what was left to send"});
+    bytes_out_before_ = bytes_out_;
+    closing_due_.arm_after(patience_);
 }
 
 void Stream::abort() {
     open_ = false;
     closing_ = true;
-    linger_.cancel();
+    closing_due_.cancel();
     release_socket();
 }
 

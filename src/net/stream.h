@@ -22,7 +22,7 @@ public:
     public:
         // The bytes may be changed in place and are gone after the call.
         virtual void on_data(std::span<char> data) = 0;
-        // Output that had to wait, or for which reading was paused, has been sent.
+        // Everything written so far has been handed to the kernel.
         virtual void on_drained() {}
         // The connection has ended; once, unless the owner called abort(). `closed` is a clean end;
         // `connection_lost` and the codes of TLS are not.
@@ -66,8 +66,8 @@ public:
     void resume_reading();
 
     // Sends what is pending, shuts our side, gives the peer 2 s to shut its own; then on_closed.
-    // Input is thrown away from here on.
-    void close_after_flush();
+    // Input is thrown away from here on. A peer that takes no byte for `patience` is given up.
+    void close_after_flush(std::chrono::nanoseconds patience = std::chrono::seconds(30));
     // The same without an owner: the loop keeps the stream until it has ended.
     static void close_in_background(Loop& loop, std::shared_ptr<Stream> stream);
     // Ends the connection now; no more calls to the handler.
@@ -88,7 +88,9 @@ private:
     bool deliver_tls(std::string_view ciphertext);
     void flush();
     bool send_all(std::string& bytes, std::size_t& sent);
+    void encrypt_some();
     void finish_closing();
+    void on_closing_due();
     void end(const Error& why);
     void release_socket();
 
@@ -101,7 +103,9 @@ private:
     std::size_t cipher_sent_ = 0;
     std::uint64_t bytes_in_ = 0;
     std::uint64_t bytes_out_ = 0;
-    Timer linger_;
+    Timer closing_due_;
+    std::chrono::nanoseconds patience_{0};
+    std::uint64_t bytes_out_before_ = 0;  // When closing_due_ was armed.
     bool open_ = true;
     bool closing_ = false;    // Ends when the output is sent.
     bool lingering_ = false;  // Our side is shut; waiting for the peer's.
@@ -109,7 +113,7 @@ private:
     bool readable_ = false;
     bool peer_done_ = false;  // A hang-up was signalled: read to the end without waiting for another edge.
     bool writable_ = true;
-    bool blocked_ = false;  // A send was refused; on_drained is due.
+    bool blocked_ = false;  // A send was refused.
     bool secured_ = false;
 };
 
