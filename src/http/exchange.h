@@ -57,7 +57,8 @@ public:
     // The answer cannot be completed: ends the connection, so that no part passes for the whole.
     virtual void cut() = 0;
 
-    // Hands the connection over after `response`, the complete 101 head, was written to it.
+    // Hands the connection over after `response`, the complete 101 head, was written to it. Only within
+    // on_request(): what the visitor sent right behind the request follows to the new owner.
     virtual Upgraded upgrade(std::string_view response) = 0;
 
 protected:

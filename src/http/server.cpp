@@ -53,7 +53,10 @@ void Server::drain() {
 
 void Server::close() {
     if (listener_) listener_->close();
-    connections_.clear();
+    for (auto& [connection, owner] : std::exchange(connections_, {})) {
+        connection->end();
+        loop_.dispose(std::move(owner));
+    }
 }
 
 }  // namespace ee::http

@@ -14,10 +14,14 @@ namespace ee::http {
 
 struct ServerLimits {
     HeadLimits head;
-    std::chrono::seconds head_time{10};        // From the first byte (or the connection) to the whole head.
-    std::chrono::seconds body_idle_time{30};   // Without a byte of an announced body.
-    std::chrono::seconds keep_alive_time{75};  // Between requests.
-    std::chrono::seconds write_idle_time{60};  // The visitor takes no byte of its answer.
+    // From the first byte (or the connection) to the whole head.
+    std::chrono::milliseconds head_time = std::chrono::seconds(10);
+    // Without a byte of an announced body.
+    std::chrono::milliseconds body_idle_time = std::chrono::seconds(30);
+    // Between requests.
+    std::chrono::milliseconds keep_alive_time = std::chrono::seconds(75);
+    // The visitor takes no byte of its answer.
+    std::chrono::milliseconds write_idle_time = std::chrono::seconds(60);
     std::size_t pipelined_bytes_max = 64 * 1024;
     std::size_t connections_max = 100000;
 };
@@ -39,9 +43,9 @@ public:
     // Stops accepting, closes connections between requests, and lets the others finish theirs.
     void drain();
     std::size_t connections() const { return connections_.size(); }
-    // Connections with a request that is not answered yet.
+    // Connections with a request that has begun, or an answer that is not sent yet.
     std::size_t busy() const;
-    // Ends every connection.
+    // Ends every connection; who serves a request on one is told that the visitor has gone.
     void close();
 
 private:

@@ -33,12 +33,16 @@ ServerConnection::ServerConnection(Server& server, net::Fd socket, const net::En
 }
 
 void ServerConnection::drain() {
-    if (phase_ == Phase::serving) {
-        keep_alive_ = false;
-    } else {
-        phase_ = Phase::ended;
-        stream_->close_after_flush();
-    }
+    keep_alive_ = false;
+    if (phase_ != Phase::idle) return;  // A request that has begun is served.
+    phase_ = Phase::ended;
+    deadline_.cancel();
+    stream_->close_after_flush(server_.limits_.write_idle_time);
+}
+
+void ServerConnection::end() {
+    stream_->abort();
+    on_closed({"closed", "the server ends its connections"});
 }
 
 // ---- Input ----
@@ -261,15 +265,14 @@ void ServerConnection::end_request() {
     body_view_ = {};
     if (body_.capacity() > 16 * 1024) body_ = {};
     head_text_.clear();
-    // A visitor that takes no byte of its answer for this long is cut; otherwise the next request is due.
-    written_before_ = stream_->bytes_out();
     if (!keep_alive_) {
         phase_ = Phase::ended;
-        deadline_.arm_after(server_.limits_.write_idle_time);
-        stream_->close_after_flush();
-        return;
+        deadline_.cancel();
+        return stream_->close_after_flush(server_.limits_.write_idle_time);
     }
     phase_ = Phase::idle;
+    // A visitor that takes no byte of its answer for this long is cut; otherwise the next request is due.
+    written_before_ = stream_->bytes_out();
     deadline_.arm_after(server_.limits_.keep_alive_time);
     if (processing_) return;  // The loop in process() takes the next request.
     if (!output_is_full()) stream_->resume_reading();
@@ -284,7 +287,8 @@ void ServerConnection::cut() {
 }
 
 Upgraded ServerConnection::upgrade(std::string_view response) {
-    EE_CHECK(phase_ == Phase::serving);
+    // Later, what was read ahead would be lost to the new owner.
+    EE_CHECK(phase_ == Phase::serving && processing_);
     stream_->write(response);
     phase_ = Phase::ended;
     observer_ = nullptr;
@@ -316,7 +320,6 @@ void ServerConnection::refuse(int status, const Error& why) {
 
 void ServerConnection::on_drained() {
     if (phase_ == Phase::ended) return;
-    if (phase_ == Phase::idle && !deadline_.armed()) deadline_.arm_after(server_.limits_.keep_alive_time);
     if (!many_unread()) stream_->resume_reading();
     process_buffered();
 }
@@ -329,12 +332,13 @@ void ServerConnection::on_closed(const Error&) {
 
 void ServerConnection::on_deadline() {
     if (phase_ == Phase::body) return refuse(408, {"request_timeout", "the body did not arrive in time"});
-    if (stream_->pending_output() > 0 && stream_->bytes_out() != written_before_) {
+    const bool output_waits = stream_->pending_output() > 0;
+    if (output_waits && stream_->bytes_out() != written_before_) {
         written_before_ = stream_->bytes_out();
         deadline_.arm_after(server_.limits_.write_idle_time);
         return;
     }
-    if (phase_ == Phase::head && stream_->pending_output() == 0)
+    if (phase_ == Phase::head && !output_waits)
         return refuse(408, {"request_timeout", "the request's head did not arrive in time"});
     stream_->abort();
     remove();

@@ -15,8 +15,12 @@ public:
     ServerConnection(Server& server, net::Fd socket, const net::Endpoint& peer);
 
     void start() { stream_->start(); }
-    bool busy() const { return phase_ == Phase::serving; }
+    bool busy() const {
+        return (phase_ != Phase::idle && phase_ != Phase::ended) || stream_->pending_output() > 0;
+    }
     void drain();
+    // Ends it now. The server has let go of it.
+    void end();
 
 private:
     enum class Phase { idle, head, body, serving, ended };
