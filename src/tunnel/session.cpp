@@ -12,9 +12,14 @@ struct Match : Cases... {
     using Cases::operator()...;
 };
 
+// A binary message is refused on v1 (`unknown_message`), so none is worth gathering beyond this.
 http::MessageLimits limits_of(const SessionMachine& machine) {
-    return {.text_bytes_max = machine.text_bytes_max(), .binary_bytes_max = machine.text_bytes_max()};
+    return {.text_bytes_max = machine.text_bytes_max(),
+            .binary_bytes_max = protocol::text_bytes_max_unattested};
 }
+
+// A buffer that grew for one large message is given back.
+constexpr std::size_t kept_capacity = 16 * 1024;
 
 }  // namespace
 
@@ -102,7 +107,7 @@ void Session::on_text(std::string_view text) {
     text_.reserve(text.size() + protocol::text_padding);
     text_.assign(text);
     machine_.receive_text(protocol::PaddedText(text_), now(), actions_);
-    if (text_.capacity() > 16 * 1024) text_ = {};
+    if (text_.capacity() > kept_capacity) text_ = {};
 }
 
 void Session::on_drained() {
@@ -114,8 +119,8 @@ void Session::on_closed(const Error& why) {
     if (!closed_) {
         closed_ = true;
         machine_.socket_closed();
-        close_streams(why.detail);
         context_.owner.on_closed(*this, "tunnel_closed");
+        close_streams(why.detail);
     }
     timer_.cancel();
     on_gone_(*this);
@@ -127,10 +132,11 @@ void Session::fail_connection(std::uint16_t close_code, const std::string& reaso
     machine_.socket_closed();
     http::append_close(stream_->output(), close_code, reason);
     stream_->close_after_flush();
-    close_streams(reason);
     context_.owner.on_closed(*this, reason);
+    close_streams(reason);
 }
 
+// After the owner has taken the tunnel out of routing: who is told of a failed request may send another.
 void Session::close_streams(const std::string& reason) {
     timer_.arm_after(context_.settings.farewell_time);
     if (on_probe_) std::exchange(on_probe_, nullptr)(false);
@@ -184,8 +190,8 @@ void Session::carry_out(Action& action) {
                        http::append_close(stream_->output(), static_cast<std::uint16_t>(close.code),
                                           close.reason);
                        stream_->close_after_flush();
-                       close_streams(close.reason);
                        owner.on_closed(*this, close.reason);
+                       close_streams(close.reason);
                    },
                },
                action);
@@ -290,6 +296,7 @@ void Session::pump() {
         http::append_frame(stream_->output(), http::Opcode::text, text_);
         stream_->flush_later();
     }
+    if (text_.capacity() > kept_capacity) text_ = {};
 }
 
 void Session::after_streams_changed() {

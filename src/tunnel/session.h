@@ -49,9 +49,9 @@ protected:
 };
 
 struct KeepAlive {
-    std::chrono::seconds ping_interval{15};
-    std::chrono::seconds silence_max{30};
-    std::chrono::seconds probe_time{5};
+    std::chrono::milliseconds ping_interval = std::chrono::seconds(15);
+    std::chrono::milliseconds silence_max = std::chrono::seconds(30);
+    std::chrono::milliseconds probe_time = std::chrono::seconds(5);
 };
 
 struct TunnelSettings {
@@ -64,7 +64,7 @@ struct TunnelSettings {
     // malformed messages would make us collect answers without end.
     std::size_t replies_bytes_max = 256 * 1024;
     // How long a closed tunnel may take to read what it was sent last.
-    std::chrono::seconds farewell_time{10};
+    std::chrono::milliseconds farewell_time = std::chrono::seconds(10);
 };
 
 // What the tunnels of a thread share.
