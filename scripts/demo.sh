@@ -59,13 +59,16 @@ fail() {
 
 declare -A pids=()
 folder=''
+starting=''  # Its process may already run while `pids` does not have it yet.
 
 # start NAME COMMAND...: standard output to NAME.out, standard error to NAME.log.
 start() {
     local name=$1
     shift
+    starting=$name
     setsid setpriv --pdeathsig TERM "$@" >"$folder/$name.out" 2>"$folder/$name.log" </dev/null &
     pids[$name]=$!
+    starting=''
 }
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
@@ -85,6 +88,7 @@ clean_up() {
     trap - EXIT ERR
     set +e  # Nobody may read any more; cleaning up goes on.
     [ -z "$step" ] || echo "interrupted" 2>/dev/null
+    [ -z "$starting" ] || pids[$starting]=${!:-}
     stop agent
     stop control
     stop backend
