@@ -176,7 +176,8 @@ class DemoTest(unittest.TestCase):
         self.assertGreaterEqual(len(commands), 12, demo.output)
         for command in commands:
             if not re.match(r"curl|EE_|\S*eectl", command):
-                command = f"test -s {command}"  # A log.
+                # A log. Lines of the access log gather for 200 ms.
+                command = f"timeout {DEADLINE_S} sh -c 'until test -s \"$1\"; do sleep 0.05; done' - {command}"
             command = command.replace("curl ", "curl --fail ", 1)
             done = subprocess.run(["bash", "-c", f"cd {folder} && {command}"], capture_output=True, text=True,
                                   timeout=DEADLINE_S, check=False)
