@@ -13,8 +13,8 @@ namespace ee::agent {
 
 struct BackendSettings {
     net::Url url;
-    std::shared_ptr<const net::TlsContext> tls;  // For https.
-    std::chrono::seconds timeout{15};            // The whole answer.
+    std::shared_ptr<const net::TlsContext> tls;                    // For https.
+    std::chrono::milliseconds timeout = std::chrono::seconds(15);  // The whole answer.
     std::size_t body_bytes_max = 64 * 1024 * 1024;
     std::size_t idle_max = 64;  // Kept connections.
 };

@@ -73,12 +73,14 @@ void BackendConnection::on_data(std::span<char> data) {
         }
         const std::string_view rest = input.substr(*size);
         if (head_.interim()) {
-            const std::string kept(rest);
-            input_ = kept;
-            input = input_;
-            if (input.empty()) return;
-            continue;
+            input = rest;
+            if (!input.empty()) continue;
+            return input_.clear();
         }
+        if (head_.status == 101)
+            return fail_request(Failure::broken, "the backend switches protocols, which nobody asked for");
+        if (head_.framing == http::Framing::length && head_.content_length > body_bytes_max_)
+            return refuse_size();
         if (head_.framing == http::Framing::none) {
             reusable_ = head_.keep_alive && rest.empty();
             return complete({});
@@ -108,10 +110,7 @@ void BackendConnection::take_body(std::string_view input) {
         if (!step)
             return fail_request(Failure::broken,
                                 "the backend's answer is not framed as it says: " + step.error().detail);
-        if (body_.size() + step->data.size() > body_bytes_max_)
-            return fail_request(Failure::broken, "the backend's answer has more than the " +
-                                                     std::to_string(body_bytes_max_) +
-                                                     " bytes of EE_MAX_BODY_BYTES");
+        if (body_.size() + step->data.size() > body_bytes_max_) return refuse_size();
         body_.append(step->data);
         input.remove_prefix(step->consumed);
     }
@@ -120,19 +119,26 @@ void BackendConnection::take_body(std::string_view input) {
     complete(body_);
 }
 
+void BackendConnection::refuse_size() {
+    fail_request(Failure::broken, "the backend's answer has more than the " +
+                                      std::to_string(body_bytes_max_) + " bytes allowed");
+}
+
+// Head and body may point into input_.
 void BackendConnection::complete(std::string_view body) {
     deadline_.cancel();
     busy_ = false;
-    input_.clear();
     observer_.on_answer(*this, {head_, body});
     in_body_ = false;
+    input_.clear();
     if (body_.capacity() > 64 * 1024) body_ = {};
 }
 
 void BackendConnection::on_closed(const Error& why) {
     reusable_ = false;
     if (!busy_) return observer_.on_idle_close(*this);
-    if (in_body_ && decoder_.finish().has_value()) return complete(body_);
+    // Only a clean end ends a body: after a reset nobody knows what was still to come.
+    if (in_body_ && why.code == "closed" && decoder_.finish().has_value()) return complete(body_);
     fail_request(answer_began_ ? Failure::broken : Failure::silent,
                  "the backend closed the connection: " + why.detail);
 }

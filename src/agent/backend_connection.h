@@ -58,6 +58,7 @@ private:
     void connected(Result<net::Fd> socket);
     bool take_head();
     void take_body(std::string_view input);
+    void refuse_size();
     void complete(std::string_view body);
     void fail_request(Failure failure, const std::string& why);
 

@@ -6,6 +6,7 @@
 #include <simdjson.h>
 
 #include "base/hex.h"
+#include "base/names.h"
 #include "crypto/digest.h"
 #include "net/url.h"
 
@@ -83,10 +84,13 @@ Result<std::string> agent_id_of(const config::AgentConfig& config) {
         return fail("state_dir_unusable",
                     "cannot create EE_STATE_DIR " + config.state_dir.string() + ": " + error.message());
     if (made) fs::permissions(config.state_dir, fs::perms::owner_all, error);
+    if (error)
+        return fail("state_dir_unusable", "cannot keep others out of EE_STATE_DIR " +
+                                              config.state_dir.string() + ": " + error.message());
     const fs::path file = config.state_dir / "agent_id";
     if (auto kept = read_file(file)) {
         std::string id = trimmed(std::move(*kept));
-        if (!id.empty() && id.size() <= 128) return id;
+        if (is_agent_id(id)) return id;
         return fail("state_dir_unusable",
                     file.string() + " does not hold an agent id; remove it to get a new one");
     }

@@ -11,9 +11,10 @@ namespace ee::agent {
 namespace {
 
 constexpr std::chrono::seconds connect_timeout{10};
-constexpr std::chrono::seconds handshake_timeout{15};
-constexpr std::chrono::seconds ping_interval{15};
-constexpr std::chrono::seconds silence_max{30};
+// The longest wait before the next try that a control plane may ask for.
+constexpr std::chrono::milliseconds asked_wait_max = std::chrono::hours(1);
+// Comes back in a pong once the control plane has read what was sent before.
+constexpr std::string_view leaving_mark = "leaving";
 
 // A challenge or a request of the largest size, and no more.
 constexpr http::MessageLimits limits{.text_bytes_max = protocol::request_text_bytes_max,
@@ -41,10 +42,13 @@ TunnelClient::TunnelClient(net::Loop& loop, net::WorkerPool& workers, attestatio
       keep_alive_(loop, [this] { on_keep_alive(); }),
       stop_deadline_(loop, [this] {
           requests_open_ = 0;
+          leaving_ = false;
           check_stopped();
       }) {}
 
-TunnelClient::~TunnelClient() = default;
+TunnelClient::~TunnelClient() {
+    *alive_ = false;
+}
 
 // ---- Connecting ----
 
@@ -64,7 +68,7 @@ void TunnelClient::connected(Result<net::Fd> socket) {
     last_heard_ = loop_.now();
     input_.clear();
     frames_.reset();
-    keep_alive_.arm_after(handshake_timeout);
+    keep_alive_.arm_after(settings_.handshake_timeout);
     stream_->start();
     if (!settings_.tls && state_ == State::upgrading) send_upgrade();
 }
@@ -77,11 +81,10 @@ void TunnelClient::send_upgrade() {
     nonce_ = random_.take<16>();
     const std::string host = settings_.control.authority();
     const std::string_view path = settings_.control.path;
-    const http::WebSocketRequest request{
-        .target = path.empty() ? std::string_view("/v1/tunnel") : path,
-        .host = host,
-        .protocols = {},
-        .fields = {}};
+    const http::WebSocketRequest request{.target = path.empty() ? std::string_view("/v1/tunnel") : path,
+                                         .host = host,
+                                         .protocols = {},
+                                         .fields = {}};
     if (!http::append_websocket_request(stream_->output(), request, nonce_))
         return lost("invalid_url", "EE_CONTROL_WS cannot be written as a request");
     stream_->flush_later();
@@ -104,7 +107,7 @@ std::size_t TunnelClient::take_upgrade_answer(std::string_view input) {
     }
     state_ = State::registering;
     frames_.emplace(http::FrameDecoder::Role::client, limits);
-    keep_alive_.arm_after(ping_interval);
+    keep_alive_.arm_after(settings_.ping_interval);
     const attestation::AgentIdentity& identity = settings_.identity;
     protocol::Register message;
     message.repo = identity.repo;
@@ -152,8 +155,11 @@ void TunnelClient::on_data(std::span<char> data) {
 void TunnelClient::on_event(const http::Event& event) {
     switch (event.kind) {
         case http::Event::Kind::text: return on_text(event.payload);
-        case http::Event::Kind::binary:
-        case http::Event::Kind::pong: return;
+        case http::Event::Kind::binary: return;
+        case http::Event::Kind::pong:
+            if (event.payload != leaving_mark) return;
+            leaving_ = false;
+            return check_stopped();
         case http::Event::Kind::ping:
             http::append_frame(stream_->output(), http::Opcode::pong, event.payload, mask());
             return stream_->flush_later();
@@ -190,10 +196,13 @@ void TunnelClient::on(const protocol::AttestRequest& request) {
                                           .identity = settings_.identity,
                                           .measurements = settings_.measurements});
     log_.debug("attestation.challenged", {{"reason", to_word(request.reason)}, {"binding", request.binding}});
-    const bool queued = workers_.run([this, request, report_data, connection = connection_] {
-        Result<Bytes> quote = provider_.quote(report_data);
-        loop_.post([this, request, report_data, connection, quote = std::move(quote)]() mutable {
-            if (connection == connection_ && stream_) send_quote(request, report_data, std::move(quote));
+    // A quote takes its time: this object may be gone when it comes, or have another connection.
+    const bool queued = workers_.run([this, &provider = provider_, &loop = loop_, request, report_data,
+                                      alive = alive_, connection = connection_] {
+        Result<Bytes> quote = provider.quote(report_data);
+        loop.post([this, request, report_data, alive, connection, quote = std::move(quote)]() mutable {
+            if (*alive && connection == connection_ && stream_)
+                send_quote(request, report_data, std::move(quote));
         });
     });
     if (!queued) log_.error("attestation.failed", {{"detail", "too many quotes are asked for at once"}});
@@ -221,8 +230,8 @@ void TunnelClient::on(const protocol::Status& status) {
                                       {"reason", status.reason},
                                       {"detail", status.detail},
                                       {"advice", advice}};
-    if (status.retry_after_s) wait_at_least_ = std::chrono::seconds(*status.retry_after_s);
-    if (status.reconnect_after_ms) wait_at_least_ = std::chrono::milliseconds(*status.reconnect_after_ms);
+    if (status.retry_after_s) asked_wait_ = std::chrono::seconds(*status.retry_after_s);
+    if (status.reconnect_after_ms) asked_wait_ = std::chrono::milliseconds(*status.reconnect_after_ms);
     switch (status.state) {
         case protocol::StatusState::ok:
             state_ = State::attested;
@@ -237,9 +246,9 @@ void TunnelClient::on(const protocol::Status& status) {
 
 void TunnelClient::on(const protocol::ProxyRequest& request) {
     ++requests_open_;
-    backend_.send(request, [this, id = request.request_id, connection = connection_](
+    backend_.send(request, [this, id = request.request_id, alive = alive_, connection = connection_](
                                const BackendAnswer* backend_answer, const Error& error) {
-        if (connection != connection_) return;
+        if (!*alive || connection != connection_) return;
         answer(id, backend_answer, error);
         if (requests_open_ > 0) --requests_open_;
         check_stopped();
@@ -308,11 +317,17 @@ void TunnelClient::send_health() {
 void TunnelClient::on_keep_alive() {
     if (state_ == State::upgrading)
         return lost("timeout", "the control plane did not finish the handshake in time");
-    if (loop_.now() - last_heard_ > silence_max)
-        return lost("idle_timeout", "the control plane has been silent for 30 s");
-    http::append_frame(stream_->output(), http::Opcode::ping, "", mask());
+    const auto silence = loop_.now() - last_heard_;
+    if (silence >= settings_.silence_max)
+        return lost("idle_timeout", "the control plane has been silent for too long");
+    send_ping("");
+    keep_alive_.arm_after(
+        std::min<std::chrono::nanoseconds>(settings_.ping_interval, settings_.silence_max - silence));
+}
+
+void TunnelClient::send_ping(std::string_view payload) {
+    http::append_frame(stream_->output(), http::Opcode::ping, payload, mask());
     stream_->flush_later();
-    keep_alive_.arm_after(ping_interval);
 }
 
 void TunnelClient::on_closed(const Error& why) {
@@ -332,8 +347,9 @@ void TunnelClient::lost(const std::string& code, const std::string& detail) {
         net::Stream::close_in_background(loop_, std::move(stream_));
     }
     if (on_stopped_) return check_stopped();
-    const auto wait = std::max(backoff_.next(random_.unit()), wait_at_least_);
-    wait_at_least_ = std::chrono::milliseconds(0);
+    // On top of what was asked: agents that were all told the same do not come back together.
+    const auto wait = std::min(asked_wait_, asked_wait_max) + backoff_.next(random_.unit());
+    asked_wait_ = std::chrono::milliseconds(0);
     log_.warn("tunnel.lost", {{"code", code}, {"detail", detail}, {"retry_in_ms", wait.count()}});
     retry_.arm_after(wait);
 }
@@ -342,19 +358,21 @@ void TunnelClient::stop(std::function<void()> on_stopped) {
     on_stopped_ = std::move(on_stopped);
     retry_.cancel();
     if (state_ == State::attested) {
-        // Out of routing at once, while the open requests are answered.
+        // Out of routing at once, while the open requests are answered, and those that are on their way.
         send(protocol::Health{.pass = false, .detail = "the agent is stopping", .checkpoint = {}});
+        send_ping(leaving_mark);
+        leaving_ = true;
     }
     stop_deadline_.arm_after(settings_.drain_timeout);
     check_stopped();
 }
 
 void TunnelClient::check_stopped() {
-    if (!on_stopped_ || (requests_open_ > 0 && stream_)) return;
+    if (!on_stopped_ || (stream_ && (requests_open_ > 0 || leaving_))) return;
     connector_.cancel();
     if (stream_ && state_ != State::closing && stop_deadline_.armed()) {
         state_ = State::closing;  // on_closed() comes when the last answer has left.
-        http::append_close(stream_->output(), http::close_code::going_away, "stopping", mask());
+        if (frames_) http::append_close(stream_->output(), http::close_code::going_away, "stopping", mask());
         return stream_->close_after_flush();
     }
     if (state_ == State::closing && stream_ && stream_->is_open() && stop_deadline_.armed()) return;

@@ -26,9 +26,13 @@ struct TunnelClientSettings {
     std::shared_ptr<const net::TlsContext> tls;  // For wss.
     attestation::AgentIdentity identity;
     Claims measurements;
-    std::chrono::seconds reconnect_min{1};
-    std::chrono::seconds reconnect_max{60};
-    std::chrono::seconds drain_timeout{20};
+    std::chrono::milliseconds reconnect_min = std::chrono::seconds(1);
+    std::chrono::milliseconds reconnect_max = std::chrono::seconds(60);
+    std::chrono::milliseconds drain_timeout = std::chrono::seconds(20);
+    // TLS and the upgrade; then pings, and how long the control plane may be silent.
+    std::chrono::milliseconds handshake_timeout = std::chrono::seconds(15);
+    std::chrono::milliseconds ping_interval = std::chrono::seconds(15);
+    std::chrono::milliseconds silence_max = std::chrono::seconds(30);
     std::size_t body_bytes_max = 64 * 1024 * 1024;
     std::uint32_t max_requests = 64;
 };
@@ -70,6 +74,7 @@ private:
     void send(const Message& message);
     http::MaskKey mask() { return random_.take<4>(); }
     void on_keep_alive();
+    void send_ping(std::string_view payload);
     void lost(const std::string& code, const std::string& detail);
     void check_stopped();
 
@@ -95,12 +100,14 @@ private:
     std::string input_;
     http::WebSocketNonce nonce_{};
     MonoTime last_heard_{};
-    std::chrono::milliseconds wait_at_least_{0};
+    std::chrono::milliseconds asked_wait_{0};  // By the control plane, before the next try.
     std::optional<std::pair<bool, std::string>> health_;
     std::size_t requests_open_ = 0;
+    bool leaving_ = false;  // The control plane may not have heard yet that we stop.
     std::function<void()> on_stopped_;
     net::Timer stop_deadline_;
     std::string text_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // For what answers late.
 };
 
 }  // namespace ee::agent

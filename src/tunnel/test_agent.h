@@ -163,13 +163,17 @@ struct TestOwner final : SessionOwner {
     }
     void on_inconclusive(Session&, const Error& why) override { note("inconclusive", why.code); }
     void on_attest_miss(Session&, const Error& why) override { note("miss", why.code); }
-    void on_health(Session&, const HealthReport& report) override {
+    void on_health(Session& session, const HealthReport& report) override {
         note("health", report.pass ? "pass" : "fail");
+        if (health) health(session, report.pass);
     }
     void on_refused(Session&, const Refused& refused) override {
         note(refused.closes ? "refused" : "tolerated", refused.error.code);
     }
-    void on_drain(Session&, const std::string& reason) override { note("drain", reason); }
+    void on_drain(Session& session, const std::string& reason) override {
+        note("drain", reason);
+        if (drained) drained(session, reason);
+    }
     void on_rtt(Session&, std::chrono::microseconds) override { events.emplace_back("rtt"); }
     void on_answer_dropped(Session&, std::string_view why) override { note("dropped", why); }
     void on_closed(Session& session, const std::string& reason) override {
@@ -191,7 +195,8 @@ struct TestOwner final : SessionOwner {
     bool holds_verdicts = false;
     std::shared_ptr<const AttestAnswer> answer;  // The last one to be judged.
     std::function<void(Session&)> activated;
-    std::function<void(Session&, const std::string&)> closed;
+    std::function<void(Session&, bool)> health;
+    std::function<void(Session&, const std::string&)> drained, closed;
 };
 
 // Writes down what became of its request.

@@ -1,0 +1,430 @@
+#include "agent/tunnel_client.h"
+
+#include <fcntl.h>
+
+#include <gtest/gtest.h>
+
+#include "agent/test_backend.h"
+#include "crypto/ed25519.h"
+#include "http/server.h"
+#include "tunnel/test_agent.h"
+#include "tunnel/tunnels.h"
+
+namespace ee::agent {
+namespace {
+
+using namespace std::chrono_literals;
+using net::run_turns;
+using net::run_until;
+using tunnel::TestVisitor;
+
+// Quotes that name what they are over; may be held back, or refused.
+struct TestProvider final : attestation::QuoteProvider {
+    Result<Bytes> quote(const ByteArray<64>& report_data) override {
+        const std::lock_guard wait(gate);
+        if (!refusal.code.empty()) return fail(refusal);
+        return to_bytes(report_data);
+    }
+
+    std::mutex gate;
+    Error refusal;
+};
+
+// The client against this program's own server side, over TCP.
+class TunnelClientTest : public testing::Test, http::RequestHandler {
+protected:
+    TunnelClientTest() : null_(::open("/dev/null", O_WRONLY | O_CLOEXEC)) {
+        EE_CHECK(server.listen("127.0.0.1", 0, nullptr));
+        settings.control = {"ws", "127.0.0.1", server.port(), "/v1/tunnel"};
+        settings.identity = {.agent_id = "a1",
+                             .node_id = "n1",
+                             .app_name = "myapp",
+                             .repo = "org/repo",
+                             .release_tag = "v1",
+                             .network = "sandbox-1"};
+        settings.measurements["sealed"] = false;
+        settings.measurements["config_sha256"] = "00";
+        settings.reconnect_min = 1ms;
+        settings.reconnect_max = 8ms;
+    }
+    void TearDown() override {
+        client.reset();
+        backend.reset();
+        server.close();
+        loop.collect();
+    }
+    void start() {
+        backend.emplace(loop, workers, BackendSettings{.url = app.url(), .tls = nullptr, .timeout = 5s});
+        client.emplace(loop, workers, provider, *backend, log, settings);
+        client->start();
+    }
+    void serve() {
+        start();
+        ASSERT_TRUE(until([&] { return owner.has("activated"); }));
+        run_turns(loop, 5);
+    }
+    // A server that speaks only when the test says so. Answers the n-th client's socket.
+    net::Peer& raw_client(std::size_t n) {
+        EXPECT_TRUE(until([&] { return raw.peers.size() > n; }));
+        return *raw.peers[n];
+    }
+    net::Peer& raw_upgraded(std::size_t n) {
+        EXPECT_TRUE(until([&] { return raw.has_request(n); }));
+        const std::string& request = raw.peers[n]->received;
+        const std::size_t key = request.find("Sec-WebSocket-Key: ") + 19;
+        raw.peers[n]->say(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Accept: " +
+            http::websocket_accept(request.substr(key, 24)) + "\r\n\r\n");
+        raw.peers[n]->received.clear();
+        return *raw.peers[n];
+    }
+    bool until(const std::function<bool()>& done) { return run_until(loop, done); }
+    tunnel::Session& session() {
+        tunnel::Session* found = nullptr;
+        tunnels.for_each([&](tunnel::Session& any) {
+            if (any.machine().state() != tunnel::SessionState::closed) found = &any;
+        });
+        EE_CHECK(found != nullptr);
+        return *found;
+    }
+    void ask(TestVisitor& visitor, std::string_view path = "/") {
+        ASSERT_TRUE(session().open_stream({.method = "GET", .target = path, .headers = {}, .body = {}},
+                                          visitor, loop.now() + 10s));
+    }
+
+    std::size_t body_bytes_max(const http::RequestHead&) override { return 0; }
+    void on_request(http::Exchange& exchange) override {
+        EE_CHECK(tunnels.accept(exchange, exchange.peer().ip));
+    }
+    std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
+
+    net::Fd null_;
+    TestProvider provider;
+    net::Loop loop;
+    net::WorkerPool workers{1, 8};
+    telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, null_.get()};
+    tunnel::TestOwner owner;
+    tunnel::Tunnels tunnels{loop, owner, tunnel::TunnelSettings{}, tunnel::TunnelLimits{},
+                            tunnel::test_entropy()};
+    http::Server server{loop, static_cast<http::RequestHandler&>(*this), http::ServerLimits{}};
+    TestBackend app{loop}, raw{loop};
+    TunnelClientSettings settings;
+    std::optional<Backend> backend;
+    std::optional<TunnelClient> client;
+};
+
+// ---- Registration and challenges ----
+
+TEST_F(TunnelClientTest, RegistersAndBindsItsAnswerToTheChallenge) {
+    serve();
+    const tunnel::AttestAnswer& answer = *owner.answer;
+    EXPECT_EQ(answer.registration.app_name, "myapp");
+    EXPECT_EQ(answer.registration.repo, "org/repo");
+    EXPECT_EQ(answer.registration.release_tag, "v1");
+    EXPECT_EQ(answer.registration.network, "sandbox-1");
+    EXPECT_EQ(answer.registration.agent_id, "a1");
+    EXPECT_EQ(answer.registration.node_id, "n1");
+    EXPECT_EQ(answer.registration.tunnel_version, "1");
+    EXPECT_EQ(answer.registration.max_requests, 64u);
+
+    const protocol::AttestResponse& response = answer.response;
+    const attestation::ReportData expected =
+        attestation::report_data_layout2({.nonce = answer.nonce,
+                                          .agent_key = response.agent_key,
+                                          .channel = {},
+                                          .wire = "1",
+                                          .identity = settings.identity,
+                                          .measurements = settings.measurements});
+    EXPECT_TRUE(response.layout2);
+    EXPECT_EQ(response.nonce, answer.nonce);
+    EXPECT_EQ(response.report_data, expected);
+    EXPECT_EQ(response.quote, to_bytes(expected));
+    EXPECT_EQ(response.measurements, settings.measurements);
+    const auto key = crypto::Ed25519PublicKey::from_spki(response.agent_key);
+    ASSERT_TRUE(key);
+    EXPECT_TRUE(key->verifies(attestation::session_message(expected), response.signature));
+}
+
+TEST_F(TunnelClientTest, AnswersLaterChallengesWithTheSameKeyAndAnotherNonce) {
+    serve();
+    const auto first = owner.answer;
+    session().challenge(protocol::ChallengeReason::operator_request);
+    ASSERT_TRUE(until([&] { return owner.has("renewed"); }));
+    EXPECT_EQ(owner.answer->response.agent_key, first->response.agent_key);
+    EXPECT_NE(owner.answer->response.report_data, first->response.report_data);
+}
+
+TEST_F(TunnelClientTest, StaysWhenNoQuoteCanBeMade) {
+    provider.refusal = {"quote_provider_failed", "no TDX here"};
+    start();
+    ASSERT_TRUE(until([&] { return owner.has("check claim"); }));
+    run_turns(loop, 200);
+    EXPECT_FALSE(owner.has("verify"));
+    EXPECT_EQ(tunnels.size(), 1u);
+}
+
+TEST_F(TunnelClientTest, MayDieWhileAQuoteIsMade) {
+    provider.gate.lock();
+    start();
+    ASSERT_TRUE(until([&] { return owner.has("check claim"); }));
+    run_turns(loop, 50);
+    client.reset();
+    provider.gate.unlock();
+    std::atomic<bool> drained = false;
+    ASSERT_TRUE(workers.run([&] { drained = true; }));  // After the quote: one thread.
+    EXPECT_TRUE(until([&] { return drained.load(); }));
+    run_turns(loop, 5);
+    EXPECT_FALSE(owner.has("verify"));
+}
+
+TEST_F(TunnelClientTest, AQuoteForAnEarlierConnectionIsDropped) {
+    provider.gate.lock();
+    start();
+    ASSERT_TRUE(until([&] { return owner.has("check claim"); }));
+    run_turns(loop, 50);
+    session().refuse({"rate_limited", ""}, std::nullopt);
+    ASSERT_TRUE(until([&] { return owner.count("check claim") == 2; }));
+    provider.gate.unlock();
+    ASSERT_TRUE(until([&] { return owner.has("activated"); }));
+    EXPECT_EQ(owner.count("verify"), 1u);
+    EXPECT_FALSE(owner.has("tolerated unexpected_attestation"));
+}
+
+TEST_F(TunnelClientTest, IgnoresMessagesItDoesNotKnow) {
+    settings.control.port = raw.listener->port();
+    start();
+    net::Peer& peer = raw_upgraded(0);
+    for (const char* text : {"{}", "[]", "nonsense", R"({"type":"news"})", R"({"type":"status"})",
+                             R"({"type":"proxy_request","request_id":"1"})"})
+        http::append_frame(peer.stream.output(), http::Opcode::text, text);
+    http::append_frame(peer.stream.output(), http::Opcode::ping, "still there?");
+    peer.stream.flush_later();
+    EXPECT_TRUE(until([&] { return peer.received.size() > 18; }));
+    EXPECT_EQ(peer.closed, "");
+    EXPECT_EQ(raw.peers.size(), 1u);
+}
+
+// ---- Requests and health ----
+
+TEST_F(TunnelClientTest, CarriesRequestsToTheBackendAndAnswersBack) {
+    struct Fields final : tunnel::StreamObserver {
+        void on_head(int, std::span<const protocol::HeaderField> headers,
+                     std::optional<std::uint64_t>) override {
+            for (const protocol::HeaderField& field : headers) names += field.name + "=" + field.value + ";";
+        }
+        void on_body(std::string_view bytes) override { body = bytes; }
+        void on_end() override { ended = true; }
+        void on_failed(const Error& error) override { body = error.code; }
+        std::string names, body;
+        bool ended = false;
+    } visitor;
+    serve();
+    const protocol::HeaderView fields[] = {{"Host", "myapp.example"}, {"X-A", "1"}};
+    ASSERT_TRUE(session().open_stream({.method = "POST", .target = "/p?q=1", .headers = fields, .body = "in"},
+                                      visitor, loop.now() + 10s));
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    EXPECT_EQ(app.peers[0]->received,
+              "POST /p?q=1 HTTP/1.1\r\nHost: myapp.example\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nin");
+    app.peers[0]->say(
+        "HTTP/1.1 201 Created\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nEE-Agent: forged\r\n"
+        "Content-Length: 3\r\n\r\nout");
+    ASSERT_TRUE(until([&] { return visitor.ended; }));
+    EXPECT_EQ(visitor.names, "Set-Cookie=a=1;Set-Cookie=b=2;Content-Length=3;");
+    EXPECT_EQ(visitor.body, "out");
+}
+
+TEST_F(TunnelClientTest, SaysWhatBecameOfTheBackend) {
+    serve();
+    TestVisitor broken, unreachable;
+    ask(broken);
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    app.peers[0]->say("nonsense\r\n\r\n");
+    ASSERT_TRUE(until([&] { return !broken.got.empty(); }));
+    EXPECT_EQ(broken.got, "bad_agent_answer");
+    app.listener->close();
+    ask(unreachable);
+    ASSERT_TRUE(until([&] { return !unreachable.got.empty(); }));
+    EXPECT_EQ(unreachable.got, "backend_unreachable");
+}
+
+TEST_F(TunnelClientTest, SaysAfterEveryAttestationHowTheBackendIs) {
+    start();
+    client->report_health(false, "down");
+    ASSERT_TRUE(until([&] { return owner.has("health fail"); }));
+    EXPECT_TRUE(owner.has("activated"));
+    client->report_health(true, "");
+    ASSERT_TRUE(until([&] { return owner.has("health pass"); }));
+    session().refuse({"rate_limited", ""}, std::nullopt);
+    ASSERT_TRUE(until([&] { return owner.count("health pass") == 2; }));
+    EXPECT_EQ(owner.count("activated"), 2u);
+}
+
+// ---- Lost connections ----
+
+TEST_F(TunnelClientTest, ComesBackAfterEveryKindOfEnd) {
+    serve();
+    for (std::size_t i = 2; i <= 4; ++i) {
+        if (i == 2) session().refuse({"rate_limited", "too many"}, std::nullopt);
+        if (i == 3) session().drain("draining", std::nullopt);
+        if (i == 4) server.close(), EE_CHECK(server.listen("127.0.0.1", settings.control.port, nullptr));
+        if (i == 4) session().refuse({"app_forgotten", ""}, std::nullopt);
+        ASSERT_TRUE(until([&] { return owner.count("activated") == i; })) << i;
+    }
+    TestVisitor visitor;
+    run_turns(loop, 5);
+    ASSERT_TRUE(until([&] { return tunnels.size() == 1; }));
+    ask(visitor);
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    app.peers[0]->say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    EXPECT_TRUE(until([&] { return visitor.got == "200 ok."; }));
+}
+
+TEST_F(TunnelClientTest, WaitsAsLongAsItIsAskedTo) {
+    serve();
+    const MonoTime before = std::chrono::steady_clock::now();
+    session().refuse({"collateral_unavailable", ""}, 1);
+    ASSERT_TRUE(until([&] { return owner.count("activated") == 2; }));
+    EXPECT_GE(std::chrono::steady_clock::now() - before, 1s);
+}
+
+TEST_F(TunnelClientTest, ARequestUnderWayWhenTheTunnelIsLostIsForgotten) {
+    serve();
+    TestVisitor visitor;
+    ask(visitor);
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    session().refuse({"rate_limited", ""}, std::nullopt);
+    EXPECT_EQ(visitor.got, "tunnel_closed");
+    ASSERT_TRUE(until([&] { return owner.count("activated") == 2; }));
+    app.peers[0]->say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    run_turns(loop, 20);
+    EXPECT_FALSE(owner.has("dropped unknown_request"));
+    bool stopped = false;
+    client->stop([&] { stopped = true; });
+    EXPECT_TRUE(until([&] { return stopped; }));
+}
+
+TEST_F(TunnelClientTest, TriesAgainWhenTheUpgradeFails) {
+    settings.control.port = raw.listener->port();
+    settings.handshake_timeout = 60ms;
+    start();
+    raw_client(0).stream.abort();
+    ASSERT_TRUE(until([&] { return raw.has_request(1); }));
+    raw.peers[1]->say("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+    ASSERT_TRUE(until([&] { return raw.has_request(2); }));
+    raw.peers[2]->say("220 mail.example ESMTP\r\n\r\n");
+    ASSERT_TRUE(until([&] { return raw.has_request(3); }));
+    raw.peers[3]->say(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Accept: forged\r\n\r\n");
+    ASSERT_TRUE(until([&] { return raw.has_request(4); }));
+    // The fifth is not answered at all.
+    EXPECT_TRUE(until([&] { return raw.has_request(5); }));
+    EXPECT_TRUE(until([&] { return !raw.peers[4]->closed.empty(); }));
+}
+
+TEST_F(TunnelClientTest, EndsATunnelThatBreaksTheProtocol) {
+    settings.control.port = raw.listener->port();
+    start();
+    const std::string frames[] = {
+        std::string("\x81\x80\0\0\0\0", 6),                   // Masked.
+        std::string("\x82\x01x", 3),                          // Binary, which v1 never sends.
+        std::string("\x81\x7f\0\0\0\0\x00\x40\x00\x01", 10),  // 4 MiB and a byte are announced.
+        std::string("\x81\x01\xff", 3),                       // No UTF-8.
+        std::string("\x88\x02\x03\xe9", 4),                   // A close.
+    };
+    for (std::size_t i = 0; i < std::size(frames); ++i) {
+        net::Peer& peer = raw_upgraded(i);
+        ASSERT_TRUE(until([&] { return !peer.received.empty(); })) << i;  // `register`.
+        peer.say(frames[i]);
+        ASSERT_TRUE(until([&] { return peer.closed == "closed"; })) << i;
+        // A masked close frame with a code says why.
+        EXPECT_NE(peer.received.find("\x88\x82"), std::string::npos) << i;
+        ASSERT_TRUE(until([&] { return raw.has_request(i + 1); })) << i;
+    }
+}
+
+TEST_F(TunnelClientTest, LeavesAControlPlaneThatHasBeenSilent) {
+    settings.control.port = raw.listener->port();
+    settings.ping_interval = 20ms;
+    settings.silence_max = 90ms;
+    start();
+    net::Peer& peer = raw_upgraded(0);
+    const MonoTime upgraded = std::chrono::steady_clock::now();
+    ASSERT_TRUE(until([&] { return raw.has_request(1); }));
+    EXPECT_GE(std::chrono::steady_clock::now() - upgraded, 80ms);
+    EXPECT_NE(peer.received.find("\x89\x80"), std::string::npos);  // It had pinged.
+}
+
+TEST_F(TunnelClientTest, PongsKeepAQuietTunnel) {
+    settings.ping_interval = 15ms;
+    settings.silence_max = 200ms;
+    serve();
+    const std::uint64_t before = session().bytes_in();
+    ASSERT_TRUE(until([&] { return session().bytes_in() > before + 30 * 6; }));  // 30 pings.
+    EXPECT_EQ(owner.count("activated"), 1u);
+}
+
+// ---- Stopping ----
+
+TEST_F(TunnelClientTest, StopsAtOnceWhenNothingIsOpen) {
+    serve();
+    bool stopped = false;
+    client->stop([&] { stopped = true; });
+    EXPECT_FALSE(stopped);  // Never within stop().
+    ASSERT_TRUE(until([&] { return stopped; }));
+    EXPECT_TRUE(until([&] { return tunnels.size() == 0; }));
+    EXPECT_TRUE(owner.has("health fail"));
+    EXPECT_TRUE(owner.has("closed closed_by_agent"));
+    run_turns(loop, 100);
+    EXPECT_EQ(owner.count("check claim"), 1u);  // It does not come back.
+}
+
+TEST_F(TunnelClientTest, FinishesWhatIsOpenAndWhatIsOnItsWayBeforeItStops) {
+    serve();
+    TestVisitor open, on_its_way;
+    ask(open, "/open");
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    bool stopped = false;
+    client->stop([&] { stopped = true; });
+    ask(on_its_way, "/on-its-way");  // The control plane has not heard yet.
+    app.peers[0]->say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none");
+    ASSERT_TRUE(until([&] { return open.got == "200 one."; }));
+    ASSERT_TRUE(until([&] { return app.has_request(1); }));
+    EXPECT_FALSE(stopped);
+    app.peers[1]->say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
+    ASSERT_TRUE(until([&] { return stopped; }));
+    EXPECT_TRUE(until([&] { return on_its_way.got == "200 two."; })) << on_its_way.got;
+}
+
+TEST_F(TunnelClientTest, StopsAtItsDeadlineWhateverIsOpen) {
+    settings.drain_timeout = 60ms;
+    serve();
+    TestVisitor visitor;
+    ask(visitor);
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    bool stopped = false;
+    client->stop([&] { stopped = true; });
+    EXPECT_TRUE(until([&] { return stopped; }));
+}
+
+TEST_F(TunnelClientTest, StopsWhileItConnectsHandshakesOrWaits) {
+    settings.control.port = raw.listener->port();
+    settings.drain_timeout = 10s;
+    for (const int phase : {0, 1, 2}) {
+        settings.reconnect_min = settings.reconnect_max = phase == 2 ? 60000ms : 1ms;
+        const std::size_t peer = raw.peers.size();
+        start();
+        if (phase == 1) {
+            ASSERT_TRUE(until([&] { return raw.has_request(peer); }));
+        }
+        if (phase == 2) raw_client(peer).stream.abort(), run_turns(loop, 20);
+        bool stopped = false;
+        client->stop([&] { stopped = true; });
+        EXPECT_TRUE(run_until(loop, [&] { return stopped; }, 5s)) << phase;
+        client.reset();
+    }
+}
+
+}  // namespace
+}  // namespace ee::agent
