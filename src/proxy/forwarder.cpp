@@ -226,9 +226,11 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
 
     const std::string trace = traceparent(request.fields);
     call->set_trace(trace);
+    // The fields of a described request were written by who sent it, not by the proxies on its way here.
+    const bool described = request.origin == Origin::control;
     const RequestContext context{.host = http::find(request.fields, "host").value_or(head.authority),
-                                 .peer = exchange.peer().ip,
-                                 .peer_trusted = visitor.peer_trusted,
+                                 .peer = described ? visitor.client : exchange.peer().ip,
+                                 .peer_trusted = visitor.peer_trusted && !described,
                                  .is_tls = exchange.is_tls(),
                                  .request_id = id,
                                  .traceparent = trace};

@@ -21,7 +21,7 @@ namespace ee::proxy {
 
 struct ForwardSettings {
     TrustSettings trust;
-    std::chrono::seconds timeout{15};
+    std::chrono::milliseconds timeout = std::chrono::seconds(15);
     registry::PublicNames names;  // For the resolve body of a 403.
 };
 
@@ -32,7 +32,7 @@ struct ForwardRequest {
     std::string_view target;
     std::span<const http::Field> fields;
     std::string_view body;
-    Origin origin = Origin::app;
+    Origin origin = Origin::app;  // `control`: described by a message, not sent as it is.
 };
 
 class Call;
