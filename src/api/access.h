@@ -30,6 +30,9 @@ public:
     // Whether a field's value is a bearer token of ours, which no app may see.
     bool is_own_token(std::string_view authorization) const;
 
+    // Addresses whose wrong tokens are counted: at most 10000.
+    std::size_t guessers() const { return wrong_.size(); }
+
 private:
     using Hashes = std::vector<crypto::Sha256>;
     Result<void> refuse_wrong(const net::IpAddress& client, MonoTime now);

@@ -82,10 +82,13 @@ Result<void> take_member(ProxyEnvelope& out, std::string_view name, simdjson::do
                         "path must begin with / and hold no space, control character or fragment");
         out.path = *text;
     } else {
-        if (text->size() > base64_size(body_bytes_max))
+        const auto too_large = [&] {
             return fail("body_too_large", "body_b64 may hold " + std::to_string(body_bytes_max) + " bytes");
+        };
+        if (text->size() > base64_size(body_bytes_max)) return too_large();
         if (!append_from_base64(out.body, *text))
             return fail("invalid_field:body_b64", "body_b64 must be base64 (RFC 4648)");
+        if (out.body.size() > body_bytes_max) return too_large();
     }
     return {};
 }
@@ -104,8 +107,14 @@ Result<ProxyEnvelope> parse_proxy_envelope(std::string_view json, std::size_t bo
     if (root.get_object().get(object) != simdjson::SUCCESS)
         return fail("invalid_json", "the body must be a JSON object");
     ProxyEnvelope out;
-    for (const auto& [name, value] : object)
+    std::vector<std::string_view> seen;
+    for (const auto& [name, value] : object) {
+        // Two parties could each go by another one of them.
+        if (std::find(seen.begin(), seen.end(), name) != seen.end())
+            return fail("invalid_field:" + std::string(name), std::string(name) + " is there twice");
+        seen.push_back(name);
         if (auto taken = take_member(out, name, value, body_bytes_max); !taken) return fail(taken.error());
+    }
     std::size_t head_bytes = out.method.size() + out.path.size();
     for (const http::OwnedField& field : out.headers)
         head_bytes += field.name.size() + field.value.size() + 4;

@@ -1,0 +1,100 @@
+#include "api/routes.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace ee::api {
+namespace {
+
+// The route's path and the parameters, or what the path takes instead.
+std::string find(std::string_view method, std::string_view path) {
+    const Match match = find_route(method, path);
+    if (match.route == nullptr) return match.allow.empty() ? "none" : "takes " + match.allow;
+    std::string out(match.route->path);
+    for (const std::string& parameter : match.parameters) out.append(" ").append(parameter);
+    return out;
+}
+
+TEST(Routes, AreFoundByMethodAndPath) {
+    struct Row {
+        const char* method;
+        const char* path;
+        const char* expected;
+    };
+    const Row rows[] = {
+        {"GET", "/health", "/health"},
+        {"HEAD", "/health", "/health"},
+        {"POST", "/health", "takes GET, HEAD"},
+        {"get", "/health", "takes GET, HEAD"},  // Methods are case-sensitive (RFC 9110 section 9.1).
+        {"GET", "/health/", "none"},
+        {"GET", "/Health", "none"},
+        {"GET", "//health", "none"},
+        {"GET", "/", "none"},
+        {"GET", "", "none"},
+        {"GET", "health", "none"},
+        {"OPTIONS", "*", "none"},
+        {"GET", "/v1/apps", "/v1/apps"},
+        {"GET", "/v1/apps/", "none"},
+        {"GET", "/v1/apps/myapp", "/v1/apps/{app} myapp"},
+        {"GET", "/v1/apps/my%61pp", "/v1/apps/{app} myapp"},
+        {"GET", "/v1/apps/a%2Fb", "/v1/apps/{app} a/b"},  // One segment still.
+        {"GET", "/v1/apps/a/b", "none"},
+        {"GET", "/v1/apps/a%", "none"},
+        {"GET", "/v1/apps/a%0ab", "none"},
+        {"GET", "/v1/apps/a%ff", "none"},
+        {"GET", "/v1/apps/%2e%2e", "/v1/apps/{app} .."},
+        {"GET", "/v1/resolve/myapp", "/v1/resolve/{app} myapp"},
+        {"POST", "/v1/proxy/myapp", "/v1/proxy/{app} myapp"},
+        {"GET", "/v1/proxy/myapp", "takes POST"},
+        {"DELETE", "/metrics", "takes GET, HEAD"},
+    };
+    for (const Row& row : rows)
+        EXPECT_EQ(find(row.method, row.path), row.expected) << row.method << " " << row.path;
+}
+
+TEST(Routes, OnlyTheseAreOpenToAnyone) {
+    const std::set<std::string_view> open = {"/health",      "/healthz",          "/readyz",
+                                             "/v1/tunnel",   "/v1/resolve/{app}", "/v1/proxy/{app}",
+                                             "/openapi.yaml"};
+    for (const Route& route : routes())
+        EXPECT_EQ(route.access == Access::anyone, open.contains(route.path)) << route.path;
+}
+
+TEST(Routes, OnlyAForwardedRequestMayBeLarge) {
+    for (const Route& route : routes())
+        EXPECT_EQ(route.body == BodyLimit::forwarded, route.path == "/v1/proxy/{app}") << route.path;
+}
+
+TEST(StatusOf, EveryRefusalHasItsStatus) {
+    struct Row {
+        const char* code;
+        int status;
+    };
+    const Row rows[] = {
+        {"invalid_json", 400},
+        {"invalid_cursor", 400},
+        {"invalid_parameter:limit", 400},
+        {"bad_request", 400},
+        {"unauthorized", 401},
+        {"role_not_configured", 403},
+        {"forbidden", 403},
+        {"not_found", 404},
+        {"unknown_app", 404},
+        {"method_not_allowed", 405},
+        {"body_too_large", 413},
+        {"unknown_field:x", 422},
+        {"invalid_field:path", 422},
+        {"missing_fields", 422},
+        {"upgrade_required", 426},
+        {"unsupported_websocket_version", 426},
+        {"too_many_wrong_tokens", 429},
+        {"not_ready", 503},
+        {"never_heard_of", 500},
+        {"", 500},
+    };
+    for (const Row& row : rows) EXPECT_EQ(status_of(row.code), row.status) << row.code;
+}
+
+}  // namespace
+}  // namespace ee::api
