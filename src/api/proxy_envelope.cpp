@@ -96,6 +96,7 @@ Result<void> take_member(ProxyEnvelope& out, std::string_view name, simdjson::do
 }  // namespace
 
 Result<ProxyEnvelope> parse_proxy_envelope(std::string_view json, std::size_t body_bytes_max) {
+    if (json.empty()) return fail("invalid_json", "the body is empty; it must be a JSON object");
     simdjson::dom::parser parser;
     if (parser.allocate(std::max<std::size_t>(json.size(), 64), depth_max) != simdjson::SUCCESS)
         return fail("invalid_json", "the body is too large to parse");
