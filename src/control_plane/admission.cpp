@@ -93,13 +93,14 @@ void Admission::check_claim(tunnel::Session& session) {
 }
 
 void Admission::verify(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
-    auto job = [this, id = session.id(), challenge = challenge_of(session, *answer), answer] {
+    // Workers finish their queue when the control plane stops, after this object: only the posted task may
+    // touch it.
+    auto job = [this, &appraiser = appraiser_, &verification = verification_, &loop = loop_,
+                id = session.id(), challenge = challenge_of(session, *answer), answer] {
         const MonoTime start = std::chrono::steady_clock::now();
-        attestation::Verdict verdict =
-            appraiser_.appraise(challenge, answer_of(answer->response), wall_now());
-        verification_.observe(
-            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-        loop_.post([this, id, answer, verdict = std::move(verdict)]() mutable {
+        attestation::Verdict verdict = appraiser.appraise(challenge, answer_of(answer->response), wall_now());
+        verification.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        loop.post([this, id, answer, verdict = std::move(verdict)]() mutable {
             judged(id, std::move(answer), std::move(verdict));
         });
     };
@@ -146,6 +147,8 @@ void Admission::judged(tunnel::TunnelId id, std::shared_ptr<const tunnel::Attest
         const Error refusal = verdict.refusal;
         return session->judged(fail(refusal));
     }
+    // A tunnel that was closed meanwhile asks for no consequence.
+    if (session->machine().state() == tunnel::SessionState::closed) return;
     verdicts_[id] = std::move(verdict);
     session->judged({});
 }
@@ -197,7 +200,9 @@ void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answ
         auto again = [this, id = session.id(), answer, holder = needs->holder](bool answered) {
             // Not within the holder's callback: it may be closing.
             loop_.post([this, id, answer, holder, answered] {
-                if (tunnel::Session* asking = tunnels_->find(id))
+                tunnel::Session* asking = tunnels_->find(id);
+                // One that was closed meanwhile must not take the place.
+                if (asking != nullptr && asking->machine().state() == tunnel::SessionState::admitting)
                     place(*asking, answer, registry::Probe{holder, answered});
             });
         };
@@ -212,25 +217,31 @@ void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answ
     // A name that is newly bound is on disk before anybody relies on it; a renewal may follow.
     registry::AppRecord record = admitted.record;
     if (!admitted.newly_bound) {
-        store_.save(std::move(record), [this](const Result<void>& result) {
-            loop_.post([this, result] { store_result(result); });
-        });
+        save(std::move(record));
         return placed(session.id(), std::move(admitted));
     }
-    store_.save(std::move(record), [this, id = session.id(), admitted](const Result<void>& result) {
-        loop_.post([this, id, admitted, result] {
+    auto stored = [this, &loop = loop_, id = session.id(), admitted](const Result<void>& result) {
+        loop.post([this, id, admitted, result] {
             store_result(result);
             tunnel::Session* waiting = tunnels_->find(id);
             if (waiting == nullptr) return;
             if (result) return placed(id, admitted);
             waiting->admission(fail(result.error()));
         });
-    });
+    };
+    store_.save(std::move(record), std::move(stored));
 }
 
 void Admission::placed(tunnel::TunnelId id, registry::Admitted admitted) {
     if (tunnel::Session* session = tunnels_->find(id))
         session->admission(tunnel::AdmissionTerms{.registration_expiring = admitted.registration_expiring});
+}
+
+// The store finishes its queue after this object, too.
+void Admission::save(registry::AppRecord record) {
+    store_.save(std::move(record), [this, &loop = loop_](const Result<void>& result) {
+        loop.post([this, result] { store_result(result); });
+    });
 }
 
 void Admission::store_result(const Result<void>& result) {
@@ -257,10 +268,7 @@ void Admission::on_renewed(tunnel::Session& session, std::shared_ptr<const tunne
     const registry::Renewed renewed =
         registry_.attested(session.id(), attested_verdict(session.id(), *answer), now());
     verdicts_.erase(session.id());
-    if (renewed.record)
-        store_.save(*renewed.record, [this](const Result<void>& result) {
-            loop_.post([this, result] { store_result(result); });
-        });
+    if (renewed.record) save(*renewed.record);
     if (renewed.registration_expiring)
         session.warn({"registration_expiring", "the registration could not be renewed and ends soon"});
 }

@@ -56,6 +56,7 @@ private:
     void place(tunnel::Session& session, const tunnel::AttestAnswer& answer,
                std::optional<registry::Probe> probe);
     void placed(tunnel::TunnelId id, registry::Admitted admitted);
+    void save(registry::AppRecord record);
     void store_result(const Result<void>& result);
     registry::AttestedVerdict attested_verdict(tunnel::TunnelId id, const tunnel::AttestAnswer& answer) const;
     bool take_admission_token();

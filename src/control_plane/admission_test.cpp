@@ -1,0 +1,281 @@
+#include "control_plane/admission.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "attestation/simulated_platform.h"
+#include "http/server.h"
+#include "tunnel/test_agent.h"
+
+namespace ee::control_plane {
+namespace {
+
+using namespace std::chrono_literals;
+using net::run_turns;
+using net::run_until;
+using tunnel::TestAgent;
+
+const attestation::SimulatedPlatform& platform() {
+    static const attestation::SimulatedPlatform made = attestation::make_simulated_platform(wall_now());
+    return made;
+}
+
+struct Releases final : attestation::ReleaseSource {
+    Result<std::shared_ptr<const attestation::Allowlist>> find(const attestation::ReleaseId&) override {
+        const std::lock_guard wait(gate);
+        if (missing) return fail("allowlist_missing", "none");
+        return std::make_shared<const attestation::Allowlist>(
+            attestation::parse_allowlist(attestation::make_simulated_allowlist(platform(), wall_now()))
+                .value());
+    }
+
+    std::mutex gate;  // Holds a verdict back.
+    std::atomic<bool> missing = false;
+};
+
+// An agent of the simulated platform.
+struct Agent {
+    Agent(net::Loop& loop, std::uint16_t port, std::string agent_id)
+        : registration(tunnel::test_registration(std::move(agent_id))),
+          wire(std::make_unique<TestAgent>(loop, net::connect_to(port))) {
+        wire->upgrade();
+        wire->send(registration);
+    }
+    // Over other bytes than asked for, when `over` is given.
+    void attest(std::optional<ByteArray<64>> over = std::nullopt) {
+        const attestation::AgentIdentity identity{.agent_id = registration.agent_id,
+                                                  .node_id = "",
+                                                  .app_name = registration.app_name,
+                                                  .repo = registration.repo,
+                                                  .release_tag = registration.release_tag,
+                                                  .network = registration.network};
+        protocol::AttestResponse response;
+        response.nonce = wire->challenge.nonce;
+        response.layout2 = true;
+        response.agent_key = key.spki();
+        response.report_data =
+            over ? *over
+                 : attestation::report_data_layout2({.nonce = response.nonce,
+                                                     .agent_key = response.agent_key,
+                                                     .channel = {},
+                                                     .wire = "1",
+                                                     .identity = identity,
+                                                     .measurements = response.measurements});
+        attestation::SimulatedQuoteRequest request;
+        request.report_data = response.report_data;
+        response.quote = attestation::make_simulated_quote(platform(), request);
+        response.signature = to_bytes(key.sign(attestation::session_message(response.report_data)));
+        wire->send(response);
+    }
+
+    protocol::Register registration;
+    std::unique_ptr<TestAgent> wire;
+    crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
+};
+
+class AdmissionTest : public testing::Test, http::RequestHandler {
+protected:
+    void open() {
+        std::string name = (std::filesystem::temp_directory_path() / "ee-admission-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        folder = name;
+        store = std::move(registry::RegistrationStore::open(folder / "control.db").value());
+        admission.emplace(loop, workers.emplace(1, 16), registry, *store, appraiser, log, metrics, settings);
+        tunnels.emplace(loop, *admission, tunnel_settings, tunnel::TunnelLimits{}, tunnel::test_entropy());
+        admission->serve(*tunnels);
+        server.emplace(loop, static_cast<http::RequestHandler&>(*this), http::ServerLimits{});
+        ASSERT_TRUE(server->listen("127.0.0.1", 0, nullptr));
+    }
+    void TearDown() override {
+        server.reset();
+        tunnels.reset();
+        admission.reset();
+        workers.reset();
+        store.reset();
+        loop.collect();
+        std::filesystem::remove_all(folder);
+    }
+    std::unique_ptr<Agent> come(std::string agent_id = "a1") {
+        auto agent = std::make_unique<Agent>(loop, server->port(), std::move(agent_id));
+        EXPECT_TRUE(until([&] { return !agent->wire->heard.empty(); }));
+        return agent;
+    }
+    std::unique_ptr<Agent> serve(std::string agent_id = "a1") {
+        auto agent = come(std::move(agent_id));
+        agent->attest();
+        EXPECT_TRUE(until([&] { return agent->wire->has_heard("status ok attested"); }));
+        return agent;
+    }
+    bool until(const std::function<bool()>& done) { return run_until(loop, done, 20s); }
+    Moment now() const { return {loop.now(), wall_now()}; }
+    std::string status() const {
+        const auto found = registry.status("myapp", now());
+        return found ? std::string(to_word(*found)) : "unknown";
+    }
+
+    std::size_t body_bytes_max(const http::RequestHead&) override { return 0; }
+    void on_request(http::Exchange& exchange) override {
+        EE_CHECK(tunnels->accept(exchange, exchange.peer().ip));
+    }
+    std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
+
+    net::Fd null{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, null.get()};
+    net::Loop loop;
+    std::filesystem::path folder;
+    attestation::FixedCollateral collateral{
+        attestation::parse_collateral(attestation::make_simulated_collateral(platform(), wall_now()))
+            .value()};
+    Releases releases;
+    attestation::Appraiser appraiser{
+        attestation::NetworkPolicies::built_in(true),
+        attestation::TrustAnchors::with_simulated_root(platform().root_certificate).value(), collateral,
+        releases};
+    registry::Registry registry{registry::RegistrySettings{}, {{"sandbox-1", {"nonce", 86400s}}}};
+    telemetry::Metrics metrics;
+    AdmissionSettings settings;
+    tunnel::TunnelSettings tunnel_settings;
+    std::unique_ptr<registry::RegistrationStore> store;
+    std::optional<net::WorkerPool> workers;
+    std::optional<Admission> admission;
+    std::optional<tunnel::Tunnels> tunnels;
+    std::optional<http::Server> server;
+};
+
+TEST_F(AdmissionTest, AdmitsAnAgentWhoseQuoteHoldsAndKeepsItsEvidence) {
+    open();
+    const auto agent = serve();
+    EXPECT_EQ(status(), "active");
+    const registry::AppDetail detail = registry.detail("myapp", now()).value();
+    ASSERT_EQ(detail.agents.size(), 1u);
+    EXPECT_EQ(detail.agents[0].agent.verdict.binding, "key");
+    EXPECT_EQ(detail.agents[0].agent.verdict.agent_key, agent->key.spki());
+    EXPECT_FALSE(detail.agents[0].agent.verdict.quote.empty());
+    EXPECT_EQ(tunnels->unattested(), 0u);
+    EXPECT_FALSE(admission->store_failed());
+    agent->wire->stream.abort();
+    ASSERT_TRUE(until([&] { return tunnels->size() == 0; }));
+    EXPECT_EQ(status(), "offline");
+}
+
+TEST_F(AdmissionTest, BindsNothingBeforeTheQuoteHasHeld) {
+    open();
+    const auto agent = come();
+    EXPECT_EQ(status(), "unknown");
+    agent->attest(ByteArray<64>{1});
+    ASSERT_TRUE(until([&] { return !agent->wire->closed.empty(); }));
+    EXPECT_TRUE(agent->wire->has_heard("status invalid report_data_mismatch"));
+    EXPECT_EQ(status(), "unknown");
+    ASSERT_FALSE(registry.refusals().empty());
+    EXPECT_EQ(registry.refusals().front().code, "report_data_mismatch");
+}
+
+TEST_F(AdmissionTest, RefusesAReleaseWithoutAnAllowlist) {
+    releases.missing = true;
+    open();
+    const auto agent = come();
+    agent->attest();
+    ASSERT_TRUE(until([&] { return !agent->wire->closed.empty(); }));
+    EXPECT_TRUE(agent->wire->has_heard("status invalid allowlist_missing"));
+    EXPECT_EQ(status(), "unknown");
+}
+
+TEST_F(AdmissionTest, AdmitsNoMoreASecondThanItsLimit) {
+    settings.admissions_per_second_max = 1;
+    open();
+    const auto first = come("a1"), second = come("a2");
+    EXPECT_TRUE(first->wire->has_heard("challenge register"));
+    EXPECT_TRUE(second->wire->has_heard("status invalid rate_limited"));
+}
+
+TEST_F(AdmissionTest, AnAgentWithTheSameKeyTakesItsPlaceBackAtOnce) {
+    open();
+    const auto first = serve();
+    auto second = come();
+    second->key = std::move(first->key);
+    second->attest();
+    ASSERT_TRUE(until([&] { return second->wire->has_heard("status ok attested"); }));
+    EXPECT_TRUE(until([&] { return first->wire->has_heard("status draining superseded"); }));
+    EXPECT_EQ(status(), "active");
+}
+
+TEST_F(AdmissionTest, AnotherAgentTakesThePlaceOnlyOfASilentOne) {
+    tunnel_settings.keep_alive.probe_time = 60ms;
+    open();
+    const auto first = serve();
+    const auto second = come();
+    second->attest();
+    ASSERT_TRUE(until([&] { return !second->wire->closed.empty(); }));
+    EXPECT_TRUE(second->wire->has_heard("status invalid agent_id_taken"));
+    EXPECT_EQ(first->wire->closed, "");
+
+    first->wire->answers_pings = false;
+    const auto third = come();
+    third->attest();
+    ASSERT_TRUE(until([&] { return third->wire->has_heard("status ok attested"); }));
+    EXPECT_TRUE(until([&] { return first->wire->has_heard("status draining superseded"); }));
+    EXPECT_EQ(status(), "active");
+}
+
+TEST_F(AdmissionTest, ATunnelThatWasClosedWhileTheHolderWasProbedTakesNoPlace) {
+    tunnel_settings.keep_alive.probe_time = 100ms;
+    open();
+    const auto first = serve();
+    first->wire->answers_pings = false;
+    const auto second = come();
+    second->attest();
+    ASSERT_TRUE(until([&] { return first->wire->has_heard("ping"); }));
+    second->wire->stream.pause_reading();  // It does not close its side, so the tunnel lingers.
+    tunnels->find(2)->refuse({"app_forgotten", ""}, std::nullopt);
+    net::Timer later(loop, [&] { loop.stop(); });
+    later.arm_after(300ms);
+    loop.run();
+    ASSERT_NE(tunnels->find(2), nullptr);
+    EXPECT_FALSE(first->wire->has_heard("status draining superseded"));
+    EXPECT_EQ(registry.tunnel_of("myapp", "a1"), 1u);
+    EXPECT_EQ(status(), "active");
+}
+
+TEST_F(AdmissionTest, AVerdictOnATunnelThatWasClosedChangesNothing) {
+    open();
+    releases.gate.lock();
+    const auto agent = come();
+    agent->attest();
+    ASSERT_TRUE(until([&] { return tunnels->find(1)->machine().state() == tunnel::SessionState::judging; }));
+    agent->wire->stream.pause_reading();
+    tunnels->find(1)->refuse({"app_forgotten", ""}, std::nullopt);
+    releases.gate.unlock();
+    std::atomic<bool> judged = false;
+    ASSERT_TRUE(workers->run([&] { judged = true; }));  // One worker: after the verdict.
+    ASSERT_TRUE(until([&] { return judged.load(); }));
+    run_turns(loop, 5);
+    EXPECT_EQ(status(), "unknown");
+}
+
+TEST_F(AdmissionTest, MayDieWhileAQuoteIsJudged) {
+    open();
+    releases.gate.lock();
+    const auto agent = come();
+    agent->attest();
+    ASSERT_TRUE(until([&] { return tunnels->find(1)->machine().state() == tunnel::SessionState::judging; }));
+    server.reset();
+    tunnels.reset();
+    admission.reset();
+    releases.gate.unlock();
+    workers.reset();  // Ends the job.
+}
+
+TEST_F(AdmissionTest, DrainsEveryTunnel) {
+    open();
+    const auto first = serve("a1"), second = serve("a2");
+    admission->drain_all();
+    ASSERT_TRUE(until([&] { return tunnels->size() == 0; }));
+    EXPECT_TRUE(first->wire->has_heard("status draining draining"));
+    EXPECT_TRUE(second->wire->has_heard("status draining draining"));
+    EXPECT_EQ(status(), "offline");
+}
+
+}  // namespace
+}  // namespace ee::control_plane
