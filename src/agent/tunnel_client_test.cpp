@@ -397,6 +397,18 @@ TEST_F(TunnelClientTest, FinishesWhatIsOpenAndWhatIsOnItsWayBeforeItStops) {
     EXPECT_TRUE(until([&] { return on_its_way.got == "200 two."; })) << on_its_way.got;
 }
 
+TEST_F(TunnelClientTest, ServesWhatTheControlPlaneSentBeforeItHeard) {
+    serve();
+    TestVisitor on_its_way;
+    bool stopped = false;
+    client->stop([&] { stopped = true; });  // Nothing is open here.
+    ask(on_its_way);
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    app.peers[0]->say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    EXPECT_TRUE(until([&] { return on_its_way.got == "200 ok."; })) << on_its_way.got;
+    EXPECT_TRUE(until([&] { return stopped; }));
+}
+
 TEST_F(TunnelClientTest, StopsAtItsDeadlineWhateverIsOpen) {
     settings.drain_timeout = 60ms;
     serve();
