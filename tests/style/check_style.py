@@ -220,9 +220,9 @@ def files_of(root):
 
 
 def machine_paths_of(root):
-    """Where this tree and its user live: neither may stand in a file."""
+    """Where this tree and its user live: neither may stand in a file. Folders that every machine has may."""
     places = {str(root.parent), str(pathlib.Path.home())}
-    return tuple(place + "/" for place in sorted(places) if len(place) > 1)
+    return tuple(place + "/" for place in sorted(places) if place not in ("/", "/tmp", "/var/tmp", "/home", "/srv", "/opt"))
 
 
 def check_tree(root):
