@@ -101,27 +101,27 @@ void Admission::verify(tunnel::Session& session, std::shared_ptr<const tunnel::A
         attestation::Verdict verdict = appraiser.appraise(challenge, answer_of(answer->response), wall_now());
         verification.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
         loop.post([this, id, answer, verdict = std::move(verdict)]() mutable {
-            judged(id, std::move(answer), std::move(verdict));
+            judged(id, *answer, std::move(verdict));
         });
     };
     if (!workers_.run(std::move(job)))
         session.refuse({"rate_limited", "too many answers wait to be judged"}, 5);
 }
 
-void Admission::judged(tunnel::TunnelId id, std::shared_ptr<const tunnel::AttestAnswer> answer,
+void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer,
                        attestation::Verdict verdict) {
     // Where the policy lets the allowlist be absent, that is for apps their operator has made; there are none
     // yet.
     if (verdict.ok && !verdict.allowlist_found) {
         verdict.ok = false;
-        verdict.refusal = {"allowlist_missing", "release " + answer->registration.release_tag + " of " +
-                                                    answer->registration.repo +
+        verdict.refusal = {"allowlist_missing", "release " + answer.registration.release_tag + " of " +
+                                                    answer.registration.repo +
                                                     " has no allowlist in EE_ALLOWLIST_DIR"};
     }
     verdicts_total_.count(verdict.ok ? "ok" : verdict.refusal.code);
     tunnel::Session* session = tunnels_->find(id);
     if (session == nullptr) return;
-    const protocol::Register& registration = answer->registration;
+    const protocol::Register& registration = answer.registration;
     const auto level = verdict.ok ? telemetry::LogLevel::info : telemetry::LogLevel::warn;
     if (log_.enabled(level)) {
         const std::string peer = session->peer().to_string();
@@ -218,7 +218,7 @@ void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answ
     registry::AppRecord record = admitted.record;
     if (!admitted.newly_bound) {
         save(std::move(record));
-        return placed(session.id(), std::move(admitted));
+        return placed(session.id(), admitted);
     }
     auto stored = [this, &loop = loop_, id = session.id(), admitted](const Result<void>& result) {
         loop.post([this, id, admitted, result] {
@@ -232,7 +232,7 @@ void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answ
     store_.save(std::move(record), std::move(stored));
 }
 
-void Admission::placed(tunnel::TunnelId id, registry::Admitted admitted) {
+void Admission::placed(tunnel::TunnelId id, const registry::Admitted& admitted) {
     if (tunnel::Session* session = tunnels_->find(id))
         session->admission(tunnel::AdmissionTerms{.registration_expiring = admitted.registration_expiring});
 }

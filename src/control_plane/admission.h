@@ -51,11 +51,10 @@ private:
     void on_answer_dropped(tunnel::Session& session, std::string_view why) override;
     void on_closed(tunnel::Session& session, const std::string& reason) override;
 
-    void judged(tunnel::TunnelId id, std::shared_ptr<const tunnel::AttestAnswer> answer,
-                attestation::Verdict verdict);
+    void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, attestation::Verdict verdict);
     void place(tunnel::Session& session, const tunnel::AttestAnswer& answer,
                std::optional<registry::Probe> probe);
-    void placed(tunnel::TunnelId id, registry::Admitted admitted);
+    void placed(tunnel::TunnelId id, const registry::Admitted& admitted);
     void save(registry::AppRecord record);
     void store_result(const Result<void>& result);
     registry::AttestedVerdict attested_verdict(tunnel::TunnelId id, const tunnel::AttestAnswer& answer) const;
