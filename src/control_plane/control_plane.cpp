@@ -80,6 +80,7 @@ public:
 private:
     void on_signal(int signal);
     void drain(int signal);
+    void finish();
     void reload();
 
     const config::ControlPlaneConfig& config_;
@@ -148,7 +149,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       proxy_(loop_, proxy_handler_, {}),
       drained_(loop_, [this] {
           const bool done = tunnels_.size() + control_.busy() + proxy_.busy() == 0;
-          if (done || loop_.now() >= drain_until_) return loop_.stop();
+          if (done || loop_.now() >= drain_until_) return finish();
           drained_.arm_after(drain_look);
       }) {
     registry_.load(prepared.records);
@@ -171,7 +172,6 @@ Result<void> ControlPlane::listen() {
 
 void ControlPlane::run() {
     loop_.run();
-    tunnels_.close_all({"draining", "the control plane has stopped"});
     control_.close();
     proxy_.close();
     loop_.collect();
@@ -181,7 +181,7 @@ void ControlPlane::run() {
 
 void ControlPlane::on_signal(int signal) {
     if (signal == SIGHUP) return reload();
-    if (draining_) return loop_.stop();  // A second signal: now.
+    if (draining_) return finish();  // A second signal: now.
     drain(signal);
 }
 
@@ -194,6 +194,12 @@ void ControlPlane::drain(int signal) {
     control_.drain();
     drain_until_ = loop_.now() + config_.drain_timeout;
     drained_.arm_after(drain_look);
+}
+
+// What is left is told so: the close frames leave at the end of this turn, and the loop ends in the next.
+void ControlPlane::finish() {
+    tunnels_.close_all({"draining", "the control plane has stopped"});
+    loop_.post([this] { loop_.stop(); });
 }
 
 // Tokens, certificates and the log level; everything else needs a restart. A bad setting changes nothing.
