@@ -123,7 +123,7 @@ Result<Bytes> read_certificate(const path& file) {
 
 Result<void> write_issued_files(const path& folder, const SimulatedPlatform& platform, WallTime at,
                                 const SimulatedFaults& faults) {
-    const auto allowlist =
+    auto allowlist =
         write_whole_file(folder / "allowlist.json", make_simulated_allowlist(platform, at));
     if (!allowlist) return allowlist;
     return write_whole_file(folder / "collateral.json", make_simulated_collateral(platform, at, faults));
@@ -158,7 +158,7 @@ Result<void> save_simulated_platform(const path& folder, const SimulatedPlatform
         const auto saved = write_whole_file(folder / name, crypto::certificate_to_pem(*der));
         if (!saved) return saved;
     }
-    const auto issued = write_issued_files(folder, platform, at, {});
+    auto issued = write_issued_files(folder, platform, at, {});
     if (!issued) return issued;
     // Last, because its presence says that the platform is complete.
     return write_whole_file(folder / "platform.json", platform_json(platform));

@@ -15,7 +15,9 @@ using Sha512 = ByteArray<64>;
 Sha256 sha256(std::initializer_list<ByteSpan> pieces);
 Sha384 sha384(std::initializer_list<ByteSpan> pieces);
 Sha512 sha512(std::initializer_list<ByteSpan> pieces);
-inline Sha256 sha256(ByteSpan bytes) { return sha256({bytes}); }
+inline Sha256 sha256(ByteSpan bytes) {
+    return sha256({bytes});
+}
 
 // Fills from OpenSSL's generator; the process ends when there is no entropy (nothing safe can follow).
 void fill_random(std::span<std::uint8_t> out);

@@ -1,9 +1,8 @@
 #include "control_plane/control_plane.h"
 
-#include <unistd.h>
-
 #include <exception>
 #include <iostream>
+#include <unistd.h>
 
 int main(int argc, char** argv) {
     const auto load = [argc, argv] {
