@@ -30,25 +30,21 @@ void ApiHandler::on_request(http::Exchange& exchange) {
     requests_.add();
     const http::RequestHead& head = exchange.head();
     const auto [path, query] = http::split_origin_form(head.origin_form);
-    const auto given = http::find(head.fields, "x-request-id");
     Match match = find_route(head.method, path);
     Request request{
         .exchange = exchange,
         .services = services_,
         .query = query,
         .parameters = std::move(match.parameters),
-        .request_id = given && telemetry::is_sane_request_id(*given)
-                          ? std::string(*given)
-                          : telemetry::make_request_id(random_.take<16>()),
-        .client =
-            proxy::identify_visitor(head, exchange.peer(), services_.forwarder.settings().trust).client};
+        .request_id = proxy::request_id_of(head, random_),
+        .visitor = proxy::identify_visitor(head, exchange.peer(), services_.forwarder.settings().trust)};
     if (match.route == nullptr) {
         if (match.allow.empty()) return request.refuse({"not_found", "no endpoint has this path"});
         const http::Field allow{"Allow", match.allow};
         return request.refuse({"method_not_allowed", "this path takes " + match.allow}, {&allow, 1});
     }
     const auto allowed =
-        services_.access.check(match.route->access, head, request.client, services_.loop.now());
+        services_.access.check(match.route->access, head, request.visitor.client, services_.loop.now());
     if (!allowed) return request.refuse(allowed.error());
     match.route->serve(request);
 }

@@ -15,7 +15,9 @@ void post_proxy(Request& request) {
         return http::iequals(field.name, "authorization") && services.access.is_own_token(field.value);
     });
     const std::vector<http::Field> fields(envelope->headers.begin(), envelope->headers.end());
-    services.forwarder.forward(request.exchange, {.app = request.parameters[0],
+    services.forwarder.forward(request.exchange, {.visitor = request.visitor,
+                                                  .request_id = request.request_id,
+                                                  .app = request.parameters[0],
                                                   .method = envelope->method,
                                                   .target = envelope->path,
                                                   .fields = fields,

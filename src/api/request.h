@@ -16,7 +16,7 @@ struct Request {
     std::string_view query;
     std::vector<std::string> parameters;  // Of the path, decoded, in order.
     std::string request_id;
-    net::IpAddress client;
+    proxy::Visitor visitor;
 
     void reply(int status, std::string_view content_type, std::string_view body,
                std::span<const http::Field> more = {});

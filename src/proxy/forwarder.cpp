@@ -23,8 +23,7 @@ constexpr std::string_view retry_after_s = "2";
 // One request under way. Destroys itself after its last callback.
 class Call final : public tunnel::StreamObserver, http::VisitorObserver {
 public:
-    Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest& request,
-         const net::IpAddress& client, std::string request_id)
+    Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest& request)
         : forwarder_(forwarder),
           exchange_(&exchange),
           origin_(request.origin),
@@ -32,8 +31,8 @@ public:
           app_(request.app),
           method_(request.method),
           path_(http::split_origin_form(request.target).path),
-          client_(client),
-          request_id_(std::move(request_id)),
+          client_(request.visitor.client),
+          request_id_(request.request_id),
           started_at_(exchange.started_at()),
           request_bytes_(request.body.size()) {
         ++forwarder_.calls_;
@@ -195,12 +194,6 @@ Forwarder::Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunn
 
 Forwarder::~Forwarder() = default;
 
-std::string Forwarder::request_id(const http::RequestHead& head) {
-    const auto given = http::find(head.fields, "x-request-id");
-    if (given && telemetry::is_sane_request_id(*given)) return std::string(*given);
-    return telemetry::make_request_id(random_.take<16>());
-}
-
 std::string Forwarder::traceparent(std::span<const http::Field> fields) {
     const auto given = http::find(fields, "traceparent");
     if (given && http::count(fields, "traceparent") == 1 && telemetry::parse_traceparent(*given))
@@ -211,9 +204,7 @@ std::string Forwarder::traceparent(std::span<const http::Field> fields) {
 void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request) {
     requests_.add();
     const http::RequestHead& head = exchange.head();
-    const Visitor visitor = identify_visitor(head, exchange.peer(), settings_.trust);
-    const std::string id = request_id(head);
-    auto call = std::make_unique<Call>(*this, exchange, request, visitor.client, id);
+    auto call = std::make_unique<Call>(*this, exchange, request);
     const Moment now{loop_.now(), wall_now()};
 
     const auto refuse_now = [&](const Error& why) {
@@ -229,10 +220,10 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
     // The fields of a described request were written by who sent it, not by the proxies on its way here.
     const bool described = request.origin == Origin::control;
     const RequestContext context{.host = http::find(request.fields, "host").value_or(head.authority),
-                                 .peer = described ? visitor.client : exchange.peer().ip,
-                                 .peer_trusted = visitor.peer_trusted && !described,
+                                 .peer = described ? request.visitor.client : exchange.peer().ip,
+                                 .peer_trusted = request.visitor.peer_trusted && !described,
                                  .is_tls = exchange.is_tls(),
-                                 .request_id = id,
+                                 .request_id = request.request_id,
                                  .traceparent = trace};
     if (!request_fields_.build(request.fields, context))
         return refuse_now({"bad_request", "Connection names too many options"});
@@ -262,12 +253,8 @@ Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now) {
     return tunnels_.find(candidates_[*chosen].tunnel);
 }
 
-void Forwarder::refuse(http::Exchange& exchange, std::string_view app, const Error& why) {
-    const http::RequestHead& head = exchange.head();
-    const auto client = identify_visitor(head, exchange.peer(), settings_.trust).client;
-    const ForwardRequest request{
-        .app = app, .method = head.method, .target = head.origin_form, .fields = {}, .body = {}};
-    auto call = std::make_unique<Call>(*this, exchange, request, client, request_id(head));
+void Forwarder::refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why) {
+    auto call = std::make_unique<Call>(*this, exchange, request);
     static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(why);
 }
 

@@ -27,6 +27,8 @@ struct ForwardSettings {
 
 // What is to be forwarded; borrowed for the call.
 struct ForwardRequest {
+    const Visitor& visitor;
+    std::string_view request_id;
     std::string_view app;
     std::string_view method;
     std::string_view target;
@@ -47,7 +49,7 @@ public:
     void forward(http::Exchange& exchange, const ForwardRequest& request);
 
     // Answers with a refusal: problem+json with Retry-After where waiting helps.
-    void refuse(http::Exchange& exchange, std::string_view app, const Error& why);
+    void refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why);
 
     const ForwardSettings& settings() const { return settings_; }
     // Known once the listeners have their ports.
@@ -59,7 +61,6 @@ private:
     Result<tunnel::Session*> choose(std::string_view app, Moment now);
     void refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
                     std::string_view request_id);
-    std::string request_id(const http::RequestHead& head);
     std::string traceparent(std::span<const http::Field> fields);
 
     net::Loop& loop_;

@@ -363,7 +363,11 @@ TEST_F(ForwarderTest, ADescribedRequestCannotForgeWhereItComesFrom) {
         std::size_t body_bytes_max(const http::RequestHead&) override { return 0; }
         void on_request(http::Exchange& exchange) override {
             const http::Field fields[] = {{"X-Forwarded-For", "1.1.1.1"}, {"X-Forwarded-Proto", "https"}};
-            forwarder.forward(exchange, {.app = "myapp",
+            const Visitor visitor =
+                identify_visitor(exchange.head(), exchange.peer(), forwarder.settings().trust);
+            forwarder.forward(exchange, {.visitor = visitor,
+                                         .request_id = "r1",
+                                         .app = "myapp",
                                          .method = "GET",
                                          .target = "/described",
                                          .fields = fields,

@@ -18,12 +18,16 @@ void ProxyHandler::on_request(http::Exchange& exchange) {
     const http::RequestHead& head = exchange.head();
     const Visitor visitor = identify_visitor(head, exchange.peer(), forwarder_.settings().trust);
     const auto app = select_app(head, visitor.peer_trusted, forwarder_.settings().trust);
-    if (!app) return forwarder_.refuse(exchange, "", app.error());
-    forwarder_.forward(exchange, {.app = *app,
-                                  .method = head.method,
-                                  .target = head.origin_form,
-                                  .fields = head.fields,
-                                  .body = exchange.body()});
+    const std::string request_id = request_id_of(head, random_);
+    const ForwardRequest request{.visitor = visitor,
+                                 .request_id = request_id,
+                                 .app = app ? std::string_view(*app) : std::string_view(),
+                                 .method = head.method,
+                                 .target = head.origin_form,
+                                 .fields = head.fields,
+                                 .body = exchange.body()};
+    if (!app) return forwarder_.refuse(exchange, request, app.error());
+    forwarder_.forward(exchange, request);
 }
 
 std::string ProxyHandler::on_refused(const net::Endpoint&, int, const Error& why) {

@@ -2,6 +2,7 @@
 
 #include "http/fields.h"
 #include "http/target.h"
+#include "telemetry/trace.h"
 
 namespace ee::proxy {
 namespace {
@@ -30,6 +31,12 @@ net::IpAddress client_behind(std::span<const http::Field> fields, const net::IpA
 }
 
 }  // namespace
+
+std::string request_id_of(const http::RequestHead& head, crypto::RandomPool& random) {
+    const auto given = http::find(head.fields, "x-request-id");
+    if (given && telemetry::is_sane_request_id(*given)) return std::string(*given);
+    return telemetry::make_request_id(random.take<16>());
+}
 
 Visitor identify_visitor(const http::RequestHead& head, const net::Endpoint& peer,
                          const TrustSettings& settings) {

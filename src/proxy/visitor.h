@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "crypto/random_pool.h"
 #include "http/exchange.h"
 #include "net/address.h"
 
@@ -21,6 +22,9 @@ struct Visitor {
     net::IpAddress client;      // The right-most address that is not a trusted proxy's.
     bool peer_trusted = false;  // The connection itself comes from a trusted proxy.
 };
+
+// The request's X-Request-Id when it is sane, else a new id.
+std::string request_id_of(const http::RequestHead& head, crypto::RandomPool& random);
 
 Visitor identify_visitor(const http::RequestHead& head, const net::Endpoint& peer,
                          const TrustSettings& settings);
