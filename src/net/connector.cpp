@@ -49,16 +49,19 @@ void Connector::connect(const Url& url, std::chrono::nanoseconds timeout, OnDone
         });
         return;
     }
-    // An address needs no look-up and so no worker.
-    const bool literal = IpAddress::parse(url.host).has_value();
+    // An address needs no look-up and so no worker. Nor does localhost, which is this machine whatever a
+    // hosts file or a name server says (RFC 6761 section 6.3): Url::is_loopback() relies on it.
+    const bool localhost = url.host == "localhost";
+    const bool literal = localhost || IpAddress::parse(url.host).has_value();
     // A look-up may take longer than this object lives: only the posted task may touch it.
     auto look_up = [this, &loop = loop_, alive = alive_, host = url.host, port = std::to_string(url.port),
-                    literal] {
+                    localhost, literal] {
         addrinfo hints{};
         hints.ai_socktype = SOCK_STREAM;
         hints.ai_flags = AI_NUMERICSERV | (literal ? AI_NUMERICHOST : 0);
         addrinfo* found = nullptr;
-        const int failure = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+        // Without a host getaddrinfo(3) answers the loopback addresses.
+        const int failure = ::getaddrinfo(localhost ? nullptr : host.c_str(), port.c_str(), &hints, &found);
         std::vector<Target> targets;
         for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
             const auto* bytes = reinterpret_cast<const std::uint8_t*>(at->ai_addr);

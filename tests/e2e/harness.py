@@ -80,7 +80,7 @@ def http_request(port, method, path, headers=None, body=None, timeout=20, tls=No
     if tls is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     else:
-        connection = http.client.HTTPSConnection("localhost", port, timeout=timeout, context=tls)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=tls)
     try:
         connection.connect()
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -154,7 +154,7 @@ class Control(Program):
 
     @property
     def ws_url(self):
-        return f"wss://localhost:{self.port}/v1/tunnel" if self.tls else f"ws://127.0.0.1:{self.port}/v1/tunnel"
+        return f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}/v1/tunnel"
 
     def _client_tls(self):
         return ssl_module.create_default_context(cafile=str(self.world.tls_ca)) if self.tls else None
@@ -265,7 +265,9 @@ class World:
 
     def agent_settings(self, control, backend=None, app="myapp", **settings):
         return self._chosen({
-            "EE_CONTROL_WS": control.ws_url, "EE_REPO": "org/repo", "EE_RELEASE_TAG": "v0.1.3", "EE_APP_NAME": app,
+            # By name: the certificate's is checked, and the agent knows localhost without a hosts file.
+            "EE_CONTROL_WS": control.ws_url.replace("127.0.0.1", "localhost"),
+            "EE_REPO": "org/repo", "EE_RELEASE_TAG": "v0.1.3", "EE_APP_NAME": app,
             "EE_NETWORK": "sandbox-1", "EE_BACKEND_URL": backend.url if backend else None,
             "EE_QUOTE_PROVIDER": "simulated", "EE_SIMULATED_TDX_DIR": self.platform.directory,
             "EE_STATE_DIR": self.path / f"state-{app}", "EE_HEALTH_INTERVAL_SEC": 1, "EE_RECONNECT_MAX_SEC": 1,
