@@ -30,12 +30,17 @@ function(ee_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(ee_${name}_test ${ARG_SOURCES})
   target_link_libraries(ee_${name}_test PRIVATE ${ARG_DEPENDS} GTest::gtest GTest::gtest_main Threads::Threads)
-  target_compile_definitions(ee_${name}_test PRIVATE EE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   # What is tested is optimised; the tests themselves need not be, which halves their build.
   target_compile_options(ee_${name}_test PRIVATE -O0 -U_FORTIFY_SOURCE)
   gtest_discover_tests(ee_${name}_test
     PROPERTIES LABELS ${name} TIMEOUT 120 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
     DISCOVERY_TIMEOUT 60)
+endfunction()
+
+# Tells these test sources where the tree is. Only those that read files of it: a path in a command line keeps
+# ccache from using what another checkout has built.
+function(ee_needs_source_dir)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_DEFINITIONS EE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 endfunction()
 
 # A libFuzzer target; without EE_FUZZ the same source becomes a test that replays its corpus.
