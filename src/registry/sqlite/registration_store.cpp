@@ -11,6 +11,7 @@
 
 #include "registry/sqlite/database.h"
 #include "registry/sqlite/file_lock.h"
+#include "registry/sqlite/schema.h"
 
 namespace ee::registry {
 namespace {
@@ -30,12 +31,7 @@ constexpr const char* migrations[] = {
            sealed INTEGER NOT NULL
        ) STRICT, WITHOUT ROWID;)",
 };
-constexpr auto schema_version = static_cast<std::int64_t>(std::size(migrations));
 
-// The file serves other components too: each has its own version.
-constexpr const char* versions_sql =
-    "CREATE TABLE IF NOT EXISTS schema_versions (component TEXT PRIMARY KEY, version INTEGER NOT NULL) "
-    "STRICT;";
 constexpr std::string_view component = "registry";
 
 constexpr std::string_view save_sql =
@@ -63,33 +59,6 @@ Result<void> make_folders(const std::filesystem::path& folder) {
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
         return fail("store_unavailable",
                     fmt::format("cannot make folder {}: {}", folder.string(), std::strerror(errno)));
-    return {};
-}
-
-Result<std::int64_t> stored_version(Database& database) {
-    auto statement = database.prepare("SELECT version FROM schema_versions WHERE component = ?1");
-    if (!statement) return fail(std::move(statement.error()));
-    const auto row = statement->bind(1, component).step();
-    if (!row) return fail(row.error());
-    return *row ? statement->number(0) : 0;
-}
-
-Result<void> migrate(Database& database) {
-    if (auto made = database.execute(versions_sql); !made) return made;
-    const auto version = stored_version(database);
-    if (!version) return fail(version.error());
-    if (*version > schema_version)
-        return fail("store_schema_newer",
-                    fmt::format("the registrations have schema {}, this program knows {} at most", *version,
-                                schema_version));
-    for (std::int64_t next = *version; next < schema_version; ++next) {
-        const std::string step = fmt::format(
-            "BEGIN IMMEDIATE; {} INSERT INTO schema_versions VALUES ('{}', {}) ON CONFLICT (component) DO "
-            "UPDATE SET "
-            "version = excluded.version; COMMIT;",
-            migrations[static_cast<std::size_t>(next)], component, next + 1);
-        if (auto done = database.execute(step); !done) return done;
-    }
     return {};
 }
 
@@ -218,7 +187,8 @@ Result<std::unique_ptr<RegistrationStore>> RegistrationStore::open(const std::fi
     if (!lock) return fail(std::move(lock.error()));
     auto database = Database::open(file);
     if (!database) return fail(std::move(database.error()));
-    if (auto migrated = migrate(*database); !migrated) return fail(std::move(migrated.error()));
+    if (auto migrated = migrate(*database, component, migrations); !migrated)
+        return fail(std::move(migrated.error()));
     auto save = database->prepare(save_sql);
     if (!save) return fail(std::move(save.error()));
     auto remove = database->prepare(remove_sql);
