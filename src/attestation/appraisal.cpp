@@ -115,21 +115,26 @@ Result<void> match_allowlist(const NetworkPolicy& policy, const Allowlist& allow
 
 Result<void> check_release(const NetworkPolicy& policy, ReleaseSource& releases, const Challenge& challenge,
                            const Answer& answer, const VerifiedQuote& quote, Verdict& verdict) {
-    const auto allowlist = releases.find({challenge.identity.repo, challenge.identity.release_tag});
-    if (!allowlist) {
-        const bool tolerated = allowlist.error().code == "allowlist_missing" &&
-                               policy.allowlist_may_be_absent && !policy.sealed_required;
+    const auto found = releases.find({.release = {challenge.identity.repo, challenge.identity.release_tag},
+                                      .sealed = policy.sealed_required,
+                                      .requester = challenge.requester},
+                                     verdict.judged_at);
+    if (!found) {
+        const bool tolerated = found.error().code == "allowlist_missing" && policy.allowlist_may_be_absent &&
+                               !policy.sealed_required;
         if (tolerated) return {};
-        return fail(allowlist.error());
+        return fail(found.error());
     }
+    const Allowlist& allowlist = *found->allowlist;
     verdict.checks.emplace_back("P");
     verdict.allowlist_found = true;
-    verdict.allowlist_sha256 = to_hex((*allowlist)->sha256);
-    if (auto held = match_allowlist(policy, **allowlist, answer, quote, verdict); !held) return held;
+    verdict.allowlist_sha256 = to_hex(allowlist.sha256);
+    verdict.allowlist_fresh = found->fresh;
+    if (auto held = match_allowlist(policy, allowlist, answer, quote, verdict); !held) return held;
     if (policy.sealed_required && !verdict.sealed) {
         return fail("sealed_required",
                     fmt::format("{} asks for a sealed release: claim {}, allowlist {}, {}", policy.name,
-                                claims_sealed(answer.measurements), (*allowlist)->allows_sealed(),
+                                claims_sealed(answer.measurements), allowlist.allows_sealed(),
                                 verdict.debug ? "a debug TD" : "not a debug TD"));
     }
     return {};

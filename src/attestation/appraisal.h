@@ -25,6 +25,7 @@ struct Challenge {
     std::string wire;  // "1" or "2"
     Bytes channel;     // TLS 1.3 exporter of the tunnel, 32 bytes; empty without
     AgentIdentity identity;
+    std::string requester{};  // the agent's address, for the limit on look-ups of allowlists
 };
 
 // What the agent sent back.
@@ -66,6 +67,7 @@ struct Verdict {
 
     std::map<std::string, std::string, std::less<>> collateral_sha256;  // by part, hex
     bool allowlist_found = false;
+    bool allowlist_fresh = true;   // looked up, or found to be absent, within EE_ALLOWLIST_TTL_SEC
     std::string allowlist_sha256;  // hex
     WallTime judged_at{};
 };

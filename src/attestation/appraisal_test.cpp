@@ -22,10 +22,10 @@ const SimulatedPlatform& platform() {
 
 class Releases final : public ReleaseSource {
 public:
-    Result<std::shared_ptr<const Allowlist>> find(const ReleaseId& release) override {
-        asked.push_back(release);
+    Result<PublishedAllowlist> find(const ReleaseQuery& query, WallTime) override {
+        asked.push_back(query.release);
         if (refusal) return fail(*refusal);
-        return std::make_shared<const Allowlist>(allowlist);
+        return PublishedAllowlist{std::make_shared<const Allowlist>(allowlist)};
     }
     std::vector<ReleaseId> asked;
     Allowlist allowlist;

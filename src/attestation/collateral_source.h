@@ -7,14 +7,15 @@
 
 namespace ee::attestation {
 
-// Called on worker threads, several at once; may block.
+// Called on worker threads, several at once; never waits for a network.
 class CollateralSource {
 public:
     virtual ~CollateralSource() = default;
 
-    // What is known for this platform, newest first choice. Refuses with `collateral_unavailable`.
-    // The answer is unverified and may be about something else: the verifier judges it.
-    virtual Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key) = 0;
+    // What is best for this platform at `now`. The answer is unverified and may be about something else: the
+    // verifier judges it. Refuses with `collateral_unavailable`, or with `collateral_pending` while it is
+    // being fetched and nothing else is there: the same quote is to be judged again afterwards.
+    virtual Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key, WallTime now) = 0;
 };
 
 // One given piece for every question, e.g. a file named on the command line.
@@ -23,7 +24,9 @@ public:
     explicit FixedCollateral(Collateral collateral)
         : collateral_(std::make_shared<const Collateral>(std::move(collateral))) {}
 
-    Result<std::shared_ptr<const Collateral>> find(const CollateralKey&) override { return collateral_; }
+    Result<std::shared_ptr<const Collateral>> find(const CollateralKey&, WallTime) override {
+        return collateral_;
+    }
 
 private:
     std::shared_ptr<const Collateral> collateral_;

@@ -25,7 +25,7 @@ public:
     CollateralDirectory(fs::path folder, SkippedFile on_skipped)
         : folder_(std::move(folder)), on_skipped_(std::move(on_skipped)) {}
 
-    Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key) override {
+    Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key, WallTime) override {
         const std::lock_guard lock(mutex_);
         if (auto looked = look(); !looked) return fail(std::move(looked.error()));
         const Entry* best = nullptr;
@@ -97,7 +97,8 @@ class AllowlistDirectory final : public ReleaseSource {
 public:
     explicit AllowlistDirectory(fs::path folder) : folder_(std::move(folder)) {}
 
-    Result<std::shared_ptr<const Allowlist>> find(const ReleaseId& release) override {
+    Result<PublishedAllowlist> find(const ReleaseQuery& query, WallTime) override {
+        const ReleaseId& release = query.release;
         const std::size_t slash = release.repo.find('/');
         if (slash == std::string::npos || release.repo.find('/', slash + 1) != std::string::npos) {
             return fail("allowlist_missing", fmt::format("\"{}\" is not owner/name", release.repo));
@@ -112,7 +113,7 @@ public:
         if (!text) return fail("allowlist_missing", text.error().detail);
         auto allowlist = parse_allowlist(*text);
         if (!allowlist) return fail(std::move(allowlist.error()));
-        return std::make_shared<const Allowlist>(std::move(*allowlist));
+        return PublishedAllowlist{std::make_shared<const Allowlist>(std::move(*allowlist))};
     }
 
 private:

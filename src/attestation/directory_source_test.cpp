@@ -49,7 +49,7 @@ struct CollateralDirectory : Directory {
     }
     CollateralKey key() { return read_collateral_label(parse_collateral(file(at)).value()).value().key; }
     std::string found_issue_date() {
-        const auto found = source->find(key());
+        const auto found = source->find(key(), at);
         return found ? to_rfc3339(read_collateral_label(**found)->issued_at) : found.error().code;
     }
 };
@@ -65,16 +65,16 @@ TEST_F(CollateralDirectory, AnswersWithTheNewestFileForThePlatform) {
 
 TEST_F(CollateralDirectory, NeverAnswersForAnotherAnchorPlatformOrCa) {
     write("collateral.json", file(at));
-    ASSERT_TRUE(source->find(key()));
+    ASSERT_TRUE(source->find(key(), at));
     CollateralKey other = key();
     other.anchor_spki_sha256 = intel_root_spki_sha256;
-    EXPECT_EQ(source->find(other).error().code, "collateral_unavailable");
+    EXPECT_EQ(source->find(other, at).error().code, "collateral_unavailable");
     other = key();
     other.fmspc[0] ^= 1;
-    EXPECT_FALSE(source->find(other));
+    EXPECT_FALSE(source->find(other, at));
     other = key();
     other.ca = PckCa::processor;
-    EXPECT_FALSE(source->find(other));
+    EXPECT_FALSE(source->find(other, at));
 }
 
 TEST_F(CollateralDirectory, NoticesFilesThatAppearChangeAndGo) {
@@ -111,7 +111,7 @@ TEST_F(CollateralDirectory, AnswersSeveralThreadsAtOnce) {
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; ++i) {
         threads.emplace_back([&] {
-            for (int k = 0; k < 50; ++k) found += source->find(wanted).has_value() ? 1 : 0;
+            for (int k = 0; k < 50; ++k) found += source->find(wanted, at).has_value() ? 1 : 0;
         });
     }
     for (std::thread& thread : threads) thread.join();
@@ -122,8 +122,8 @@ struct AllowlistDirectory : Directory {
     std::unique_ptr<ReleaseSource> source = make_allowlist_directory(folder);
 
     std::string outcome(const std::string& repo, const std::string& tag) {
-        const auto found = source->find({repo, tag});
-        return found ? (*found)->release_tag : found.error().code;
+        const auto found = source->find({.release = {repo, tag}}, at);
+        return found ? found->allowlist->release_tag : found.error().code;
     }
     static std::string tagged(const std::string& tag) {
         return R"({"version":"1.0","release_tag":")" + tag + "\"}";

@@ -111,7 +111,7 @@ Result<std::shared_ptr<const Collateral>> check_collateral(const PckChain& chain
         return fail(pck.error());
     }
     checks.emplace_back("I");
-    auto collateral = options.collateral->find({chain.anchor().spki_sha256, pck->fmspc, chain.ca()});
+    auto collateral = options.collateral->find({chain.anchor().spki_sha256, pck->fmspc, chain.ca()}, now);
     if (!collateral) return collateral;
     const auto held = judge_revocation(chain, **collateral, options.collateral_grace, now);
     if (!held) return fail(held.error());

@@ -44,7 +44,7 @@ ReportData filled(std::uint8_t byte) {
 // Counts what it is asked for.
 class CountingCollateral final : public CollateralSource {
 public:
-    Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key) override {
+    Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key, WallTime) override {
         asked.push_back(key);
         if (collateral == nullptr) return fail("collateral_unavailable", "none");
         return collateral;

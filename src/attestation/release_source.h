@@ -5,6 +5,7 @@
 #include <string>
 
 #include "attestation/allowlist.h"
+#include "base/time.h"
 
 namespace ee::attestation {
 
@@ -15,14 +16,29 @@ struct ReleaseId {
     friend auto operator<=>(const ReleaseId&, const ReleaseId&) = default;
 };
 
-// Called on worker threads, several at once; may block.
+struct ReleaseQuery {
+    ReleaseId release{};
+    // For a sealed network: an asset that was replaced under its tag counts only once it has been accepted.
+    bool sealed = false;
+    // On whose behalf, for the limit on look-ups: the agent's address. Empty: nobody's.
+    std::string requester{};
+};
+
+struct PublishedAllowlist {
+    std::shared_ptr<const Allowlist> allowlist;
+    // Looked up within EE_ALLOWLIST_TTL_SEC, not a copy that serves while nobody can be asked.
+    bool fresh = true;
+};
+
+// Called on worker threads, several at once; never waits for a network.
 class ReleaseSource {
 public:
     virtual ~ReleaseSource() = default;
 
     // Refuses with `allowlist_missing` (none published, or not readable), `allowlist_unavailable` (nobody
-    // could be asked) or `allowlist_invalid:<pointer>`.
-    virtual Result<std::shared_ptr<const Allowlist>> find(const ReleaseId& release) = 0;
+    // could be asked), `allowlist_invalid:<pointer>`, or with `allowlist_pending` while it is being fetched
+    // for the first time: the same quote is to be judged again afterwards.
+    virtual Result<PublishedAllowlist> find(const ReleaseQuery& query, WallTime now) = 0;
 };
 
 }  // namespace ee::attestation

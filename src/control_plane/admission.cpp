@@ -13,6 +13,7 @@ attestation::Challenge challenge_of(const tunnel::Session& session, const tunnel
     challenge.nonce = answer.nonce;
     challenge.wire = answer.wire == tunnel::Wire::v1 ? "1" : "2";
     challenge.channel = session.channel();
+    challenge.requester = session.peer().ip.to_string();
     challenge.identity = {.agent_id = registration.agent_id,
                           .node_id = registration.node_id.value_or(""),
                           .app_name = registration.app_name,
@@ -171,6 +172,7 @@ registry::AttestedVerdict Admission::attested_verdict(tunnel::TunnelId id,
         out.measurements = answer.response.measurements;
     }
     out.allowlist_sha256 = verdict.allowlist_sha256;
+    out.renews_registration = verdict.allowlist_fresh;
     out.answered_at = answer.answered_at;
     out.judged_at = now();
     return out;

@@ -23,12 +23,12 @@ const attestation::SimulatedPlatform& platform() {
 }
 
 struct Releases final : attestation::ReleaseSource {
-    Result<std::shared_ptr<const attestation::Allowlist>> find(const attestation::ReleaseId&) override {
+    Result<attestation::PublishedAllowlist> find(const attestation::ReleaseQuery&, WallTime) override {
         const std::lock_guard wait(gate);
         if (missing) return fail("allowlist_missing", "none");
-        return std::make_shared<const attestation::Allowlist>(
+        return attestation::PublishedAllowlist{std::make_shared<const attestation::Allowlist>(
             attestation::parse_allowlist(attestation::make_simulated_allowlist(platform(), wall_now()))
-                .value());
+                .value())};
     }
 
     std::mutex gate;  // Holds a verdict back.

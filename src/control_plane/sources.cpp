@@ -6,15 +6,16 @@ namespace ee::control_plane {
 namespace {
 
 class NoCollateral final : public attestation::CollateralSource {
-    Result<std::shared_ptr<const attestation::Collateral>> find(const attestation::CollateralKey&) override {
+    Result<std::shared_ptr<const attestation::Collateral>> find(const attestation::CollateralKey&,
+                                                                WallTime) override {
         return fail("collateral_unavailable",
                     "EE_COLLATERAL_DIR is not set, and this version fetches no collateral");
     }
 };
 
 class NoReleases final : public attestation::ReleaseSource {
-    Result<std::shared_ptr<const attestation::Allowlist>> find(
-        const attestation::ReleaseId& release) override {
+    Result<attestation::PublishedAllowlist> find(const attestation::ReleaseQuery& query, WallTime) override {
+        const attestation::ReleaseId& release = query.release;
         return fail("allowlist_missing", "EE_ALLOWLIST_DIR is not set, so nothing vouches for " +
                                              release.repo + " " + release.tag);
     }

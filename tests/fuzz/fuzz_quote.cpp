@@ -10,7 +10,7 @@ namespace {
 // Has nothing, but must only ever be asked about chains that hold.
 class NoCollateral final : public CollateralSource {
 public:
-    Result<std::shared_ptr<const Collateral>> find(const CollateralKey&) override {
+    Result<std::shared_ptr<const Collateral>> find(const CollateralKey&, WallTime) override {
         return fail("collateral_unavailable", "none");
     }
 };
