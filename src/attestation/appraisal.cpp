@@ -113,6 +113,23 @@ Result<void> match_allowlist(const NetworkPolicy& policy, const Allowlist& allow
     return {};
 }
 
+// Remembers what was asked for and is on its way.
+class NotedCollateral final : public CollateralSource {
+public:
+    explicit NotedCollateral(CollateralSource& source) : source_(source) {}
+
+    Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key, WallTime now) override {
+        auto found = source_.find(key, now);
+        if (!found && found.error().code == "collateral_pending") pending_ = key;
+        return found;
+    }
+    const std::optional<CollateralKey>& pending() const { return pending_; }
+
+private:
+    CollateralSource& source_;
+    std::optional<CollateralKey> pending_;
+};
+
 Result<void> check_release(const NetworkPolicy& policy, ReleaseSource& releases, const Challenge& challenge,
                            const Answer& answer, const VerifiedQuote& quote, Verdict& verdict) {
     const auto found = releases.find({.release = {challenge.identity.repo, challenge.identity.release_tag},
@@ -120,6 +137,9 @@ Result<void> check_release(const NetworkPolicy& policy, ReleaseSource& releases,
                                       .requester = challenge.requester},
                                      verdict.judged_at);
     if (!found) {
+        if (found.error().code == "allowlist_pending") {
+            verdict.awaits = ReleaseId{challenge.identity.repo, challenge.identity.release_tag};
+        }
         const bool tolerated = found.error().code == "allowlist_missing" && policy.allowlist_may_be_absent &&
                                !policy.sealed_required;
         if (tolerated) return {};
@@ -169,6 +189,12 @@ Verdict Appraiser::appraise(const Challenge& challenge, const Answer& answer, Wa
     return verdict;
 }
 
+void Appraiser::when_settled(const Awaited& awaited, std::function<void()> on_settled) const {
+    if (const auto* key = std::get_if<CollateralKey>(&awaited))
+        return collateral_.when_settled(*key, std::move(on_settled));
+    releases_.when_settled(std::get<ReleaseId>(awaited), std::move(on_settled));
+}
+
 Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, WallTime now,
                               Verdict& verdict) const {
     const NetworkPolicy* policy = policies_.find(challenge.identity.network);
@@ -183,13 +209,15 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
     verdict.unbound = binding.level == Binding::none;
     if (auto held = judge_binding(*policy, binding.level, binding.legacy); !held) return held;
 
+    NotedCollateral collateral(collateral_);
     Verification verification = verifier_.verify(answer.quote,
                                                  {.report_data = binding.expected,
                                                   .report_data_refusal = binding.refusal,
-                                                  .collateral = &collateral_,
+                                                  .collateral = &collateral,
                                                   .collateral_grace = policy->collateral_grace},
                                                  now);
     verdict.checks = std::move(verification.checks);
+    if (collateral.pending()) verdict.awaits = *collateral.pending();
     if (!verification.quote) return fail(std::move(*verification.refusal));
     const VerifiedQuote& quote = *verification.quote;
     describe(quote, verdict);

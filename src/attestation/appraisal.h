@@ -1,10 +1,12 @@
 #pragma once
 // The one doorway to attestation: a challenge and its answer go in, a verdict comes out.
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "attestation/collateral_source.h"
@@ -38,10 +40,16 @@ struct Answer {
     Bytes signature;            // by that key, over session_message()
 };
 
+// What a source is fetching for a verdict.
+using Awaited = std::variant<CollateralKey, ReleaseId>;
+
 // Ok with a status the network's policy accepts, or one refusal: there is nothing in between.
 struct Verdict {
     bool ok = false;
     Error refusal;  // empty when ok
+    // The refusal is `collateral_pending` or `allowlist_pending`: no verdict yet. The same answer is to be
+    // judged again after Appraiser::when_settled.
+    std::optional<Awaited> awaits;
 
     Binding binding = Binding::none;
     bool legacy = false;   // its quote and claims are a credential: never shown to the public
@@ -88,6 +96,9 @@ public:
     // this app was made by its operator is for the caller to judge.
     // `now` judges; an unknown network is `invalid_network`.
     Verdict appraise(const Challenge& challenge, const Answer& answer, WallTime now) const;
+
+    // Calls back once, on any thread, when what was awaited has come or will not.
+    void when_settled(const Awaited& awaited, std::function<void()> on_settled) const;
 
     const NetworkPolicies& policies() const { return policies_; }
 

@@ -1,6 +1,7 @@
 #pragma once
 // The seam between the verifier and wherever collateral comes from.
 
+#include <functional>
 #include <memory>
 
 #include "attestation/collateral.h"
@@ -16,6 +17,13 @@ public:
     // verifier judges it. Refuses with `collateral_unavailable`, or with `collateral_pending` while it is
     // being fetched and nothing else is there: the same quote is to be judged again afterwards.
     virtual Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key, WallTime now) = 0;
+
+    // Calls back once nothing is being fetched for `key` any more, however that went: once, on any thread, at
+    // once for a source that fetches nothing.
+    virtual void when_settled(const CollateralKey& key, std::function<void()> on_settled) {
+        static_cast<void>(key);
+        on_settled();
+    }
 };
 
 // One given piece for every question, e.g. a file named on the command line.

@@ -1,6 +1,7 @@
 #pragma once
 // The seam between the judge and wherever releases publish their allowlists.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -39,6 +40,12 @@ public:
     // could be asked), `allowlist_invalid:<pointer>`, or with `allowlist_pending` while it is being fetched
     // for the first time: the same quote is to be judged again afterwards.
     virtual Result<PublishedAllowlist> find(const ReleaseQuery& query, WallTime now) = 0;
+
+    // As CollateralSource::when_settled.
+    virtual void when_settled(const ReleaseId& release, std::function<void()> on_settled) {
+        static_cast<void>(release);
+        on_settled();
+    }
 };
 
 }  // namespace ee::attestation

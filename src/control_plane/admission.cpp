@@ -7,6 +7,10 @@
 namespace ee::control_plane {
 namespace {
 
+// How often one answer's judgement waits for a source: for collateral, for the allowlist, and for either
+// again when it was replaced meanwhile.
+constexpr int waits_max = 4;
+
 attestation::Challenge challenge_of(const tunnel::Session& session, const tunnel::AttestAnswer& answer) {
     const protocol::Register& registration = answer.registration;
     attestation::Challenge challenge;
@@ -93,15 +97,20 @@ void Admission::check_claim(tunnel::Session& session) {
     session.claim_checked(tunnel::ClaimTerms{terms->binding});
 }
 
-void Admission::verify(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
+void Admission::verify(tunnel::Session& session, AnswerPtr answer) {
+    judge(session, std::move(answer), 0);
+}
+
+void Admission::judge(tunnel::Session& session, AnswerPtr answer, int waits) {
     // Workers finish their queue when the control plane stops, after this object: only the posted task may
     // touch it.
     auto job = [this, &appraiser = appraiser_, &verification = verification_, &loop = loop_,
-                id = session.id(), challenge = challenge_of(session, *answer), answer] {
+                id = session.id(), challenge = challenge_of(session, *answer), answer, waits] {
         const MonoTime start = std::chrono::steady_clock::now();
         attestation::Verdict verdict = appraiser.appraise(challenge, answer_of(answer->response), wall_now());
         verification.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-        loop.post([this, id, answer, verdict = std::move(verdict)]() mutable {
+        loop.post([this, id, answer, waits, verdict = std::move(verdict)]() mutable {
+            if (verdict.awaits && waits < waits_max) return judge_again(id, answer, waits, *verdict.awaits);
             judged(id, *answer, std::move(verdict));
         });
     };
@@ -109,8 +118,25 @@ void Admission::verify(tunnel::Session& session, std::shared_ptr<const tunnel::A
         session.refuse({"rate_limited", "too many answers wait to be judged"}, 5);
 }
 
+// Once what a source fetches has come, or its deadline: the answer is judged anew, as if it came then.
+void Admission::judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits,
+                            const attestation::Awaited& awaited) {
+    appraiser_.when_settled(awaited, [this, &loop = loop_, id, answer = std::move(answer), waits] {
+        loop.post([this, id, answer, waits] {
+            tunnel::Session* session = tunnels_->find(id);
+            if (session != nullptr && session->machine().state() != tunnel::SessionState::closed)
+                judge(*session, answer, waits + 1);
+        });
+    });
+}
+
 void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer,
                        attestation::Verdict verdict) {
+    // The sources are still fetching after several waits: nobody can judge now.
+    if (verdict.awaits) {
+        const bool collateral = std::holds_alternative<attestation::CollateralKey>(*verdict.awaits);
+        verdict.refusal.code = collateral ? "collateral_unavailable" : "allowlist_unavailable";
+    }
     // Where the policy lets the allowlist be absent, that is for apps their operator has made; there are none
     // yet.
     if (verdict.ok && !verdict.allowlist_found) {

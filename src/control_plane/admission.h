@@ -51,6 +51,10 @@ private:
     void on_answer_dropped(tunnel::Session& session, std::string_view why) override;
     void on_closed(tunnel::Session& session, const std::string& reason) override;
 
+    using AnswerPtr = std::shared_ptr<const tunnel::AttestAnswer>;
+    // Has an answer judged on a worker. `waits`: how often its judgement has waited for a source already.
+    void judge(tunnel::Session& session, AnswerPtr answer, int waits);
+    void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);
     void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, attestation::Verdict verdict);
     void place(tunnel::Session& session, const tunnel::AttestAnswer& answer,
                std::optional<registry::Probe> probe);

@@ -25,13 +25,37 @@ const attestation::SimulatedPlatform& platform() {
 struct Releases final : attestation::ReleaseSource {
     Result<attestation::PublishedAllowlist> find(const attestation::ReleaseQuery&, WallTime) override {
         const std::lock_guard wait(gate);
+        ++asked;
+        if (pending) return fail("allowlist_pending", "it is being fetched");
         if (missing) return fail("allowlist_missing", "none");
         return attestation::PublishedAllowlist{std::make_shared<const attestation::Allowlist>(
             attestation::parse_allowlist(attestation::make_simulated_allowlist(platform(), wall_now()))
                 .value())};
     }
 
+    void when_settled(const attestation::ReleaseId& release, std::function<void()> on_settled) override {
+        EXPECT_EQ(release.tag, "v1");
+        const std::lock_guard wait(gate);
+        waiting.push_back(std::move(on_settled));
+    }
+    // What was being fetched has come, or not.
+    void settle() {
+        std::vector<std::function<void()>> settled;
+        {
+            const std::lock_guard wait(gate);
+            settled.swap(waiting);
+        }
+        for (const auto& on_settled : settled) on_settled();
+    }
+    std::size_t waiters() {
+        const std::lock_guard wait(gate);
+        return waiting.size();
+    }
+
     std::mutex gate;  // Holds a verdict back.
+    std::vector<std::function<void()>> waiting;
+    std::atomic<int> asked = 0;
+    std::atomic<bool> pending = false;
     std::atomic<bool> missing = false;
 };
 
@@ -179,6 +203,50 @@ TEST_F(AdmissionTest, RefusesAReleaseWithoutAnAllowlist) {
     agent->attest();
     ASSERT_TRUE(until([&] { return !agent->wire->closed.empty(); }));
     EXPECT_TRUE(agent->wire->has_heard("status invalid allowlist_missing"));
+    EXPECT_EQ(status(), "unknown");
+}
+
+TEST_F(AdmissionTest, JudgesTheSameAnswerAgainWhenWhatIsFetchedHasCome) {
+    releases.pending = true;
+    open();
+    const auto agent = come();
+    agent->attest();
+    ASSERT_TRUE(until([&] { return releases.waiters() == 1; }));
+    EXPECT_EQ(tunnels->find(1)->machine().state(), tunnel::SessionState::judging);
+    EXPECT_EQ(status(), "unknown");
+    releases.pending = false;
+    releases.settle();
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status ok attested"); }));
+    EXPECT_EQ(releases.asked, 2);
+    EXPECT_EQ(status(), "active");
+}
+
+TEST_F(AdmissionTest, DoesNotWaitForAFetchForEver) {
+    releases.pending = true;
+    open();
+    const auto agent = come();
+    agent->attest();
+    for (int waits = 0; waits < 4; ++waits) {
+        ASSERT_TRUE(until([&] { return releases.waiters() == 1; })) << waits;
+        releases.settle();
+    }
+    ASSERT_TRUE(until([&] { return !agent->wire->closed.empty(); }));
+    EXPECT_TRUE(agent->wire->has_heard("status invalid allowlist_unavailable"));
+    EXPECT_EQ(releases.asked, 5);
+}
+
+TEST_F(AdmissionTest, ATunnelThatIsGoneWhenItsFetchEndsIsNotJudged) {
+    releases.pending = true;
+    open();
+    const auto agent = come();
+    agent->attest();
+    ASSERT_TRUE(until([&] { return releases.waiters() == 1; }));
+    agent->wire->stream.abort();
+    ASSERT_TRUE(until([&] { return tunnels->size() == 0; }));
+    releases.pending = false;
+    releases.settle();
+    run_turns(loop, 5);
+    EXPECT_EQ(releases.asked, 1);
     EXPECT_EQ(status(), "unknown");
 }
 
