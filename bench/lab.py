@@ -285,9 +285,9 @@ class Way:
 class TunnelLoad:
     """tunnel_load, connected to a control plane."""
 
-    def __init__(self, lab, control_port, at_once=64):
+    def __init__(self, lab, control_port, at_once=64, niceness=0):
         self.process = lab.start("tunnel-load", [
-            lab.bin / "tunnel_load", f"ws://127.0.0.1:{control_port}/v1/tunnel", lab.platform(), at_once],
+            "nice", "-n", niceness, lab.bin / "tunnel_load", f"ws://127.0.0.1:{control_port}/v1/tunnel", lab.platform(), at_once],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def open(self, tunnels):
@@ -321,7 +321,9 @@ def v1_tunnel(lab, backend_port):
     """The product: control plane, v1 tunnel, agent, backend."""
     control, control_port, proxy_port = lab.control()
     agent = lab.agent(control_port, backend_port)
-    return Way("v1 tunnel", proxy_port, f"{APP}.{DOMAIN}", [control, agent])
+    way = Way("v1 tunnel", proxy_port, f"{APP}.{DOMAIN}", [control, agent])
+    way.control_port = control_port
+    return way
 
 
 def both_ways(lab):

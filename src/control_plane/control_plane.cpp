@@ -127,7 +127,8 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       registry_(registry_settings(config), network_table(appraiser_.policies())),
       access_log_(STDOUT_FILENO),
       // One core is the data plane's; verification takes the others, and at least one thread.
-      workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max),
+      workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max,
+               net::WorkerPriority::background),
       admission_(loop_, workers_, registry_, *store_, appraiser_, log, metrics_, admission_settings(config)),
       tunnels_(loop_, admission_, tunnel_settings(config), tunnel_limits(config),
                [] { return crypto::random_bytes<32>(); }),

@@ -1,8 +1,18 @@
 #include "net/worker_pool.h"
 
-namespace ee::net {
+#include <unistd.h>
 
-WorkerPool::WorkerPool(std::size_t threads, std::size_t queue_max) : queue_max_(queue_max) {
+#include <sys/resource.h>
+
+namespace ee::net {
+namespace {
+
+constexpr int background_niceness = 10;
+
+}  // namespace
+
+WorkerPool::WorkerPool(std::size_t threads, std::size_t queue_max, WorkerPriority priority)
+    : queue_max_(queue_max), priority_(priority) {
     threads_.reserve(threads);
     for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
 }
@@ -32,6 +42,10 @@ std::size_t WorkerPool::queued() const {
 }
 
 void WorkerPool::work() {
+    // Linux keeps a niceness for each thread (setpriority(2), "C library/kernel differences"). Where it is
+    // not allowed the thread works as any other.
+    if (priority_ == WorkerPriority::background)
+        static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), background_niceness));
     std::unique_lock lock(mutex_);
     for (;;) {
         wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });

@@ -11,9 +11,13 @@
 
 namespace ee::net {
 
+// `background`: the threads take a core only as far as others leave it (nice 10), for work in bulk that must
+// not slow the loop on a machine with few cores.
+enum class WorkerPriority { normal, background };
+
 class WorkerPool {
 public:
-    WorkerPool(std::size_t threads, std::size_t queue_max);
+    WorkerPool(std::size_t threads, std::size_t queue_max, WorkerPriority priority = WorkerPriority::normal);
     // Runs what is queued, then joins.
     ~WorkerPool();
 
@@ -25,6 +29,7 @@ private:
     void work();
 
     const std::size_t queue_max_;
+    const WorkerPriority priority_;
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<std::function<void()>> jobs_;
