@@ -43,10 +43,10 @@ Result<std::string> request_text(const protocol::ProxyRequest& request, const ne
     return text;
 }
 
-const char* error_code(BackendConnection::Failure failure) {
+const char* error_code(http::ClientConnection::Failure failure) {
     switch (failure) {
-        case BackendConnection::Failure::timed_out: return "backend_timeout";
-        case BackendConnection::Failure::broken: return "bad_backend_answer";
+        case http::ClientConnection::Failure::timed_out: return "backend_timeout";
+        case http::ClientConnection::Failure::broken: return "bad_backend_answer";
         default: return "backend_unreachable";
     }
 }
@@ -80,7 +80,7 @@ void Backend::send(const protocol::ProxyRequest& request, OnDone on_done) {
 }
 
 void Backend::start(std::unique_ptr<Call> call, bool fresh) {
-    BackendConnection& connection = take_connection(fresh);
+    http::ClientConnection& connection = take_connection(fresh);
     // The text is kept only for a second try on a fresh connection, when the kept one turns out closed.
     std::string text = call->idempotent && !fresh ? call->text : std::move(call->text);
     const http::AskedMethod asked = call->asked;
@@ -88,21 +88,21 @@ void Backend::start(std::unique_ptr<Call> call, bool fresh) {
     connection.send(std::move(text), asked, settings_.timeout);
 }
 
-BackendConnection& Backend::take_connection(bool fresh) {
+http::ClientConnection& Backend::take_connection(bool fresh) {
     if (!fresh && !idle_.empty()) {
-        BackendConnection* connection =
+        http::ClientConnection* connection =
             idle_.back();  // The one used last is the least likely to have timed out.
         idle_.pop_back();
         return *connection;
     }
-    auto made = std::make_shared<BackendConnection>(loop_, workers_, settings_.url, settings_.tls,
-                                                    settings_.body_bytes_max, *this);
-    BackendConnection* connection = made.get();
+    auto made = std::make_shared<http::ClientConnection>(loop_, workers_, settings_.url, settings_.tls,
+                                                         settings_.body_bytes_max, *this);
+    http::ClientConnection* connection = made.get();
     connections_.emplace(connection, std::move(made));
     return *connection;
 }
 
-std::unique_ptr<Backend::Call> Backend::take_call(BackendConnection& connection) {
+std::unique_ptr<Backend::Call> Backend::take_call(http::ClientConnection& connection) {
     const auto found = calls_.find(&connection);
     EE_CHECK(found != calls_.end());
     std::unique_ptr<Call> call = std::move(found->second);
@@ -110,7 +110,7 @@ std::unique_ptr<Backend::Call> Backend::take_call(BackendConnection& connection)
     return call;
 }
 
-void Backend::on_answer(BackendConnection& connection, const BackendAnswer& answer) {
+void Backend::on_answer(http::ClientConnection& connection, const http::AnswerView& answer) {
     const std::unique_ptr<Call> call = take_call(connection);
     --open_;
     call->on_done(&answer, {});
@@ -120,23 +120,24 @@ void Backend::on_answer(BackendConnection& connection, const BackendAnswer& answ
         release(connection);
 }
 
-void Backend::on_failure(BackendConnection& connection, BackendConnection::Failure failure,
+void Backend::on_failure(http::ClientConnection& connection, http::ClientConnection::Failure failure,
                          const std::string& why) {
     std::unique_ptr<Call> call = take_call(connection);
     const bool was_kept = connection.used_before();
     release(connection);
     // A kept connection that ends without a byte was most likely closed before our request came.
-    if (failure == BackendConnection::Failure::silent && was_kept && call->idempotent && !call->text.empty())
+    if (failure == http::ClientConnection::Failure::silent && was_kept && call->idempotent &&
+        !call->text.empty())
         return start(std::move(call), true);
     --open_;
     call->on_done(nullptr, {error_code(failure), why});
 }
 
-void Backend::on_idle_close(BackendConnection& connection) {
+void Backend::on_idle_close(http::ClientConnection& connection) {
     release(connection);
 }
 
-void Backend::release(BackendConnection& connection) {
+void Backend::release(http::ClientConnection& connection) {
     std::erase(idle_, &connection);
     connection.abort();
     const auto found = connections_.find(&connection);

@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "agent/backend_connection.h"
+#include "http/client_connection.h"
 #include "protocol/messages.h"
 
 namespace ee::agent {
@@ -19,11 +19,11 @@ struct BackendSettings {
     std::size_t idle_max = 64;  // Kept connections.
 };
 
-class Backend final : public BackendConnection::Observer {
+class Backend final : public http::ClientConnection::Observer {
 public:
     // Exactly one call for each request. `answer` is null when there is none; `error` then is
     // `backend_unreachable`, `backend_timeout` or `bad_backend_answer`.
-    using OnDone = std::function<void(const BackendAnswer* answer, const Error& error)>;
+    using OnDone = std::function<void(const http::AnswerView* answer, const Error& error)>;
 
     Backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings);
     ~Backend();
@@ -33,22 +33,22 @@ public:
 
 private:
     struct Call;
-    void on_answer(BackendConnection& connection, const BackendAnswer& answer) override;
-    void on_failure(BackendConnection& connection, BackendConnection::Failure failure,
+    void on_answer(http::ClientConnection& connection, const http::AnswerView& answer) override;
+    void on_failure(http::ClientConnection& connection, http::ClientConnection::Failure failure,
                     const std::string& why) override;
-    void on_idle_close(BackendConnection& connection) override;
+    void on_idle_close(http::ClientConnection& connection) override;
 
-    BackendConnection& take_connection(bool fresh);
+    http::ClientConnection& take_connection(bool fresh);
     void start(std::unique_ptr<Call> call, bool fresh);
-    void release(BackendConnection& connection);
-    std::unique_ptr<Call> take_call(BackendConnection& connection);
+    void release(http::ClientConnection& connection);
+    std::unique_ptr<Call> take_call(http::ClientConnection& connection);
 
     net::Loop& loop_;
     net::WorkerPool& workers_;
     BackendSettings settings_;
-    std::unordered_map<BackendConnection*, std::shared_ptr<BackendConnection>> connections_;
-    std::vector<BackendConnection*> idle_;
-    std::unordered_map<BackendConnection*, std::unique_ptr<Call>> calls_;
+    std::unordered_map<http::ClientConnection*, std::shared_ptr<http::ClientConnection>> connections_;
+    std::vector<http::ClientConnection*> idle_;
+    std::unordered_map<http::ClientConnection*, std::unique_ptr<Call>> calls_;
     std::size_t open_ = 0;
 };
 

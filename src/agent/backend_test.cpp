@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/health_prober.h"
-#include "agent/test_backend.h"
+#include "http/test_server.h"
 
 namespace ee::agent {
 namespace {
@@ -38,7 +38,7 @@ protected:
         request.path = std::move(path);
         request.body = std::move(body);
         request.headers = std::move(headers);
-        backend->send(request, [&outcome](const BackendAnswer* answer, const Error& error) {
+        backend->send(request, [&outcome](const http::AnswerView* answer, const Error& error) {
             ++outcome.calls;
             outcome.error = error.code;
             if (answer == nullptr) return;
@@ -57,7 +57,7 @@ protected:
 
     net::Loop loop;
     net::WorkerPool workers{1, 8};
-    TestBackend server{loop};
+    http::TestServer server{loop};
     BackendSettings settings;
     std::optional<Backend> backend;
 };

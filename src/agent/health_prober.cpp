@@ -40,7 +40,7 @@ void HealthProber::probe() {
         });
     }
     connection_ =
-        std::make_shared<BackendConnection>(loop_, workers_, target_, tls_, answer_bytes_max, *this);
+        std::make_shared<http::ClientConnection>(loop_, workers_, target_, tls_, answer_bytes_max, *this);
     std::string text;
     const bool written = http::append_request_line(text, "GET", target_.path.empty() ? "/" : target_.path) &&
                          http::append_field(text, "Host", target_.authority()) &&
@@ -49,12 +49,13 @@ void HealthProber::probe() {
     connection_->send(text.append("\r\n"), http::AskedMethod::other, timeout);
 }
 
-void HealthProber::on_answer(BackendConnection&, const BackendAnswer& answer) {
+void HealthProber::on_answer(http::ClientConnection&, const http::AnswerView& answer) {
     const bool pass = answer.head.status >= 200 && answer.head.status < 400;
     report(pass, pass ? "" : "EE_HEALTH_URL answered " + std::to_string(answer.head.status));
 }
 
-void HealthProber::on_failure(BackendConnection&, BackendConnection::Failure, const std::string& why) {
+void HealthProber::on_failure(http::ClientConnection&, http::ClientConnection::Failure,
+                              const std::string& why) {
     report(false, why);
 }
 

@@ -5,11 +5,11 @@
 #include <memory>
 #include <string>
 
-#include "agent/backend_connection.h"
+#include "http/client_connection.h"
 
 namespace ee::agent {
 
-class HealthProber final : public BackendConnection::Observer {
+class HealthProber final : public http::ClientConnection::Observer {
 public:
     using OnResult = std::function<void(bool pass, const std::string& detail)>;
 
@@ -25,10 +25,10 @@ public:
 private:
     void probe();
     void report(bool pass, const std::string& detail);
-    void on_answer(BackendConnection& connection, const BackendAnswer& answer) override;
-    void on_failure(BackendConnection& connection, BackendConnection::Failure failure,
+    void on_answer(http::ClientConnection& connection, const http::AnswerView& answer) override;
+    void on_failure(http::ClientConnection& connection, http::ClientConnection::Failure failure,
                     const std::string& why) override;
-    void on_idle_close(BackendConnection&) override {}
+    void on_idle_close(http::ClientConnection&) override {}
 
     net::Loop& loop_;
     net::WorkerPool& workers_;
@@ -39,7 +39,7 @@ private:
     OnResult on_result_;
     net::Timer timer_;
     net::Connector connector_;
-    std::shared_ptr<BackendConnection> connection_;
+    std::shared_ptr<http::ClientConnection> connection_;
 };
 
 }  // namespace ee::agent

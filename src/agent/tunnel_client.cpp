@@ -247,7 +247,7 @@ void TunnelClient::on(const protocol::Status& status) {
 void TunnelClient::on(const protocol::ProxyRequest& request) {
     ++requests_open_;
     backend_.send(request, [this, id = request.request_id, alive = alive_, connection = connection_](
-                               const BackendAnswer* backend_answer, const Error& error) {
+                               const http::AnswerView* backend_answer, const Error& error) {
         if (!*alive || connection != connection_) return;
         answer(id, backend_answer, error);
         if (requests_open_ > 0) --requests_open_;
@@ -263,7 +263,7 @@ void TunnelClient::send(const Message& message) {
     stream_->flush_later();
 }
 
-void TunnelClient::answer(const std::string& request_id, const BackendAnswer* backend_answer,
+void TunnelClient::answer(const std::string& request_id, const http::AnswerView* backend_answer,
                           const Error& error) {
     if (!stream_ || !stream_->is_writable()) return;
     if (backend_answer != nullptr) {

@@ -67,7 +67,7 @@ private:
     void on(const protocol::ProxyRequest& request);
     void send_quote(const protocol::AttestRequest& request, const attestation::ReportData& report_data,
                     Result<Bytes> quote);
-    void answer(const std::string& request_id, const BackendAnswer* backend_answer, const Error& error);
+    void answer(const std::string& request_id, const http::AnswerView* backend_answer, const Error& error);
     void send_answer(const protocol::ProxyResponseView& response);
     void send_health();
     template <class Message>

@@ -4,9 +4,9 @@
 
 #include <gtest/gtest.h>
 
-#include "agent/test_backend.h"
 #include "crypto/ed25519.h"
 #include "http/server.h"
+#include "http/test_server.h"
 #include "tunnel/test_agent.h"
 #include "tunnel/tunnels.h"
 
@@ -108,7 +108,7 @@ protected:
     tunnel::Tunnels tunnels{loop, owner, tunnel::TunnelSettings{}, tunnel::TunnelLimits{},
                             tunnel::test_entropy()};
     http::Server server{loop, static_cast<http::RequestHandler&>(*this), http::ServerLimits{}};
-    TestBackend app{loop}, raw{loop};
+    http::TestServer app{loop}, raw{loop};
     TunnelClientSettings settings;
     std::optional<Backend> backend;
     std::optional<TunnelClient> client;

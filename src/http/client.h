@@ -4,13 +4,17 @@
 
 #include <chrono>
 #include <cstddef>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
+#include "http/client_connection.h"
 #include "net/url.h"
 
 namespace ee::http {
@@ -21,10 +25,11 @@ struct ClientField {
 };
 
 struct ClientRequest {
-    net::Url url;                     // http or https; its path with the query
-    std::vector<ClientField> fields;  // besides Host, Connection and User-Agent, which the client writes
+    net::Url url{};                     // http or https; its path with the query
+    std::vector<ClientField> fields{};  // besides Host, Connection and User-Agent, which the client writes
     std::size_t body_bytes_max = 1024 * 1024;
-    std::chrono::milliseconds timeout{10'000};  // from the name look-up to the last byte
+    // From the call, a wait for its turn included, to the last byte.
+    std::chrono::milliseconds timeout{10'000};
 };
 
 struct ClientAnswer {
@@ -36,12 +41,54 @@ struct ClientAnswer {
     std::optional<std::string_view> field(std::string_view name) const;
 };
 
-// Exactly one call. Refusals: `unreachable` (name, connection or TLS), `timed_out`, `bad_response` (not HTTP,
-// cut short, or over a limit); the detail names host and path, and no field of the request.
+// Exactly one call. Refusals: `unreachable` (name, connection or TLS; too many requests wait), `timed_out`,
+// `bad_response` (not HTTP, cut short, or over a limit), `bad_request` (cannot be written as HTTP/1.1, or is
+// not http or https). The detail names host and path: neither the query nor a field, which may hold secrets.
 using OnClientAnswer = std::function<void(Result<ClientAnswer>)>;
 
 // How a request is made: http::Client in production, a script in tests. Never calls back from within the
 // call.
 using Fetch = std::function<void(ClientRequest request, OnClientAnswer on_answer)>;
+
+struct ClientLimits {
+    std::size_t requests_max = 64;  // at once, each with a connection of its own
+    std::size_t queue_max = 1024;   // requests that wait for their turn
+};
+
+// GETs only. Belongs to the loop's thread, and so do its callbacks. When it is destroyed, which must not
+// happen within a callback, requests under way end without one.
+class Client final : public ClientConnection::Observer {
+public:
+    // `tls`: the roots and rules by which https servers are checked, names included. `workers` look up names.
+    Client(net::Loop& loop, net::WorkerPool& workers, std::shared_ptr<const net::TlsContext> tls,
+           ClientLimits limits = {});
+    ~Client();
+
+    // Asks with GET. An answer of any status is an answer.
+    void send(ClientRequest request, OnClientAnswer on_answer);
+
+    std::size_t requests_open() const { return calls_.size(); }
+    std::size_t requests_waiting() const { return queue_.size(); }
+
+private:
+    struct Call;
+    void on_answer(ClientConnection& connection, const AnswerView& answer) override;
+    void on_failure(ClientConnection& connection, ClientConnection::Failure failure,
+                    const std::string& why) override;
+    void on_idle_close(ClientConnection&) override {}
+
+    void refuse_later(const ClientRequest& request, OnClientAnswer on_answer, Error error);
+    void start(std::shared_ptr<Call> call);
+    void expire(const Call& waiting);
+    std::shared_ptr<Call> take(ClientConnection& connection);
+
+    net::Loop& loop_;
+    net::WorkerPool& workers_;
+    std::shared_ptr<const net::TlsContext> tls_;
+    ClientLimits limits_;
+    std::deque<std::shared_ptr<Call>> queue_;
+    std::unordered_map<ClientConnection*, std::shared_ptr<Call>> calls_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
 
 }  // namespace ee::http

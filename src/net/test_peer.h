@@ -69,7 +69,10 @@ struct Recorder : Stream::Handler {
 
 // A peer that speaks only when told to.
 struct Peer : Recorder {
-    Peer(Loop& loop, Fd socket) : stream(loop, std::move(socket), *this) { stream.start(); }
+    Peer(Loop& loop, Fd socket, std::unique_ptr<TlsSession> tls = nullptr)
+        : stream(loop, std::move(socket), *this, std::move(tls)) {
+        stream.start();
+    }
     void say(std::string_view bytes) { stream.write(bytes); }
 
     Stream stream;

@@ -1,5 +1,5 @@
 #pragma once
-// One keep-alive HTTP/1.1 connection to the backend: one request at a time, its answer whole.
+// The client's end of an HTTP/1.1 connection (RFC 9112): one request at a time, its answer whole.
 
 #include <functional>
 #include <memory>
@@ -11,18 +11,18 @@
 #include "net/stream.h"
 #include "net/tls.h"
 
-namespace ee::agent {
+namespace ee::http {
 
 // Views that end with the callback.
-struct BackendAnswer {
-    const http::ResponseHead& head;
+struct AnswerView {
+    const ResponseHead& head;
     std::string_view body;
 };
 
-class BackendConnection final : public net::Stream::Handler {
+class ClientConnection final : public net::Stream::Handler {
 public:
     enum class Failure {
-        connecting,  // Nothing was sent.
+        connecting,  // Nothing was sent: no address, no connection, no TLS session.
         silent,  // It ended without a byte of an answer: a kept connection may have been closed meanwhile.
         timed_out,
         broken,  // The answer began and is not valid, not complete, or too large.
@@ -30,21 +30,22 @@ public:
     // Exactly one of the two for each request, never from within send().
     class Observer {
     public:
-        virtual void on_answer(BackendConnection& connection, const BackendAnswer& answer) = 0;
-        virtual void on_failure(BackendConnection& connection, Failure failure, const std::string& why) = 0;
-        // Between requests: the backend closed a kept connection.
-        virtual void on_idle_close(BackendConnection& connection) = 0;
+        virtual void on_answer(ClientConnection& connection, const AnswerView& answer) = 0;
+        virtual void on_failure(ClientConnection& connection, Failure failure, const std::string& why) = 0;
+        // Between requests: the server closed a kept connection.
+        virtual void on_idle_close(ClientConnection& connection) = 0;
 
     protected:
         ~Observer() = default;
     };
 
-    BackendConnection(net::Loop& loop, net::WorkerPool& workers, const net::Url& backend,
-                      std::shared_ptr<const net::TlsContext> tls, std::size_t body_bytes_max,
-                      Observer& observer);
+    // `target`: host and port, its path is not used; `tls` null for clear text.
+    ClientConnection(net::Loop& loop, net::WorkerPool& workers, net::Url target,
+                     std::shared_ptr<const net::TlsContext> tls, std::size_t body_bytes_max,
+                     Observer& observer);
 
     // `request` is the complete text of an HTTP/1.1 request. Only when no request is under way.
-    void send(std::string request, http::AskedMethod asked, std::chrono::nanoseconds timeout);
+    void send(std::string request, AskedMethod asked, std::chrono::nanoseconds timeout);
     // No callback comes after this.
     void abort();
     // A connection that has served before and may be used again.
@@ -53,6 +54,7 @@ public:
 
 private:
     void on_data(std::span<char> data) override;
+    void on_secured() override;
     void on_closed(const Error& why) override;
 
     void connected(Result<net::Fd> socket);
@@ -63,7 +65,7 @@ private:
     void fail_request(Failure failure, const std::string& why);
 
     net::Loop& loop_;
-    const net::Url& backend_;
+    net::Url target_;
     std::shared_ptr<const net::TlsContext> tls_;
     std::size_t body_bytes_max_;
     Observer& observer_;
@@ -71,18 +73,19 @@ private:
     net::Timer deadline_;
     std::unique_ptr<net::Stream> stream_;
     std::string request_;
-    http::AskedMethod asked_ = http::AskedMethod::other;
-    http::ResponseParser parser_;
-    http::ResponseHead head_;
-    http::BodyDecoder decoder_;
+    AskedMethod asked_ = AskedMethod::other;
+    ResponseParser parser_;
+    ResponseHead head_;
+    BodyDecoder decoder_;
     std::string head_text_;  // What head_ points into.
     std::string input_;      // Of a head that is not complete.
     std::string body_;
     bool busy_ = false;
     bool reusable_ = false;
     bool used_before_ = false;
+    bool secured_ = false;
     bool answer_began_ = false;
     bool in_body_ = false;
 };
 
-}  // namespace ee::agent
+}  // namespace ee::http

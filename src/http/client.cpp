@@ -1,0 +1,146 @@
+#include "http/client.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "http/fields.h"
+#include "http/http1_writer.h"
+
+namespace ee::http {
+namespace {
+
+// "https://host/path", without the query: a redirect's often holds a signature.
+std::string name_of(const net::Url& url) {
+    return url.scheme + "://" + url.authority() + url.path.substr(0, url.path.find('?'));
+}
+
+Result<std::string> request_text(const ClientRequest& request) {
+    if (request.url.scheme != "http" && request.url.scheme != "https")
+        return fail("bad_request", "the scheme is " + request.url.scheme + ", not http or https");
+    std::string text;
+    bool written = append_request_line(text, "GET", request.url.path.empty() ? "/" : request.url.path) &&
+                   append_field(text, "Host", request.url.authority()) &&
+                   append_field(text, "Connection", "close") &&
+                   append_field(text, "User-Agent", "easyenclave");
+    for (const ClientField& field : request.fields)
+        written = written && append_field(text, field.name, field.value);
+    if (!written) return fail("bad_request", "path or fields cannot be written as HTTP/1.1");
+    return text.append("\r\n");
+}
+
+const char* error_code(ClientConnection::Failure failure) {
+    switch (failure) {
+        case ClientConnection::Failure::connecting: return "unreachable";
+        case ClientConnection::Failure::timed_out: return "timed_out";
+        default: return "bad_response";
+    }
+}
+
+}  // namespace
+
+std::optional<std::string_view> ClientAnswer::field(std::string_view name) const {
+    for (const ClientField& field : fields)
+        if (iequals(field.name, name)) return field.value;
+    return std::nullopt;
+}
+
+struct Client::Call {
+    Call(Client& client, ClientRequest asked, OnClientAnswer callback, std::string request_text)
+        : request(std::move(asked)),
+          on_answer(std::move(callback)),
+          text(std::move(request_text)),
+          due(client.loop_.now() + request.timeout),
+          waiting(client.loop_, [this, &client] { client.expire(*this); }) {}
+
+    ClientRequest request;
+    OnClientAnswer on_answer;
+    std::string text;
+    MonoTime due;
+    net::Timer waiting;  // Armed while it waits for its turn.
+    std::unique_ptr<ClientConnection> connection;
+};
+
+Client::Client(net::Loop& loop, net::WorkerPool& workers, std::shared_ptr<const net::TlsContext> tls,
+               ClientLimits limits)
+    : loop_(loop), workers_(workers), tls_(std::move(tls)), limits_(limits) {}
+
+Client::~Client() {
+    *alive_ = false;
+}
+
+void Client::send(ClientRequest request, OnClientAnswer on_answer) {
+    Result<std::string> text = request_text(request);
+    if (!text) return refuse_later(request, std::move(on_answer), std::move(text.error()));
+    const bool must_wait = calls_.size() >= limits_.requests_max;
+    if (must_wait && queue_.size() >= limits_.queue_max)
+        return refuse_later(
+            request, std::move(on_answer),
+            {"unreachable", "as many requests wait for their turn as may: " + std::to_string(queue_.size())});
+    auto call = std::make_shared<Call>(*this, std::move(request), std::move(on_answer), std::move(*text));
+    if (!must_wait) return start(std::move(call));
+    call->waiting.arm_at(call->due);
+    queue_.push_back(std::move(call));
+}
+
+void Client::refuse_later(const ClientRequest& request, OnClientAnswer on_answer, Error error) {
+    error.detail = name_of(request.url) + ": " + error.detail;
+    loop_.post([alive = alive_, on_answer = std::move(on_answer), error = std::move(error)] {
+        if (*alive) on_answer(fail(error));
+    });
+}
+
+void Client::start(std::shared_ptr<Call> call) {
+    call->waiting.cancel();
+    call->connection = std::make_unique<ClientConnection>(
+        loop_, workers_, call->request.url, call->request.url.scheme == "https" ? tls_ : nullptr,
+        call->request.body_bytes_max, *this);
+    ClientConnection& connection = *call->connection;
+    std::string text = std::move(call->text);
+    const auto left = call->due - loop_.now();
+    calls_.emplace(&connection, std::move(call));
+    connection.send(std::move(text), AskedMethod::other, left);
+}
+
+// The call has ended or is about to, and another may begin. Its connection may be on the stack: the loop
+// lets go of it at the end of the turn.
+std::shared_ptr<Client::Call> Client::take(ClientConnection& connection) {
+    const auto found = calls_.find(&connection);
+    EE_CHECK(found != calls_.end());
+    std::shared_ptr<Call> call = std::move(found->second);
+    calls_.erase(found);
+    connection.abort();
+    loop_.dispose(call);
+    if (!queue_.empty()) {
+        std::shared_ptr<Call> next = std::move(queue_.front());
+        queue_.pop_front();
+        start(std::move(next));
+    }
+    return call;
+}
+
+void Client::on_answer(ClientConnection& connection, const AnswerView& view) {
+    ClientAnswer answer{.status = view.head.status, .fields = {}, .body = std::string(view.body)};
+    answer.fields.reserve(view.head.fields.size());
+    for (const Field& field : view.head.fields)
+        answer.fields.push_back({std::string(field.name), std::string(field.value)});
+    take(connection)->on_answer(std::move(answer));
+}
+
+void Client::on_failure(ClientConnection& connection, ClientConnection::Failure failure,
+                        const std::string& why) {
+    const std::shared_ptr<Call> call = take(connection);
+    call->on_answer(fail(error_code(failure), name_of(call->request.url) + ": " + why));
+}
+
+void Client::expire(const Call& waiting) {
+    const auto found = std::find_if(queue_.begin(), queue_.end(), [&](const std::shared_ptr<Call>& call) {
+        return call.get() == &waiting;
+    });
+    EE_CHECK(found != queue_.end());
+    const std::shared_ptr<Call> call = std::move(*found);
+    queue_.erase(found);
+    loop_.dispose(call);
+    call->on_answer(fail("timed_out", name_of(call->request.url) + ": other requests took all of its time"));
+}
+
+}  // namespace ee::http
