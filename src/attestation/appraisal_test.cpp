@@ -32,13 +32,11 @@ public:
     std::optional<Error> refusal;
 };
 
-// sandbox-1 and forge-1 as built in, and "forge-test": forge-1's rules for a simulated platform that nobody
-// has evaluated.
+// sandbox-1 and forge-1 as built in, and "forge-test": forge-1's rules for a simulated platform.
 NetworkPolicies policies() {
     NetworkPolicy forge_test = forge_1_policy();
     forge_test.name = "forge-test";
     forge_test.simulated_root_allowed = true;
-    forge_test.tcb_accepted.insert(TcbStatus::not_evaluated);
     return NetworkPolicies({forge_1_policy(), sandbox_1_policy(true), forge_test});
 }
 
@@ -120,9 +118,10 @@ TEST_F(Appraisal, AdmitsAnHonestAgentAndSaysWhatWasJudged) {
     EXPECT_EQ(verdict.agent_key, agent_key.spki());
     EXPECT_FALSE(verdict.legacy || verdict.unbound || verdict.sealed || verdict.debug);
     EXPECT_TRUE(verdict.simulated);
-    EXPECT_EQ(verdict.tcb_status, "NotEvaluated");
-    EXPECT_EQ(letters(verdict.checks), "ABCDEFGHIJOP");
-    EXPECT_EQ(letters(verdict.not_checked), "KLMN");
+    EXPECT_EQ(verdict.tcb_status, "UpToDate");
+    EXPECT_EQ(verdict.tcb_date, "2025-08-13T00:00:00Z");
+    EXPECT_EQ(letters(verdict.checks), "ABCDEFGHIJKLMNOP");
+    EXPECT_EQ(letters(verdict.not_checked), "");
     EXPECT_EQ(verdict.report_data, to_hex(answer.report_data));
     EXPECT_EQ(verdict.rtmrs.size(), 4u);
     EXPECT_EQ(verdict.mrtd.size(), 96u);
@@ -262,11 +261,11 @@ TEST_F(Appraisal, NeverAdmitsASimulatedPlatformToForge1) {
     challenge.identity.network = "forge-1";
     const Verdict verdict = judge();
     EXPECT_EQ(verdict.refusal.code, "simulated_root");
-    EXPECT_EQ(letters(verdict.checks), "ABCDEFGHIJO");
+    EXPECT_EQ(letters(verdict.checks), "ABCDEFGHIJKLMNO");
     EXPECT_TRUE(releases.asked.empty());
 }
 
-TEST_F(Appraisal, RefusesAPlatformNobodyEvaluatedWhereAStatusIsAskedFor) {
+TEST_F(Appraisal, RefusesAPlatformWhoseStatusTheNetworkDoesNotAccept) {
     NetworkPolicy policy = forge_1_policy();
     policy.simulated_root_allowed = true;
     const Appraiser strict(NetworkPolicies({policy}),
@@ -276,7 +275,13 @@ TEST_F(Appraisal, RefusesAPlatformNobodyEvaluatedWhereAStatusIsAskedFor) {
     use_channel();
     challenge.identity.network = "forge-1";
     make_answer();
-    EXPECT_EQ(strict.appraise(challenge, answer, at).refusal.code, "tcb_unacceptable:NotEvaluated");
+    EXPECT_TRUE(strict.appraise(challenge, answer, at).ok);
+    request.tcb_status = TcbStatus::configuration_needed;
+    make_answer();
+    const Verdict verdict = strict.appraise(challenge, answer, at);
+    EXPECT_EQ(verdict.refusal.code, "tcb_unacceptable:ConfigurationNeeded");
+    EXPECT_EQ(verdict.tcb_status, "ConfigurationNeeded");
+    EXPECT_EQ(verdict.advisory_ids, std::vector<std::string>{"INTEL-SA-90002"});
 }
 
 TEST_F(Appraisal, AsksForTheAllowlistOnlyOnceTheQuoteHolds) {
@@ -354,7 +359,7 @@ TEST_F(Appraisal, DoesWithoutAnAllowlistOnlyWhereThePolicySaysSo) {
     const Verdict verdict = judge();
     EXPECT_TRUE(verdict.ok);
     EXPECT_FALSE(verdict.allowlist_found);
-    EXPECT_EQ(letters(verdict.not_checked), "KLMNP");
+    EXPECT_EQ(letters(verdict.not_checked), "P");
     for (const char* refused : {"allowlist_unavailable", "allowlist_invalid:/version"}) {
         releases.refusal = Error{refused, ""};
         EXPECT_EQ(code(), refused);

@@ -1,5 +1,6 @@
 #pragma once
-// The chain of a PCK certificate: checks G and H.
+// Chains that end in a trust anchor: of PCK certificates (check G), of the CA that revokes them, and of the
+// signer of TCB info and QE identity (checks K and L).
 
 #include <optional>
 #include <string_view>
@@ -45,8 +46,29 @@ private:
 // `certificate_chain_invalid`.
 Result<PckChain> verify_pck_chain(std::vector<crypto::Certificate> certificates, const TrustAnchors& anchors);
 
-// Check H: every certificate valid at `now`, both ends included; `certificate_expired`,
-// `certificate_not_yet_valid`.
-Result<void> judge_validity(const std::vector<crypto::Certificate>& certificates, WallTime now);
+// A chain of collateral; only the two functions below make one.
+class IssuerChain {
+public:
+    // Whose chain it is: the signer, or the CA.
+    const crypto::Certificate& front() const { return certificates_.front(); }
+    const crypto::Certificate& root() const { return certificates_.back(); }
+    const std::vector<crypto::Certificate>& certificates() const { return certificates_; }
+    const TrustAnchor& anchor() const { return anchor_; }
+
+private:
+    friend Result<IssuerChain> verify_tcb_signer_chain(std::string_view, const TrustAnchors&);
+    friend Result<IssuerChain> verify_pck_ca_chain(std::string_view, const TrustAnchors&);
+    IssuerChain(std::vector<crypto::Certificate> certificates, const TrustAnchor& anchor)
+        : certificates_(std::move(certificates)), anchor_(anchor) {}
+
+    std::vector<crypto::Certificate> certificates_;
+    TrustAnchor anchor_;
+};
+
+// Exactly "Intel SGX TCB Signing", which is no CA and signs, and the root; judged as check G judges.
+Result<IssuerChain> verify_tcb_signer_chain(std::string_view pem, const TrustAnchors& anchors);
+
+// Exactly one of the two PCK CAs and the root.
+Result<IssuerChain> verify_pck_ca_chain(std::string_view pem, const TrustAnchors& anchors);
 
 }  // namespace ee::attestation

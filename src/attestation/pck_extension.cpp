@@ -89,6 +89,34 @@ Result<void> read_tcb(const Entries& entries, PckExtension& out) {
     return {};
 }
 
+// Entry 7: flags, each optional, nothing else.
+Result<void> read_configuration(const Entries& entries, PckExtension& out) {
+    const auto found = entries.find("7");
+    if (found == entries.end()) return {};
+    DerReader value = found->second;
+    const auto list = value.take_sequence();
+    if (!list || !value.at_end()) return invalid("entry 7 is not a sequence");
+    const auto flags = read_entries(*list, fmt::format("{}.7.", pck_extension_oid));
+    if (!flags) return fail(flags.error());
+    for (const auto& [name, content] : *flags) {
+        DerReader reader = content;
+        const auto octet = reader.take(der_tag::boolean);
+        // DER has one spelling of true (X.690 section 11.1).
+        const bool known = octet && octet->size() == 1 && ((*octet)[0] == 0 || (*octet)[0] == 0xff);
+        if (!known || !reader.at_end()) return invalid(fmt::format("entry 7.{} is no flag", name));
+        const bool flag = (*octet)[0] != 0;
+        if (name == "1")
+            out.dynamic_platform = flag;
+        else if (name == "2")
+            out.cached_keys = flag;
+        else if (name == "3")
+            out.smt_enabled = flag;
+        else
+            return invalid(fmt::format("an entry 7.{}, known are 7.1 to 7.3", name));
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<PckExtension> parse_pck_extension(ByteSpan der) {
@@ -111,6 +139,7 @@ Result<PckExtension> parse_pck_extension(ByteSpan der) {
             return fail(read.error());
         }
     }
+    if (auto read = read_configuration(*entries, out); !read) return fail(read.error());
     return out;
 }
 

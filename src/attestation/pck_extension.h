@@ -17,12 +17,16 @@ struct PckExtension {
     ByteArray<6> fmspc{};
     std::uint8_t sgx_type = 0;  // 0 standard, 1 scalable, 2 scalable with integrity
     std::optional<ByteArray<16>> platform_instance_id;
+    // "Configuration", each nullopt where the certificate does not say.
+    std::optional<bool> dynamic_platform;
+    std::optional<bool> cached_keys;
+    std::optional<bool> smt_enabled;
 };
 
 inline constexpr std::string_view pck_extension_oid = "1.2.840.113741.1.13.1";
 
 // Refuses with `certificate_chain_invalid` unless every required entry is there exactly once with its exact
-// size, and the component SVNs are the bytes of CPUSVN.
+// size, the component SVNs are the bytes of CPUSVN, and the optional entries are well formed where present.
 Result<PckExtension> parse_pck_extension(ByteSpan der);
 Result<PckExtension> pck_extension_of(const crypto::Certificate& leaf);
 

@@ -97,16 +97,12 @@ NetworkPolicy forge_1_policy() {
 NetworkPolicy sandbox_1_policy(bool simulated_root_configured) {
     NetworkPolicy policy;
     policy.name = "sandbox-1";
-    // Every status but Revoked, a platform that was not evaluated included.
-    policy.tcb_accepted = {TcbStatus::not_evaluated,
-                           TcbStatus::up_to_date,
-                           TcbStatus::sw_hardening_needed,
-                           TcbStatus::configuration_needed,
-                           TcbStatus::configuration_and_sw_hardening_needed,
-                           TcbStatus::out_of_date,
-                           TcbStatus::out_of_date_configuration_needed,
-                           TcbStatus::td_relaunch_advised,
-                           TcbStatus::td_relaunch_advised_configuration_needed};
+    // Every status but Revoked.
+    policy.tcb_accepted = {
+        TcbStatus::up_to_date,           TcbStatus::sw_hardening_needed,
+        TcbStatus::configuration_needed, TcbStatus::configuration_and_sw_hardening_needed,
+        TcbStatus::out_of_date,          TcbStatus::out_of_date_configuration_needed,
+        TcbStatus::td_relaunch_advised,  TcbStatus::td_relaunch_advised_configuration_needed};
     policy.debug_allowed = true;
     policy.collateral_grace = std::chrono::seconds{86400};
     policy.platform_grace = std::nullopt;
@@ -143,10 +139,9 @@ Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool le
 }
 
 Result<void> judge_tcb_status(const NetworkPolicy& policy, const TcbEvaluation& tcb, WallTime now) {
-    // A policy that asks for more than the status can't be content with a platform nobody has evaluated.
-    const bool asks_for_details = policy.tcb_evaluation_min || !policy.advisories_refused.empty();
-    const bool known_enough = tcb.status != TcbStatus::not_evaluated || !asks_for_details;
-    if (known_enough && (policy.tcb_accepted.contains(tcb.status) || is_within_grace(policy, tcb, now)))
+    // No policy can be content with a platform that nobody has evaluated.
+    const bool evaluated = tcb.status != TcbStatus::not_evaluated;
+    if (evaluated && (policy.tcb_accepted.contains(tcb.status) || is_within_grace(policy, tcb, now)))
         return {};
     return fail(fmt::format("tcb_unacceptable:{}", to_string(tcb.status)),
                 fmt::format("{} does not accept TCB status {}", policy.name, to_string(tcb.status)));

@@ -39,7 +39,7 @@ TEST(BuiltInPolicies, AcceptTheseStatuses) {
         TcbStatus status;
         bool forge, sandbox;
     };
-    const Row rows[] = {{TcbStatus::not_evaluated, false, true},
+    const Row rows[] = {{TcbStatus::not_evaluated, false, false},
                         {TcbStatus::up_to_date, true, true},
                         {TcbStatus::sw_hardening_needed, true, true},
                         {TcbStatus::configuration_needed, false, true},
@@ -80,13 +80,9 @@ TEST(Policy, AcceptsOutOfDateForItsDaysOfGraceOnly) {
     EXPECT_FALSE(judge_tcb_status(policy, tcb, now));
 }
 
-TEST(Policy, ThatAsksForDetailsNeedsAnEvaluation) {
+TEST(Policy, TakesNoPlatformThatNobodyEvaluatedWhateverItAccepts) {
     NetworkPolicy policy = sandbox_1_policy(true);
-    EXPECT_TRUE(judge_tcb_status(policy, {}, now));
-    policy.tcb_evaluation_min = 17;
-    EXPECT_EQ(code_of(judge_tcb_status(policy, {}, now)), "tcb_unacceptable:NotEvaluated");
-    policy = sandbox_1_policy(true);
-    policy.advisories_refused = {"INTEL-SA-00837"};
+    policy.tcb_accepted.insert(TcbStatus::not_evaluated);
     EXPECT_EQ(code_of(judge_tcb_status(policy, {}, now)), "tcb_unacceptable:NotEvaluated");
 }
 

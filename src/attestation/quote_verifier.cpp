@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include "attestation/certificate_chain.h"
-#include "attestation/revocation.h"
+#include "attestation/collateral_checks.h"
+#include "attestation/collateral_parts.h"
+#include "attestation/untimely.h"
 #include "base/hex.h"
 #include "crypto/ecdsa.h"
 
@@ -82,8 +84,8 @@ CheckList left_out(const CheckList& checks) {
     return out;
 }
 
-// Checks D to H: the signature chain up to a pinned root, at `now`.
-Result<PckChain> check_signature_chain(const Quote& quote, const TrustAnchors& anchors, WallTime now,
+// Checks D to H: the signature chain up to a pinned root.
+Result<PckChain> check_signature_chain(const Quote& quote, const TrustAnchors& anchors, Untimely& untimely,
                                        CheckList& checks) {
     checks.emplace_back("D");
     if (auto held = check_signature(quote); !held) return fail(held.error());
@@ -97,26 +99,16 @@ Result<PckChain> check_signature_chain(const Quote& quote, const TrustAnchors& a
     auto chain = verify_pck_chain(std::move(*certificates), anchors);
     if (!chain) return chain;
     checks.emplace_back("H");
-    if (auto held = judge_validity(chain->certificates(), now); !held) return fail(held.error());
+    for (const crypto::Certificate& certificate : chain->certificates()) {
+        if (auto held = untimely.judge_certificate(certificate); !held) return fail(held.error());
+    }
     return chain;
 }
 
-// Checks I and J. The PCK extension is read first, because collateral is found by what it says.
-Result<std::shared_ptr<const Collateral>> check_collateral(const PckChain& chain,
-                                                           const Result<PckExtension>& pck,
-                                                           const VerifyOptions& options, WallTime now,
-                                                           CheckList& checks) {
-    if (!pck) {
-        checks.emplace_back("J");
-        return fail(pck.error());
-    }
-    checks.emplace_back("I");
-    auto collateral = options.collateral->find({chain.anchor().spki_sha256, pck->fmspc, chain.ca()}, now);
-    if (!collateral) return collateral;
-    const auto held = judge_revocation(chain, **collateral, options.collateral_grace, now);
-    if (!held) return fail(held.error());
-    checks.emplace_back("J");
-    return collateral;
+// Nobody can judge without collateral; whatever was found to be from another time is told first then.
+tl::unexpected<Error> unavailable_or_untimely(Error error, const Untimely& untimely) {
+    auto late = error.code == "collateral_unavailable" ? untimely.refusal() : std::nullopt;
+    return fail(late ? std::move(*late) : std::move(error));
 }
 
 }  // namespace
@@ -140,17 +132,36 @@ Result<VerifiedQuote> QuoteVerifier::verify_steps(ByteSpan bytes, const VerifyOp
         checks.emplace_back("C");
         if (auto held = check_report_data(*quote, options); !held) return fail(held.error());
     }
-    const auto chain = check_signature_chain(*quote, anchors_, now, checks);
+    Untimely untimely(now, options.collateral_grace);
+    const auto chain = check_signature_chain(*quote, anchors_, untimely, checks);
     if (!chain) return fail(chain.error());
 
     VerifiedQuote verified(std::move(*quote), chain->anchor(), chain->ca());
     const auto pck = pck_extension_of(chain->leaf());
     if (pck) verified.pck_ = *pck;
-    if (options.collateral != nullptr) {
-        auto collateral = check_collateral(*chain, pck, options, now, checks);
-        if (!collateral) return fail(std::move(collateral.error()));
-        verified.collateral_ = std::move(*collateral);
+    if (options.collateral == nullptr) {
+        if (auto late = untimely.refusal()) return fail(std::move(*late));
+        return verified;
     }
+    // Collateral is found by what the extension says, so it is read before check I.
+    if (!pck) {
+        checks.emplace_back("J");
+        return fail(pck.error());
+    }
+    auto collateral = options.collateral->find({chain->anchor().spki_sha256, pck->fmspc, chain->ca()}, now);
+    if (!collateral) {
+        checks.emplace_back("I");
+        return unavailable_or_untimely(std::move(collateral.error()), untimely);
+    }
+    const CollateralAuthority authority{
+        .anchors = anchors_, .anchor = chain->anchor(), .root = chain->root(), .ca = chain->intermediate()};
+    const CollateralParts parts = read_collateral_parts(**collateral, authority);
+    auto tcb = judge_by_collateral(
+        {.quote = verified.quote_, .chain = *chain, .pck = *pck, .parts = parts, .authority = authority},
+        untimely, checks);
+    if (!tcb) return unavailable_or_untimely(std::move(tcb.error()), untimely);
+    verified.tcb_ = std::move(*tcb);
+    verified.collateral_ = std::move(*collateral);
     return verified;
 }
 

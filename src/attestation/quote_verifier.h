@@ -1,6 +1,7 @@
 #pragma once
-// Verifies quotes: signatures from the report up to a pinned root, validity and revocation, in a fixed order
-// that puts what is cheap and chosen by an attacker first.
+// Verifies quotes: signatures from the report up to a pinned root, validity, revocation, the vendor's
+// collateral and the platform's TCB level, in a fixed order that puts what is cheap and chosen by an attacker
+// first.
 
 #include <chrono>
 #include <memory>
@@ -36,7 +37,7 @@ public:
     // Of the PCK certificate; nullopt when it was not judged (no collateral) and does not parse.
     const std::optional<PckExtension>& pck() const { return pck_; }
     const TcbEvaluation& tcb() const { return tcb_; }
-    // What revocation was judged with; null without collateral.
+    // What checks I to N were made with; null without collateral.
     const std::shared_ptr<const Collateral>& collateral() const { return collateral_; }
 
 private:
@@ -57,21 +58,23 @@ struct VerifyOptions {
     // outside the quote (the message said something else) that is to take its turn there.
     std::optional<ReportData> report_data;
     std::optional<Error> report_data_refusal;
-    // Checks I and J are made when this is given; it is asked once the chain and its validity have held.
+    // Checks I to N are made when this is given; it is asked once the chain has held.
     CollateralSource* collateral = nullptr;
     std::chrono::seconds collateral_grace{0};
 };
 
 // What came of it. `quote` and `refusal`: exactly one is there.
 struct Verification {
-    CheckList checks;       // made, in order; the last one is the one that refused, if any did
+    // Made, in order. The last one is the one that refused, if any did; only what is from another time
+    // (untimely.h) was met before.
+    CheckList checks;
     CheckList not_checked;  // of A to N
     std::optional<Error> refusal;
     std::optional<VerifiedQuote> quote;
 
     // Everything that could be judged held.
     bool crypto_ok() const { return quote.has_value(); }
-    // And the platform's TCB levels were among it.
+    // And collateral was there to judge the platform's TCB levels by.
     bool tcb_evaluated() const { return quote && quote->tcb().status != TcbStatus::not_evaluated; }
 };
 

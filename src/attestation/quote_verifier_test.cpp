@@ -81,16 +81,18 @@ TEST(QuoteVerifier, SaysWhichChecksItMade) {
         {{.report_data = {}, .report_data_refusal = {}}, "ABDEFGH", "CIJKLMN"},
         {{.report_data = filled(0x11), .report_data_refusal = {}}, "ABCDEFGH", "IJKLMN"},
         {{.report_data = filled(0x11), .report_data_refusal = {}, .collateral = &source},
-         "ABCDEFGHIJ",
-         "KLMN"},
+         "ABCDEFGHIJKLMN",
+         ""},
     };
     for (const Row& row : rows) {
         const auto verification = verifier().verify(quote, row.options, at);
         ASSERT_TRUE(verification.crypto_ok()) << verification.refusal->detail;
         EXPECT_EQ(letters(verification.checks), row.made);
         EXPECT_EQ(letters(verification.not_checked), row.left);
-        EXPECT_FALSE(verification.tcb_evaluated());
-        EXPECT_EQ(verification.quote->tcb().status, TcbStatus::not_evaluated);
+        const bool with_collateral = row.options.collateral != nullptr;
+        EXPECT_EQ(verification.tcb_evaluated(), with_collateral);
+        EXPECT_EQ(verification.quote->tcb().status,
+                  with_collateral ? TcbStatus::up_to_date : TcbStatus::not_evaluated);
         EXPECT_TRUE(verification.quote->pck());
         EXPECT_EQ(verification.quote->collateral() != nullptr, row.options.collateral != nullptr);
     }

@@ -67,7 +67,7 @@ SimulatedPlatform make_simulated_platform(WallTime at) {
     platform.root_certificate = simulated::root_certificate(platform.root_key, at, {});
     platform.platform_ca_certificate = simulated::platform_ca_certificate(platform, {});
     platform.pck_certificate = simulated::pck_certificate(platform, platform.pck_facts, {});
-    platform.tcb_signing_certificate = simulated::tcb_signing_certificate(platform, {});
+    platform.tcb_signing_certificate = simulated::tcb_signing_certificate(platform, platform.root_key, {});
     return platform;
 }
 

@@ -106,10 +106,11 @@ bool any_of(const SimulatedFaults& faults, std::initializer_list<SimulatedFault>
 bool leaf_is_own(const SimulatedPlatform& platform, const ByteArray<58>& pck_facts,
                  const SimulatedFaults& faults) {
     return pck_facts == platform.pck_facts &&
-           !any_of(faults, {leaf_signature, leaf_subject, leaf_issuer, leaf_is_ca, leaf_key_usage,
-                            leaf_digest, leaf_expired, leaf_not_yet_valid, leaf_revoked, intermediate_subject,
-                            pck_extension_missing, pck_entry_twice, pck_entry_missing, pck_fmspc_short,
-                            pck_components_differ});
+           !any_of(faults,
+                   {leaf_signature, leaf_subject, leaf_issuer, leaf_is_ca, leaf_key_usage, leaf_digest,
+                    leaf_critical_extension, leaf_expired, leaf_not_yet_valid, leaf_revoked,
+                    intermediate_subject, pck_extension_missing, pck_entry_twice, pck_entry_missing,
+                    pck_fmspc_short, pck_components_differ, pck_configuration_unknown});
 }
 
 }  // namespace
@@ -147,8 +148,9 @@ Bytes pck_extension(const ByteArray<58>& pck_facts, const SimulatedFaults& fault
     const unsigned pce_svn = pck_facts[32] | static_cast<unsigned>(pck_facts[33] << 8);
     const ByteSpan fmspc = facts.subspan(36, faults.contains(pck_fmspc_short) ? 5 : 6);
     const Bytes fmspc_entry = entry({4}, der_octets(fmspc));
+    const std::uint8_t third = faults.contains(pck_configuration_unknown) ? 4 : 3;
     const Bytes configuration = joined({entry({7, 1}, der_boolean(true)), entry({7, 2}, der_boolean(false)),
-                                        entry({7, 3}, der_boolean(true))});
+                                        entry({7, third}, der_boolean(true))});
     const Bytes tcb = tcb_entry(facts.subspan(16, 16), pce_svn, faults.contains(pck_components_differ));
     return der(
         0x30,
@@ -163,7 +165,9 @@ Bytes root_certificate(const SigningKey& key, WallTime made_at, const SimulatedF
     const std::string_view name = faults.contains(root_subject) ? "Intel SGX Root CA 2" : root_common_name;
     const int path_length_max = faults.contains(root_path_length) ? 0 : 1;
     const CertificateContent content = ca_content(root_serial(), name, made_at, path_length_max);
-    return crypto::issue_certificate(content, key.spki(), {key, content.subject});
+    const SigningKey stranger = SigningKey::generate(crypto::KeyKind::p256);
+    const SigningKey& signer = faults.contains(root_signature) ? stranger : key;
+    return crypto::issue_certificate(content, key.spki(), {signer, content.subject});
 }
 
 Bytes platform_ca_certificate(const SimulatedPlatform& platform, const SimulatedFaults& faults) {
@@ -177,7 +181,8 @@ Bytes platform_ca_certificate(const SimulatedPlatform& platform, const Simulated
     }
     if (faults.contains(intermediate_key_usage)) content.key_usage = crypto::crl_sign;
     set_validity(content, faults.contains(intermediate_expired), faults.contains(intermediate_not_yet_valid));
-    const std::string_view issuer = faults.contains(root_subject) ? "Intel SGX Root CA 2" : root_common_name;
+    const bool other_issuer = faults.contains(root_subject) || faults.contains(intermediate_issuer);
+    const std::string_view issuer = other_issuer ? "Intel SGX Root CA 2" : root_common_name;
     const SigningKey stranger = SigningKey::generate(crypto::KeyKind::p256);
     const SigningKey& signer = faults.contains(intermediate_signature) ? stranger : platform.root_key;
     return crypto::issue_certificate(content, platform.platform_ca_key.spki(), {signer, intel_name(issuer)});
@@ -192,6 +197,9 @@ Bytes pck_certificate(const SimulatedPlatform& platform, const ByteArray<58>& pc
         content.extensions.push_back({.oid = std::string(pck_extension_oid),
                                       .critical = false,
                                       .der = pck_extension(pck_facts, faults)});
+    }
+    if (faults.contains(leaf_critical_extension)) {
+        content.extensions.push_back({.oid = "2.25.1", .critical = true, .der = {0x05, 0x00}});
     }
     if (faults.contains(leaf_is_ca)) {
         content.is_ca = true;
@@ -208,14 +216,35 @@ Bytes pck_certificate(const SimulatedPlatform& platform, const ByteArray<58>& pc
     return crypto::issue_certificate(content, platform.pck_key.spki(), {signer, intel_name(issuer)});
 }
 
-Bytes tcb_signing_certificate(const SimulatedPlatform& platform, const SimulatedFaults& faults) {
+Bytes tcb_signing_certificate(const SimulatedPlatform& platform, const SigningKey& signer,
+                              const SimulatedFaults& faults) {
     CertificateContent content =
         leaf_content(tcb_signing_serial(),
                      faults.contains(tcb_signer_subject) ? "Intel SGX Signing" : tcb_signing_common_name,
                      platform.made_at);
-    set_validity(content, faults.contains(tcb_signer_expired), false);
+    set_validity(content, faults.contains(tcb_signer_expired), faults.contains(tcb_signer_not_yet_valid));
+    if (faults.contains(tcb_signer_is_ca)) {
+        content.is_ca = true;
+        content.key_usage |= crypto::key_cert_sign;
+    }
     return crypto::issue_certificate(content, platform.tcb_signing_key.spki(),
-                                     {platform.root_key, intel_name(root_common_name)});
+                                     {signer, intel_name(root_common_name)});
+}
+
+std::string tcb_signer_chain(const SimulatedPlatform& platform, const SimulatedFaults& faults) {
+    const SigningKey stranger = SigningKey::generate(crypto::KeyKind::p256);
+    const bool other_signer =
+        any_of(faults, {tcb_signer_subject, tcb_signer_expired, tcb_signer_not_yet_valid, tcb_signer_is_ca,
+                        tcb_signer_signature, tcb_signer_root_unknown});
+    const bool by_stranger = any_of(faults, {tcb_signer_signature, tcb_signer_root_unknown});
+    std::string pem = crypto::certificate_to_pem(
+        other_signer ? tcb_signing_certificate(platform, by_stranger ? stranger : platform.root_key, faults)
+                     : platform.tcb_signing_certificate);
+    if (faults.contains(tcb_signer_chain_longer))
+        pem += crypto::certificate_to_pem(platform.platform_ca_certificate);
+    return pem + crypto::certificate_to_pem(faults.contains(tcb_signer_root_unknown)
+                                                ? root_certificate(stranger, platform.made_at, {})
+                                                : platform.root_certificate);
 }
 
 std::string pck_chain(const SimulatedPlatform& platform, const ByteArray<58>& pck_facts,
@@ -223,12 +252,13 @@ std::string pck_chain(const SimulatedPlatform& platform, const ByteArray<58>& pc
     const Bytes leaf = leaf_is_own(platform, pck_facts, faults)
                            ? platform.pck_certificate
                            : pck_certificate(platform, pck_facts, faults);
-    const bool other_intermediate = any_of(
-        faults, {intermediate_signature, intermediate_subject, intermediate_not_ca, intermediate_key_usage,
-                 intermediate_expired, intermediate_not_yet_valid, intermediate_revoked, root_subject});
+    const bool other_intermediate =
+        any_of(faults, {intermediate_signature, intermediate_subject, intermediate_not_ca,
+                        intermediate_key_usage, intermediate_issuer, intermediate_expired,
+                        intermediate_not_yet_valid, intermediate_revoked, root_subject});
     Bytes intermediate =
         other_intermediate ? platform_ca_certificate(platform, faults) : platform.platform_ca_certificate;
-    Bytes root = any_of(faults, {root_subject, root_path_length})
+    Bytes root = any_of(faults, {root_subject, root_path_length, root_signature})
                      ? root_certificate(platform.root_key, platform.made_at, faults)
                      : platform.root_certificate;
     if (faults.contains(root_unknown)) {

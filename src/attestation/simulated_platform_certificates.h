@@ -32,7 +32,10 @@ Bytes root_certificate(const crypto::SigningKey& key, WallTime made_at, const Si
 Bytes platform_ca_certificate(const SimulatedPlatform& platform, const SimulatedFaults& faults);
 Bytes pck_certificate(const SimulatedPlatform& platform, const ByteArray<58>& pck_facts,
                       const SimulatedFaults& faults);
-Bytes tcb_signing_certificate(const SimulatedPlatform& platform, const SimulatedFaults& faults);
+Bytes tcb_signing_certificate(const SimulatedPlatform& platform, const crypto::SigningKey& signer,
+                              const SimulatedFaults& faults);
+// The chain of TCB info and QE identity in PEM: the signer and the root.
+std::string tcb_signer_chain(const SimulatedPlatform& platform, const SimulatedFaults& faults);
 
 // The quote's chain in PEM: leaf, intermediate, root. Certificates are issued anew only where the facts or
 // faults ask for others than the platform's own.

@@ -55,10 +55,10 @@ void write_isvsvn_levels(JsonWriter& json, std::span<const simulated::Level> lev
     json.end_array();
 }
 
-void write_platform_level(JsonWriter& json, const simulated::Level& level, bool component_missing) {
+void write_platform_level(JsonWriter& json, const simulated::Level& level, std::size_t component_count = 16) {
     const ByteArray<16> sgx = simulated::cpu_svn(level.svn);
     json.begin_object().key("tcb").begin_object();
-    write_components(json, "sgxtcbcomponents", ByteSpan(sgx).first(component_missing ? 15 : 16));
+    write_components(json, "sgxtcbcomponents", ByteSpan(sgx).first(component_count));
     json.field("pcesvn", simulated::pce_svn);
     write_components(json, "tdxtcbcomponents", simulated::tdx_components);
     json.end_object();
@@ -102,14 +102,15 @@ std::string tcb_info(const SimulatedPlatform& platform, WallTime at, const Simul
     json.end_object().end_array();
 
     json.key("tcbLevels").begin_array();
-    bool component_missing = faults.contains(tcb_info_component_missing);
-    if (faults.contains(tcb_info_duplicate_level))
-        write_platform_level(json, simulated::platform_levels[0], false);
-    for (const simulated::Level& level : simulated::platform_levels) {
-        write_platform_level(json, level, component_missing);
-        component_missing = false;
-    }
-    json.end_array().end_object();
+    if (faults.contains(tcb_info_duplicate_level)) write_platform_level(json, simulated::platform_levels[0]);
+    if (faults.contains(tcb_info_component_missing))
+        write_platform_level(json, simulated::platform_levels[0], 15);
+    for (const simulated::Level& level : simulated::platform_levels) write_platform_level(json, level);
+    json.end_array();
+    if (faults.contains(tcb_info_key_twice)) json.field("version", 3);
+    json.end_object();
+    // The last component of the last level, which is 0 elsewhere.
+    if (faults.contains(tcb_info_component_large)) text.replace(text.rfind("\"svn\":0") + 6, 1, "256");
     return text;
 }
 
@@ -131,7 +132,11 @@ std::string qe_identity(WallTime at, const SimulatedFaults& faults) {
         .field("attributesMask", "FBFFFFFFFFFFFFFF0000000000000000")
         .field("mrsigner", upper_hex(simulated::qe_mr_signer()))
         .field("isvprodid", simulated::qe_isv_prod_id);
-    write_isvsvn_levels(json, simulated::qe_levels);
+    if (faults.contains(qe_identity_duplicate_level))
+        write_isvsvn_levels(json, simulated::qe_levels_twice);
+    else
+        write_isvsvn_levels(json, simulated::qe_levels);
+    if (faults.contains(qe_identity_key_twice)) json.field("isvprodid", simulated::qe_isv_prod_id);
     json.end_object();
     return text;
 }
@@ -150,7 +155,9 @@ Bytes root_crl(const SimulatedPlatform& platform, WallTime at, const SimulatedFa
     }
     const SigningKey stranger = SigningKey::generate(crypto::KeyKind::p256);
     const SigningKey& signer = faults.contains(root_crl_signature) ? stranger : platform.root_key;
-    return crypto::issue_crl(content, {signer, simulated::intel_name(simulated::root_common_name)});
+    const std::string_view issuer =
+        faults.contains(root_crl_issuer) ? simulated::processor_ca_common_name : simulated::root_common_name;
+    return crypto::issue_crl(content, {signer, simulated::intel_name(issuer)});
 }
 
 Bytes pck_crl(const SimulatedPlatform& platform, WallTime at, const SimulatedFaults& faults) {
@@ -168,12 +175,8 @@ Bytes pck_crl(const SimulatedPlatform& platform, WallTime at, const SimulatedFau
 
 std::string make_simulated_collateral(const SimulatedPlatform& platform, WallTime at,
                                       const SimulatedFaults& faults) {
-    const bool other_signer = faults.contains(tcb_signer_subject) || faults.contains(tcb_signer_expired);
     const std::string root = crypto::certificate_to_pem(platform.root_certificate);
-    const std::string signer_chain =
-        crypto::certificate_to_pem(other_signer ? simulated::tcb_signing_certificate(platform, faults)
-                                                : platform.tcb_signing_certificate) +
-        root;
+    const std::string signer_chain = simulated::tcb_signer_chain(platform, faults);
     const std::string tcb = tcb_info(platform, at, faults);
     const std::string qe = qe_identity(at, faults);
 
@@ -185,10 +188,19 @@ std::string make_simulated_collateral(const SimulatedPlatform& platform, WallTim
     faults.contains(root_crl_missing) ? json.null() : json.value(to_hex(root_crl(platform, at, faults)));
     json.key("pck_crl");
     faults.contains(pck_crl_missing) ? json.null() : json.value(to_hex(pck_crl(platform, at, faults)));
-    json.field("tcb_info_issuer_chain", signer_chain).field("tcb_info", tcb);
+    // One more space means the same and is not what was signed.
+    const auto write_document = [&](std::string_view name, const std::string& document, bool missing,
+                                    bool spelled_otherwise) {
+        json.key(name);
+        missing ? json.null() : json.value(document + (spelled_otherwise ? " " : ""));
+    };
+    json.field("tcb_info_issuer_chain", signer_chain);
+    write_document("tcb_info", tcb, faults.contains(tcb_info_missing), faults.contains(tcb_info_spelling));
     json.field("tcb_info_signature",
                signature_hex(platform.tcb_signing_key, tcb, faults.contains(tcb_info_signature)));
-    json.field("qe_identity_issuer_chain", signer_chain).field("qe_identity", qe);
+    json.field("qe_identity_issuer_chain", signer_chain);
+    write_document("qe_identity", qe, faults.contains(qe_identity_missing),
+                   faults.contains(qe_identity_spelling));
     json.field("qe_identity_signature",
                signature_hex(platform.tcb_signing_key, qe, faults.contains(qe_identity_signature)));
     json.end_object();

@@ -41,6 +41,7 @@ inline constexpr Level qe_levels[] = {
     {6, TcbStatus::out_of_date, "2025-02-12T00:00:00Z", "INTEL-SA-92001"},
     {4, TcbStatus::revoked, "2024-02-12T00:00:00Z", "INTEL-SA-92002"},
 };
+inline constexpr Level qe_levels_twice[] = {qe_levels[0], qe_levels[1], qe_levels[1]};
 
 inline constexpr ByteArray<16> cpu_svn(std::uint8_t platform_svn) {
     return {platform_svn, 5, 2, 2, 3, 1, 0, 3};

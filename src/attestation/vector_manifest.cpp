@@ -36,8 +36,13 @@ std::vector<VectorRow> read_vector_manifest() {
                       .collateral = columns[1] == "-" ? "" : columns[1],
                       .simulated_root = columns[2] == "simulated",
                       .at = {},
-                      .expect = split(columns[4], '|')};
+                      .expect = split(columns[4], '|'),
+                      .advisories = {}};
         if (columns[3] != "-") row.at = WallTime(std::chrono::seconds(std::stoll(columns[3])));
+        if (columns.size() > 5) {
+            const auto advisories = split(columns[5], ',');
+            row.advisories = {advisories.begin(), advisories.end()};
+        }
         rows.push_back(std::move(row));
     }
     return rows;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <ostream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct VectorRow {
     std::string collateral;  // empty: none
     bool simulated_root = false;
     std::optional<WallTime> at;
-    std::vector<std::string> expect;  // one of these outcomes
+    std::vector<std::string> expect;   // one of these outcomes
+    std::set<std::string> advisories;  // of a row that is ok
 
     // For the test's name in a failure.
     friend void PrintTo(const VectorRow& row, std::ostream* out) {
