@@ -239,7 +239,7 @@ wait_until_active() {
     local made left_out
     made=$(field control checks | tr -d ,)
     left_out=$(field control not_checked | tr -d ,)
-    good "quote accepted: checks $made held${left_out:+, $left_out are not in this version}"
+    good "quote accepted: checks $made held${left_out:+, $left_out were not made}"
     begin "app \"$app\""
     good "active on $network"
 }

@@ -140,9 +140,12 @@ Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool le
 
 Result<void> judge_tcb_status(const NetworkPolicy& policy, const TcbEvaluation& tcb, WallTime now) {
     // No policy can be content with a platform that nobody has evaluated.
-    const bool evaluated = tcb.status != TcbStatus::not_evaluated;
-    if (evaluated && (policy.tcb_accepted.contains(tcb.status) || is_within_grace(policy, tcb, now)))
-        return {};
+    if (tcb.status == TcbStatus::not_evaluated) {
+        return fail(
+            fmt::format("tcb_unacceptable:{}", to_string(tcb.status)),
+            fmt::format("{} asks for a TCB status, and there is no collateral to find it by", policy.name));
+    }
+    if (policy.tcb_accepted.contains(tcb.status) || is_within_grace(policy, tcb, now)) return {};
     return fail(fmt::format("tcb_unacceptable:{}", to_string(tcb.status)),
                 fmt::format("{} does not accept TCB status {}", policy.name, to_string(tcb.status)));
 }

@@ -156,9 +156,7 @@ Outcome judge(const Inputs& inputs) {
 std::string detail_of(const Outcome& outcome) {
     if (outcome.refusal) return outcome.refusal->detail;
     if (outcome.tcb_evaluated()) return "everything that was asked for holds";
-    return outcome.quote->collateral()
-               ? "what could be judged holds; the platform's TCB level was not evaluated"
-               : "what can be judged without collateral holds";
+    return "what can be judged without collateral holds";
 }
 
 void write_list(JsonWriter& json, const char* name, const std::vector<std::string>& items) {

@@ -132,8 +132,8 @@ TEST_F(SimulateQuote, PolicyRefusalsCanBeMadeByHand) {
         const std::string file = folder_->file("policy");
         options.insert(options.end(), {"--out", file});
         ASSERT_EQ(quote(options).code, exit_good);
-        const EectlRun run =
-            eectl({"quote", "verify", file, "--root", platform + "/root.pem", "--network", "sandbox-1"});
+        const EectlRun run = eectl({"quote", "verify", file, "--root", platform + "/root.pem", "--collateral",
+                                    platform, "--network", "sandbox-1"});
         EXPECT_EQ(run.code, exit_refused);
         EXPECT_NE(run.out.find(row.code), std::string::npos) << run.out;
     }

@@ -85,6 +85,10 @@ def test_every_fault_of_a_quote_that_can_be_simulated_is_refused_with_its_code(c
     (("--truncate", "10"), "quote_malformed"),
     (("--trailing", "01"), "quote_malformed"),
     (("--pck-length", "100000"), "quote_malformed"),
+    (("--qe-isvprodid", "1"), "qe_identity_mismatch:isvprodid"),
+    (("--seam-attributes", "1"), "tdx_module_mismatch:attributes"),
+    (("--pck-pcesvn", "12"), "tcb_not_supported"),
+    (("--tcb", "Revoked"), "tcb_unacceptable:Revoked"),
     (("--td-attributes", "0x20000000"), "td_attributes:29"),
     (("--td-attributes", "0x2"), "td_attributes:1"),
     (("--rtmr2", "ab" * 48), "measurement_mismatch:rtmr2"),
@@ -272,13 +276,13 @@ def faulty(world):
     return make
 
 
-def test_every_fault_of_the_crls_is_refused_with_its_code(world, faulty):
-    """Of check I; TCB info and QE identity are not evaluated in this version."""
+def test_every_fault_of_the_collateral_is_refused_with_its_code(world, faulty):
     control = world.control()
-    rows = {fault: code for fault, (check, code) in faults("collateral").items() if check == "I"}
-    assert len(rows) >= 8
-    # A CRL of the other CA makes this collateral for the platforms of that CA: there is none for this one.
-    rows["pck_crl_issuer"] = "collateral_unavailable"
+    rows = {fault: code for fault, (_, code) in faults("collateral").items()}
+    assert len(rows) >= 40
+    # These make it collateral for another CA, another platform, another root: there is none for this one.
+    for fault in ("pck_crl_issuer", "tcb_info_fmspc", "tcb_signer_root_unknown"):
+        rows[fault] = "collateral_unavailable"
     for fault, code in rows.items():
         faulty(fault)
         status, wire = judged(control)
