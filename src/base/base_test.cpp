@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/claims.h"
 #include "base/hex.h"
+#include "base/ip_address.h"
 #include "base/json_writer.h"
 #include "base/time.h"
 #include "base/utf8.h"
@@ -110,6 +111,17 @@ TEST(ConstantTimeEqual, ComparesContentAndLength) {
     EXPECT_TRUE(constant_time_equal(as_bytes("abc"), as_bytes("abc")));
     EXPECT_FALSE(constant_time_equal(as_bytes("abc"), as_bytes("abd")));
     EXPECT_FALSE(constant_time_equal(as_bytes("abc"), as_bytes("ab")));
+}
+
+TEST(Cidr, IsWrittenWithItsPrefix) {
+    for (const char* text : {"10.0.0.0/8", "0.0.0.0/0", "192.0.2.1/32", "::/0", "2001:db8::/32", "::1/128"}) {
+        const auto network = Cidr::parse(text);
+        ASSERT_TRUE(network) << text;
+        EXPECT_EQ(network->to_string(), text);
+        EXPECT_EQ(Cidr::parse(network->to_string()), network);
+    }
+    EXPECT_EQ(Cidr::parse("192.0.2.1")->to_string(), "192.0.2.1/32");
+    EXPECT_NE(Cidr::parse("10.0.0.0/8"), Cidr::parse("10.0.0.0/9"));
 }
 
 }  // namespace

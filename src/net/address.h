@@ -1,36 +1,21 @@
 #pragma once
-// Socket addresses and networks in CIDR notation (RFC 4632, RFC 4291).
+// Socket addresses.
 
 #include <cstdint>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include <sys/socket.h>
 
-#include "base/bytes.h"
+#include "base/ip_address.h"
 #include "base/result.h"
 
 namespace ee::net {
 
-// An IPv4 address is held in its IPv6 form (::ffff:a.b.c.d), so that both compare alike.
-class IpAddress {
-public:
-    IpAddress() = default;
-    static std::optional<IpAddress> parse(std::string_view text);
-    static IpAddress from_sockaddr(const sockaddr_storage& storage);
+using ee::Cidr;
+using ee::IpAddress;
 
-    bool is_v4() const;
-    // Dotted for IPv4, RFC 5952 for IPv6.
-    std::string to_string() const;
-    const ByteArray<16>& bytes() const { return bytes_; }
-
-    friend bool operator==(const IpAddress&, const IpAddress&) = default;
-    friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
-
-private:
-    ByteArray<16> bytes_{};
-};
+// The zero address for a family that is neither of IP's.
+IpAddress ip_of(const sockaddr_storage& storage);
 
 struct Endpoint {
     IpAddress ip;
@@ -39,28 +24,4 @@ struct Endpoint {
     std::string to_string() const;
 };
 
-class Cidr {
-public:
-    // "10.0.0.0/8", "::1/128", or an address alone.
-    static std::optional<Cidr> parse(std::string_view text);
-    bool contains(const IpAddress& ip) const;
-
-private:
-    IpAddress network_;
-    unsigned prefix_bits_ = 128;
-};
-
-inline bool contains(const std::vector<Cidr>& networks, const IpAddress& ip) {
-    for (const Cidr& network : networks)
-        if (network.contains(ip)) return true;
-    return false;
-}
-
 }  // namespace ee::net
-
-template <>
-struct std::hash<ee::net::IpAddress> {
-    std::size_t operator()(const ee::net::IpAddress& ip) const noexcept {
-        return std::hash<std::string_view>{}(ee::as_text(ip.bytes()));
-    }
-};

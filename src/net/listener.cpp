@@ -107,7 +107,7 @@ void Listener::accept_some() {
         socklen_t size = sizeof storage;
         Fd accepted(::accept4(socket_.get(), generic(storage), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (accepted) {
-            on_accept_(std::move(accepted), {IpAddress::from_sockaddr(storage), port_of(storage)});
+            on_accept_(std::move(accepted), {ip_of(storage), port_of(storage)});
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK) return;

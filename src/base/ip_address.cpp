@@ -1,0 +1,76 @@
+#include "base/ip_address.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+namespace ee {
+namespace {
+
+constexpr ByteArray<12> v4_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+}  // namespace
+
+std::optional<IpAddress> IpAddress::parse(std::string_view text) {
+    const std::string copy(text);
+    IpAddress ip;
+    if (::inet_pton(AF_INET6, copy.c_str(), ip.bytes_.data()) == 1) return ip;
+    std::copy(v4_prefix.begin(), v4_prefix.end(), ip.bytes_.begin());
+    if (::inet_pton(AF_INET, copy.c_str(), ip.bytes_.data() + 12) == 1) return ip;
+    return std::nullopt;
+}
+
+bool IpAddress::is_v4() const {
+    return std::equal(v4_prefix.begin(), v4_prefix.end(), bytes_.begin());
+}
+
+std::string IpAddress::to_string() const {
+    if (is_v4()) {  // By hand: this is on the path of every request, and inet_ntop goes through sprintf.
+        std::string text;
+        for (std::size_t i = 12; i < 16; ++i) {
+            char digits[3];
+            const auto end = std::to_chars(digits, digits + sizeof digits, bytes_[i]).ptr;
+            if (i > 12) text.push_back('.');
+            text.append(digits, end);
+        }
+        return text;
+    }
+    char text[INET6_ADDRSTRLEN];
+    ::inet_ntop(AF_INET6, bytes_.data(), text, sizeof text);
+    return text;
+}
+
+std::optional<Cidr> Cidr::parse(std::string_view text) {
+    const std::size_t slash = text.find('/');
+    const auto ip = IpAddress::parse(text.substr(0, slash));
+    if (!ip) return std::nullopt;
+    Cidr cidr;
+    cidr.network_ = *ip;
+    if (slash == std::string_view::npos) return cidr;
+    const std::string_view digits = text.substr(slash + 1);
+    unsigned bits = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
+    if (error != std::errc{} || end != digits.data() + digits.size() || digits.empty()) return std::nullopt;
+    if (bits > (ip->is_v4() ? 32u : 128u)) return std::nullopt;
+    cidr.prefix_bits_ = ip->is_v4() ? bits + 96 : bits;
+    return cidr;
+}
+
+bool Cidr::contains(const IpAddress& ip) const {
+    const std::size_t whole = prefix_bits_ / 8;
+    if (!std::equal(ip.bytes().begin(), ip.bytes().begin() + static_cast<std::ptrdiff_t>(whole),
+                    network_.bytes().begin()))
+        return false;
+    const unsigned rest = prefix_bits_ % 8;
+    if (rest == 0) return true;
+    const auto mask = static_cast<std::uint8_t>(0xff << (8 - rest));
+    return (ip.bytes()[whole] & mask) == (network_.bytes()[whole] & mask);
+}
+
+std::string Cidr::to_string() const {
+    return network_.to_string() + '/' + std::to_string(network_.is_v4() ? prefix_bits_ - 96 : prefix_bits_);
+}
+
+}  // namespace ee
