@@ -197,7 +197,8 @@ void Appraiser::when_settled(const Awaited& awaited, std::function<void()> on_se
 
 Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, WallTime now,
                               Verdict& verdict) const {
-    const NetworkPolicy* policy = policies_.find(challenge.identity.network);
+    const auto policies = policies_.get();
+    const NetworkPolicy* policy = policies->find(challenge.identity.network);
     if (policy == nullptr)
         return fail("invalid_network", fmt::format("\"{}\" is not configured", challenge.identity.network));
     if (answer.layout && *answer.layout != 2) {
@@ -208,6 +209,9 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
     verdict.legacy = binding.legacy;
     verdict.unbound = binding.level == Binding::none;
     if (auto held = judge_binding(*policy, binding.level, binding.legacy); !held) return held;
+    if (binding.legacy) {
+        if (auto held = judge_legacy_peer(*policy, challenge.requester); !held) return held;
+    }
 
     NotedCollateral collateral(collateral_);
     Verification verification = verifier_.verify(answer.quote,

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "attestation/collateral_source.h"
+#include "attestation/policies_in_force.h"
 #include "attestation/policy.h"
 #include "attestation/quote_verifier.h"
 #include "attestation/release_source.h"
@@ -27,7 +29,8 @@ struct Challenge {
     std::string wire;  // "1" or "2"
     Bytes channel;     // TLS 1.3 exporter of the tunnel, 32 bytes; empty without
     AgentIdentity identity;
-    std::string requester{};  // the agent's address, for the limit on look-ups of allowlists
+    std::string
+        requester{};  // the agent's address, for `legacy_cidrs` and the limit on look-ups of allowlists
 };
 
 // What the agent sent back.
@@ -100,13 +103,15 @@ public:
     // Calls back once, on any thread, when what was awaited has come or will not.
     void when_settled(const Awaited& awaited, std::function<void()> on_settled) const;
 
-    const NetworkPolicies& policies() const { return policies_; }
+    // The policies that judge from now on; verdicts under way keep those they began with.
+    void set_policies(NetworkPolicies policies) { policies_.replace(std::move(policies)); }
+    std::shared_ptr<const NetworkPolicies> policies() const { return policies_.get(); }
 
 private:
     Result<void> judge(const Challenge& challenge, const Answer& answer, WallTime now,
                        Verdict& verdict) const;
 
-    NetworkPolicies policies_;
+    PoliciesInForce policies_;
     QuoteVerifier verifier_;
     CollateralSource& collateral_;
     ReleaseSource& releases_;

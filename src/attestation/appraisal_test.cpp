@@ -218,6 +218,35 @@ TEST_F(Appraisal, TakesLegacyAnswersWhereThePolicySaysSoAndMarksThem) {
     EXPECT_EQ(code(), "binding_too_weak");
 }
 
+TEST_F(Appraisal, TakesLegacyAnswersFromListedPeersOnly) {
+    NetworkPolicy policy = sandbox_1_policy(true);
+    policy.legacy_cidrs = {*Cidr::parse("10.0.0.0/8")};
+    appraiser.set_policies(NetworkPolicies({policy}));
+    use_legacy();
+    challenge.requester = "10.1.2.3";
+    EXPECT_EQ(code(), "");
+    challenge.requester = "192.0.2.1";
+    EXPECT_EQ(code(), "binding_too_weak");
+    challenge.requester = "";
+    EXPECT_EQ(code(), "binding_too_weak");
+    // Others may come from anywhere.
+    answer.layout = 2;
+    EXPECT_EQ(code(), "");
+}
+
+TEST_F(Appraisal, JudgesByThePoliciesThatAreInForce) {
+    make_answer();
+    EXPECT_TRUE(appraiser.appraise(challenge, answer, at).ok);
+    const auto before = appraiser.policies();
+    NetworkPolicy policy = sandbox_1_policy(true);
+    policy.binding_min = Binding::channel;
+    appraiser.set_policies(NetworkPolicies({policy}));
+    EXPECT_EQ(appraiser.appraise(challenge, answer, at).refusal.code, "binding_too_weak");
+    EXPECT_EQ(before->find("sandbox-1")->binding_min, Binding::nonce);  // Who holds the old ones keeps them.
+    appraiser.set_policies(NetworkPolicies({forge_1_policy()}));
+    EXPECT_EQ(appraiser.appraise(challenge, answer, at).refusal.code, "invalid_network");
+}
+
 TEST_F(Appraisal, RefusesLegacyAnswersWhoseClaimsTheirQuoteDoesNotCarry) {
     use_legacy();
     make_answer();

@@ -20,28 +20,45 @@ bool has_bit(std::uint64_t bits, unsigned bit) {
     return (bits >> bit & 1) != 0;
 }
 
-tl::unexpected<Error> attribute_refused(unsigned bit, std::string_view why) {
+tl::unexpected<Error> attribute_refused(const NetworkPolicy& policy, std::uint64_t attributes, unsigned bit,
+                                        std::string_view name) {
+    const bool set = has_bit(attributes, bit);
     return fail(fmt::format("td_attributes:{}", bit),
-                fmt::format("bit {} of the TD's attributes: {}", bit, why));
+                fmt::format("bit {} ({}) of the TD's attributes {:#018x} is {}, {} wants it {}", bit, name,
+                            attributes, set ? "set" : "clear", policy.name, set ? "clear" : "set"));
 }
 
 Result<void> judge_attributes(const NetworkPolicy& policy, std::uint64_t attributes) {
     // The TUD group, bits 0 to 7, makes a TD untrusted; 0 is DEBUG, which has a code of its own.
     for (unsigned bit = 1; bit < 8; ++bit) {
         if (has_bit(attributes, bit))
-            return attribute_refused(bit, "a reserved one that makes the TD untrusted is set");
+            return attribute_refused(policy, attributes, bit, "reserved, untrusted");
     }
     if (policy.sept_ve_disable_required && !has_bit(attributes, sept_ve_disable_bit)) {
-        return attribute_refused(sept_ve_disable_bit, "SEPT_VE_DISABLE is not set");
+        return attribute_refused(policy, attributes, sept_ve_disable_bit, "SEPT_VE_DISABLE");
     }
-    if (has_bit(attributes, migratable_bit)) return attribute_refused(migratable_bit, "MIGRATABLE is set");
+    if (has_bit(attributes, migratable_bit))
+        return attribute_refused(policy, attributes, migratable_bit, "MIGRATABLE");
     if (!policy.key_locker_allowed && has_bit(attributes, key_locker_bit)) {
-        return attribute_refused(key_locker_bit, "KL is set");
+        return attribute_refused(policy, attributes, key_locker_bit, "KL");
     }
     if (!policy.perfmon_allowed && has_bit(attributes, perfmon_bit)) {
-        return attribute_refused(perfmon_bit, "PERFMON is set");
+        return attribute_refused(policy, attributes, perfmon_bit, "PERFMON");
     }
     return {};
+}
+
+// A few of them, and how many more there are.
+template <class Values>
+std::string shown(const Values& values) {
+    constexpr std::size_t shown_max = 4;
+    std::string out;
+    std::size_t count = 0;
+    for (const auto& value : values) {
+        if (++count > shown_max) return fmt::format("{} and {} more", out, values.size() - shown_max);
+        out.append(out.empty() ? "" : ", ").append(to_hex(value));
+    }
+    return out;
 }
 
 bool is_out_of_date(TcbStatus status) {
@@ -55,18 +72,43 @@ bool is_within_grace(const NetworkPolicy& policy, const TcbEvaluation& tcb, Wall
            now <= *tcb.tcb_date + *policy.platform_grace;
 }
 
+std::string listed(const std::vector<std::string>& items) {
+    std::string out;
+    for (const std::string& item : items) out.append(out.empty() ? "" : ", ").append(item);
+    return out;
+}
+
+// " of 2024-03-13T00:00:00Z under INTEL-SA-00837": as far as it is known.
+std::string facts_of(const TcbEvaluation& tcb) {
+    std::string out;
+    if (tcb.tcb_date) out += " of " + to_rfc3339(*tcb.tcb_date);
+    if (!tcb.advisory_ids.empty()) out += " under " + listed(tcb.advisory_ids);
+    return out;
+}
+
+std::string accepted_by(const NetworkPolicy& policy) {
+    std::vector<std::string> statuses;
+    for (const TcbStatus status : all_tcb_statuses())
+        if (policy.tcb_accepted.contains(status)) statuses.emplace_back(to_string(status));
+    if (!policy.platform_grace)
+        statuses.emplace_back("any OutOfDate");
+    else if (*policy.platform_grace > std::chrono::days{0})
+        statuses.push_back(fmt::format("OutOfDate for {} days", policy.platform_grace->count()));
+    return statuses.empty() ? "none" : listed(statuses);
+}
+
 Result<void> judge_platform_identity(const NetworkPolicy& policy, const std::optional<PckExtension>& pck) {
     if (!policy.fmspc_allowed.empty() && (!pck || !policy.fmspc_allowed.contains(pck->fmspc))) {
         return fail("fmspc_not_allowed",
-                    fmt::format("FMSPC {} is not among the {} allowed", pck ? to_hex(pck->fmspc) : "unknown",
-                                policy.fmspc_allowed.size()));
+                    fmt::format("FMSPC {}, {} allows {}", pck ? to_hex(pck->fmspc) : "unknown", policy.name,
+                                shown(policy.fmspc_allowed)));
     }
     if (!policy.platforms_allowed.empty()) {
         const auto platform = pck ? crypto::sha256(pck->ppid) : crypto::Sha256{};
         if (!pck || !policy.platforms_allowed.contains(platform)) {
             return fail("platform_not_allowed",
-                        fmt::format("platform {} is not among the {} allowed", to_hex(platform),
-                                    policy.platforms_allowed.size()));
+                        fmt::format("platform {}, {} allows {}", pck ? to_hex(platform) : "unknown",
+                                    policy.name, shown(policy.platforms_allowed)));
         }
     }
     return {};
@@ -138,6 +180,17 @@ Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool le
                                                 policy.name, to_string(policy.binding_min)));
 }
 
+Result<void> judge_legacy_peer(const NetworkPolicy& policy, std::string_view peer) {
+    if (policy.legacy_cidrs.empty()) return {};
+    const auto ip = IpAddress::parse(peer);
+    if (ip && contains(policy.legacy_cidrs, *ip)) return {};
+    std::string networks;
+    for (const Cidr& network : policy.legacy_cidrs)
+        networks.append(networks.empty() ? "" : ", ").append(network.to_string());
+    return fail("binding_too_weak", fmt::format("legacy layout from {}: {} takes it from {} only",
+                                                ip ? peer : "an unknown peer", policy.name, networks));
+}
+
 Result<void> judge_tcb_status(const NetworkPolicy& policy, const TcbEvaluation& tcb, WallTime now) {
     // No policy can be content with a platform that nobody has evaluated.
     if (tcb.status == TcbStatus::not_evaluated) {
@@ -147,7 +200,8 @@ Result<void> judge_tcb_status(const NetworkPolicy& policy, const TcbEvaluation& 
     }
     if (policy.tcb_accepted.contains(tcb.status) || is_within_grace(policy, tcb, now)) return {};
     return fail(fmt::format("tcb_unacceptable:{}", to_string(tcb.status)),
-                fmt::format("{} does not accept TCB status {}", policy.name, to_string(tcb.status)));
+                fmt::format("TCB status {}{}, {} accepts {}", to_string(tcb.status), facts_of(tcb),
+                            policy.name, accepted_by(policy)));
 }
 
 Result<void> judge_tcb_details(const NetworkPolicy& policy, const TcbEvaluation& tcb) {
@@ -158,8 +212,10 @@ Result<void> judge_tcb_details(const NetworkPolicy& policy, const TcbEvaluation&
     }
     for (const std::string& advisory : tcb.advisory_ids) {
         if (policy.advisories_refused.contains(advisory)) {
-            return fail("advisory_refused:" + advisory,
-                        fmt::format("{} refuses platforms under it", policy.name));
+            return fail(
+                "advisory_refused:" + advisory,
+                fmt::format("the platform is under {}, {} refuses {}", listed(tcb.advisory_ids), policy.name,
+                            listed({policy.advisories_refused.begin(), policy.advisories_refused.end()})));
         }
     }
     return {};

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,6 +13,7 @@
 #include "attestation/allowlist.h"
 #include "attestation/quote_verifier.h"
 #include "attestation/tcb_status.h"
+#include "base/ip_address.h"
 #include "base/result.h"
 #include "base/time.h"
 
@@ -50,9 +52,7 @@ struct NetworkPolicy {
     Binding binding_min = Binding::channel;
     bool legacy_ratls = false;         // `ratls` is enough, and waives config_sha256 for legacy answers
     bool legacy_none_allowed = false;  // legacy answers at level `none`
-    // Networks in CIDR form from which legacy answers are taken; empty: any. Judged where the peer's address
-    // is known, not here.
-    std::vector<std::string> legacy_cidrs;
+    std::vector<Cidr> legacy_cidrs;    // peers from which legacy answers are taken; empty: any
 
     std::set<QuoteRegister> registers_required;  // what an allowlist must name at least
     std::set<std::string> claims_required;
@@ -62,12 +62,14 @@ struct NetworkPolicy {
     bool stake_required = false;
     bool price_required = false;
     bool funded_required = false;
-    std::vector<std::int64_t> stake_min_usd_by_tier;
+    std::map<std::string, std::int64_t> stake_min_usd;  // whole dollars by tier
     EvidenceVisibility evidence = EvidenceVisibility::public_;
     std::chrono::seconds evidence_grace{0};
 
     std::set<ByteArray<6>> fmspc_allowed;        // empty: any
     std::set<crypto::Sha256> platforms_allowed;  // SHA-256 of the PPID; empty: any
+
+    friend bool operator==(const NetworkPolicy&, const NetworkPolicy&) = default;
 };
 
 // The two built-in networks. `simulated_root_configured` says whether EE_TDX_ROOT_CA is set: sandbox-1
@@ -91,6 +93,10 @@ private:
 
 // Whether an answer bound this tightly is let in; `binding_too_weak` names both levels.
 Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool legacy);
+
+// Whether a legacy answer is taken from this peer, an IP address as text: `binding_too_weak` names the peer
+// and the networks of `legacy_cidrs`. Text that is no address is in none of them.
+Result<void> judge_legacy_peer(const NetworkPolicy& policy, std::string_view peer);
 
 // `tcb_unacceptable:<status>`, `collateral_too_old`, `advisory_refused:<id>`: the part of the platform's
 // judgement that depends on the TCB evaluation alone. Split in two because of the order of refusals.

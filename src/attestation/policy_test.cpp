@@ -60,6 +60,93 @@ TEST(BuiltInPolicies, AcceptTheseStatuses) {
     EXPECT_FALSE(parse_tcb_status("Uptodate"));
 }
 
+std::string detail_of(const Result<void>& judged) {
+    return judged ? "" : judged.error().detail;
+}
+
+TEST(Policy, SaysOfAnUnacceptableStatusWhatItIsSinceWhenAndWhatIsAccepted) {
+    NetworkPolicy policy = forge_1_policy();
+    policy.platform_grace = days{30};
+    const TcbEvaluation tcb{.status = TcbStatus::out_of_date,
+                            .tcb_date = sys_days(2024y / 3 / 13),
+                            .advisory_ids = {"INTEL-SA-00586", "INTEL-SA-00837"},
+                            .evaluation_number = 17};
+    EXPECT_EQ(detail_of(judge_tcb_status(policy, tcb, now)),
+              "TCB status OutOfDate of 2024-03-13T00:00:00Z under INTEL-SA-00586, INTEL-SA-00837, forge-1 "
+              "accepts UpToDate, SWHardeningNeeded, OutOfDate for 30 days");
+    EXPECT_EQ(detail_of(judge_tcb_status(forge_1_policy(), {}, now)),
+              "TCB status NotEvaluated, forge-1 accepts UpToDate, SWHardeningNeeded");
+}
+
+TEST(Policy, NamesBothSidesOfWhatItRefuses) {
+    NetworkPolicy policy = forge_1_policy();
+    policy.tcb_evaluation_min = 18;
+    const TcbEvaluation tcb{.status = TcbStatus::up_to_date,
+                            .tcb_date = now,
+                            .advisory_ids = {"INTEL-SA-00586", "INTEL-SA-00837"},
+                            .evaluation_number = 17};
+    EXPECT_EQ(detail_of(judge_tcb_details(policy, tcb)),
+              "evaluated by data of number 17, forge-1 asks for 18");
+    policy.tcb_evaluation_min = {};
+    policy.advisories_refused = {"INTEL-SA-00837", "INTEL-SA-01036"};
+    EXPECT_EQ(detail_of(judge_tcb_details(policy, tcb)),
+              "the platform is under INTEL-SA-00586, INTEL-SA-00837, forge-1 refuses INTEL-SA-00837, "
+              "INTEL-SA-01036");
+    TdReport report;
+    EXPECT_EQ(detail_of(judge_td(policy, report)),
+              "bit 28 (SEPT_VE_DISABLE) of the TD's attributes 0x0000000000000000 is clear, forge-1 wants it "
+              "set");
+    report.td_attributes = std::uint64_t{1} << 28 | std::uint64_t{1} << 29;
+    EXPECT_EQ(detail_of(judge_td(policy, report)),
+              "bit 29 (MIGRATABLE) of the TD's attributes 0x0000000030000000 is set, forge-1 wants it clear");
+}
+
+TEST(Policy, TakesLegacyAnswersFromListedPeersOnly) {
+    NetworkPolicy policy = sandbox_1_policy(true);
+    EXPECT_TRUE(judge_legacy_peer(policy, "192.0.2.1"));
+    policy.legacy_cidrs = {*Cidr::parse("10.0.0.0/8"), *Cidr::parse("2001:db8::/32")};
+    for (const char* peer : {"10.0.0.1", "10.255.255.255", "2001:db8::7"})
+        EXPECT_TRUE(judge_legacy_peer(policy, peer)) << peer;
+    for (const char* peer : {"11.0.0.0", "192.0.2.1", "2001:db9::", "::1", "", "10.0.0.1x", "localhost"})
+        EXPECT_EQ(code_of(judge_legacy_peer(policy, peer)), "binding_too_weak") << peer;
+    EXPECT_EQ(detail_of(judge_legacy_peer(policy, "192.0.2.1")),
+              "legacy layout from 192.0.2.1: sandbox-1 takes it from 10.0.0.0/8, 2001:db8::/32 only");
+}
+
+TEST(Policy, CountsTheDaysOfGraceFromTheTcbDate) {
+    struct Row {
+        std::optional<days> grace;
+        std::chrono::milliseconds age;
+        bool accepted;
+    };
+    const Row rows[] = {
+        {days{0}, 0ms, false},
+        {days{1}, 0ms, true},
+        {days{1}, days{1} - 1ms, true},
+        {days{1}, days{1}, true},
+        {days{1}, days{1} + 1ms, false},
+        {days{36500}, days{36500}, true},
+        {days{36500}, days{36500} + 1ms, false},
+        {std::nullopt, days{36500}, true},
+        {days{1}, -days{1}, true},  // published for a day to come
+    };
+    for (const TcbStatus status : {TcbStatus::out_of_date, TcbStatus::out_of_date_configuration_needed}) {
+        for (const Row& row : rows) {
+            NetworkPolicy policy = forge_1_policy();
+            policy.platform_grace = row.grace;
+            const TcbEvaluation tcb{
+                .status = status, .tcb_date = now - row.age, .advisory_ids = {}, .evaluation_number = {}};
+            EXPECT_EQ(judge_tcb_status(policy, tcb, now).has_value(), row.accepted) << row.age.count();
+        }
+    }
+    // Without a date there is nothing to count from.
+    NetworkPolicy policy = forge_1_policy();
+    policy.platform_grace = days{30};
+    TcbEvaluation undated;
+    undated.status = TcbStatus::out_of_date;
+    EXPECT_FALSE(judge_tcb_status(policy, undated, now));
+}
+
 TEST(Policy, AcceptsOutOfDateForItsDaysOfGraceOnly) {
     NetworkPolicy policy = forge_1_policy();
     policy.platform_grace = days{30};

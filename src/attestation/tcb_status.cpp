@@ -28,6 +28,15 @@ std::string_view to_string(TcbStatus status) {
     return "NotEvaluated";
 }
 
+std::span<const TcbStatus> all_tcb_statuses() {
+    static constexpr auto all = [] {
+        std::array<TcbStatus, names.size()> out{};
+        for (std::size_t i = 0; i < names.size(); ++i) out[i] = names[i].first;
+        return out;
+    }();
+    return all;
+}
+
 std::optional<TcbStatus> parse_tcb_status(std::string_view text) {
     for (const auto& [value, name] : names) {
         if (name == text) return value;

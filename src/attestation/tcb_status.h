@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ enum class TcbStatus {
 // "UpToDate", "OutOfDateConfigurationNeeded", ..., "NotEvaluated".
 std::string_view to_string(TcbStatus status);
 std::optional<TcbStatus> parse_tcb_status(std::string_view text);
+// Every status there is, best first; the last is Revoked.
+std::span<const TcbStatus> all_tcb_statuses();
 
 // A set of statuses.
 class TcbStatusSet {
@@ -40,6 +43,7 @@ public:
     }
     constexpr void insert(TcbStatus status) { bits_ |= bit(status); }
     constexpr bool contains(TcbStatus status) const { return (bits_ & bit(status)) != 0; }
+    friend bool operator==(const TcbStatusSet&, const TcbStatusSet&) = default;
 
 private:
     static constexpr std::uint32_t bit(TcbStatus status) { return 1u << static_cast<unsigned>(status); }

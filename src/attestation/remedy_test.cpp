@@ -1,0 +1,81 @@
+#include "attestation/remedy.h"
+
+#include <filesystem>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <regex>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "attestation/refusal_codes.h"
+#include "attestation/tcb_status.h"
+
+namespace ee::attestation {
+namespace {
+
+TEST(Remedy, IsThereForEveryCode) {
+    std::set<std::string_view> seen;
+    for (const std::string_view code : refusal_codes) {
+        EXPECT_TRUE(seen.insert(code).second) << code << " is listed twice";
+        const std::string_view remedy = remedy_of(code);
+        EXPECT_TRUE(remedy.ends_with('.')) << code << ": " << remedy;
+        // It says whose turn it is.
+        EXPECT_THAT(std::string(remedy), testing::ContainsRegex("(Provider|Operator|Release author): "))
+            << code;
+        EXPECT_EQ(remedy_of(std::string(code) + ":anything"), remedy) << code;
+    }
+}
+
+TEST(Remedy, IsNotMadeUpForOtherCodes) {
+    for (const char* code : {"", ":", "attested", "debug", "debug_td_", "quote", "tcb_unacceptable_"})
+        EXPECT_EQ(remedy_of(code), "") << code;
+}
+
+TEST(Remedy, IsParticularForEachStatus) {
+    std::set<std::string_view> seen;
+    for (const TcbStatus status : all_tcb_statuses()) {
+        if (status == TcbStatus::up_to_date) continue;  // Refused by nobody who has read what it means.
+        const std::string code = "tcb_unacceptable:" + std::string(to_string(status));
+        EXPECT_TRUE(seen.insert(remedy_of(code)).second) << code;
+        EXPECT_NE(remedy_of(code), remedy_of("tcb_unacceptable")) << code;
+    }
+}
+
+TEST(Remedy, SaysWhichAdvisories) {
+    EXPECT_THAT(remedy_of("advisory_refused:INTEL-SA-00837", {}),
+                testing::EndsWith("/security-center/advisory/intel-sa-00837.html."));
+    const std::string remedy = remedy_of("tcb_unacceptable:OutOfDate", {"INTEL-SA-00586", "INTEL-SA-00837"});
+    EXPECT_THAT(remedy, testing::StartsWith(std::string(remedy_of("tcb_unacceptable:OutOfDate"))));
+    EXPECT_THAT(remedy, testing::HasSubstr("Advisories: INTEL-SA-00586, INTEL-SA-00837; the first is at "));
+    EXPECT_THAT(remedy_of("tcb_unacceptable:OutOfDate", std::vector<std::string>(20, "INTEL-SA-00837")),
+                testing::HasSubstr(" and 12 more;"));
+    EXPECT_EQ(remedy_of("debug_td", {"INTEL-SA-00837"}), remedy_of("debug_td"));
+}
+
+// A new refusal without a line in refusal_codes.h fails here.
+TEST(Remedy, IsThereForEveryCodeInTheSource) {
+    const std::set<std::string> no_verdicts = {
+        "certificate_unreadable",
+        "file_too_large",
+        "file_unreadable",
+        "invalid_field",
+    };
+    const std::regex refusal(R"re((?:fail|refuse|Error)\s*[({]\s*(?:fmt::format\(\s*)?"([a-z_]+)[":])re");
+    std::set<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(EE_SOURCE_DIR "/src/attestation")) {
+        const std::string name = entry.path().filename();
+        if (!name.ends_with(".cpp") || name.ends_with("_test.cpp") || name.starts_with("simulated_"))
+            continue;
+        std::ifstream file(entry.path());
+        const std::string text(std::istreambuf_iterator<char>(file), {});
+        for (std::sregex_iterator it(text.begin(), text.end(), refusal), end; it != end; ++it)
+            found.insert((*it)[1]);
+    }
+    EXPECT_GE(found.size(), 20u);
+    for (const std::string& code : found)
+        EXPECT_TRUE(no_verdicts.contains(code) || !remedy_of(code).empty()) << code;
+}
+
+}  // namespace
+}  // namespace ee::attestation
