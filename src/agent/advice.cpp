@@ -46,6 +46,10 @@ constexpr Row rows[] = {
     {"binding_too_weak",
      "The network wants the quote bound to the TLS session: connect with wss:// to the control plane itself, "
      "with TLS 1.3 ending there."},
+    {"ratls_missing",
+     "The control plane takes agents with an RA-TLS client certificate only (EE_RATLS=require there), which "
+     "this "
+     "agent does not make: ask its operator for EE_RATLS=on."},
     {"report_data_mismatch",
      "The quote does not bind what was asked. Does a proxy end TLS on the way? Connect to the control plane "
      "directly."},

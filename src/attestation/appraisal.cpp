@@ -1,76 +1,16 @@
 #include "attestation/appraisal.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
+#include "attestation/binding.h"
 #include "base/hex.h"
-#include "crypto/ed25519.h"
 
 namespace ee::attestation {
 namespace {
 
 constexpr std::string_view all_checks = "ABCDEFGHIJKLMNOP";
-
-// How an answer is tied to its challenge, as far as the message itself shows.
-struct AnswerBinding {
-    Binding level = Binding::none;
-    bool legacy = false;
-    bool key_proven = false;
-    std::optional<ReportData> expected;  // what the quote must carry
-    std::optional<Error> refusal;        // check C has failed already
-};
-
-Error mismatch(std::string detail) {
-    return {"report_data_mismatch", std::move(detail)};
-}
-
-// Whether the key that the report data names signed this session.
-Result<void> check_session_signature(const Answer& answer, const ReportData& expected) {
-    const auto key = crypto::Ed25519PublicKey::from_spki(answer.agent_key);
-    if (!key) return fail(mismatch("a session signature, but the agent key is " + key.error().detail));
-    if (key->verifies(session_message(expected), answer.signature)) return {};
-    return fail(mismatch("the agent key did not sign this session"));
-}
-
-void bind_layout2(const Challenge& challenge, const Answer& answer, AnswerBinding& out) {
-    out.expected = report_data_layout2({.nonce = challenge.nonce,
-                                        .agent_key = answer.agent_key,
-                                        .channel = challenge.channel,
-                                        .wire = challenge.wire,
-                                        .identity = challenge.identity,
-                                        .measurements = answer.measurements});
-    // A key without a signature is only named: it proves nothing about who answers.
-    if (!answer.signature.empty()) {
-        const auto held = check_session_signature(answer, *out.expected);
-        if (held)
-            out.key_proven = true;
-        else
-            out.refusal = held.error();
-    }
-    out.level = !challenge.channel.empty() ? Binding::channel
-                : out.key_proven           ? Binding::key
-                                           : Binding::nonce;
-}
-
-AnswerBinding bind(const Challenge& challenge, const Answer& answer) {
-    AnswerBinding out;
-    out.legacy = !answer.layout;
-    if (out.legacy) {
-        out.expected = report_data_legacy(answer.measurements);
-        if (!out.expected) out.refusal = mismatch("legacy layout without the claims it is made of");
-    } else {
-        bind_layout2(challenge, answer, out);
-    }
-    if (!out.refusal && !constant_time_equal(answer.report_data, *out.expected)) {
-        out.refusal = mismatch(fmt::format(
-            "the message says {}, this challenge asks for {}",
-            to_hex(ByteSpan(answer.report_data).first(std::min<std::size_t>(answer.report_data.size(), 64))),
-            to_hex(*out.expected)));
-    }
-    return out;
-}
 
 void describe(const VerifiedQuote& quote, Verdict& verdict) {
     verdict.debug = quote.report().is_debug();
@@ -89,6 +29,19 @@ void describe(const VerifiedQuote& quote, Verdict& verdict) {
             verdict.collateral_sha256.emplace(part, to_hex(digest));
         }
     }
+}
+
+// Whether this level is let in. A certificate that nobody could judge just now is no fault of the agent's.
+Result<void> judge_level(const NetworkPolicy& policy, const Challenge& challenge, const Verdict& verdict,
+                         const std::optional<Error>& not_earned) {
+    auto held = judge_binding(policy, verdict.binding, verdict.legacy);
+    if (held && verdict.unbound) held = judge_legacy_peer(policy, challenge.requester);
+    if (held || !not_earned) return held;
+    if (is_inconclusive(not_earned->code) || not_earned->code == "collateral_pending") {
+        return fail(not_earned->code, "for the client certificate's quote: " + not_earned->detail);
+    }
+    return fail(held.error().code, fmt::format("{}; the client certificate does not earn ratls: {}: {}",
+                                               held.error().detail, not_earned->code, not_earned->detail));
 }
 
 bool claims_sealed(const Claims& claims) {
@@ -204,13 +157,14 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
     if (answer.layout && *answer.layout != 2) {
         return fail("invalid_field:layout", fmt::format("layout {}, known is 2", *answer.layout));
     }
-    const AnswerBinding binding = bind(challenge, answer);
+    const AnswerBinding binding = bind_answer(challenge, answer);
+    ClientCertificate client = read_client_certificate(*policy, challenge, binding.level, now);
     verdict.binding = binding.level;
     verdict.legacy = binding.legacy;
     verdict.unbound = binding.level == Binding::none;
-    if (auto held = judge_binding(*policy, binding.level, binding.legacy); !held) return held;
-    if (binding.legacy) {
-        if (auto held = judge_legacy_peer(*policy, challenge.requester); !held) return held;
+    // What cannot become good enough is refused before it costs anything.
+    if (!client.certificate) {
+        if (auto held = judge_level(*policy, challenge, verdict, client.not_earned); !held) return held;
     }
 
     NotedCollateral collateral(collateral_);
@@ -226,6 +180,15 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
     const VerifiedQuote& quote = *verification.quote;
     describe(quote, verdict);
     if (binding.key_proven) verdict.agent_key = answer.agent_key;
+    if (client.certificate) {
+        auto earned =
+            judge_client_certificate(*client.certificate, quote, *policy, verifier_, collateral, now);
+        if (collateral.pending()) verdict.awaits = *collateral.pending();
+        if (earned) verdict.binding = Binding::ratls;
+        if (!earned) client.not_earned = std::move(earned.error());
+        verdict.unbound = verdict.binding == Binding::none;
+        if (auto held = judge_level(*policy, challenge, verdict, client.not_earned); !held) return held;
+    }
 
     verdict.checks.emplace_back("O");
     if (auto held = judge_platform(*policy, quote, now); !held) return held;

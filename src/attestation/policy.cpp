@@ -169,15 +169,27 @@ const NetworkPolicy* NetworkPolicies::find(std::string_view name) const {
     return found == policies_.end() ? nullptr : &*found;
 }
 
+bool admits_legacy_ratls(const NetworkPolicy& policy) {
+    return policy.legacy_ratls || policy.legacy_none_allowed;
+}
+
 Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool legacy) {
-    const bool enough = binding == Binding::none ? legacy && policy.legacy_none_allowed
-                        : binding == Binding::ratls
-                            ? policy.legacy_ratls || policy.binding_min <= Binding::ratls
-                            : binding >= policy.binding_min;
-    if (enough) return {};
-    return fail("binding_too_weak", fmt::format("{}the answer is bound at level {}, {} asks for {}",
-                                                legacy ? "legacy layout: " : "", to_string(binding),
-                                                policy.name, to_string(policy.binding_min)));
+    if (legacy) {
+        const bool enough = binding == Binding::ratls
+                                ? admits_legacy_ratls(policy)
+                                : binding == Binding::none && policy.legacy_none_allowed;
+        if (enough) return {};
+        return fail("binding_too_weak",
+                    fmt::format("legacy layout: the answer is bound at level {}, {} takes such answers {}",
+                                to_string(binding), policy.name,
+                                policy.legacy_ratls ? "at level ratls only" : "at no level"));
+    }
+    const Binding least =
+        policy.legacy_ratls ? std::min(policy.binding_min, Binding::ratls) : policy.binding_min;
+    // Only legacy answers are ever bound by nothing.
+    if (binding != Binding::none && binding >= least) return {};
+    return fail("binding_too_weak", fmt::format("the answer is bound at level {}, {} asks for {}",
+                                                to_string(binding), policy.name, to_string(least)));
 }
 
 Result<void> judge_legacy_peer(const NetworkPolicy& policy, std::string_view peer) {

@@ -91,7 +91,13 @@ private:
     std::vector<NetworkPolicy> policies_;
 };
 
-// Whether an answer bound this tightly is let in; `binding_too_weak` names both levels.
+// Whether legacy answers at level `ratls`, and certificates of deployed agents' layout, count for anything:
+// their key lies on the machine's disk.
+bool admits_legacy_ratls(const NetworkPolicy& policy);
+
+// Whether an answer bound this tightly is let in; `binding_too_weak` names both levels. Legacy answers are
+// let in by legacy_none_allowed (at any level) and legacy_ratls (at `ratls`) alone, others from binding_min
+// on, and at `ratls` with legacy_ratls.
 Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool legacy);
 
 // Whether a legacy answer is taken from this peer, an IP address as text: `binding_too_weak` names the peer

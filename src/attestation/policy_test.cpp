@@ -244,26 +244,65 @@ TEST(Policy, JudgesXfamAndTheServiceTd) {
     EXPECT_TRUE(judge_td(sandbox_1_policy(true), report));
 }
 
+// Every level, in both layouts, under every kind of policy.
 TEST(Policy, WantsAnswersBoundTightlyEnough) {
-    struct Row {
-        Binding binding;
-        bool legacy;
-        bool forge, forge_ratls, sandbox;
+    struct Asked {
+        Binding least;
+        bool legacy_ratls, legacy_none;
+        // Which levels are let in, as "none nonce key ratls channel".
+        const char* layout2;
+        const char* legacy;
     };
-    const Row rows[] = {
-        {Binding::none, true, false, false, true},   {Binding::none, false, false, false, false},
-        {Binding::nonce, false, false, false, true}, {Binding::key, false, false, false, true},
-        {Binding::ratls, true, false, true, true},   {Binding::ratls, false, false, true, true},
-        {Binding::channel, false, true, true, true},
+    const Asked rows[] = {
+        {Binding::channel, false, false, "----y", "-----"}, {Binding::channel, true, false, "---yy", "---y-"},
+        {Binding::channel, false, true, "----y", "y--y-"},  {Binding::channel, true, true, "---yy", "y--y-"},
+        {Binding::ratls, false, false, "---yy", "-----"},   {Binding::ratls, true, false, "---yy", "---y-"},
+        {Binding::ratls, false, true, "---yy", "y--y-"},    {Binding::ratls, true, true, "---yy", "y--y-"},
+        {Binding::key, false, false, "--yyy", "-----"},     {Binding::key, true, false, "--yyy", "---y-"},
+        {Binding::key, false, true, "--yyy", "y--y-"},      {Binding::key, true, true, "--yyy", "y--y-"},
+        {Binding::nonce, false, false, "-yyyy", "-----"},   {Binding::nonce, true, false, "-yyyy", "---y-"},
+        {Binding::nonce, false, true, "-yyyy", "y--y-"},    {Binding::nonce, true, true, "-yyyy", "y--y-"},
+        {Binding::none, false, false, "-yyyy", "-----"},    {Binding::none, true, false, "-yyyy", "---y-"},
+        {Binding::none, false, true, "-yyyy", "y--y-"},     {Binding::none, true, true, "-yyyy", "y--y-"},
     };
-    NetworkPolicy forge_ratls = forge_1_policy();
-    forge_ratls.legacy_ratls = true;
-    for (const Row& row : rows) {
-        const auto code = [](bool held) { return held ? "" : "binding_too_weak"; };
-        EXPECT_EQ(code_of(judge_binding(forge_1_policy(), row.binding, row.legacy)), code(row.forge));
-        EXPECT_EQ(code_of(judge_binding(forge_ratls, row.binding, row.legacy)), code(row.forge_ratls));
-        EXPECT_EQ(code_of(judge_binding(sandbox_1_policy(true), row.binding, row.legacy)), code(row.sandbox));
+    for (const Asked& row : rows) {
+        NetworkPolicy policy;
+        policy.binding_min = row.least;
+        policy.legacy_ratls = row.legacy_ratls;
+        policy.legacy_none_allowed = row.legacy_none;
+        EXPECT_EQ(admits_legacy_ratls(policy), row.legacy_ratls || row.legacy_none);
+        std::string layout2, legacy;
+        for (int level = 0; level < 5; ++level) {
+            const auto binding = static_cast<Binding>(level);
+            const auto judged = judge_binding(policy, binding, false),
+                       judged_legacy = judge_binding(policy, binding, true);
+            layout2 += judged ? 'y' : '-';
+            legacy += judged_legacy ? 'y' : '-';
+            for (const auto* refused : {&judged, &judged_legacy}) {
+                if (!*refused) {
+                    EXPECT_EQ(refused->error().code, "binding_too_weak");
+                }
+            }
+        }
+        const std::string what = std::string(to_string(row.least)) +
+                                 (row.legacy_ratls ? " legacy_ratls" : "") + (row.legacy_none ? " none" : "");
+        EXPECT_EQ(layout2, row.layout2) << what;
+        EXPECT_EQ(legacy, row.legacy) << what;
     }
+}
+
+TEST(Policy, NamesTheLevelAndTheOneAskedFor) {
+    NetworkPolicy policy = forge_1_policy();
+    EXPECT_EQ(judge_binding(policy, Binding::key, false).error().detail,
+              "the answer is bound at level key, forge-1 asks for channel");
+    EXPECT_EQ(judge_binding(policy, Binding::ratls, true).error().detail,
+              "legacy layout: the answer is bound at level ratls, forge-1 takes such answers at no level");
+    policy.legacy_ratls = true;
+    EXPECT_EQ(judge_binding(policy, Binding::key, false).error().detail,
+              "the answer is bound at level key, forge-1 asks for ratls");
+    EXPECT_EQ(
+        judge_binding(policy, Binding::none, true).error().detail,
+        "legacy layout: the answer is bound at level none, forge-1 takes such answers at level ratls only");
 }
 
 TEST(Policy, SaysWhichFieldAnAllowlistLacks) {

@@ -9,6 +9,7 @@ namespace ee::attestation {
 namespace {
 
 constexpr std::string_view attest_label = "easyenclave/attest/2";
+constexpr std::string_view ratls_label = "easyenclave/ratls/2";
 constexpr std::string_view session_label = "easyenclave/session/2";
 
 // The claims of the legacy layout, by the name its text gives them.
@@ -35,6 +36,21 @@ void append_counted(Bytes& out, std::string_view text) {
     append_counted(out, as_bytes(text));
 }
 
+void append_counted(Bytes& out, WallTime time) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count();
+    ByteArray<8> big_endian{};
+    for (unsigned i = 0; i < 8; ++i)
+        big_endian[i] = static_cast<std::uint8_t>(static_cast<std::uint64_t>(seconds) >> (56 - 8 * i));
+    append_counted(out, ByteSpan(big_endian));
+}
+
+// A SHA-256 in the first half, zeros in the other.
+ReportData padded(const crypto::Sha256& digest) {
+    ReportData out{};
+    std::copy(digest.begin(), digest.end(), out.begin());
+    return out;
+}
+
 }  // namespace
 
 ReportData report_data_layout2(const ReportDataInput& input) {
@@ -58,6 +74,25 @@ ReportData report_data_layout2(const ReportDataInput& input) {
     append_counted(message, input.identity.network);
     append_counted(message, ByteSpan(crypto::sha256(as_bytes(canonical_json(input.measurements)))));
     return crypto::sha512({message});
+}
+
+ReportData report_data_ratls(const RatlsIdentity& identity, const ByteArray<32>& spki_sha256,
+                             WallTime not_before, WallTime not_after) {
+    Bytes message = to_bytes(as_bytes(ratls_label));
+    message.push_back(0);
+    append_counted(message, identity.role);
+    append_counted(message, ByteSpan(spki_sha256));
+    append_counted(message, not_before);
+    append_counted(message, not_after);
+    append_counted(message, identity.app_name);
+    append_counted(message, identity.repo);
+    append_counted(message, identity.release_tag);
+    append_counted(message, identity.network);
+    return crypto::sha512({message});
+}
+
+ReportData report_data_deployed_ratls(const ByteArray<32>& spki_sha256) {
+    return padded(spki_sha256);
 }
 
 Bytes session_message(const ReportData& report_data) {
@@ -93,10 +128,7 @@ std::optional<ReportData> report_data_legacy(const Claims& measurements) {
             text += *value;
         }
     }
-    ReportData out{};
-    const crypto::Sha256 digest = crypto::sha256(as_bytes(text));
-    std::copy(digest.begin(), digest.end(), out.begin());
-    return out;
+    return padded(crypto::sha256(as_bytes(text)));
 }
 
 }  // namespace ee::attestation

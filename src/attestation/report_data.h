@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/claims.h"
+#include "base/time.h"
 
 namespace ee::attestation {
 
@@ -41,6 +42,27 @@ struct ReportDataInput {
 // L(network) || L(SHA-256(measurements as RFC 8785 JSON))), where L(x) is a 16-bit big-endian length and x.
 // No text may be longer than 65535 bytes.
 ReportData report_data_layout2(const ReportDataInput& input);
+
+// What an RA-TLS certificate of ours names besides its key and its validity.
+struct RatlsIdentity {
+    std::string role;  // "agent" or "control"
+    std::string app_name;
+    std::string repo;
+    std::string release_tag;
+    std::string network;
+
+    friend bool operator==(const RatlsIdentity&, const RatlsIdentity&) = default;
+};
+
+// For the quote in an RA-TLS certificate: SHA-512("easyenclave/ratls/2" || 0x00 || L(role) ||
+// L(SHA-256(SPKI))
+// || L(notBefore) || L(notAfter) || L(app) || L(repo) || L(release_tag) || L(network)), times as 8-byte
+// big-endian Unix seconds. No text may be longer than 65535 bytes.
+ReportData report_data_ratls(const RatlsIdentity& identity, const ByteArray<32>& spki_sha256,
+                             WallTime not_before, WallTime not_after);
+
+// The same in deployed agents' certificates: SHA-256(SPKI) || 32 zeros.
+ReportData report_data_deployed_ratls(const ByteArray<32>& spki_sha256);
 
 // What the agent's key signs: "easyenclave/session/2" || 0x00 || report data.
 Bytes session_message(const ReportData& report_data);

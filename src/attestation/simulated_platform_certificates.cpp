@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "attestation/pck_extension.h"
+#include "crypto/der.h"
 
 namespace ee::attestation::simulated {
 namespace {
@@ -19,16 +20,7 @@ constexpr auto ca_life = std::chrono::days(24 * 365);
 // ---- DER, only what the Intel extension needs ----
 
 Bytes der(std::uint8_t tag, ByteSpan content) {
-    Bytes out{tag};
-    if (content.size() >= 0x100) {
-        out.push_back(0x82);
-        out.push_back(static_cast<std::uint8_t>(content.size() >> 8));
-    } else if (content.size() >= 0x80) {
-        out.push_back(0x81);
-    }
-    out.push_back(static_cast<std::uint8_t>(content.size()));
-    out.insert(out.end(), content.begin(), content.end());
-    return out;
+    return crypto::der_element(tag, content);
 }
 
 Bytes joined(std::initializer_list<Bytes> parts) {

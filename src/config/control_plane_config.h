@@ -24,14 +24,20 @@ struct TlsFiles {
     std::filesystem::path key;          // PEM.
 };
 
+// Whether agents are asked for an RA-TLS client certificate, and refused without one.
+enum class RatlsMode { off, on, require };
+
 struct ControlPlaneConfig {
-    ListenAddress control;                     // EE_CONTROL_BIND, EE_CONTROL_PORT
-    ListenAddress proxy;                       // EE_PROXY_BIND, EE_PROXY_PORT
-    std::optional<TlsFiles> control_tls;       // EE_TLS_CERT, EE_TLS_KEY
-    std::optional<TlsFiles> proxy_tls;         // EE_PROXY_TLS_CERT, EE_PROXY_TLS_KEY
-    std::optional<std::string> public_url;     // EE_PUBLIC_URL, no trailing slash; unset: from the bind
-    std::optional<std::string> app_domain;     // EE_APP_DOMAIN, lower case
-    std::vector<std::string> trusted_proxies;  // EE_TRUSTED_PROXIES: CIDRs, words expanded
+    ListenAddress control;                      // EE_CONTROL_BIND, EE_CONTROL_PORT
+    ListenAddress proxy;                        // EE_PROXY_BIND, EE_PROXY_PORT
+    std::optional<TlsFiles> control_tls;        // EE_TLS_CERT, EE_TLS_KEY
+    std::optional<TlsFiles> proxy_tls;          // EE_PROXY_TLS_CERT, EE_PROXY_TLS_KEY
+    RatlsMode ratls{};                          // EE_RATLS; other than off: control_tls is set
+    std::optional<ListenAddress> ratls_listen;  // EE_CONTROL_BIND, EE_RATLS_PORT; unset: only by name, or off
+    std::string direct_host_label;              // EE_DNS_CONTROL_DIRECT_HOST, lower case
+    std::optional<std::string> public_url;      // EE_PUBLIC_URL, no trailing slash; unset: from the bind
+    std::optional<std::string> app_domain;      // EE_APP_DOMAIN, lower case
+    std::vector<std::string> trusted_proxies;   // EE_TRUSTED_PROXIES: CIDRs, words expanded
     std::optional<std::filesystem::path> allowlist_dir;   // EE_ALLOWLIST_DIR
     std::chrono::seconds allowlist_ttl{};                 // EE_ALLOWLIST_TTL_SEC
     std::optional<std::filesystem::path> collateral_dir;  // EE_COLLATERAL_DIR

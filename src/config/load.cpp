@@ -32,10 +32,34 @@ void check_not_above(Resolved& resolved, std::string_view low, std::string_view 
                                      resolved.integer(high)));
 }
 
+void check_ratls(Resolved& resolved) {
+    if (resolved.text("EE_RATLS") == "off") {
+        if (resolved.is_set("EE_RATLS_PORT"))
+            resolved.add_warning("EE_RATLS_PORT has no effect: EE_RATLS is off");
+        return;
+    }
+    if (!resolved.is_set("EE_TLS_CERT")) {
+        resolved.add_problem(fmt::format(
+            "EE_RATLS is {} and EE_TLS_CERT is not set: the control plane serves no certificate of its "
+            "own making in this version",
+            resolved.text("EE_RATLS")));
+    }
+    for (const char* other : {"EE_CONTROL_PORT", "EE_PROXY_PORT"}) {
+        const bool same_host = other == std::string_view("EE_CONTROL_PORT") ||
+                               resolved.text("EE_CONTROL_BIND") == resolved.text("EE_PROXY_BIND");
+        if (same_host && both_valid(resolved, "EE_RATLS_PORT", other) && resolved.integer(other) != 0 &&
+            resolved.integer("EE_RATLS_PORT") == resolved.integer(other)) {
+            resolved.add_problem(fmt::format("EE_RATLS_PORT and {} are both {} on {}", other,
+                                             resolved.integer(other), resolved.text("EE_CONTROL_BIND")));
+        }
+    }
+}
+
 void check_control_plane(Resolved& resolved) {
     check_pair(resolved, "EE_TLS_CERT", "EE_TLS_KEY");
     check_pair(resolved, "EE_PROXY_TLS_CERT", "EE_PROXY_TLS_KEY");
     check_not_above(resolved, "EE_REGISTRATION_WARN_DAYS", "EE_REGISTRATION_TTL_DAYS");
+    check_ratls(resolved);
     const bool ports_equal = both_valid(resolved, "EE_CONTROL_PORT", "EE_PROXY_PORT") &&
                              resolved.integer("EE_CONTROL_PORT") == resolved.integer("EE_PROXY_PORT") &&
                              resolved.integer("EE_CONTROL_PORT") != 0;
@@ -79,12 +103,21 @@ std::optional<TlsFiles> tls_files(const Resolved& resolved, std::string_view cer
     return TlsFiles{.certificate = resolved.text(certificate), .key = resolved.text(key)};
 }
 
+RatlsMode ratls_mode(std::string_view text) {
+    if (text == "on") return RatlsMode::on;
+    return text == "require" ? RatlsMode::require : RatlsMode::off;
+}
+
 ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     ControlPlaneConfig config;
     config.control = listen_address(resolved, "EE_CONTROL_BIND", "EE_CONTROL_PORT");
     config.proxy = listen_address(resolved, "EE_PROXY_BIND", "EE_PROXY_PORT");
     config.control_tls = tls_files(resolved, "EE_TLS_CERT", "EE_TLS_KEY");
     config.proxy_tls = tls_files(resolved, "EE_PROXY_TLS_CERT", "EE_PROXY_TLS_KEY");
+    config.ratls = ratls_mode(resolved.text("EE_RATLS"));
+    if (config.ratls != RatlsMode::off && resolved.is_set("EE_RATLS_PORT"))
+        config.ratls_listen = listen_address(resolved, "EE_CONTROL_BIND", "EE_RATLS_PORT");
+    config.direct_host_label = resolved.text("EE_DNS_CONTROL_DIRECT_HOST");
     if (auto url = resolved.optional_text("EE_PUBLIC_URL"))
         config.public_url = without_trailing_slash(std::move(*url));
     if (auto domain = resolved.optional_text("EE_APP_DOMAIN"))

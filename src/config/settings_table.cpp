@@ -64,6 +64,17 @@ constexpr Setting table[] = {
     {"EE_TLS_CERT", control, of(Kind::file), "",
      "PEM certificate chain, leaf first: TLS on the control listener; needs `EE_TLS_KEY`"},
     {"EE_TLS_KEY", control, of(Kind::file), "", "PEM private key of `EE_TLS_CERT`"},
+    {"EE_RATLS", control, choice("off on require"), "off",
+     "`on`: clients of the direct name, and of `EE_RATLS_PORT`, are asked for an RA-TLS certificate, which "
+     "earns "
+     "binding level `ratls`; `require`: agents without one are refused. Needs `EE_TLS_CERT`: a self-made "
+     "certificate of the control plane is not served in this version"},
+    {"EE_RATLS_PORT", control, port(), "",
+     "a further port of the control listener, where every client is asked for a certificate; 0 takes any "
+     "free "
+     "one, which the log names"},
+    {"EE_DNS_CONTROL_DIRECT_HOST", control, of(Kind::dns_label), "control-direct",
+     "first label of the direct name, where agents' TLS ends in the control plane itself"},
     {"EE_PROXY_TLS_CERT", control, of(Kind::file), "",
      "the same for the proxy listener; needs `EE_PROXY_TLS_KEY`"},
     {"EE_PROXY_TLS_KEY", control, of(Kind::file), "", "PEM private key of `EE_PROXY_TLS_CERT`"},
@@ -161,8 +172,6 @@ constexpr Setting table[] = {
     {"EE_PASSTHROUGH_BIND", control, reserved(), "", "sealed TLS passthrough by SNI"},
     {"EE_PASSTHROUGH_PORT", control, reserved(), "", "its port"},
     {"EE_THREADS", control, reserved(), "", "data-plane threads"},
-    {"EE_RATLS", control, reserved(), "", "RA-TLS on the control listener"},
-    {"EE_RATLS_PORT", control, reserved(), "", "a port of its own for RA-TLS"},
     {"EE_QUOTE_PROVIDER", control, reserved(), "", "the control plane's own quotes"},
     {"EE_SIMULATED_TDX_DIR", control, reserved(), "", "keys of the simulated platform"},
     {"EE_REPO", control, reserved(), "", "what the control plane's own quote names"},
@@ -203,7 +212,6 @@ constexpr Setting table[] = {
     {"EE_DNS_TTL", control, reserved(), "", "DNS"},
     {"EE_DNS_HOSTS", control, reserved(), "", "DNS"},
     {"EE_DNS_CONTROL_HOST", control, reserved(), "", "DNS"},
-    {"EE_DNS_CONTROL_DIRECT_HOST", control, reserved(), "", "DNS"},
     {"EE_DNS_APP_WILDCARD", control, reserved(), "", "DNS"},
     {"EE_DNS_FAIL_ON_ERROR", control, reserved(), "", "DNS"},
     {"CLOUDFLARE_API_TOKEN", control, reserved_secret(), "", "DNS"},

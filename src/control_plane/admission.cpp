@@ -18,6 +18,7 @@ attestation::Challenge challenge_of(const tunnel::Session& session, const tunnel
     challenge.wire = answer.wire == tunnel::Wire::v1 ? "1" : "2";
     challenge.channel = session.channel();
     challenge.requester = session.peer().ip.to_string();
+    challenge.client_certificate = session.client_certificate();
     challenge.identity = {.agent_id = registration.agent_id,
                           .node_id = registration.node_id.value_or(""),
                           .app_name = registration.app_name,
@@ -191,9 +192,9 @@ registry::AttestedVerdict Admission::attested_verdict(tunnel::TunnelId id,
     out.tcb_status = verdict.tcb_status;
     out.advisory_ids = verdict.advisory_ids;
     out.agent_key = verdict.agent_key;
-    out.report_data = to_bytes(answer.response.report_data);
     out.nonce = to_bytes(answer.nonce);
     if (!verdict.legacy) {  // A legacy quote is a credential: it is not kept where it could be shown.
+        out.report_data = to_bytes(answer.response.report_data);
         out.quote = answer.response.quote;
         out.measurements = answer.response.measurements;
     }

@@ -28,15 +28,31 @@ constexpr std::initializer_list<int> handled_signals = {SIGTERM, SIGINT, SIGHUP}
 
 using Tls = std::shared_ptr<const net::TlsContext>;
 
-Result<Tls> server_tls(const std::optional<config::TlsFiles>& files) {
+Result<Tls> server_tls(const std::optional<config::TlsFiles>& files,
+                       const net::CertificateRequest& request = {}) {
     if (!files) return Tls();
-    return net::TlsContext::server(files->certificate, files->key);
+    return net::TlsContext::server(files->certificate, files->key, request);
+}
+
+// The TLS of each listener, from one reading of the settings.
+struct ListenerTls {
+    Tls control, ratls, proxy;
+};
+
+Result<ListenerTls> listener_tls(const config::ControlPlaneConfig& config) {
+    auto control = server_tls(config.control_tls, certificate_request(config));
+    if (!control) return fail(std::move(control.error()));
+    auto ratls = server_tls(config.control_tls, {net::CertificateRequest::When::always});
+    if (!ratls) return fail(std::move(ratls.error()));
+    auto proxy = server_tls(config.proxy_tls);
+    if (!proxy) return fail(std::move(proxy.error()));
+    return ListenerTls{std::move(*control), std::move(*ratls), std::move(*proxy)};
 }
 
 // What can fail before anything runs.
 struct Prepared {
     attestation::TrustAnchors anchors;
-    Tls control_tls, proxy_tls;
+    ListenerTls tls;
     std::unique_ptr<registry::RegistrationStore> store;
     std::vector<registry::AppRecord> records;
 };
@@ -48,11 +64,9 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config) {
         if (!anchors) return fail(std::move(anchors.error()));
         out.anchors = std::move(*anchors);
     }
-    auto control_tls = server_tls(config.control_tls), proxy_tls = server_tls(config.proxy_tls);
-    if (!control_tls) return fail(std::move(control_tls.error()));
-    if (!proxy_tls) return fail(std::move(proxy_tls.error()));
-    out.control_tls = std::move(*control_tls);
-    out.proxy_tls = std::move(*proxy_tls);
+    auto tls = listener_tls(config);
+    if (!tls) return fail(std::move(tls.error()));
+    out.tls = std::move(*tls);
     auto store = registry::RegistrationStore::open(config.db_path);
     if (!store) return fail(std::move(store.error()));
     out.store = std::move(*store);
@@ -88,7 +102,7 @@ private:
     telemetry::Log& log_;
     net::Loop loop_;
     net::Signals signals_;
-    Tls control_tls_, proxy_tls_;
+    ListenerTls tls_;
     std::unique_ptr<registry::RegistrationStore> store_;
     std::unique_ptr<attestation::CollateralSource> collateral_;
     std::unique_ptr<attestation::ReleaseSource> releases_;
@@ -105,6 +119,7 @@ private:
     api::Services services_;
     api::ApiHandler api_handler_;
     http::Server control_;
+    http::Server ratls_;  // The same API, on EE_RATLS_PORT.
     http::Server proxy_;
     net::Timer drained_;
     MonoTime drain_until_{};
@@ -117,8 +132,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       reload_(reload),
       log_(log),
       signals_(loop_, handled_signals, [this](int signal) { on_signal(signal); }),
-      control_tls_(std::move(prepared.control_tls)),
-      proxy_tls_(std::move(prepared.proxy_tls)),
+      tls_(std::move(prepared.tls)),
       store_(std::move(prepared.store)),
       collateral_(make_collateral_source(config, log)),
       releases_(make_release_source(config)),
@@ -147,9 +161,10 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .body_bytes_max = config.body_bytes_max},
       api_handler_(services_),
       control_(loop_, api_handler_, {}),
+      ratls_(loop_, api_handler_, {}),
       proxy_(loop_, proxy_handler_, {}),
       drained_(loop_, [this] {
-          const bool done = tunnels_.size() + control_.busy() + proxy_.busy() == 0;
+          const bool done = tunnels_.size() + control_.busy() + ratls_.busy() + proxy_.busy() == 0;
           if (done || loop_.now() >= drain_until_) return finish();
           drained_.arm_after(drain_look);
       }) {
@@ -159,9 +174,13 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
 
 // The listeners come last: whoever connects finds everything in place.
 Result<void> ControlPlane::listen() {
-    if (auto opened = control_.listen(config_.control.host, config_.control.port, control_tls_); !opened)
+    if (auto opened = control_.listen(config_.control.host, config_.control.port, tls_.control); !opened)
         return opened;
-    if (auto opened = proxy_.listen(config_.proxy.host, config_.proxy.port, proxy_tls_); !opened)
+    if (const auto& at = config_.ratls_listen) {
+        if (auto opened = ratls_.listen(at->host, at->port, tls_.ratls); !opened) return opened;
+        log_.info("control.ratls", {{"address", at->host + ":" + std::to_string(ratls_.port())}});
+    }
+    if (auto opened = proxy_.listen(config_.proxy.host, config_.proxy.port, tls_.proxy); !opened)
         return opened;
     forwarder_.set_names(public_names(config_, control_.port(), proxy_.port()));
     log_.info("control.started", {{"control", config_.control.host + ":" + std::to_string(control_.port())},
@@ -174,6 +193,7 @@ Result<void> ControlPlane::listen() {
 void ControlPlane::run() {
     loop_.run();
     control_.close();
+    ratls_.close();
     proxy_.close();
     loop_.collect();
     access_log_.flush();
@@ -193,6 +213,7 @@ void ControlPlane::drain(int signal) {
     admission_.drain_all();
     proxy_.drain();
     control_.drain();
+    ratls_.drain();
     drain_until_ = loop_.now() + config_.drain_timeout;
     drained_.arm_after(drain_look);
 }
@@ -209,13 +230,13 @@ void ControlPlane::reload() {
     const auto* config = std::get_if<config::ControlPlaneConfig>(&loaded);
     if (config == nullptr)
         return log_.error("control.reload_failed", {{"detail", std::get<config::ExitRequest>(loaded).text}});
-    const auto control_tls = server_tls(config->control_tls), proxy_tls = server_tls(config->proxy_tls);
-    for (const auto* tls : {&control_tls, &proxy_tls})
-        if (!*tls)
-            return log_.error("control.reload_failed",
-                              {{"code", tls->error().code}, {"detail", tls->error().detail}});
-    control_.set_tls(*control_tls);
-    proxy_.set_tls(*proxy_tls);
+    const auto tls = listener_tls(*config);
+    if (!tls)
+        return log_.error("control.reload_failed",
+                          {{"code", tls.error().code}, {"detail", tls.error().detail}});
+    control_.set_tls(tls->control);
+    ratls_.set_tls(tls->ratls);
+    proxy_.set_tls(tls->proxy);
     access_.set_tokens(config->admin_tokens, config->metrics_tokens);
     log_.set_level(*telemetry::parse_log_level(config->log_level));
     log_.info("control.reloaded");

@@ -25,7 +25,13 @@ tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config)
     settings.session.drain_timeout = config.drain_timeout;
     settings.session.body_bytes_max = config.body_bytes_max;
     settings.streams_per_agent_max = config.streams_per_agent_max;
+    settings.client_certificate_required = config.ratls == config::RatlsMode::require;
     return settings;
+}
+
+net::CertificateRequest certificate_request(const config::ControlPlaneConfig& config) {
+    if (config.ratls == config::RatlsMode::off) return {};
+    return {net::CertificateRequest::When::by_name, config.direct_host_label};
 }
 
 tunnel::TunnelLimits tunnel_limits(const config::ControlPlaneConfig& config) {

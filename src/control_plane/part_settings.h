@@ -7,6 +7,7 @@
 #include "attestation/policy.h"
 #include "config/control_plane_config.h"
 #include "control_plane/admission.h"
+#include "net/tls.h"
 #include "proxy/forwarder.h"
 #include "registry/registry.h"
 #include "tunnel/tunnels.h"
@@ -17,6 +18,8 @@ registry::NetworkTable network_table(const attestation::NetworkPolicies& policie
 registry::RegistrySettings registry_settings(const config::ControlPlaneConfig& config);
 tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config);
 tunnel::TunnelLimits tunnel_limits(const config::ControlPlaneConfig& config);
+// Of the control listener: by name where EE_RATLS is on.
+net::CertificateRequest certificate_request(const config::ControlPlaneConfig& config);
 proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
 

@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 
 #include "base/base64.h"
+#include "crypto/ed25519.h"
 #include "crypto/x509_fields.h"
 
 namespace ee::crypto {
@@ -134,6 +135,15 @@ bool Certificate::is_signed_by(const P256PublicKey& key) const {
     if (!is_signed_with_ecdsa_sha256()) return false;
     const bool held = X509_verify(x509_.get(), key.get()) == 1;
     if (!held) ERR_clear_error();
+    return held;
+}
+
+bool Certificate::is_self_signed() const {
+    if (subject_ != issuer_) return false;
+    if (const auto key = p256_key()) return is_signed_by(*key);
+    if (!Ed25519PublicKey::from_spki(spki_)) return false;
+    const bool held = X509_verify(x509_.get(), X509_get0_pubkey(x509_.get())) == 1;
+    ERR_clear_error();
     return held;
 }
 

@@ -55,6 +55,9 @@ public:
     bool is_signed_with_ecdsa_sha256() const;
     // Whether `key` made this certificate's ecdsa-with-SHA256 signature.
     bool is_signed_by(const P256PublicKey& key) const;
+    // Whether subject and issuer are one name and the certificate's own key made the signature: a P-256 key
+    // with ecdsa-with-SHA256, or an Ed25519 key.
+    bool is_self_signed() const;
 
 private:
     Certificate() = default;

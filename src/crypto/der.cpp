@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "base/check.h"
+
 namespace ee::crypto {
 
 std::optional<ByteSpan> DerReader::take(std::uint8_t tag) {
@@ -76,6 +78,22 @@ std::optional<std::string> DerReader::take_oid() {
         return std::nullopt;
     }
     return text;
+}
+
+Bytes der_element(std::uint8_t tag, ByteSpan content) {
+    EE_CHECK(content.size() <= 0xffffffff);
+    Bytes out{tag};
+    if (content.size() < 0x80) {
+        out.push_back(static_cast<std::uint8_t>(content.size()));
+    } else {
+        int count = 1;
+        while (content.size() >> (8 * count) != 0) ++count;
+        out.push_back(static_cast<std::uint8_t>(0x80 | count));
+        for (int i = count - 1; i >= 0; --i)
+            out.push_back(static_cast<std::uint8_t>(content.size() >> (8 * i)));
+    }
+    out.insert(out.end(), content.begin(), content.end());
+    return out;
 }
 
 }  // namespace ee::crypto

@@ -1,5 +1,5 @@
 #pragma once
-// A reader for DER (X.690): definite, shortest lengths only, tags below 31. Nothing is copied.
+// DER (X.690): definite, shortest lengths only, tags below 31. Reading copies nothing.
 
 #include <optional>
 #include <string>
@@ -15,6 +15,7 @@ inline constexpr std::uint8_t bit_string = 0x03;
 inline constexpr std::uint8_t octet_string = 0x04;
 inline constexpr std::uint8_t oid = 0x06;
 inline constexpr std::uint8_t enumerated = 0x0a;
+inline constexpr std::uint8_t utf8_string = 0x0c;
 inline constexpr std::uint8_t sequence = 0x30;
 }  // namespace der_tag
 
@@ -35,5 +36,8 @@ public:
 private:
     ByteSpan bytes_;
 };
+
+// One element: tag, length, content. The content is shorter than 4 GiB.
+Bytes der_element(std::uint8_t tag, ByteSpan content);
 
 }  // namespace ee::crypto

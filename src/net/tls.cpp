@@ -1,5 +1,7 @@
 #include "net/tls.h"
 
+#include <algorithm>
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -53,6 +55,59 @@ struct TlsBio {
     }
 };
 
+// Asks clients for their certificate, see CertificateRequest.
+struct CertificateAsking {
+    // The server name in a ClientHello (RFC 6066 section 3), read before anything else is decided: an older
+    // session must not be taken up where a certificate is asked for.
+    static std::string_view server_name(SSL* ssl) {
+        const unsigned char* data = nullptr;
+        std::size_t size = 0;
+        if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &size) != 1) return {};
+        // ServerNameList: u16 size, then type (0: host name), u16 size, name. One entry is all there ever is.
+        constexpr std::size_t header = 5;
+        if (size < header || data[2] != TLSEXT_NAMETYPE_host_name) return {};
+        const std::size_t name_size = static_cast<std::size_t>(data[3] << 8 | data[4]);
+        if (name_size > size - header) return {};
+        return as_text(ByteSpan(data + header, name_size));
+    }
+
+    static bool is_wanted(SSL* ssl, const CertificateRequest& request) {
+        if (request.when != CertificateRequest::When::by_name)
+            return request.when == CertificateRequest::When::always;
+        const std::string_view name = server_name(ssl);
+        const std::string_view label = name.substr(0, name.find('.'));
+        const auto same = [](char asked, char wanted) {
+            return (asked >= 'A' && asked <= 'Z' ? asked - 'A' + 'a' : asked) == wanted;
+        };
+        return std::ranges::equal(label, request.first_label, same);
+    }
+
+    static int on_client_hello(SSL* ssl, int*, void* context) {
+        if (is_wanted(ssl, static_cast<const TlsContext*>(context)->request_)) {
+            SSL_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
+            // No resumption: it would carry the certificate over without a new proof.
+            SSL_set_options(ssl, SSL_OP_NO_TICKET);
+            SSL_set_num_tickets(ssl, 0);
+        }
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+
+    // In place of judging a chain: a self-made certificate has none.
+    static int accept_any(X509_STORE_CTX* store, void*) {
+        X509_STORE_CTX_set_error(store, X509_V_OK);
+        return 1;
+    }
+
+    static void set_up(SSL_CTX* context, TlsContext* owner) {
+        SSL_CTX_set_client_hello_cb(context, on_client_hello, owner);
+        SSL_CTX_set_cert_verify_callback(context, accept_any, nullptr);
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+        SSL_CTX_set_max_cert_list(context, peer_certificates_bytes_max);
+    }
+
+    static constexpr long peer_certificates_bytes_max = 64 * 1024;
+};
+
 namespace {
 
 SSL_CTX* new_context(const SSL_METHOD* method) {
@@ -69,9 +124,11 @@ SSL_CTX* new_context(const SSL_METHOD* method) {
 }  // namespace
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::server(const std::filesystem::path& certificate,
-                                                             const std::filesystem::path& key) {
-    std::shared_ptr<const TlsContext> made(new TlsContext(new_context(TLS_server_method()), true));
+                                                             const std::filesystem::path& key,
+                                                             const CertificateRequest& request) {
+    const std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_server_method()), true, request));
     SSL_CTX* context = made->native();
+    if (request.when != CertificateRequest::When::never) CertificateAsking::set_up(context, made.get());
     if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1)
         return fail("tls_config_invalid", "cannot use the certificate chain in " + certificate.string() +
                                               ": " + crypto::take_openssl_errors());
@@ -182,6 +239,17 @@ std::optional<Bytes> TlsSession::channel_binding() const {
     if (SSL_export_keying_material(ssl_, out.data(), out.size(), label.data(), label.size(), &empty, 0, 1) !=
         1)
         return std::nullopt;
+    return out;
+}
+
+std::optional<Bytes> TlsSession::peer_certificate() const {
+    if (!context_->is_server() || !handshake_done() || SSL_session_reused(ssl_) == 1) return std::nullopt;
+    const X509* certificate = SSL_get0_peer_certificate(ssl_);
+    unsigned char* der = nullptr;
+    const int size = certificate == nullptr ? 0 : i2d_X509(certificate, &der);
+    if (size <= 0) return std::nullopt;
+    Bytes out(der, der + size);
+    OPENSSL_free(der);
     return out;
 }
 

@@ -16,12 +16,22 @@ struct ssl_st;
 
 namespace ee::net {
 
+// When a server asks its clients for a certificate. Whichever they show is taken, and so is none: who vouches
+// for it is for others to judge; that the client holds its key is what the handshake proves.
+struct CertificateRequest {
+    enum class When { never, by_name, always };
+    When when = When::never;
+    // by_name: asked of clients that ask for a server name (SNI) with this first label; lower case.
+    std::string first_label{};
+};
+
 // Settings shared by the connections of one listener or one client. Immutable once made.
 class TlsContext {
 public:
     // Certificate chain and key in PEM. Refusal `tls_config_invalid` names the file.
     static Result<std::shared_ptr<const TlsContext>> server(const std::filesystem::path& certificate,
-                                                            const std::filesystem::path& key);
+                                                            const std::filesystem::path& key,
+                                                            const CertificateRequest& request = {});
     // `ca`: PEM file of trusted roots; empty for the system's.
     static Result<std::shared_ptr<const TlsContext>> client(const std::filesystem::path& ca);
     ~TlsContext();
@@ -30,9 +40,12 @@ public:
     bool is_server() const { return is_server_; }
 
 private:
-    TlsContext(ssl_ctx_st* context, bool is_server) : context_(context), is_server_(is_server) {}
+    friend struct CertificateAsking;
+    TlsContext(ssl_ctx_st* context, bool is_server, CertificateRequest request = {})
+        : context_(context), is_server_(is_server), request_(std::move(request)) {}
     ssl_ctx_st* context_;
     bool is_server_;
+    CertificateRequest request_;
 };
 
 // One connection's codec. After an error only destruction is allowed.
@@ -61,6 +74,9 @@ public:
     bool has_input() const { return !input_.empty(); }
     // RFC 9266 channel binding: TLS 1.3 exporter, 32 bytes; nullopt below TLS 1.3.
     std::optional<Bytes> channel_binding() const;
+    // On a server: the certificate (DER) whose key the client has proven to hold in this very handshake;
+    // nullopt when it was not asked for, not shown, or while the handshake lasts.
+    std::optional<Bytes> peer_certificate() const;
 
 private:
     friend struct TlsBio;

@@ -49,6 +49,11 @@ Bytes Session::channel() const {
     return tls == nullptr ? Bytes{} : tls->channel_binding().value_or(Bytes{});
 }
 
+Bytes Session::client_certificate() const {
+    const net::TlsSession* tls = stream_->tls();
+    return tls == nullptr ? Bytes{} : tls->peer_certificate().value_or(Bytes{});
+}
+
 // ---- From the socket ----
 
 void Session::on_data(std::span<char> data) {

@@ -63,6 +63,8 @@ struct TunnelSettings {
     // An agent that does not read what it is sent is not listened to beyond this much more: else pings and
     // malformed messages would make us collect answers without end.
     std::size_t replies_bytes_max = 256 * 1024;
+    // An agent that shows no client certificate is refused with `ratls_missing`.
+    bool client_certificate_required = false;
     // How long a closed tunnel may take to read what it was sent last.
     std::chrono::milliseconds farewell_time = std::chrono::seconds(10);
 };
@@ -86,6 +88,8 @@ public:
     const net::Endpoint& peer() const { return peer_; }
     // RFC 9266 channel binding when TLS 1.3 ends here; empty otherwise.
     Bytes channel() const;
+    // DER, shown in the TLS handshake that ends here, its key proven; empty otherwise.
+    Bytes client_certificate() const;
     const SessionMachine& machine() const { return machine_; }
     const std::optional<protocol::Register>& registration() const { return machine_.registration(); }
     std::optional<std::chrono::microseconds> rtt() const { return rtt_; }

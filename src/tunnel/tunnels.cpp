@@ -27,7 +27,15 @@ Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& cli
     sessions_.emplace(id, Entry{std::move(session), client});
     ++unattested_;
     ++unattested_by_address_[client];
-    if (refusal) added.refuse(*refusal, 10);
+    if (refusal) {
+        added.refuse(*refusal, 10);
+    } else if (settings_.client_certificate_required && added.client_certificate().empty()) {
+        added.refuse(
+            {"ratls_missing",
+             "agents must show an RA-TLS client certificate here (EE_RATLS is require): it is asked for "
+             "on the direct name and on EE_RATLS_PORT"},
+            std::nullopt);
+    }
     return {};
 }
 

@@ -22,8 +22,9 @@ public:
             Entropy entropy);
     ~Tunnels();
 
-    // Serves GET /v1/tunnel: upgrades. Over a limit the agent is told `too_many_tunnels`. Refused, and not
-    // answered, with the codes of http::accept_websocket().
+    // Serves GET /v1/tunnel: upgrades. Over a limit the agent is told `too_many_tunnels`, without a client
+    // certificate where one is required `ratls_missing`. Refused, and not answered, with the codes of
+    // http::accept_websocket().
     Result<void> accept(http::Exchange& exchange, const net::IpAddress& client);
 
     // nullptr when the tunnel is gone.
