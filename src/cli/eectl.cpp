@@ -60,9 +60,8 @@ void add_field_options(CLI::App& quote, SimulateOptions& options) {
     }
 }
 
+// What `simulate quote` and `simulate certificate` have in common.
 void add_simulated_quote_options(CLI::App& quote, SimulateOptions& options) {
-    quote.add_option("--report-data", options.report_data, "The 64 bytes to quote, in hex")->required();
-    quote.add_option("--out", options.out, "Write to this file instead of standard output");
     quote.add_option("--body", options.body, "v4 (default), v5-1.0 or v5-1.5");
     quote.add_option("--tcb", options.tcb, "The TCB status the quote shall have, e.g. OutOfDate");
     quote.add_flag("--debug", options.debug, "A debug TD");
@@ -77,11 +76,39 @@ void add_simulated_quote_options(CLI::App& quote, SimulateOptions& options) {
         "QE authentication data, in hex; may be empty");
     quote.add_option("--trailing", options.trailing, "Bytes after the quote, in hex");
     quote.add_option("--padding", options.padding, "Zero bytes after the quote")->check(CLI::Range(0, 65536));
-    quote.add_option("--truncate", options.truncate, "Keep only so many bytes");
     add_field_options(quote, options);
 }
 
-void add_simulate_commands(CLI::App& app, SimulateOptions& options, Command& command) {
+void add_certificate_command(CLI::App& simulate, SimulateOptions& quote, SimulateCertificateOptions& options,
+                             Command& command) {
+    CLI::App* certificate = simulate.add_subcommand(
+        "certificate", "Make a key and an RA-TLS certificate over it; what has no file is printed, in PEM");
+    certificate->add_option("DIR", quote.folder, "What `eectl simulate init` made")->required();
+    certificate->add_option("--app", options.app, "The app the certificate names");
+    certificate->add_option("--repo", options.repo, "Its repository: owner/name");
+    certificate->add_option("--release-tag", options.release_tag, "Its release");
+    certificate->add_option("--network", options.network, "Its network");
+    certificate->add_option("--role", options.role, "agent (default) or control");
+    certificate->add_flag("--legacy", options.legacy, "Deployed agents' layout, which names nothing");
+    certificate->add_flag("--wrapped", options.wrapped, "With --legacy: an OCTET STRING around the quote");
+    certificate->add_option("--at", quote.at, "Valid from this time (default: a minute ago)");
+    certificate->add_option("--life", options.life_s, "Valid for so many seconds (default: 86400)");
+    certificate->add_option("--key", options.key, "Use this key: P-256 or Ed25519, in PEM");
+    certificate->add_flag("--ed25519", options.ed25519, "Make an Ed25519 key instead of a P-256 one");
+    certificate->add_option("--key-out", options.key_out, "Write the key to this file");
+    certificate->add_option("--cert-out", options.cert_out, "Write the certificate to this file");
+    certificate->add_option("--report-data", quote.report_data,
+                            "The 64 bytes to quote, in hex, instead of what the certificate asks for");
+    certificate->add_flag("--signed-by-stranger", options.signed_by_stranger,
+                          "Let another key sign the certificate");
+    add_simulated_quote_options(*certificate, quote);
+    certificate->callback([&] {
+        command = [&](Context& context) { return run_simulate_certificate(quote, options, context); };
+    });
+}
+
+void add_simulate_commands(CLI::App& app, SimulateOptions& options, SimulateCertificateOptions& certificate,
+                           Command& command) {
     CLI::App* simulate =
         app.add_subcommand("simulate", "A simulated TDX platform, for development and tests");
     simulate->require_subcommand(1);
@@ -94,9 +121,14 @@ void add_simulate_commands(CLI::App& app, SimulateOptions& options, Command& com
 
     CLI::App* quote = simulate->add_subcommand("quote", "Print a quote of the platform in DIR, in base64");
     quote->add_option("DIR", options.folder, "What `eectl simulate init` made")->required();
+    quote->add_option("--report-data", options.report_data, "The 64 bytes to quote, in hex")->required();
+    quote->add_option("--out", options.out, "Write to this file instead of standard output");
+    quote->add_option("--truncate", options.truncate, "Keep only so many bytes");
     add_simulated_quote_options(*quote, options);
     quote->callback(
         [&] { command = [&](Context& context) { return run_simulate_quote(options, context); }; });
+
+    add_certificate_command(*simulate, options, certificate, command);
 
     CLI::App* refresh = simulate->add_subcommand("refresh", "Renew the collateral of the platform in DIR");
     refresh->add_option("DIR", options.folder, "What `eectl simulate init` made")->required();
@@ -138,6 +170,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     QuoteShowOptions show;
     QuoteVerifyOptions verify;
     SimulateOptions simulate;
+    SimulateCertificateOptions certificate;
     AppsOptions apps;
     Command command;
 
@@ -145,7 +178,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     app.set_version_flag("--version", "eectl " + std::string(config::version()));
     app.require_subcommand(1);
     add_quote_commands(app, show, verify, command);
-    add_simulate_commands(app, simulate, command);
+    add_simulate_commands(app, simulate, certificate, command);
     add_apps_commands(app, apps, command);
 
     // CLI11 takes the arguments as a stack, the last one first.

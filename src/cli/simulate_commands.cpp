@@ -78,10 +78,17 @@ Result<void> read_status_and_body(const SimulateOptions& options, att::Simulated
 }
 
 Result<att::SimulatedQuoteRequest> read_request(const SimulateOptions& options) {
-    att::SimulatedQuoteRequest request;
     const auto report_data = from_hex_exact<64>(options.report_data);
     if (!report_data) return fail("usage", "--report-data takes 128 hex characters (64 bytes)");
-    request.report_data = *report_data;
+    auto request = read_quote_options(options);
+    if (request) request->report_data = *report_data;
+    return request;
+}
+
+}  // namespace
+
+Result<att::SimulatedQuoteRequest> read_quote_options(const SimulateOptions& options) {
+    att::SimulatedQuoteRequest request;
     request.debug = options.debug;
     if (const auto read = read_status_and_body(options, request); !read) return fail(read.error());
     auto faults = faults_of(options, false);
@@ -103,8 +110,6 @@ Result<att::SimulatedQuoteRequest> read_request(const SimulateOptions& options) 
     }
     return request;
 }
-
-}  // namespace
 
 int run_simulate_init(const SimulateOptions& options, Context& context) {
     const auto at = time_of(options, context);

@@ -1,10 +1,11 @@
 #pragma once
-// eectl simulate init, quote, refresh, faults.
+// eectl simulate init, quote, certificate, refresh, faults.
 
 #include <map>
 #include <string>
 #include <vector>
 
+#include "attestation/simulated_platform.h"
 #include "cli/eectl.h"
 
 namespace ee::cli {
@@ -29,8 +30,30 @@ struct SimulateOptions {
     std::map<std::string, std::string> fields;  // by name, see attestation/simulated_platform_fields.h
 };
 
+// simulate certificate, besides what it shares with simulate quote.
+struct SimulateCertificateOptions {
+    std::string role = "agent";
+    std::string app;
+    std::string repo;
+    std::string release_tag;
+    std::string network;
+    bool legacy = false;  // deployed agents' layout
+    bool wrapped = false;
+    std::int64_t life_s = 86400;
+    std::string key;  // use this one
+    bool ed25519 = false;
+    std::string key_out;
+    std::string cert_out;
+    bool signed_by_stranger = false;
+};
+
+// The options that say what a quote is like, but for its report data.
+Result<attestation::SimulatedQuoteRequest> read_quote_options(const SimulateOptions& options);
+
 int run_simulate_init(const SimulateOptions& options, Context& context);
 int run_simulate_quote(const SimulateOptions& options, Context& context);
+int run_simulate_certificate(const SimulateOptions& quote, const SimulateCertificateOptions& options,
+                             Context& context);
 int run_simulate_refresh(const SimulateOptions& options, Context& context);
 int run_simulate_faults(Context& context);
 

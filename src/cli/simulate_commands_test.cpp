@@ -6,10 +6,12 @@
 
 #include "attestation/directory_source.h"
 #include "attestation/quote.h"
-#include "attestation/simulated_platform.h"
+#include "attestation/simulated_platform_ratls.h"
 #include "base/base64.h"
 #include "base/hex.h"
 #include "cli/eectl_run.h"
+#include "crypto/certificate.h"
+#include "crypto/digest.h"
 
 namespace ee::cli {
 namespace {
@@ -157,6 +159,85 @@ TEST_F(SimulateQuote, OptionsThatMakeNoSenseAreBadUsage) {
     }
     EXPECT_EQ(eectl({"simulate", "quote", folder_->file("sim")}).code, exit_usage) << "no report data";
     EXPECT_EQ(eectl({"simulate", "quote", folder_->file("sim"), "--report-data", "00"}).code, exit_usage);
+}
+
+// ---- simulate certificate ----
+
+class SimulateCertificate : public SimulateQuote {
+protected:
+    static EectlRun certificate(std::vector<std::string> more) {
+        std::vector<std::string> arguments{"simulate", "certificate", folder_->file("sim"), "--app",
+                                           "myapp",    "--repo",      "org/repo",           "--release-tag",
+                                           "v0.1.3",   "--network",   "sandbox-1"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return eectl(std::move(arguments));
+    }
+    static Result<att::RatlsCertificate> read(const std::string& pem, WallTime now) {
+        const auto chain = crypto::parse_pem_chain(pem.substr(0, pem.find("-----BEGIN PRIVATE")));
+        if (!chain) return fail(chain.error());
+        return att::read_ratls_certificate(chain->front().der(), now);
+    }
+};
+
+TEST_F(SimulateCertificate, IsOneOfOursWithItsKey) {
+    const EectlRun made = certificate({});
+    ASSERT_EQ(made.code, exit_good) << made.err;
+    const auto read_back = read(made.out, test_now);
+    ASSERT_TRUE(read_back) << read_back.error().detail;
+    EXPECT_EQ(read_back->identity, (att::RatlsIdentity{"agent", "myapp", "org/repo", "v0.1.3", "sandbox-1"}));
+    EXPECT_EQ(att::parse_quote(read_back->quote).value().body.report_data, read_back->report_data);
+    const auto key = crypto::SigningKey::from_pem(made.out.substr(made.out.find("-----BEGIN PRIVATE")));
+    ASSERT_TRUE(key);
+    EXPECT_EQ(read_back->spki_sha256, crypto::sha256(key->spki()));
+}
+
+TEST_F(SimulateCertificate, GoesToFilesAndTakesAKeyThatIsThere) {
+    const std::string key = folder_->file("client.key"), cert = folder_->file("client.pem");
+    const EectlRun made = certificate({"--ed25519", "--key-out", key, "--cert-out", cert});
+    ASSERT_EQ(made.code, exit_good) << made.err;
+    EXPECT_EQ(made.out, "");
+    const auto first = read(*att::read_whole_file(cert, 1 << 16), test_now);
+    const auto kept = crypto::load_signing_key(key);
+    ASSERT_TRUE(first && kept);
+    EXPECT_EQ(kept->kind(), crypto::KeyKind::ed25519);
+    const EectlRun again = certificate({"--key", key});
+    EXPECT_EQ(again.out.find("PRIVATE"), std::string::npos);
+    EXPECT_EQ(read(again.out, test_now).value().spki_sha256, first->spki_sha256);
+}
+
+TEST_F(SimulateCertificate, CanBeWrongInEachThing) {
+    const auto code = [](std::vector<std::string> more) {
+        const auto read_back = read(certificate(std::move(more)).out, test_now);
+        return read_back ? "" : read_back.error().code;
+    };
+    EXPECT_EQ(code({}), "");
+    EXPECT_EQ(code({"--life", "30"}), "certificate_expired");
+    EXPECT_EQ(code({"--life", "86401"}), "certificate_malformed");
+    EXPECT_EQ(code({"--at", "2030-01-01T00:00:00Z"}), "certificate_not_yet_valid");
+    EXPECT_EQ(code({"--signed-by-stranger"}), "certificate_signature_invalid");
+    EXPECT_EQ(code({"--legacy", "--life", "864000"}), "");
+    EXPECT_EQ(code({"--legacy", "--wrapped"}), "");
+    EXPECT_EQ(read(certificate({"--role", "control"}).out, test_now)->identity->role, "control");
+    const auto quote = [](std::vector<std::string> more) {
+        return att::parse_quote(read(certificate(std::move(more)).out, test_now)->quote).value();
+    };
+    EXPECT_EQ(to_hex(quote({"--report-data", report_data_hex}).body.report_data), report_data_hex);
+    EXPECT_EQ(quote({"--rtmr2", std::string(96, 'e')}).body.rtmr[2][0], 0xee);
+    EXPECT_TRUE(quote({"--debug"}).body.is_debug());
+}
+
+TEST_F(SimulateCertificate, OptionsThatMakeNoSenseAreBadUsage) {
+    for (const auto& row : std::vector<std::vector<std::string>>{{"--at", "soon"},
+                                                                 {"--life", "-1"},
+                                                                 {"--report-data", "00"},
+                                                                 {"--fault", "no_such_fault"},
+                                                                 {"--rtmr2", "00"}}) {
+        EXPECT_EQ(certificate(row).code, exit_usage) << row.front();
+    }
+    EXPECT_EQ(eectl({"simulate", "certificate", folder_->file("sim"), "--app", "myapp"}).code, exit_usage);
+    EXPECT_EQ(eectl({"simulate", "certificate", folder_->file("sim"), "--legacy"}).code, exit_good);
+    EXPECT_EQ(certificate({"--key", "/nonexistent"}).code, exit_refused);
+    EXPECT_EQ(certificate({"--cert-out", "/nonexistent/file"}).code, exit_refused);
 }
 
 TEST(Simulate, AFolderWithoutAPlatformIsRefusedWithWhatToDo) {

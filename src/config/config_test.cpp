@@ -280,6 +280,42 @@ TEST_F(ConfigTest, EveryBadSettingIsNamedAtOnce) {
         << "--check-config and starting say the same";
 }
 
+TEST_F(ConfigTest, RatlsIsOffOnOrRequired) {
+    const std::string cert = write("cert.pem", "x");
+    const Environment tls{{"EE_TLS_CERT", cert}, {"EE_TLS_KEY", cert}};
+    const auto with = [&](Environment more) {
+        more.insert(tls.begin(), tls.end());
+        return more;
+    };
+    EXPECT_EQ(good({}).ratls, RatlsMode::off);
+    EXPECT_EQ(good({}).direct_host_label, "control-direct");
+    const ControlPlaneConfig on = good({}, with({{"EE_RATLS", "on"}}));
+    EXPECT_EQ(on.ratls, RatlsMode::on);
+    EXPECT_FALSE(on.ratls_listen);
+    const ControlPlaneConfig required = good({}, with({{"EE_RATLS", "require"},
+                                                       {"EE_RATLS_PORT", "8089"},
+                                                       {"EE_CONTROL_BIND", "127.0.0.1"},
+                                                       {"EE_DNS_CONTROL_DIRECT_HOST", "direct"}}));
+    EXPECT_EQ(required.ratls, RatlsMode::require);
+    EXPECT_EQ(required.ratls_listen->host, "127.0.0.1");
+    EXPECT_EQ(required.ratls_listen->port, 8089);
+    EXPECT_EQ(required.direct_host_label, "direct");
+
+    const ControlPlaneConfig off = good({}, {{"EE_RATLS_PORT", "8089"}});
+    EXPECT_FALSE(off.ratls_listen);
+    EXPECT_THAT(off.warnings, ElementsAre("EE_RATLS_PORT has no effect: EE_RATLS is off"));
+    for (const char* mode : {"on", "require"})
+        EXPECT_THAT(refusal({}, {{"EE_RATLS", mode}}),
+                    HasSubstr("EE_RATLS is " + std::string(mode) + " and EE_TLS_CERT is not set"));
+    EXPECT_THAT(refusal({}, with({{"EE_RATLS", "yes"}})), HasSubstr("must be off, on or require"));
+    EXPECT_THAT(refusal({}, with({{"EE_RATLS", "on"}, {"EE_RATLS_PORT", "8088"}})),
+                HasSubstr("EE_RATLS_PORT and EE_CONTROL_PORT are both 8088"));
+    EXPECT_THAT(refusal({}, with({{"EE_RATLS", "on"}, {"EE_RATLS_PORT", "9090"}})),
+                HasSubstr("EE_RATLS_PORT and EE_PROXY_PORT are both 9090"));
+    EXPECT_THAT(refusal({}, with({{"EE_RATLS", "on"}, {"EE_DNS_CONTROL_DIRECT_HOST", "a.b"}})),
+                HasSubstr("EE_DNS_CONTROL_DIRECT_HOST"));
+}
+
 TEST_F(ConfigTest, NoTextEverShowsASecret) {
     const std::string token = write("token", "hunter2 hunter2");
     const std::string bad_toml = write("bad.toml", "EE_ADMIN_TOKEN = hunter2\n");
@@ -338,9 +374,9 @@ TEST_F(ConfigTest, AnUnknownKeyOfTheFileIsAWarningThatNamesTheLine) {
 }
 
 TEST_F(ConfigTest, ASettingThatIsNotBuiltYetSaysThatItHasNoEffect) {
-    const ControlPlaneConfig config = good({}, {{"EE_RATLS", "require"}, {"CLOUDFLARE_ZONE", "example.com"}});
+    const ControlPlaneConfig config = good({}, {{"EE_THREADS", "4"}, {"CLOUDFLARE_ZONE", "example.com"}});
     EXPECT_THAT(config.warnings,
-                ElementsAre(AllOf(HasSubstr("EE_RATLS (environment)"), HasSubstr("not available")),
+                ElementsAre(AllOf(HasSubstr("EE_THREADS (environment)"), HasSubstr("not available")),
                             HasSubstr("CLOUDFLARE_ZONE")));
 }
 

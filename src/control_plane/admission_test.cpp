@@ -67,6 +67,20 @@ struct Agent {
         wire->upgrade();
         wire->send(registration);
     }
+    // As a deployed agent does: its own claims, and no nonce in the quote.
+    void attest_legacy() {
+        protocol::AttestResponse response;
+        response.nonce = wire->challenge.nonce;
+        response.measurements = {{"agent_dir_sha256", "a"},
+                                 {"agent_py_sha256", "b"},
+                                 {"vm_image_id", "tag=v1"},
+                                 {"sealed", false}};
+        response.report_data = attestation::report_data_legacy(response.measurements).value();
+        attestation::SimulatedQuoteRequest request;
+        request.report_data = response.report_data;
+        response.quote = attestation::make_simulated_quote(platform(), request);
+        wire->send(response);
+    }
     // Over other bytes than asked for, when `over` is given.
     void attest(std::optional<ByteArray<64>> over = std::nullopt) {
         const attestation::AgentIdentity identity{.agent_id = registration.agent_id,
@@ -106,7 +120,10 @@ protected:
         ASSERT_NE(::mkdtemp(name.data()), nullptr);
         folder = name;
         store = std::move(registry::RegistrationStore::open(folder / "control.db").value());
-        admission.emplace(loop, workers.emplace(1, 16), registry, *store, appraiser, log, metrics, settings);
+        appraiser.emplace(policies,
+                          attestation::TrustAnchors::with_simulated_root(platform().root_certificate).value(),
+                          collateral, releases);
+        admission.emplace(loop, workers.emplace(1, 16), registry, *store, *appraiser, log, metrics, settings);
         tunnels.emplace(loop, *admission, tunnel_settings, tunnel::TunnelLimits{}, tunnel::test_entropy());
         admission->serve(*tunnels);
         server.emplace(loop, static_cast<http::RequestHandler&>(*this), http::ServerLimits{});
@@ -153,10 +170,8 @@ protected:
         attestation::parse_collateral(attestation::make_simulated_collateral(platform(), wall_now()))
             .value()};
     Releases releases;
-    attestation::Appraiser appraiser{
-        attestation::NetworkPolicies::built_in(true),
-        attestation::TrustAnchors::with_simulated_root(platform().root_certificate).value(), collateral,
-        releases};
+    attestation::NetworkPolicies policies = attestation::NetworkPolicies::built_in(true);
+    std::optional<attestation::Appraiser> appraiser;
     registry::Registry registry{registry::RegistrySettings{}, {{"sandbox-1", {"nonce", 86400s}}}};
     telemetry::Metrics metrics;
     AdmissionSettings settings;
@@ -182,6 +197,42 @@ TEST_F(AdmissionTest, AdmitsAnAgentWhoseQuoteHoldsAndKeepsItsEvidence) {
     agent->wire->stream.abort();
     ASSERT_TRUE(until([&] { return tunnels->size() == 0; }));
     EXPECT_EQ(status(), "offline");
+}
+
+// Whoever reads it could pass for the agent: the quote has no nonce.
+TEST_F(AdmissionTest, KeepsNothingOfALegacyAnswerThatCouldBeShown) {
+    open();
+    const auto agent = come();
+    agent->attest_legacy();
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status ok attested"); }));
+    const registry::AppDetail detail = registry.detail("myapp", now()).value();
+    ASSERT_EQ(detail.agents.size(), 1u);
+    const registry::AttestedVerdict& verdict = detail.agents[0].agent.verdict;
+    EXPECT_EQ(verdict.binding, "none");
+    EXPECT_TRUE(verdict.quote.empty());
+    EXPECT_TRUE(verdict.measurements.empty());
+    EXPECT_TRUE(verdict.report_data.empty());
+}
+
+class UnboundAdmission : public AdmissionTest, public testing::WithParamInterface<const char*> {
+protected:
+    UnboundAdmission() {
+        attestation::NetworkPolicy sandbox = attestation::sandbox_1_policy(true);
+        sandbox.legacy_cidrs = {"192.0.2.0/24", GetParam()};
+        policies = attestation::NetworkPolicies({sandbox});
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Addresses, UnboundAdmission, testing::Values("127.0.0.0/8", "127.0.0.2"));
+
+TEST_P(UnboundAdmission, IsForTheNetworksAddressesOnly) {
+    open();
+    const auto legacy = come("a1");
+    legacy->attest_legacy();
+    const bool admitted = std::string(GetParam()) == "127.0.0.0/8";
+    ASSERT_TRUE(until([&] {
+        return legacy->wire->has_heard(admitted ? "status ok attested" : "status invalid binding_too_weak");
+    }));
+    serve("a2");  // What is bound may come from anywhere.
 }
 
 TEST_F(AdmissionTest, BindsNothingBeforeTheQuoteHasHeld) {

@@ -70,5 +70,21 @@ TEST(DerReader, StaysWhereItWasAfterAFailedTake) {
     EXPECT_TRUE(reader.take(der_tag::integer));
 }
 
+TEST(DerElement, HasTheShortestLengthAndReadsBack) {
+    const std::pair<std::size_t, const char*> rows[] = {
+        {0, "0400"},     {1, "0401"},       {127, "047f"},       {128, "048180"},
+        {255, "0481ff"}, {256, "04820100"}, {65535, "0482ffff"}, {65536, "0483010000"},
+    };
+    for (const auto& [size, head] : rows) {
+        const Bytes content(size, 7), element = der_element(der_tag::octet_string, content);
+        EXPECT_EQ(ByteSpan(element).size(), hex(head).size() + size);
+        EXPECT_TRUE(std::ranges::equal(ByteSpan(element).first(hex(head).size()), hex(head))) << head;
+        DerReader reader(element);
+        const auto read = reader.take(der_tag::octet_string);
+        ASSERT_TRUE(read && reader.at_end());
+        EXPECT_TRUE(std::ranges::equal(*read, content));
+    }
+}
+
 }  // namespace
 }  // namespace ee::crypto

@@ -14,7 +14,7 @@ using Words = std::vector<std::string>;
 class TunnelsTest : public testing::Test, http::RequestHandler {
 protected:
     void open() {
-        tunnels.emplace(loop, owner, TunnelSettings{}, limits, test_entropy());
+        tunnels.emplace(loop, owner, settings, limits, test_entropy());
         owner.activated = [this](Session& session) { tunnels->attested(session.id()); };
         server.emplace(loop, static_cast<http::RequestHandler&>(*this), http::ServerLimits{});
         ASSERT_TRUE(server->listen("127.0.0.1", 0, nullptr));
@@ -39,6 +39,7 @@ protected:
 
     net::Loop loop;
     TestOwner owner;
+    TunnelSettings settings;
     TunnelLimits limits;
     net::IpAddress client = *net::IpAddress::parse("192.0.2.1");
     std::optional<Tunnels> tunnels;
@@ -69,6 +70,14 @@ TEST_F(TunnelsTest, RefusesWhatIsNoUpgrade) {
     ASSERT_TRUE(until([&] { return !visitor.closed.empty(); }));
     EXPECT_TRUE(visitor.received.starts_with("HTTP/1.1 426 ")) << visitor.received;
     EXPECT_EQ(tunnels->size(), 0u);
+}
+
+TEST_F(TunnelsTest, RefusesAgentsWithoutAClientCertificateWhereOneIsRequired) {
+    settings.client_certificate_required = true;
+    open();
+    const auto agent = come();
+    ASSERT_TRUE(until([&] { return !agent->closed.empty(); }));
+    EXPECT_TRUE(agent->has_heard("status invalid ratls_missing"));
 }
 
 TEST_F(TunnelsTest, HoldsEveryLimitAndSaysWhichOneInsideTheTunnel) {
