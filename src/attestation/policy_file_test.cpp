@@ -351,7 +351,7 @@ TEST(PolicyFile, CannotMakeASealedNetworkWeakerThanTheFloor) {
     EXPECT_THAT(problems("[forge-1]\nbase = \"sandbox-1\""),
                 ElementsAre(HasSubstr("forge-1 is always sealed")));
     // What the base brings along counts as well.
-    EXPECT_EQ(problems("[mine]\nbase = \"sandbox-1\"\nsealed = true").size(), 7u);
+    EXPECT_EQ(problems("[mine]\nbase = \"sandbox-1\"\nsealed = true").size(), 6u);
     EXPECT_THAT(problems("[forge-1]\nbinding = \"ratls\"\nlegacy_ratls = true"), IsEmpty());
 }
 

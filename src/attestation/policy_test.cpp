@@ -75,7 +75,7 @@ TEST(Policy, SaysOfAnUnacceptableStatusWhatItIsSinceWhenAndWhatIsAccepted) {
               "TCB status OutOfDate of 2024-03-13T00:00:00Z under INTEL-SA-00586, INTEL-SA-00837, forge-1 "
               "accepts UpToDate, SWHardeningNeeded, OutOfDate for 30 days");
     EXPECT_EQ(detail_of(judge_tcb_status(forge_1_policy(), {}, now)),
-              "TCB status NotEvaluated, forge-1 accepts UpToDate, SWHardeningNeeded");
+              "forge-1 asks for a TCB status, and there is no collateral to find it by");
 }
 
 TEST(Policy, NamesBothSidesOfWhatItRefuses) {

@@ -218,7 +218,7 @@ class UnboundAdmission : public AdmissionTest, public testing::WithParamInterfac
 protected:
     UnboundAdmission() {
         attestation::NetworkPolicy sandbox = attestation::sandbox_1_policy(true);
-        sandbox.legacy_cidrs = {"192.0.2.0/24", GetParam()};
+        sandbox.legacy_cidrs = {Cidr::parse("192.0.2.0/24").value(), Cidr::parse(GetParam()).value()};
         policies = attestation::NetworkPolicies({sandbox});
     }
 };

@@ -138,7 +138,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       releases_(make_release_source(config)),
       appraiser_(attestation::NetworkPolicies::built_in(prepared.anchors.has_simulated()), prepared.anchors,
                  *collateral_, *releases_),
-      registry_(registry_settings(config), network_table(appraiser_.policies())),
+      registry_(registry_settings(config), network_table(*appraiser_.policies())),
       access_log_(STDOUT_FILENO),
       // One core is the data plane's; verification takes the others, and at least one thread.
       workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max,
@@ -156,7 +156,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .metrics = metrics_,
                 .access = access_,
                 .readiness = [this] { return api::Readiness{draining_, !admission_.store_failed()}; },
-                .networks = names_of(appraiser_.policies()),
+                .networks = names_of(*appraiser_.policies()),
                 .started_at = loop_.now(),
                 .body_bytes_max = config.body_bytes_max},
       api_handler_(services_),

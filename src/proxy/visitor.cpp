@@ -22,7 +22,7 @@ net::IpAddress client_behind(std::span<const http::Field> fields, const net::IpA
             const auto ip = net::IpAddress::parse(element);
             if (!ip) return client;
             client = *ip;
-            if (!net::contains(settings.trusted_proxies, client)) return client;
+            if (!contains(settings.trusted_proxies, client)) return client;
             if (comma == std::string_view::npos) break;
             list = list.substr(0, comma);
         }
@@ -40,7 +40,7 @@ std::string request_id_of(const http::RequestHead& head, crypto::RandomPool& ran
 
 Visitor identify_visitor(const http::RequestHead& head, const net::Endpoint& peer,
                          const TrustSettings& settings) {
-    Visitor visitor{peer.ip, net::contains(settings.trusted_proxies, peer.ip)};
+    Visitor visitor{peer.ip, contains(settings.trusted_proxies, peer.ip)};
     if (visitor.peer_trusted) visitor.client = client_behind(head.fields, peer.ip, settings);
     return visitor;
 }
