@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := menu
-.PHONY: menu build test demo check fix asan tsan fuzz bench docs clean deps
+.PHONY: menu build test demo check fix asan tsan fuzz mutants bench docs clean deps
 ARGS ?=
 ONLY ?=
 SECONDS_EACH ?= 30
@@ -48,6 +48,9 @@ fuzz: deps ## each fuzz target for SECONDS_EACH=30 (ONLY=name for one)
 	@scripts/deps.sh fuzz
 	@scripts/build.sh fuzz fuzz_targets
 	@scripts/fuzz.sh $(SECONDS_EACH) $(ONLY)
+
+mutants: deps ## take the verifier's checks out one by one: each time a test must fail (ARGS="--only certificate")
+	@tests/mutants/mutants.py $(ARGS)
 
 bench: deps ## benchmarks as ratios in one run, into build/bench/results.json (ONLY=name for one)
 	@scripts/deps.sh bench

@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""Takes the verifier's checks out one by one and shows that each time a test notices.
+
+  mutants.py [--only TEXT] [--jobs N] [--list]
+
+Every `if` whose body refuses is a check, and so is each alternative of its condition (`a || b`). All of them are
+built into one test binary, from a copy of the tree; EE_MUTANT=N chooses the one that is not made. A mutant is
+killed when the tests then fail, crash or hang. Exits 1 when one survives."""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORK = ROOT / "build" / "mutants"
+# What decides about quotes, certificates, collateral, policies and allowlists.
+SOURCES = ["src/attestation/*.cpp", "src/crypto/certificate.cpp", "src/crypto/crl.cpp", "src/crypto/ecdsa.cpp",
+           "src/crypto/ed25519.cpp", "src/crypto/der.cpp"]
+NOT_CHECKS = re.compile(r"_test\.cpp$|simulated_|directory_source|vector_manifest|remedy|tcb_status|evidence|policy_file")
+TESTS = ["ee_attestation_test", "ee_crypto_test"]
+TEST_SECONDS = 120
+
+HEADER = """#pragma once
+#include <cstdlib>
+inline bool ee_mutated(int number) {
+    static const int chosen = [] { const char* text = std::getenv("EE_MUTANT"); return text ? std::atoi(text) : 0; }();
+    return chosen == number;
+}
+"""
+
+REFUSES = re.compile(r"\breturn\s+(fail|invalid|malformed|refuse|refused|mismatch|unsupported|unavailable|attribute_refused|"
+                     r"held|false|std::nullopt|read|matched|enough|judged|checked)\b")
+
+
+def matching(text, at, opening="(", closing=")"):
+    """The place behind the bracket that closes the one at `at`; strings and characters are stepped over."""
+    depth = 0
+    while at < len(text):
+        c = text[at]
+        if c in "\"'":
+            if c == "'" and at and text[at - 1].isalnum():  # A digit separator.
+                at += 1
+                continue
+            at += 1
+            while text[at] != c:
+                at += 2 if text[at] == "\\" else 1
+        elif c == opening:
+            depth += 1
+        elif c == closing:
+            depth -= 1
+            if depth == 0:
+                return at + 1
+        at += 1
+    raise ValueError("unbalanced brackets")
+
+
+def split_top(text, separator):
+    """`text` at the separators outside every bracket and string."""
+    parts, depth, start, at = [], 0, 0, 0
+    while at < len(text):
+        c = text[at]
+        if c in "\"'":
+            at += 1
+            while text[at] != c:
+                at += 2 if text[at] == "\\" else 1
+        elif c in "([{":
+            depth += 1
+        elif c in ")]}":
+            depth -= 1
+        elif depth == 0 and text.startswith(separator, at):
+            parts.append(text[start:at])
+            at += len(separator)
+            start = at
+            continue
+        at += 1
+    return parts + [text[start:]]
+
+
+def statement_end(text, at):
+    """The end of the statement or block that begins at or behind `at`."""
+    while text[at].isspace():
+        at += 1
+    if text[at] == "{":
+        return matching(text, at, "{", "}")
+    depth = 0
+    while True:
+        c = text[at]
+        if c in "\"'":
+            at += 1
+            while text[at] != c:
+                at += 2 if text[at] == "\\" else 1
+        elif c in "([{":
+            depth += 1
+        elif c in ")]}":
+            depth -= 1
+        elif c == ";" and depth == 0:
+            return at + 1
+        at += 1
+
+
+def is_plumbing(operand, rest):
+    """Whether `!x` only keeps what is not there from being used: the check is where x came from, and without this
+    line the program means nothing. `rest`: the code behind the operand, up to the function's end."""
+    found = re.fullmatch(r"\s*!(\w+)\s*", operand)
+    return found is not None and re.search(rf"(\*{found.group(1)}\b|\b{found.group(1)}->)", rest) is not None
+
+
+class Mutants:
+    def __init__(self):
+        self.found = []  # (file, line, what is taken out)
+
+    def number(self, file, line, text):
+        self.found.append((file, line, " ".join(text.split())))
+        return len(self.found)
+
+    def instrument(self, file, text):
+        out, at = [], 0
+        # Line comments would hide brackets from the reader; they keep their place.
+        code = re.sub(r"//[^\n]*", lambda m: " " * len(m.group()), text)
+        for match in re.finditer(r"\bif( constexpr)? \(", code):
+            opening = match.end() - 1
+            if match.group(1) or opening < at:
+                continue
+            closing = matching(code, opening)
+            inside = code[opening + 1:closing - 1]
+            parts = split_top(inside, ";")
+            condition, before = parts[-1], ";".join(parts[:-1]) + (";" if len(parts) > 1 else "")
+            end = statement_end(code, closing)
+            body = code[closing:end]
+            line = code.count("\n", 0, match.start()) + 1
+            function_end = code.find("\n}\n", end)
+            if REFUSES.search(body) and not re.search(r"\breturn \{\};", body):
+                operands = split_top(condition, "||")
+                texts = []
+                for index, operand in enumerate(operands):
+                    rest = "||".join(operands[index + 1:]) + code[closing:function_end]
+                    texts.append(operand if is_plumbing(operand, rest) else
+                                 f"(!ee_mutated({self.number(file, line, operand)}) && ({operand.strip()}))")
+                guarded = " || ".join(text.strip() for text in texts)
+            elif re.fullmatch(r"\s*\{?\s*return \{\};\s*\}?\s*", body) and \
+                    re.match(r"\s*return (fail|invalid|malformed|refuse|mismatch)", code[end:]):
+                guarded = f"ee_mutated({self.number(file, line, 'unless ' + condition)}) || ({condition.strip()})"
+            else:
+                continue
+            out.append(text[at:opening + 1] + before + (" " if before else "") + guarded)
+            at = closing - 1
+        out.append(text[at:])
+        return '#include "ee_mutated.h"\n#line 1\n' + "".join(out) if at else text
+
+
+def copy_tree():
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True,
+                           text=True).stdout.split("\n")
+    source = WORK / "tree"
+    for name in filter(None, files):
+        if not (ROOT / name).is_file():
+            continue
+        target = source / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    return source
+
+
+def write_if_changed(path, text):
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def run_tests(bins, number):
+    """How the tests take it: None when all pass, else what happened."""
+    environment = {**os.environ, "EE_MUTANT": str(number)}
+    environment.setdefault("EE_TEST_VECTORS", str(ROOT.parent / "shared" / "vectors"))
+    for binary in bins:
+        try:
+            done = subprocess.run([binary, "--gtest_brief=1", "--gtest_fail_fast"], env=environment, timeout=TEST_SECONDS,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        except subprocess.TimeoutExpired:
+            return "hung"
+        if done.returncode < 0 or done.returncode > 1:
+            return f"crashed ({done.returncode})"
+        if done.returncode:
+            failed = re.findall(r"\[  FAILED  \] ([\w/]+\.\w+(?:/\w+)?)", done.stdout)
+            return failed[0] if failed else "failed"
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="only checks whose file or text contains this")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--list", action="store_true", help="name the checks and stop")
+    options = parser.parse_args()
+
+    source = ROOT if options.list else copy_tree()
+    mutants = Mutants()
+    instrumented = {}
+    for pattern in SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
+            name = str(path.relative_to(ROOT))
+            if not NOT_CHECKS.search(name):
+                instrumented[name] = mutants.instrument(name, path.read_text())
+    if options.list:
+        for number, (file, line, text) in enumerate(mutants.found, 1):
+            print(f"{number:4} {file}:{line}: {text}")
+        return 0
+
+    for name, text in instrumented.items():
+        write_if_changed(source / name, text)
+    write_if_changed(source / "src" / "ee_mutated.h", HEADER)
+    build = WORK / "build"
+    print(f"{len(mutants.found)} checks in {len(instrumented)} files; building them", flush=True)
+    # Warnings about the brackets put around operands are the mutants' own.
+    for command in (["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DEE_WERROR=OFF"],
+                    ["cmake", "--build", build, "--target", *TESTS]):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            print(done.stdout[-8000:])
+            return 2
+    bins = [str(build / "bin" / name) for name in TESTS]
+    if (noticed := run_tests(bins, 0)) is not None:
+        print(f"the tests fail with every check in place: {noticed}")
+        return 2
+
+    chosen = [(n, m) for n, m in enumerate(mutants.found, 1) if options.only in m[0] or options.only in m[2]]
+    survivors, start = [], time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for (number, (file, line, text)), noticed in zip(chosen, pool.map(lambda c: run_tests(bins, c[0]), chosen)):
+            if noticed is None:
+                survivors.append(number)
+            print(f"{'SURVIVED' if noticed is None else 'killed  '} {file}:{line}: {text[:100]}"
+                  f"{'' if noticed is None else '  <- ' + noticed}", flush=True)
+    print(f"\nmutants: {len(chosen)}, killed: {len(chosen) - len(survivors)}, survived: {len(survivors)} "
+          f"({time.monotonic() - start:.0f} s)")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
