@@ -87,11 +87,15 @@ TEST(PckExtension, ReadsEveryRequiredEntry) {
 TEST(PckExtension, TakesEntriesInAnyOrderAndOptionalOnes) {
     Extension extension;
     extension.entries.push_back(entry({6}, octets(16, 0xa6)));
-    extension.entries.push_back(entry({7}, element(0x30, {})));
+    extension.entries.push_back(entry({7}, element(0x30, joined({entry({7, 2}, element(0x01, {0x00})),
+                                                                 entry({7, 1}, element(0x01, {0xff}))}))));
     std::reverse(extension.tcb.begin(), extension.tcb.end());
     const auto pck = parse_pck_extension(extension.der());
     ASSERT_TRUE(pck) << pck.error().detail;
     EXPECT_EQ(pck->platform_instance_id->front(), 0xa6);
+    EXPECT_EQ(pck->dynamic_platform, true);
+    EXPECT_EQ(pck->cached_keys, false);
+    EXPECT_EQ(pck->smt_enabled, std::nullopt);
 }
 
 struct Mutation {
@@ -132,6 +136,25 @@ INSTANTIATE_TEST_SUITE_P(
         Mutation{"sgx_type_unknown", [](Extension& e) { e.entries[4] = entry({5}, element(0x0a, {3})); }},
         Mutation{"sgx_type_as_integer", [](Extension& e) { e.entries[4] = entry({5}, integer({1})); }},
         Mutation{"instance_id_short", [](Extension& e) { e.entries.push_back(entry({6}, octets(15, 1))); }},
+        Mutation{"configuration_as_octets",
+                 [](Extension& e) { e.entries.push_back(entry({7}, octets(1, 1))); }},
+        Mutation{"configuration_flag_twice",
+                 [](Extension& e) {
+                     const Bytes flag = entry({7, 1}, element(0x01, {0xff}));
+                     e.entries.push_back(entry({7}, element(0x30, joined({flag, flag}))));
+                 }},
+        Mutation{"configuration_flag_as_integer",
+                 [](Extension& e) {
+                     e.entries.push_back(entry({7}, element(0x30, entry({7, 1}, integer({1})))));
+                 }},
+        Mutation{"configuration_flag_misspelled",
+                 [](Extension& e) {
+                     e.entries.push_back(entry({7}, element(0x30, entry({7, 3}, element(0x01, {1})))));
+                 }},
+        Mutation{"configuration_flag_unknown",
+                 [](Extension& e) {
+                     e.entries.push_back(entry({7}, element(0x30, entry({7, 4}, element(0x01, {0xff})))));
+                 }},
         Mutation{"component_missing", [](Extension& e) { e.tcb.erase(e.tcb.begin() + 4); }},
         Mutation{"component_twice", [](Extension& e) { e.tcb.push_back(e.tcb[4]); }},
         Mutation{"component_differs", [](Extension& e) { e.tcb[4] = entry({2, 5}, integer({6})); }},
