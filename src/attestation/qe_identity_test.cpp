@@ -11,12 +11,15 @@ namespace {
 const std::string mr_signer = "DC9E2A7C6F948F17474E34A7FC43ED030F7C1563F1BABDDF6340C82E0E54A8C5";
 
 std::string document() {
-    return R"({"id":"TD_QE","version":2,"issueDate":"2025-06-19T10:32:27Z","nextUpdate":"2025-07-19T10:32:27Z",)"
+    return R"({"id":"TD_QE","version":2,"issueDate":"2025-06-19T10:32:27Z",)"
+           R"("nextUpdate":"2025-07-19T10:32:27Z",)"
            R"("tcbEvaluationDataNumber":17,"miscselect":"01000000","miscselectMask":"FFFFFF00",)"
-           R"("attributes":"11000000000000000000000000000000","attributesMask":"F9FFFFFFFFFFFFFF0000000000000000",)"
+           R"("attributes":"11000000000000000000000000000000",)"
+           R"("attributesMask":"F9FFFFFFFFFFFFFF0000000000000000",)"
            R"("mrsigner":")" +
            mr_signer +
-           R"(","isvprodid":2,"tcbLevels":[{"tcb":{"isvsvn":4},"tcbDate":"2024-03-13T00:00:00Z","tcbStatus":"UpToDate"}]})";
+           R"(","isvprodid":2,"tcbLevels":[{"tcb":{"isvsvn":4},)"
+           R"("tcbDate":"2024-03-13T00:00:00Z","tcbStatus":"UpToDate"}]})";
 }
 
 QeReport report() {

@@ -23,11 +23,12 @@ std::string level(const std::string& sgx, const std::string& pce, const std::str
 }
 
 const std::string signer = R"("mrsigner":")" + std::string(96, '0') +
-                           R"(","attributes":"0000000000000001","attributesMask":"FFFFFFFFFFFFFFFf")";
+                           R"(","attributes":"0000000000000001",)" + R"("attributesMask":"FFFFFFFFFFFFFFFf")";
 
 // In no particular order of levels.
 std::string document() {
-    return R"({"id":"TDX","version":3,"issueDate":"2025-06-19T10:16:03Z","nextUpdate":"2025-07-19T10:16:03Z",)"
+    return R"({"id":"TDX","version":3,"issueDate":"2025-06-19T10:16:03Z",)"
+           R"("nextUpdate":"2025-07-19T10:16:03Z",)"
            R"("fmspc":"B0c06F000000","pceId":"0100","tcbType":0,"tcbEvaluationDataNumber":17,"tdxModule":{)" +
            signer + R"(},"tdxModuleIdentities":[{"id":"TDX_1a",)" + signer +
            R"(,"tcbLevels":[{"tcb":{"isvsvn":2},"tcbDate":"2023-08-09T00:00:00Z","tcbStatus":"OutOfDate"},)"
