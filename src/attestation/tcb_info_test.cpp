@@ -32,7 +32,8 @@ std::string document() {
            R"("fmspc":"B0c06F000000","pceId":"0100","tcbType":0,"tcbEvaluationDataNumber":17,"tdxModule":{)" +
            signer + R"(},"tdxModuleIdentities":[{"id":"TDX_1a",)" + signer +
            R"(,"tcbLevels":[{"tcb":{"isvsvn":2},"tcbDate":"2023-08-09T00:00:00Z","tcbStatus":"OutOfDate"},)"
-           R"({"tcb":{"isvsvn":4},"tcbDate":"2024-03-13T00:00:00Z","tcbStatus":"UpToDate"}]}],"tcbLevels":[)" +
+           R"({"tcb":{"isvsvn":4},"tcbDate":"2024-03-13T00:00:00Z","tcbStatus":"UpToDate"}]}],)"
+           R"("tcbLevels":[)" +
            level("2", "5", "9", "OutOfDate") + "," + level("2", "11", "4", "SWHardeningNeeded") + "," +
            level("2", "11", "5", "UpToDate") + R"(],"unknown":{"x":[1]}})";
 }
