@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "api/routes.h"
+#include "attestation/remedy.h"
 #include "base/base64.h"
 #include "base/json_writer.h"
 #include "http/target.h"
@@ -156,8 +157,8 @@ void get_app(Request& request) {
         json.begin_object().field("at", to_rfc3339(refusal.at)).field("agent_id", refusal.agent_id);
         json.field("peer_address", refusal.peer_address)
             .field("code", refusal.code)
-            .field("detail", refusal.detail)
-            .end_object();
+            .field("detail", refusal.detail);
+        optional_text(json, "remedy", std::string(attestation::remedy_of(refusal.code))).end_object();
     }
     json.end_array().end_object();
     request.reply_json(200, body);

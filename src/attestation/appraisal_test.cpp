@@ -313,6 +313,49 @@ TEST_F(Appraisal, RefusesAPlatformWhoseStatusTheNetworkDoesNotAccept) {
     EXPECT_EQ(verdict.advisory_ids, std::vector<std::string>{"INTEL-SA-90002"});
 }
 
+// A quote in which everything is wrong that policy can refuse: each refusal shows once those before it are
+// gone.
+TEST_F(Appraisal, RefusesByPolicyInThisOrder) {
+    request.format = QuoteFormat::v5_td_1_5;
+    request.fields = {parse_field_override(*find_quote_field("td_attributes"), "0x20000001").value(),
+                      parse_field_override(*find_quote_field("xfam"), "0x642e7").value(),
+                      parse_field_override(*find_quote_field("mrservicetd"), std::string(96, 'e')).value()};
+    NetworkPolicy policy = sandbox_1_policy(false);
+    policy.tcb_accepted = {};
+    policy.platform_grace = std::chrono::days{0};
+    policy.debug_allowed = false;
+    policy.xfam_allowed = 3;
+    policy.mr_service_td_zero = true;
+    policy.fmspc_allowed = {ByteArray<6>{}};
+    policy.platforms_allowed = {crypto::Sha256{}};
+    make_answer();
+    const auto refusal = [&] {
+        appraiser.set_policies(NetworkPolicies({policy}));
+        const Error found = appraiser.appraise(challenge, answer, at).refusal;
+        EXPECT_TRUE(found.code.empty() || found.detail.find("sandbox-1") != std::string::npos)
+            << found.detail;
+        return found.code.substr(0, found.code.find(':'));
+    };
+    EXPECT_EQ(refusal(), "simulated_root");
+    policy.simulated_root_allowed = true;
+    EXPECT_EQ(refusal(), "tcb_unacceptable");
+    policy.tcb_accepted = sandbox_1_policy(true).tcb_accepted;
+    EXPECT_EQ(refusal(), "debug_td");
+    policy.debug_allowed = true;
+    EXPECT_EQ(refusal(), "td_attributes");
+    request.fields[0] = parse_field_override(*find_quote_field("td_attributes"), "0x10000001").value();
+    make_answer();
+    EXPECT_EQ(refusal(), "xfam");
+    policy.xfam_allowed = 0x642e7;
+    EXPECT_EQ(refusal(), "mr_servicetd");
+    policy.mr_service_td_zero = false;
+    EXPECT_EQ(refusal(), "fmspc_not_allowed");
+    policy.fmspc_allowed.clear();
+    EXPECT_EQ(refusal(), "platform_not_allowed");
+    policy.platforms_allowed.clear();
+    EXPECT_EQ(refusal(), "");
+}
+
 TEST_F(Appraisal, AsksForTheAllowlistOnlyOnceTheQuoteHolds) {
     using enum SimulatedFault;
     for (const SimulatedFault fault : {quote_signature, qe_report_signature, root_unknown, leaf_revoked}) {

@@ -322,6 +322,22 @@ TEST(PolicyFile, IsReadFromDiskOrSaysWhyNot) {
     std::filesystem::remove_all(folder);
 }
 
+TEST(PolicyFile, IsDocumentedWithEachFieldAndAnExampleThatIsGood) {
+    std::ifstream stream(EE_SOURCE_DIR "/docs/networks.md");
+    const std::string page(std::istreambuf_iterator<char>(stream), {});
+    for (const PolicyField& field : policy_fields()) {
+        const std::string prefix = field.read == nullptr ? fmt::format("`{}.", field.name) : "";
+        const bool in_columns = field.name == "stake_min_usd";
+        EXPECT_THAT(page, HasSubstr(prefix.empty() || in_columns ? fmt::format("`{}`", field.name) : prefix));
+        for (const PolicyField& member : field.members) EXPECT_THAT(page, HasSubstr(member.name));
+    }
+    const std::size_t begin = page.find("```toml\n") + 8;
+    const PolicyFile example = good(page.substr(begin, page.find("```", begin) - begin));
+    EXPECT_THAT(names_of(example.in_force(true)), ElementsAre("forge-1", "staging"));
+    EXPECT_EQ(example.in_force(true).find("staging")->registers_required.size(), 3u);
+    EXPECT_THAT(example.warnings, IsEmpty());
+}
+
 // ---- The floor ----
 
 TEST(PolicyFile, CannotMakeASealedNetworkWeakerThanTheFloor) {

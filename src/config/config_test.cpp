@@ -183,6 +183,7 @@ TEST_F(ConfigTest, EveryKindOfValueArrivesTyped) {
                                                 {"EE_ALLOWLIST_DIR", folder_},
                                                 {"EE_COLLATERAL_DIR", folder_},
                                                 {"EE_TDX_ROOT_CA", cert},
+                                                {"EE_NETWORKS_FILE", cert},
                                                 {"EE_MAX_BODY_BYTES", "1 MiB"},
                                                 {"EE_LOG_LEVEL", "debug"}});
     ASSERT_TRUE(config.control_tls && config.proxy_tls);
@@ -194,6 +195,7 @@ TEST_F(ConfigTest, EveryKindOfValueArrivesTyped) {
     EXPECT_EQ(config.allowlist_dir, folder_);
     EXPECT_EQ(config.collateral_dir, folder_);
     EXPECT_EQ(config.tdx_root_ca, cert);
+    EXPECT_EQ(config.networks_file, cert);
     EXPECT_EQ(config.body_bytes_max, 1u << 20);
     EXPECT_EQ(config.log_level, "debug");
 }
@@ -528,6 +530,39 @@ TEST(EditDistance, CountsInsertionsDeletionsSubstitutionsAndSwaps) {
 TEST(Flags, AreTheNamesInLowerCaseWithoutThePrefix) {
     EXPECT_EQ(flag_of("EE_CONTROL_PORT"), "--control-port");
     EXPECT_EQ(flag_of("CLOUDFLARE_ZONE_ID"), "--cloudflare-zone-id");
+}
+
+TEST_F(ConfigTest, AsksWhoeverKnowsAboutAFileAndTellsItsProblemsWithItsOwn) {
+    const std::string file = write("networks.toml", "x");
+    std::vector<std::filesystem::path> asked;
+    FileFindings findings{.problems = {"line 1 is wrong", "line 2 is wrong"},
+                          .warnings = {"line 3 is unwise"}};
+    const auto load_with = [&](std::vector<const char*> flags, const std::string& name) {
+        flags.insert(flags.begin(), "easyenclave-control");
+        return load_control_plane_config(static_cast<int>(flags.size()), flags.data(),
+                                         {{"EE_NETWORKS_FILE", name}, {"EE_THREADS", "1"}},
+                                         [&](const std::filesystem::path& path) {
+                                             asked.push_back(path);
+                                             return findings;
+                                         });
+    };
+    for (const char* action : {"--check-config", "--log-level=info"}) {
+        const auto refused = std::get<ExitRequest>(load_with({action, "--control-port=x"}, file));
+        EXPECT_EQ(refused.code, exit_config_invalid);
+        EXPECT_THAT(refused.text, HasSubstr("3 problems"));
+        EXPECT_THAT(refused.text, HasSubstr("EE_CONTROL_PORT"));
+        EXPECT_THAT(refused.text, HasSubstr("EE_NETWORKS_FILE: line 1 is wrong"));
+        EXPECT_THAT(refused.text, HasSubstr("EE_NETWORKS_FILE: line 2 is wrong"));
+        EXPECT_THAT(refused.text, HasSubstr("warning: EE_NETWORKS_FILE: line 3 is unwise"));
+    }
+    EXPECT_EQ(asked, (std::vector<std::filesystem::path>{file, file}));
+    findings.problems.clear();
+    const auto config = std::get<ControlPlaneConfig>(load_with({}, file));
+    EXPECT_THAT(config.warnings, testing::Contains("EE_NETWORKS_FILE: line 3 is unwise"));
+    // A file that is not there is a problem by itself.
+    asked.clear();
+    EXPECT_EQ(std::get<ExitRequest>(load_with({}, folder_ + "/none")).code, exit_config_invalid);
+    EXPECT_TRUE(asked.empty());
 }
 
 }  // namespace

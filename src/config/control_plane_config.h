@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -41,6 +42,7 @@ struct ControlPlaneConfig {
     std::optional<std::filesystem::path> allowlist_dir;   // EE_ALLOWLIST_DIR
     std::chrono::seconds allowlist_ttl{};                 // EE_ALLOWLIST_TTL_SEC
     std::optional<std::filesystem::path> collateral_dir;  // EE_COLLATERAL_DIR
+    std::optional<std::filesystem::path> networks_file;   // EE_NETWORKS_FILE; unset: the built-in ones
     std::optional<std::filesystem::path> tdx_root_ca;     // EE_TDX_ROOT_CA, PEM; unset: Intel's, built in
     std::chrono::seconds attest_interval{};               // EE_ATTEST_INTERVAL_SEC
     std::chrono::seconds attest_deadline{};               // EE_ATTEST_DEADLINE_SEC
@@ -64,10 +66,20 @@ struct ControlPlaneConfig {
     std::vector<std::string> warnings;  // Sentences to log at start; no secrets.
 };
 
+// What is to be said about a file that a setting names. Sentences; a problem refuses the configuration.
+struct FileFindings {
+    std::vector<std::string> problems;
+    std::vector<std::string> warnings;
+};
+// Looks into a file where that takes knowledge which settings do not have.
+using FileInspector = std::function<FileFindings(const std::filesystem::path& file)>;
+
 // Reads flags, environment, file and defaults, in that order of precedence. Answers an ExitRequest for
 // --help, --version, --check-config, --print-config, and when anything is wrong: then it names every bad
-// setting at once, with code 78.
-std::variant<ControlPlaneConfig, ExitRequest> load_control_plane_config(int argc, const char* const* argv,
-                                                                        const Environment& environment);
+// setting at once, with code 78. `inspect_networks` looks into EE_NETWORKS_FILE, whose problems
+// are among those.
+std::variant<ControlPlaneConfig, ExitRequest> load_control_plane_config(
+    int argc, const char* const* argv, const Environment& environment,
+    const FileInspector& inspect_networks = {});
 
 }  // namespace ee::config

@@ -16,14 +16,15 @@ void check_pair(Resolved& resolved, std::string_view certificate, std::string_vi
                                      lacks_key ? key : certificate));
 }
 
+bool set_and_valid(const Resolved& resolved, std::string_view name) {
+    for (const ResolvedSetting& entry : resolved.all())
+        if (entry.setting->name == name) return entry.is_valid && entry.is_set;
+    return false;
+}
+
 // An unreadable number reads as 0 and has its own problem, so it is never compared.
 bool both_valid(const Resolved& resolved, std::string_view a, std::string_view b) {
-    const auto valid = [&](std::string_view name) {
-        for (const ResolvedSetting& entry : resolved.all())
-            if (entry.setting->name == name) return entry.is_valid && entry.is_set;
-        return false;
-    };
-    return valid(a) && valid(b);
+    return set_and_valid(resolved, a) && set_and_valid(resolved, b);
 }
 
 void check_not_above(Resolved& resolved, std::string_view low, std::string_view high) {
@@ -67,6 +68,15 @@ void check_control_plane(Resolved& resolved) {
         resolved.add_problem(fmt::format("EE_CONTROL_PORT and EE_PROXY_PORT are both {} on {}",
                                          resolved.integer("EE_PROXY_PORT"), resolved.text("EE_PROXY_BIND")));
     }
+}
+
+void check_file(Resolved& resolved, std::string_view name, const FileInspector& inspect) {
+    if (!inspect || !set_and_valid(resolved, name)) return;
+    const FileFindings findings = inspect(resolved.text(name));
+    for (const std::string& problem : findings.problems)
+        resolved.add_problem(fmt::format("{}: {}", name, problem));
+    for (const std::string& warning : findings.warnings)
+        resolved.add_warning(fmt::format("{}: {}", name, warning));
 }
 
 void check_agent(Resolved& resolved) {
@@ -126,6 +136,7 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.allowlist_dir = resolved.optional_path("EE_ALLOWLIST_DIR");
     config.allowlist_ttl = resolved.seconds("EE_ALLOWLIST_TTL_SEC");
     config.collateral_dir = resolved.optional_path("EE_COLLATERAL_DIR");
+    config.networks_file = resolved.optional_path("EE_NETWORKS_FILE");
     config.tdx_root_ca = resolved.optional_path("EE_TDX_ROOT_CA");
     config.attest_interval = resolved.seconds("EE_ATTEST_INTERVAL_SEC");
     config.attest_deadline = resolved.seconds("EE_ATTEST_DEADLINE_SEC");
@@ -186,7 +197,8 @@ AgentConfig agent_config(const Resolved& resolved) {
 
 template <class Config>
 std::variant<Config, ExitRequest> load(Program program, int argc, const char* const* argv,
-                                       const Environment& environment, void (*check)(Resolved&),
+                                       const Environment& environment,
+                                       const std::function<void(Resolved&)>& check,
                                        Config (*build)(const Resolved&)) {
     const CommandLine line = read_command_line(argc, argv);
     if (line.action == Action::help) return ExitRequest{0, help_text(program)};
@@ -216,9 +228,14 @@ Environment read_environment(const char* const* entries) {
     return environment;
 }
 
-std::variant<ControlPlaneConfig, ExitRequest> load_control_plane_config(int argc, const char* const* argv,
-                                                                        const Environment& environment) {
-    return load<ControlPlaneConfig>(Program::control_plane, argc, argv, environment, check_control_plane,
+std::variant<ControlPlaneConfig, ExitRequest> load_control_plane_config(
+    int argc, const char* const* argv, const Environment& environment,
+    const FileInspector& inspect_networks) {
+    const auto check = [&](Resolved& resolved) {
+        check_control_plane(resolved);
+        check_file(resolved, "EE_NETWORKS_FILE", inspect_networks);
+    };
+    return load<ControlPlaneConfig>(Program::control_plane, argc, argv, environment, check,
                                     control_plane_config);
 }
 

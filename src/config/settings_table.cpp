@@ -96,6 +96,8 @@ constexpr Setting table[] = {
     {"EE_TDX_ROOT_CA", control, of(Kind::file), "",
      "PEM root in place of Intel's SGX Root CA: only for the simulated platform; no sealed network accepts "
      "it"},
+    {"EE_NETWORKS_FILE", control, of(Kind::file), "",
+     "TOML file of network policies, see networks.md; unset: `forge-1` and `sandbox-1` as built in"},
     {"EE_ATTEST_INTERVAL_SEC", control, seconds(1, 30 * day_s), "3600",
      "evidence is no older than this; the next challenge is due between 80 % and 95 % of it"},
     {"EE_ATTEST_DEADLINE_SEC", control, seconds(1, 3600), "30", "time an agent has to answer a challenge"},
@@ -186,7 +188,6 @@ constexpr Setting table[] = {
     {"EE_GITHUB_API_URL", control, reserved(), "", "where releases are"},
     {"EE_GITHUB_TOKEN", control, reserved_secret(), "", "token for private repositories"},
     {"EE_PCCS_URL", control, reserved(), "", "collateral service"},
-    {"EE_NETWORKS_FILE", control, reserved(), "", "network policies; built in: `forge-1`, `sandbox-1`"},
     {"EE_LAUNCHER_TOKEN", control, reserved_secret(), "", "the launcher's role"},
     {"EE_UPTIME_TOKEN", control, reserved_secret(), "", "the uptime server's role"},
     {"EE_AUDITOR_TOKEN", control, reserved_secret(), "", "the auditor's role"},

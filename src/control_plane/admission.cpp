@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "attestation/remedy.h"
 #include "base/hex.h"
 
 namespace ee::control_plane {
@@ -106,17 +107,33 @@ void Admission::judge(tunnel::Session& session, AnswerPtr answer, int waits) {
     // Workers finish their queue when the control plane stops, after this object: only the posted task may
     // touch it.
     auto job = [this, &appraiser = appraiser_, &verification = verification_, &loop = loop_,
-                id = session.id(), challenge = challenge_of(session, *answer), answer, waits] {
+                id = session.id(), challenge = challenge_of(session, *answer), answer, waits,
+                policies = appraiser_.policies()] {
         const MonoTime start = std::chrono::steady_clock::now();
         attestation::Verdict verdict = appraiser.appraise(challenge, answer_of(answer->response), wall_now());
         verification.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-        loop.post([this, id, answer, waits, verdict = std::move(verdict)]() mutable {
+        loop.post([this, id, answer, waits, policies, verdict = std::move(verdict)]() mutable {
+            if (is_outdated(*policies, answer->registration.network)) return judge_anew(id, answer);
             if (verdict.awaits && waits < waits_max) return judge_again(id, answer, waits, *verdict.awaits);
             judged(id, *answer, std::move(verdict));
         });
     };
     if (!workers_.run(std::move(job)))
         session.refuse({"rate_limited", "too many answers wait to be judged"}, 5);
+}
+
+// The policy was replaced while the answer was being judged: it must not be admitted by the old one.
+bool Admission::is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const {
+    const auto now_in_force = appraiser_.policies();
+    if (now_in_force.get() == &judged_by) return false;
+    const attestation::NetworkPolicy *before = judged_by.find(network), *after = now_in_force->find(network);
+    return before == nullptr || after == nullptr ? before != after : *before != *after;
+}
+
+void Admission::judge_anew(tunnel::TunnelId id, AnswerPtr answer) {
+    tunnel::Session* session = tunnels_->find(id);
+    if (session != nullptr && session->machine().state() != tunnel::SessionState::closed)
+        judge(*session, std::move(answer), 0);
 }
 
 // Once what a source fetches has come, or its deadline: the answer is judged anew, as if it came then.
@@ -153,6 +170,7 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer,
     const auto level = verdict.ok ? telemetry::LogLevel::info : telemetry::LogLevel::warn;
     if (log_.enabled(level)) {
         const std::string peer = session->peer().to_string();
+        const std::string remedy = attestation::remedy_of(verdict.refusal.code, verdict.advisory_ids);
         const std::string checks = joined(verdict.checks), not_checked = joined(verdict.not_checked);
         const telemetry::Fields fields = {{"tunnel", id},
                                           {"app", registration.app_name},
@@ -165,7 +183,8 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer,
                                           {"checks", checks},
                                           {"not_checked", not_checked},
                                           {"code", verdict.refusal.code},
-                                          {"detail", verdict.refusal.detail}};
+                                          {"detail", verdict.refusal.detail},
+                                          {"remedy", remedy}};
         if (verdict.ok)
             log_.info("attestation.ok", fields);
         else
@@ -330,6 +349,7 @@ void Admission::on_refused(tunnel::Session& session, const tunnel::Refused& refu
                                       {"peer", peer},
                                       {"code", refused.error.code},
                                       {"detail", refused.error.detail},
+                                      {"remedy", attestation::remedy_of(refused.error.code)},
                                       {"closes", refused.closes}};
     if (refused.closes)
         log_.warn("tunnel.refused", fields);

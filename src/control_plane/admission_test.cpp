@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "attestation/simulated_platform.h"
+#include "control_plane/challenge_round.h"
 #include "http/server.h"
 #include "tunnel/test_agent.h"
 
@@ -24,6 +25,7 @@ const attestation::SimulatedPlatform& platform() {
 
 struct Releases final : attestation::ReleaseSource {
     Result<attestation::PublishedAllowlist> find(const attestation::ReleaseQuery&, WallTime) override {
+        ++arrived;
         const std::lock_guard wait(gate);
         ++asked;
         if (pending) return fail("allowlist_pending", "it is being fetched");
@@ -54,6 +56,7 @@ struct Releases final : attestation::ReleaseSource {
 
     std::mutex gate;  // Holds a verdict back.
     std::vector<std::function<void()>> waiting;
+    std::atomic<int> arrived = 0;  // asked, and perhaps held back
     std::atomic<int> asked = 0;
     std::atomic<bool> pending = false;
     std::atomic<bool> missing = false;
@@ -126,11 +129,13 @@ protected:
         admission.emplace(loop, workers.emplace(1, 16), registry, *store, *appraiser, log, metrics, settings);
         tunnels.emplace(loop, *admission, tunnel_settings, tunnel::TunnelLimits{}, tunnel::test_entropy());
         admission->serve(*tunnels);
+        round.emplace(loop, *tunnels, log, challenges_per_second_max);
         server.emplace(loop, static_cast<http::RequestHandler&>(*this), http::ServerLimits{});
         ASSERT_TRUE(server->listen("127.0.0.1", 0, nullptr));
     }
     void TearDown() override {
         server.reset();
+        round.reset();
         tunnels.reset();
         admission.reset();
         workers.reset();
@@ -180,6 +185,8 @@ protected:
     std::optional<net::WorkerPool> workers;
     std::optional<Admission> admission;
     std::optional<tunnel::Tunnels> tunnels;
+    std::uint32_t challenges_per_second_max = 1000;
+    std::optional<ChallengeRound> round;
     std::optional<http::Server> server;
 };
 
@@ -394,6 +401,85 @@ TEST_F(AdmissionTest, DrainsEveryTunnel) {
     EXPECT_TRUE(first->wire->has_heard("status draining draining"));
     EXPECT_TRUE(second->wire->has_heard("status draining draining"));
     EXPECT_EQ(status(), "offline");
+}
+
+// ---- Policies that change ----
+
+attestation::NetworkPolicies policies_asking_for(attestation::Binding binding) {
+    attestation::NetworkPolicy policy = attestation::sandbox_1_policy(true);
+    policy.binding_min = binding;
+    return attestation::NetworkPolicies({policy});
+}
+
+TEST_F(AdmissionTest, JudgesAnewWhatThePolicyBeforeHasLetIn) {
+    open();
+    std::unique_lock hold(releases.gate);
+    const auto agent = come();
+    agent->attest();
+    // It is being judged: a worker waits for the allowlist.
+    ASSERT_TRUE(until([&] { return tunnels->find(1)->machine().state() == tunnel::SessionState::judging; }));
+    ASSERT_TRUE(until([&] { return releases.arrived > 0; }));
+    appraiser.set_policies(policies_asking_for(attestation::Binding::channel));
+    hold.unlock();
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status invalid binding_too_weak"); }));
+    EXPECT_EQ(status(), "unknown");
+}
+
+TEST_F(AdmissionTest, AdmitsWhatAnUnrelatedChangeHasOvertaken) {
+    open();
+    std::unique_lock hold(releases.gate);
+    const auto agent = come();
+    agent->attest();
+    ASSERT_TRUE(until([&] { return releases.arrived > 0; }));
+    appraiser.set_policies(attestation::NetworkPolicies({attestation::sandbox_1_policy(true)}));
+    hold.unlock();
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status ok attested"); }));
+    EXPECT_EQ(releases.asked, 1);
+}
+
+TEST_F(AdmissionTest, ChallengesTheAgentsOfAChangedNetworkAtABoundedRate) {
+    challenges_per_second_max = 20;
+    open();
+    std::vector<std::unique_ptr<Agent>> agents;
+    for (int i = 0; i < 6; ++i) agents.push_back(serve("a" + std::to_string(i)));
+    const auto before = appraiser.policies();
+    appraiser.set_policies(policies_asking_for(attestation::Binding::channel));
+    const auto challenged = [&] {
+        return std::count_if(agents.begin(), agents.end(), [](const auto& agent) {
+            return agent->wire->challenge.reason == protocol::ChallengeReason::operator_request;
+        });
+    };
+    round->begin({.added = {}, .changed = {"other"}, .removed = {}}, *appraiser.policies());
+    EXPECT_EQ(round->waiting(), 0u);
+    const MonoTime start = std::chrono::steady_clock::now();
+    const NetworkChanges changes = changes_between(*before, *appraiser.policies());
+    EXPECT_TRUE(changes.concern("sandbox-1"));
+    round->begin(changes, *appraiser.policies());
+    round->begin(changes, *appraiser.policies());  // Nobody is asked twice.
+    EXPECT_EQ(round->waiting(), 6u);
+    ASSERT_TRUE(until([&] { return challenged() == 6; }));
+    // One each 50 ms: the last comes 250 ms after the first.
+    EXPECT_GE(std::chrono::steady_clock::now() - start, 240ms);
+    EXPECT_EQ(agents[0]->wire->challenge.binding, "channel");
+    agents[0]->attest();
+    ASSERT_TRUE(until([&] { return agents[0]->wire->has_heard("status invalid binding_too_weak"); }));
+    EXPECT_EQ(round->waiting(), 0u);
+}
+
+TEST_F(AdmissionTest, RefusesAtItsNextChallengeAnAgentWhoseNetworkIsGone) {
+    open();
+    const auto agent = serve();
+    const auto before = appraiser.policies();
+    const attestation::NetworkPolicies after({attestation::forge_1_policy()});
+    appraiser.set_policies(after);
+    registry.set_networks({{"forge-1", {"channel", 21600s}}});
+    round->begin(changes_between(*before, after), after);
+    ASSERT_TRUE(
+        until([&] { return agent->wire->challenge.reason == protocol::ChallengeReason::operator_request; }));
+    EXPECT_EQ(status(), "active");
+    agent->attest();
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status invalid invalid_network"); }));
+    EXPECT_NE(status(), "active");
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 
 #include "api/api_handler.h"
 #include "control_plane/admission.h"
+#include "control_plane/challenge_round.h"
+#include "control_plane/networks.h"
 #include "control_plane/part_settings.h"
 #include "control_plane/sources.h"
 #include "http/server.h"
@@ -52,21 +54,28 @@ Result<ListenerTls> listener_tls(const config::ControlPlaneConfig& config) {
 // What can fail before anything runs.
 struct Prepared {
     attestation::TrustAnchors anchors;
+    attestation::NetworkPolicies networks;
     ListenerTls tls;
     std::unique_ptr<registry::RegistrationStore> store;
     std::vector<registry::AppRecord> records;
 };
 
 Result<Prepared> prepare(const config::ControlPlaneConfig& config) {
-    Prepared out;
+    attestation::TrustAnchors anchors;
     if (config.tdx_root_ca) {
-        auto anchors = attestation::TrustAnchors::with_simulated_root_file(*config.tdx_root_ca);
-        if (!anchors) return fail(std::move(anchors.error()));
-        out.anchors = std::move(*anchors);
+        auto read = attestation::TrustAnchors::with_simulated_root_file(*config.tdx_root_ca);
+        if (!read) return fail(std::move(read.error()));
+        anchors = std::move(*read);
     }
+    auto networks = read_networks(config, anchors.has_simulated());
+    if (!networks) return fail(std::move(networks.error()));
     auto tls = listener_tls(config);
     if (!tls) return fail(std::move(tls.error()));
-    out.tls = std::move(*tls);
+    Prepared out{.anchors = std::move(anchors),
+                 .networks = std::move(*networks),
+                 .tls = std::move(*tls),
+                 .store = {},
+                 .records = {}};
     auto store = registry::RegistrationStore::open(config.db_path);
     if (!store) return fail(std::move(store.error()));
     out.store = std::move(*store);
@@ -74,12 +83,6 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config) {
     if (!records) return fail(std::move(records.error()));
     out.records = std::move(*records);
     return out;
-}
-
-std::vector<std::string> names_of(const attestation::NetworkPolicies& policies) {
-    std::vector<std::string> names;
-    for (const attestation::NetworkPolicy& policy : policies.all()) names.push_back(policy.name);
-    return names;
 }
 
 // The wiring diagram: members are built in this order and die in the reverse one.
@@ -96,10 +99,12 @@ private:
     void drain(int signal);
     void finish();
     void reload();
+    void change_networks(attestation::NetworkPolicies networks);
 
     const config::ControlPlaneConfig& config_;
     const Reload& reload_;
     telemetry::Log& log_;
+    const bool simulated_root_configured_;
     net::Loop loop_;
     net::Signals signals_;
     ListenerTls tls_;
@@ -113,6 +118,7 @@ private:
     net::WorkerPool workers_;
     Admission admission_;
     tunnel::Tunnels tunnels_;
+    ChallengeRound challenge_round_;
     proxy::Forwarder forwarder_;
     proxy::ProxyHandler proxy_handler_;
     api::AccessControl access_;
@@ -131,13 +137,13 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     : config_(config),
       reload_(reload),
       log_(log),
+      simulated_root_configured_(prepared.anchors.has_simulated()),
       signals_(loop_, handled_signals, [this](int signal) { on_signal(signal); }),
       tls_(std::move(prepared.tls)),
       store_(std::move(prepared.store)),
       collateral_(make_collateral_source(config, log)),
       releases_(make_release_source(config)),
-      appraiser_(attestation::NetworkPolicies::built_in(prepared.anchors.has_simulated()), prepared.anchors,
-                 *collateral_, *releases_),
+      appraiser_(std::move(prepared.networks), prepared.anchors, *collateral_, *releases_),
       registry_(registry_settings(config), network_table(*appraiser_.policies())),
       access_log_(STDOUT_FILENO),
       // One core is the data plane's; verification takes the others, and at least one thread.
@@ -146,6 +152,8 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       admission_(loop_, workers_, registry_, *store_, appraiser_, log, metrics_, admission_settings(config)),
       tunnels_(loop_, admission_, tunnel_settings(config), tunnel_limits(config),
                [] { return crypto::random_bytes<32>(); }),
+      // Newcomers keep half of what is admitted a second.
+      challenge_round_(loop_, tunnels_, log, config.admissions_per_second_max / 2),
       forwarder_(loop_, registry_, tunnels_, access_log_, metrics_, forward_settings(config)),
       proxy_handler_(forwarder_, proxy_body_bytes_max, metrics_),
       access_(config.admin_tokens, config.metrics_tokens),
@@ -224,7 +232,8 @@ void ControlPlane::finish() {
     loop_.post([this] { loop_.stop(); });
 }
 
-// Tokens, certificates and the log level; everything else needs a restart. A bad setting changes nothing.
+// Tokens, certificates, networks and the log level; everything else needs a restart. A bad setting changes
+// nothing.
 void ControlPlane::reload() {
     const auto loaded = reload_();
     const auto* config = std::get_if<config::ControlPlaneConfig>(&loaded);
@@ -234,12 +243,34 @@ void ControlPlane::reload() {
     if (!tls)
         return log_.error("control.reload_failed",
                           {{"code", tls.error().code}, {"detail", tls.error().detail}});
+    auto networks = read_networks(*config, simulated_root_configured_);
+    if (!networks)
+        return log_.error("control.reload_failed",
+                          {{"code", networks.error().code}, {"detail", networks.error().detail}});
+    for (const std::string& warning : config->warnings) log_.warn("config.warning", {{"detail", warning}});
     control_.set_tls(tls->control);
     ratls_.set_tls(tls->ratls);
     proxy_.set_tls(tls->proxy);
     access_.set_tokens(config->admin_tokens, config->metrics_tokens);
     log_.set_level(*telemetry::parse_log_level(config->log_level));
+    change_networks(std::move(*networks));
     log_.info("control.reloaded");
+}
+
+// Whoever serves on a network that has changed is challenged out of turn, and judged by the new policy.
+void ControlPlane::change_networks(attestation::NetworkPolicies networks) {
+    const NetworkChanges changes = changes_between(*appraiser_.policies(), networks);
+    const auto log_each = [this](std::string_view change, const std::vector<std::string>& names) {
+        for (const std::string& name : names)
+            log_.info("network.changed", {{"network", name}, {"change", change}});
+    };
+    log_each("added", changes.added);
+    log_each("changed", changes.changed);
+    log_each("removed", changes.removed);
+    registry_.set_networks(network_table(networks));
+    services_.networks = names_of(networks);
+    appraiser_.set_policies(std::move(networks));
+    challenge_round_.begin(changes, *appraiser_.policies());
 }
 
 }  // namespace
@@ -259,8 +290,11 @@ int run_control_plane(const config::ControlPlaneConfig& config, const Reload& re
     auto prepared = prepare(config);
     if (!prepared) return refuse(prepared.error());
     if (prepared->anchors.has_simulated())
-        log.warn("attestation.simulated_root",
-                 {{"detail", "EE_TDX_ROOT_CA is set: sandbox-1 accepts quotes of a simulated platform"}});
+        log.warn(
+            "attestation.simulated_root",
+            {{"detail",
+              "EE_TDX_ROOT_CA is set: networks with simulated_root, such as sandbox-1, accept quotes of a "
+              "simulated platform"}});
     ControlPlane control_plane(config, reload, log, std::move(*prepared));
     if (auto listening = control_plane.listen(); !listening) return refuse(listening.error());
     control_plane.run();

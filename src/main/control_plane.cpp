@@ -4,9 +4,12 @@
 #include <iostream>
 #include <unistd.h>
 
+#include "control_plane/networks.h"
+
 int main(int argc, char** argv) {
     const auto load = [argc, argv] {
-        return ee::config::load_control_plane_config(argc, argv, ee::config::read_environment(environ));
+        return ee::config::load_control_plane_config(argc, argv, ee::config::read_environment(environ),
+                                                     ee::control_plane::inspect_networks_file);
     };
     const auto loaded = load();
     if (const auto* exit = std::get_if<ee::config::ExitRequest>(&loaded)) {

@@ -103,6 +103,7 @@ public:
 
     // ---- From the server ----
     void challenge(protocol::ChallengeReason reason);
+    void set_terms(const ClaimTerms& terms) { machine_.set_terms(terms); }
     void drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms);
     void refuse(const Error& error, std::optional<std::uint32_t> retry_after_s);
     void warn(const Error& error);

@@ -160,6 +160,8 @@ public:
     // An operator's, or a caller's who needs fresh evidence (`periodic`). Joins a challenge that is open;
     // ignored unless active.
     void challenge(protocol::ChallengeReason reason, MonoTime now, Actions& out);
+    // What later challenges are to say of the network's terms, once those have changed.
+    void set_terms(const ClaimTerms& terms) { binding_ = terms.binding; }
     // `reason`: "draining" (operator, shutdown) or "superseded".
     void drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms, MonoTime now,
                Actions& out);

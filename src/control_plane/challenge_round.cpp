@@ -1,0 +1,65 @@
+#include "control_plane/challenge_round.h"
+
+#include <algorithm>
+
+namespace ee::control_plane {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint32_t turns_per_second = 20;
+
+}  // namespace
+
+ChallengeRound::ChallengeRound(net::Loop& loop, const tunnel::Tunnels& tunnels, const telemetry::Log& log,
+                               std::uint32_t challenges_per_second_max)
+    : loop_(loop),
+      tunnels_(tunnels),
+      log_(log),
+      per_second_(std::max(1u, challenges_per_second_max)),
+      timer_(loop, [this] { turn(); }) {}
+
+void ChallengeRound::begin(const NetworkChanges& changes, const attestation::NetworkPolicies& policies) {
+    tunnels_.for_each([&](tunnel::Session& session) {
+        const auto& registration = session.registration();
+        if (!registration || !changes.concern(registration->network)) return;
+        if (const attestation::NetworkPolicy* policy = policies.find(registration->network))
+            session.set_terms({std::string(to_string(policy->binding_min))});
+        if (is_waiting_.insert(session.id()).second) waiting_.push_back(session.id());
+    });
+    if (waiting_.empty()) return;
+    log_.info("networks.challenging", {{"agents", waiting_.size()}, {"per_second_max", per_second_}});
+    if (!timer_.armed()) timer_.arm_after(0ms);
+}
+
+void ChallengeRound::turn() {
+    // Below one a turn, turns are fewer.
+    const std::uint32_t share = std::max(1u, per_second_ / turns_per_second);
+    const std::size_t looks = waiting_.size();
+    std::uint32_t made = 0;
+    for (std::size_t look = 0; look < looks && made < share; ++look) {
+        const tunnel::TunnelId id = waiting_.front();
+        waiting_.pop_front();
+        tunnel::Session* session = tunnels_.find(id);
+        const auto state = session == nullptr ? tunnel::SessionState::closed : session->machine().state();
+        // Judged by the old policy, and not in its place yet: it is asked again as soon as it is.
+        if (state == tunnel::SessionState::admitting) {
+            waiting_.push_back(id);
+            continue;
+        }
+        is_waiting_.erase(id);
+        // Those before that have not been judged yet, and are going to be by the new policy.
+        if (state != tunnel::SessionState::active) continue;
+        session->challenge(protocol::ChallengeReason::operator_request);
+        ++made;
+    }
+    challenged_ += made;
+    if (!waiting_.empty()) {
+        timer_.arm_after(std::chrono::nanoseconds(1s) * share / per_second_);
+        return;
+    }
+    log_.info("networks.challenged", {{"agents", challenged_}});
+    challenged_ = 0;
+}
+
+}  // namespace ee::control_plane
