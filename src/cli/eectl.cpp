@@ -37,7 +37,9 @@ void add_quote_commands(CLI::App& app, QuoteShowOptions& show, QuoteVerifyOption
     verify_command->add_option("--report-data", verify.report_data,
                                "The 64 bytes the quote must be over, in hex");
     verify_command->add_option("--network", verify.network,
-                               "Judge by this network's policy: forge-1, sandbox-1");
+                               "Judge by this network's policy: forge-1, sandbox-1, or one of --policy");
+    verify_command->add_option("--policy", verify.policy,
+                               "Judge by the policy in this file of networks (see EE_NETWORKS_FILE)");
     verify_command->add_option("--allowlist", verify.allowlist,
                                "Compare the measurements with this allowlist");
     verify_command->add_flag("--json", verify.json, "As JSON");

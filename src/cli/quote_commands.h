@@ -22,6 +22,7 @@ struct QuoteVerifyOptions {
     std::string root;        // a certificate file
     std::string report_data;
     std::string network;
+    std::string policy;  // a file of networks; `network` picks one of several
     std::string allowlist;
     bool json = false;
 };

@@ -225,7 +225,50 @@ TEST_F(QuoteCommands, RefusalsExitOneAndNameTheirCode) {
         EXPECT_EQ(root["result"].get_string().value(), "refused");
         EXPECT_EQ(root["code"].get_string().value(), row.code);
         EXPECT_FALSE(root["detail"].get_string().value().empty());
+        const std::string_view remedy = root["remedy"].get_string().value();
+        EXPECT_FALSE(remedy.empty());
+        EXPECT_NE(human.out.find("what to do    " + std::string(remedy) + "\n"), std::string::npos)
+            << human.out;
     }
+}
+
+TEST_F(QuoteCommands, APolicyFileJudgesByItsOnlyNetworkOrTheOneThatIsNamed) {
+    const std::string file = write_quote();
+    const std::string one =
+        write("one.toml", "[lab]\nbase = \"sandbox-1\"\nfmspc_allowed = [\"000000000001\"]\n");
+    const std::string two =
+        write("two.toml", "[lab]\nbase = \"sandbox-1\"\n[strict]\nsealed = false\nsimulated_root = false\n");
+    struct Row {
+        std::vector<std::string> options;
+        const char* code;
+    };
+    const Row rows[] = {
+        {{"--policy", one}, "fmspc_not_allowed"},
+        {{"--policy", one, "--network", "lab"}, "fmspc_not_allowed"},
+        {{"--policy", two, "--network", "strict"}, "simulated_root"},
+        {{"--policy", two, "--network", "lab"}, ""},
+    };
+    for (const Row& row : rows) {
+        std::vector<std::string> options = row.options;
+        options.insert(options.end(), {"--collateral", in_platform("collateral.json")});
+        const EectlRun run = verify(file, options);
+        EXPECT_EQ(run.code, *row.code == '\0' ? exit_good : exit_refused) << run.out << run.err;
+        if (*row.code != '\0') {
+            EXPECT_NE(run.out.find(std::string("refused: ") + row.code), std::string::npos) << run.out;
+        }
+    }
+    const auto usage = [&](std::vector<std::string> options) {
+        const EectlRun run = verify(file, std::move(options));
+        EXPECT_EQ(run.code, exit_usage) << run.out;
+        return run.err;
+    };
+    EXPECT_NE(usage({"--policy", two}).find("pick one with --network: lab strict"), std::string::npos);
+    EXPECT_NE(usage({"--policy", two, "--network", "forge-1"}).find("is not one of"), std::string::npos);
+    EXPECT_NE(usage({"--policy", write("none.toml", "")}).find("names no network"), std::string::npos);
+    EXPECT_NE(usage({"--policy", folder_->file("absent")}).find("absent"), std::string::npos);
+    const std::string problems = usage({"--policy", write("bad.toml", "[a]\nx = 1\nsealed = 2\n")});
+    EXPECT_NE(problems.find(":2: [a] x = 1"), std::string::npos) << problems;
+    EXPECT_NE(problems.find(":3: [a] sealed = 2"), std::string::npos) << problems;
 }
 
 TEST_F(QuoteCommands, NothingIsSaidAboutAQuoteWhoseSignaturesDoNotHold) {

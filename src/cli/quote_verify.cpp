@@ -8,7 +8,9 @@
 #include "attestation/allowlist.h"
 #include "attestation/directory_source.h"
 #include "attestation/policy.h"
+#include "attestation/policy_file.h"
 #include "attestation/quote_verifier.h"
+#include "attestation/remedy.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
 #include "cli/quote_commands.h"
@@ -63,6 +65,26 @@ Result<att::NetworkPolicy> find_policy(const std::string& name, bool simulated_r
     return fail("usage", fmt::format("--network: \"{}\" is not one of:{}", name, known));
 }
 
+// The only network of a file, or the one that was named.
+Result<att::NetworkPolicy> read_policy(const std::string& file, const std::string& name) {
+    const auto read = att::read_policy_file(file);
+    if (!read) {
+        std::string text = "--policy:";
+        for (const std::string& problem : read.error()) text += "\n  " + problem;
+        return fail("usage", text);
+    }
+    std::string known;
+    for (const auto& [policy, served] : read->networks) {
+        if (policy.name == name || (name.empty() && read->networks.size() == 1)) return policy;
+        known += " " + policy.name;
+    }
+    if (read->networks.empty()) return fail("usage", fmt::format("--policy: {} names no network", file));
+    return fail("usage", name.empty()
+                             ? fmt::format("--policy: {} has several networks, pick one with --network:{}",
+                                           file, known)
+                             : fmt::format("--network: \"{}\" is not one of {}:{}", name, file, known));
+}
+
 Result<att::Allowlist> read_allowlist(const std::string& file) {
     const auto text = att::read_whole_file(file, att::allowlist_size_max);
     if (!text) return fail("usage", "--allowlist: " + text.error().detail);
@@ -91,8 +113,9 @@ Result<Inputs> read_inputs(const QuoteVerifyOptions& options, const Context& con
         inputs.report_data = from_hex_exact<64>(options.report_data);
         if (!inputs.report_data) return fail("usage", "--report-data takes 128 hex characters (64 bytes)");
     }
-    if (!options.network.empty()) {
-        auto policy = find_policy(options.network, inputs.anchors.has_simulated());
+    if (!options.network.empty() || !options.policy.empty()) {
+        auto policy = options.policy.empty() ? find_policy(options.network, inputs.anchors.has_simulated())
+                                             : read_policy(options.policy, options.network);
         if (!policy) return fail(policy.error());
         inputs.policy = std::move(*policy);
     }
@@ -159,6 +182,13 @@ std::string detail_of(const Outcome& outcome) {
     return "what can be judged without collateral holds";
 }
 
+std::string remedy_of(const Outcome& outcome) {
+    if (!outcome.refusal) return "";
+    const auto& quote = outcome.quote;
+    return att::remedy_of(outcome.refusal->code,
+                          quote ? quote->tcb().advisory_ids : std::vector<std::string>{});
+}
+
 void write_list(JsonWriter& json, const char* name, const std::vector<std::string>& items) {
     json.key(name).begin_array();
     for (const std::string& item : items) json.value(item);
@@ -188,7 +218,8 @@ std::string to_json(const Outcome& outcome) {
     JsonWriter json(text);
     json.begin_object().field("result", outcome.result()).key("code");
     outcome.refusal ? json.value(outcome.refusal->code) : json.null();
-    json.field("detail", detail_of(outcome));
+    json.field("detail", detail_of(outcome)).key("remedy");
+    outcome.refusal ? json.value(remedy_of(outcome)) : json.null();
     const att::TcbEvaluation tcb = outcome.quote ? outcome.quote->tcb() : att::TcbEvaluation{};
     json.key("tcb_status");
     outcome.tcb_evaluated() ? json.value(to_string(tcb.status)) : json.null();
@@ -219,6 +250,7 @@ void print(std::ostream& out, const Outcome& outcome) {
     };
     line("result", outcome.refusal ? fmt::format("refused: {}", outcome.refusal->code) : outcome.result());
     line("detail", detail_of(outcome));
+    if (outcome.refusal) line("what to do", remedy_of(outcome));
     line("checked", joined(outcome.checks));
     line("not checked", joined(outcome.not_checked));
     if (!outcome.quote) return;
