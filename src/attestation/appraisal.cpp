@@ -31,6 +31,12 @@ void describe(const VerifiedQuote& quote, Verdict& verdict) {
     }
 }
 
+void set_level(Binding level, const std::optional<Error>& not_earned, Verdict& verdict) {
+    verdict.binding = level;
+    verdict.unbound = level == Binding::none;
+    verdict.certificate_refusal = not_earned ? not_earned->code + ": " + not_earned->detail : "";
+}
+
 // Whether this level is let in. A certificate that nobody could judge just now is no fault of the agent's.
 Result<void> judge_level(const NetworkPolicy& policy, const Challenge& challenge, const Verdict& verdict,
                          const std::optional<Error>& not_earned) {
@@ -40,8 +46,8 @@ Result<void> judge_level(const NetworkPolicy& policy, const Challenge& challenge
     if (is_inconclusive(not_earned->code) || not_earned->code == "collateral_pending") {
         return fail(not_earned->code, "for the client certificate's quote: " + not_earned->detail);
     }
-    return fail(held.error().code, fmt::format("{}; the client certificate does not earn ratls: {}: {}",
-                                               held.error().detail, not_earned->code, not_earned->detail));
+    return fail(held.error().code, fmt::format("{}; the client certificate does not earn ratls: {}",
+                                               held.error().detail, verdict.certificate_refusal));
 }
 
 bool claims_sealed(const Claims& claims) {
@@ -158,12 +164,11 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
         return fail("invalid_field:layout", fmt::format("layout {}, known is 2", *answer.layout));
     }
     const AnswerBinding binding = bind_answer(challenge, answer);
-    ClientCertificate client = read_client_certificate(*policy, challenge, binding.level, now);
-    verdict.binding = binding.level;
+    const ClientCertificate client = read_client_certificate(*policy, challenge, binding.level, now);
     verdict.legacy = binding.legacy;
-    verdict.unbound = binding.level == Binding::none;
+    set_level(binding.level, client.not_earned, verdict);
     // What cannot become good enough is refused before it costs anything.
-    if (!client.certificate) {
+    if (!client.certificate || !judge_binding(*policy, Binding::ratls, binding.legacy)) {
         if (auto held = judge_level(*policy, challenge, verdict, client.not_earned); !held) return held;
     }
 
@@ -180,18 +185,19 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
     const VerifiedQuote& quote = *verification.quote;
     describe(quote, verdict);
     if (binding.key_proven) verdict.agent_key = answer.agent_key;
-    if (client.certificate) {
-        auto earned =
-            judge_client_certificate(*client.certificate, quote, *policy, verifier_, collateral, now);
-        if (collateral.pending()) verdict.awaits = *collateral.pending();
-        if (earned) verdict.binding = Binding::ratls;
-        if (!earned) client.not_earned = std::move(earned.error());
-        verdict.unbound = verdict.binding == Binding::none;
-        if (auto held = judge_level(*policy, challenge, verdict, client.not_earned); !held) return held;
-    }
 
     verdict.checks.emplace_back("O");
     if (auto held = judge_platform(*policy, quote, now); !held) return held;
+    if (client.certificate) {
+        const auto earned =
+            judge_client_certificate(*client.certificate, quote, *policy, verifier_, collateral, now);
+        const auto not_earned = earned ? std::nullopt : std::optional(earned.error());
+        set_level(earned ? Binding::ratls : binding.level, not_earned, verdict);
+        if (auto held = judge_level(*policy, challenge, verdict, not_earned); !held) {
+            if (collateral.pending()) verdict.awaits = *collateral.pending();
+            return held;
+        }
+    }
     return check_release(*policy, releases_, challenge, answer, quote, verdict);
 }
 

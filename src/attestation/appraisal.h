@@ -59,7 +59,10 @@ struct Verdict {
     Binding binding = Binding::none;
     bool legacy = false;   // its quote and claims are a credential: never shown to the public
     bool unbound = false;  // legacy at level `none`: to be marked so wherever it is shown
-    bool sealed = false;   // claim and allowlist say so, and the TD is not a debug one
+    // Why the client certificate does not earn `ratls`, "<code>: <detail>"; empty when it does, or was not
+    // looked at.
+    std::string certificate_refusal;
+    bool sealed = false;  // claim and allowlist say so, and the TD is not a debug one
     bool debug = false;
     bool simulated = false;  // the chain ends in the configured root, not in Intel's
     Bytes agent_key;         // DER; only when its signature over this session verified

@@ -134,6 +134,7 @@ TEST_F(RatlsBinding, AGoodCertificateEarnsTheLevelInBothLayoutsOfBoth) {
             EXPECT_EQ(verdict.binding, Binding::ratls);
             EXPECT_EQ(verdict.legacy, legacy);
             EXPECT_FALSE(verdict.unbound);
+            EXPECT_EQ(verdict.certificate_refusal, "");
         }
     }
 }
@@ -238,9 +239,22 @@ TEST_F(RatlsBinding, ACertificateThatIsWrongInOneThingEarnsNothing) {
         EXPECT_TRUE(taken.ok) << row.reason;
         // The row of another key was made for the other network: it is another key's here, too.
         EXPECT_EQ(taken.binding, Binding::nonce) << row.reason;
+        EXPECT_TRUE(taken.certificate_refusal.starts_with(row.reason)) << taken.certificate_refusal;
     }
     challenge.client_certificate = Bytes(100, 0x30);
     EXPECT_TRUE(judge().ok);
+}
+
+// Where even the level that a certificate can earn is too little, none is judged.
+TEST_F(RatlsBinding, ACertificateThatCannotHelpCostsNothing) {
+    challenge.identity.network = "bound-1";
+    show_certificate();
+    const Verdict verdict = judge();
+    EXPECT_EQ(verdict.refusal.code, "binding_too_weak");
+    EXPECT_EQ(verdict.refusal.detail, "the answer is bound at level nonce, bound-1 asks for channel");
+    EXPECT_EQ(verdict.checks, CheckList{});
+    use_legacy_answer();
+    EXPECT_EQ(judge().checks, CheckList{});
 }
 
 // The platform is judged by the same policy as the challenge's: the quote's TD, not the answer's, is at

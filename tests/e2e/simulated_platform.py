@@ -85,6 +85,16 @@ class SimulatedPlatform:
             self._quotes[key] = made
         return made
 
+    def certificate(self, file, *options, legacy=False, **named):
+        """An RA-TLS certificate and its key, in `file` (PEM); options as of `eectl simulate certificate`. `named`: app,
+        repo, release_tag, network, where they are not those of a WireAgent."""
+        names = {"app": "myapp", "repo": "org/repo", "release_tag": "v0.1.3", "network": "sandbox-1", **named}
+        named_options = ("--legacy",) if legacy else tuple(
+            text for name, value in names.items() for text in ("--" + name.replace("_", "-"), value))
+        made = eectl("simulate", "certificate", self.directory, *named_options, *options).stdout
+        pathlib.Path(file).write_text(made)
+        return file
+
     def quotes(self, report_datas, *options):
         """Several at once, two at a time."""
         with concurrent.futures.ThreadPoolExecutor(2) as pool:

@@ -6,10 +6,12 @@ import asyncio
 import base64
 import json
 import os
+import socket
 import threading
 import time
 
 import aiohttp
+import aiohttp.abc
 
 from simulated_platform import LEGACY_CLAIMS, report_data_layout2, report_data_legacy
 
@@ -20,6 +22,16 @@ threading.Thread(target=_loop.run_forever, daemon=True).start()
 def run(coroutine, timeout=30):
     """Runs a coroutine on the background loop from a test; its result. For loads that want many agents at once."""
     return asyncio.run_coroutine_threadsafe(coroutine, _loop).result(timeout)
+
+
+class _Loopback(aiohttp.abc.AbstractResolver):
+    """Every name is this machine: a URL's host then only says which server name TLS asks for."""
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}]
+
+    async def close(self):
+        pass
 
 
 class WireAgent:
@@ -52,7 +64,7 @@ class WireAgent:
 
     async def aconnect(self, timeout=10):
         self._changed = asyncio.Condition()
-        self._http = aiohttp.ClientSession()
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_Loopback()))
         # aiohttp answers pings itself only where it may; here a test may want an agent that does not.
         self._ws = await asyncio.wait_for(
             self._http.ws_connect(self.url, autoping=False, autoclose=False, ssl=self.ssl, max_msg_size=0), timeout)
