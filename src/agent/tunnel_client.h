@@ -7,9 +7,9 @@
 #include <string>
 
 #include "agent/backend.h"
-#include "agent/backoff.h"
 #include "attestation/quote_provider.h"
 #include "attestation/report_data.h"
+#include "base/backoff.h"
 #include "crypto/random_pool.h"
 #include "crypto/signing_key.h"
 #include "http/websocket_frames.h"

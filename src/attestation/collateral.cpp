@@ -7,6 +7,7 @@
 
 #include "attestation/certificate_chain.h"
 #include "base/hex.h"
+#include "base/json_writer.h"
 #include "crypto/certificate.h"
 #include "crypto/crl.h"
 
@@ -113,6 +114,24 @@ Result<Collateral> parse_collateral(std::string_view json) {
     }
     if (!known) return fail("collateral_malformed", "a JSON object without any entry of a collateral file");
     return collateral;
+}
+
+std::string to_json(const Collateral& collateral) {
+    std::string text;
+    JsonWriter json(text);
+    json.begin_object();
+    for (const Entry& entry : entries) {
+        const ByteSpan bytes = bytes_of(collateral, entry);
+        json.key(entry.name);
+        if (bytes.empty())
+            json.null();
+        else if (entry.text != nullptr)
+            json.value(collateral.*entry.text);
+        else
+            json.value(to_hex(bytes));
+    }
+    json.end_object();
+    return text + "\n";
 }
 
 std::optional<CollateralLabel> read_collateral_label(const Collateral& collateral) {

@@ -52,6 +52,8 @@ struct Collateral {
 // Refuses with `collateral_malformed:<key>` (an entry of the wrong type, bad hex, over its size) or
 // `collateral_malformed` (no JSON object, deeper than 32, none of the entries).
 Result<Collateral> parse_collateral(std::string_view json);
+// The same as a file; what is empty is null.
+std::string to_json(const Collateral& collateral);
 
 // What a piece of collateral says it is about, to find it by; nothing of it has been verified.
 struct CollateralLabel {

@@ -1,8 +1,8 @@
-#include "agent/backoff.h"
+#include "base/backoff.h"
 
 #include <gtest/gtest.h>
 
-namespace ee::agent {
+namespace ee {
 namespace {
 
 using namespace std::chrono_literals;
@@ -24,4 +24,4 @@ TEST(Backoff, BeginsAgainAfterAConnectionThatServed) {
 }
 
 }  // namespace
-}  // namespace ee::agent
+}  // namespace ee

@@ -1,11 +1,11 @@
 #pragma once
-// How long to wait before the next try: exponential with full jitter, so that agents that lost the same
-// server do not come back together.
+// How long to wait before the next try: exponential with full jitter, so that those who lost the same server
+// do not come back together.
 
 #include <algorithm>
 #include <chrono>
 
-namespace ee::agent {
+namespace ee {
 
 class Backoff {
 public:
@@ -26,4 +26,4 @@ private:
     std::chrono::milliseconds min_, max_, ceiling_;
 };
 
-}  // namespace ee::agent
+}  // namespace ee
