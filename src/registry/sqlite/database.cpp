@@ -35,6 +35,11 @@ Statement& Statement::bind(int index, std::int64_t number) {
     return *this;
 }
 
+Statement& Statement::bind(int index, ByteSpan blob) {
+    sqlite3_bind_blob64(statement_.get(), index, blob.data(), blob.size(), SQLITE_TRANSIENT);
+    return *this;
+}
+
 Statement& Statement::bind_null(int index) {
     sqlite3_bind_null(statement_.get(), index);
     return *this;
@@ -51,10 +56,14 @@ Result<bool> Statement::step() {
 Result<void> Statement::run() {
     Result<bool> row = step();
     while (row && *row) row = step();
-    sqlite3_reset(statement_.get());
-    sqlite3_clear_bindings(statement_.get());
+    reset();
     if (!row) return fail(std::move(row.error()));
     return {};
+}
+
+void Statement::reset() {
+    sqlite3_reset(statement_.get());
+    sqlite3_clear_bindings(statement_.get());
 }
 
 std::string Statement::text(int column) const {
@@ -62,6 +71,12 @@ std::string Statement::text(int column) const {
     if (text == nullptr) return {};
     return {reinterpret_cast<const char*>(text),
             static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
+Bytes Statement::blob(int column) const {
+    const auto* bytes = static_cast<const std::uint8_t*>(sqlite3_column_blob(statement_.get(), column));
+    if (bytes == nullptr) return {};
+    return {bytes, bytes + sqlite3_column_bytes(statement_.get(), column)};
 }
 
 std::int64_t Statement::number(int column) const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/result.h"
 
 struct sqlite3;
@@ -19,14 +20,18 @@ class Statement {
 public:
     Statement& bind(int index, std::string_view text);
     Statement& bind(int index, std::int64_t number);
+    Statement& bind(int index, ByteSpan blob);
     Statement& bind_null(int index);
 
     // True while there is a row. Refusals are `store_unavailable`.
     Result<bool> step();
     // Runs it to its end and makes it ready for the next time.
     Result<void> run();
+    // Makes it ready for the next time, wherever it is.
+    void reset();
 
     std::string text(int column) const;
+    Bytes blob(int column) const;
     std::int64_t number(int column) const;
     bool is_null(int column) const;
 

@@ -1,0 +1,24 @@
+#pragma once
+// The tables of evidence, and what is deleted from them.
+
+#include <cstdint>
+
+#include "registry/sqlite/database.h"
+
+namespace ee::registry {
+
+// Brings the tables up to date; refusals as of migrate().
+Result<void> migrate_evidence(Database& database);
+
+struct EvidenceLimits {
+    std::int64_t life_ms = 24 * 3600 * 1000LL;
+    // An agent's newest evidence stays for as long as a registration does.
+    std::int64_t newest_life_ms = 30 * 24 * 3600 * 1000LL;
+    std::int64_t bytes_max = 1LL << 30;  // of the records; beyond it the oldest go
+};
+
+// Deletes what is too old at `now_ms` or too much, and the contents that nothing refers to any more, within
+// the caller's transaction. Answers whether contents were deleted.
+Result<bool> prune_evidence(Database& database, const EvidenceLimits& limits, std::int64_t now_ms);
+
+}  // namespace ee::registry

@@ -1,0 +1,266 @@
+#include "registry/sqlite/evidence_store.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+namespace ee::registry {
+namespace {
+
+constexpr std::size_t waiting_max = 4096;
+constexpr std::chrono::seconds write_wait{2};
+constexpr std::int64_t prune_interval_ms = 60 * 1000;
+
+constexpr std::string_view keep_sql =
+    "INSERT INTO evidence (app_name, id, agent, judged_at_ms, bytes, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+    "ON CONFLICT (app_name, id) DO UPDATE SET agent = ?3, judged_at_ms = ?4, bytes = ?5, record = ?6 "
+    "RETURNING seq";
+constexpr std::string_view unrefer_sql = "DELETE FROM evidence_refers WHERE evidence = ?1";
+constexpr std::string_view refer_sql = "INSERT OR IGNORE INTO evidence_refers VALUES (?1, ?2)";
+constexpr std::string_view keep_content_sql =
+    "INSERT INTO evidence_contents (sha256, kind, bytes) VALUES (?1, ?2, ?3) "
+    "ON CONFLICT (sha256) DO UPDATE SET sha256 = ?1 RETURNING content";
+constexpr std::string_view find_sql =
+    "SELECT seq, record FROM evidence WHERE app_name = ?1 AND id = ?2 AND judged_at_ms >= ?3";
+constexpr std::string_view newest_sql =
+    "SELECT seq, record FROM evidence WHERE app_name = ?1 AND agent = ?2 ORDER BY judged_at_ms DESC LIMIT 1";
+constexpr std::string_view references_of_sql =
+    "SELECT sha256, kind FROM evidence_refers JOIN evidence_contents USING (content) "
+    "WHERE evidence = ?1";
+constexpr std::string_view content_sql = "SELECT kind, bytes FROM evidence_contents WHERE sha256 = ?1";
+
+std::int64_t to_ms(WallTime time) {
+    return time.time_since_epoch().count();
+}
+
+// Runs a statement that answers one number.
+Result<std::int64_t> number_of(Statement& statement) {
+    const auto row = statement.step();
+    const std::int64_t number = row ? statement.number(0) : 0;
+    statement.reset();
+    if (!row) return fail(row.error());
+    return number;
+}
+
+}  // namespace
+
+class EvidenceStore::Impl {
+public:
+    struct Statements {
+        Statement keep, unrefer, refer, keep_content;
+    };
+
+    Impl(Database written, Database read, Statements statements, OnFailure on_failure,
+         const EvidenceLimits& limits)
+        : written_(std::move(written)),
+          read_(std::move(read)),
+          statements_(std::move(statements)),
+          on_failure_(std::move(on_failure)),
+          limits_(limits),
+          writer_([this] { write_loop(); }) {}
+
+    ~Impl() {
+        {
+            const std::lock_guard guard(mutex_);
+            stopping_ = true;
+        }
+        changed_.notify_all();
+        writer_.join();
+    }
+
+    void keep(EvidenceRecord record) {
+        {
+            const std::lock_guard guard(mutex_);
+            if (waiting_.size() < waiting_max) {
+                waiting_.push_back(std::move(record));
+                ++kept_;
+                changed_.notify_all();
+                return;
+            }
+        }
+        on_failure_({"store_unavailable", "too many pieces of evidence wait for the disk"});
+    }
+
+    // Waits for what was kept before, then reads.
+    template <class Read>
+    auto read(std::string_view sql, Read read_rows) const -> decltype(read_rows(std::declval<Statement&>())) {
+        {
+            std::unique_lock lock(mutex_);
+            changed_.wait_for(lock, write_wait, [this, until = kept_] { return done_ >= until; });
+        }
+        const std::lock_guard reading(read_mutex_);
+        auto statement = read_.prepare(sql);
+        if (!statement) return fail(std::move(statement.error()));
+        return read_rows(*statement);
+    }
+
+    const EvidenceLimits& limits() const { return limits_; }
+
+private:
+    void write_loop() {
+        std::vector<EvidenceRecord> batch;
+        for (;;) {
+            {
+                std::unique_lock lock(mutex_);
+                changed_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+                if (waiting_.empty()) return;
+                batch.swap(waiting_);
+            }
+            if (const auto written = write(batch); !written) {
+                known_.clear();  // Rolled back, too.
+                on_failure_(written.error());
+            }
+            {
+                const std::lock_guard guard(mutex_);
+                done_ += batch.size();
+            }
+            changed_.notify_all();
+            batch.clear();
+        }
+    }
+
+    Result<void> write(const std::vector<EvidenceRecord>& batch) {
+        if (auto begun = written_.execute("BEGIN IMMEDIATE"); !begun) return begun;
+        auto applied = write_all(batch);
+        if (applied) applied = written_.execute("COMMIT");
+        if (!applied) static_cast<void>(written_.execute("ROLLBACK"));  // The failure is what counts.
+        return applied;
+    }
+
+    Result<void> write_all(const std::vector<EvidenceRecord>& batch) {
+        for (const EvidenceRecord& record : batch) {
+            now_ms_ = std::max(now_ms_, to_ms(record.judged_at));
+            if (auto done = write_record(record); !done) return done;
+        }
+        if (now_ms_ - pruned_at_ms_ < prune_interval_ms) return {};
+        const auto contents_deleted = prune_evidence(written_, limits_, now_ms_);
+        if (!contents_deleted) return fail(contents_deleted.error());
+        pruned_at_ms_ = now_ms_;
+        if (*contents_deleted) known_.clear();
+        return {};
+    }
+
+    Result<void> write_record(const EvidenceRecord& record) {
+        statements_.keep.bind(1, record.app_name)
+            .bind(2, record.id)
+            .bind(3, record.agent)
+            .bind(4, to_ms(record.judged_at))
+            .bind(5, static_cast<std::int64_t>(record.json.size()))
+            .bind(6, record.json);
+        const auto seq = number_of(statements_.keep);
+        if (!seq) return fail(seq.error());
+        if (auto done = statements_.unrefer.bind(1, *seq).run(); !done) return done;
+        for (const SharedContent& content : record.contents) {
+            const auto number = number_of_content(content);
+            if (!number) return fail(number.error());
+            if (auto done = statements_.refer.bind(1, *seq).bind(2, *number).run(); !done) return done;
+        }
+        return {};
+    }
+
+    Result<std::int64_t> number_of_content(const SharedContent& content) {
+        if (const auto known = known_.find(content.sha256); known != known_.end()) return known->second;
+        statements_.keep_content.bind(1, content.sha256).bind(2, content.kind).bind(3, content.bytes);
+        const auto number = number_of(statements_.keep_content);
+        if (number) known_.emplace(content.sha256, *number);
+        return number;
+    }
+
+    // The writer's alone.
+    Database written_;
+    mutable Database read_;
+    Statements statements_;
+    const OnFailure on_failure_;
+    const EvidenceLimits limits_;
+    std::unordered_map<std::string, std::int64_t> known_;  // contents on disk, by SHA-256
+    std::int64_t now_ms_ = 0, pruned_at_ms_ = 0;
+
+    mutable std::mutex mutex_, read_mutex_;
+    mutable std::condition_variable changed_;
+    std::vector<EvidenceRecord> waiting_;
+    std::uint64_t kept_ = 0, done_ = 0;  // records taken, records written or given up
+    bool stopping_ = false;
+    std::thread writer_;
+};
+
+EvidenceStore::EvidenceStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+EvidenceStore::~EvidenceStore() = default;
+
+Result<std::unique_ptr<EvidenceStore>> EvidenceStore::open(const std::filesystem::path& file,
+                                                           OnFailure on_failure,
+                                                           const EvidenceLimits& limits) {
+    auto written = Database::open(file);
+    if (!written) return fail(std::move(written.error()));
+    if (auto set = written->execute("PRAGMA synchronous=NORMAL"); !set) return fail(std::move(set.error()));
+    if (auto done = migrate_evidence(*written); !done) return fail(std::move(done.error()));
+    auto read = Database::open(file);
+    if (!read) return fail(std::move(read.error()));
+    auto keep = written->prepare(keep_sql), unrefer = written->prepare(unrefer_sql);
+    auto refer = written->prepare(refer_sql), keep_content = written->prepare(keep_content_sql);
+    for (auto* statement : {&keep, &unrefer, &refer, &keep_content})
+        if (!*statement) return fail(std::move(statement->error()));
+    Impl::Statements statements{std::move(*keep), std::move(*unrefer), std::move(*refer),
+                                std::move(*keep_content)};
+    return std::unique_ptr<EvidenceStore>(new EvidenceStore(std::make_unique<Impl>(
+        std::move(*written), std::move(*read), std::move(statements), std::move(on_failure), limits)));
+}
+
+void EvidenceStore::keep(EvidenceRecord record) {
+    impl_->keep(std::move(record));
+}
+
+namespace {
+
+Result<std::optional<StoredEvidence>> read_evidence(Statement& statement) {
+    const auto row = statement.step();
+    if (!row) return fail(row.error());
+    if (!*row) return std::optional<StoredEvidence>();
+    return StoredEvidence{statement.number(0), statement.text(1)};
+}
+
+Result<std::vector<ContentName>> read_names(Statement& statement) {
+    std::vector<ContentName> out;
+    for (;;) {
+        const auto row = statement.step();
+        if (!row) return fail(row.error());
+        if (!*row) return out;
+        out.push_back({statement.text(0), statement.text(1)});
+    }
+}
+
+Result<std::optional<StoredContent>> read_content(Statement& statement) {
+    const auto row = statement.step();
+    if (!row) return fail(row.error());
+    if (!*row) return std::optional<StoredContent>();
+    return StoredContent{statement.text(0), statement.blob(1)};
+}
+
+}  // namespace
+
+Result<std::optional<StoredEvidence>> EvidenceStore::find(std::string_view app_name, std::string_view id,
+                                                          WallTime now) const {
+    return impl_->read(find_sql, [&](Statement& statement) {
+        statement.bind(1, app_name).bind(2, id).bind(3, to_ms(now) - impl_->limits().life_ms);
+        return read_evidence(statement);
+    });
+}
+
+Result<std::optional<StoredEvidence>> EvidenceStore::newest(std::string_view app_name,
+                                                            std::string_view agent) const {
+    return impl_->read(newest_sql, [&](Statement& statement) {
+        return read_evidence(statement.bind(1, app_name).bind(2, agent));
+    });
+}
+
+Result<std::vector<ContentName>> EvidenceStore::references_of(std::int64_t seq) const {
+    return impl_->read(references_of_sql,
+                       [&](Statement& statement) { return read_names(statement.bind(1, seq)); });
+}
+
+Result<std::optional<StoredContent>> EvidenceStore::content(std::string_view sha256) const {
+    return impl_->read(content_sql,
+                       [&](Statement& statement) { return read_content(statement.bind(1, sha256)); });
+}
+
+}  // namespace ee::registry
