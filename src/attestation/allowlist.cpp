@@ -177,6 +177,7 @@ Result<Allowlist> parse_allowlist(std::string_view json) {
     }
     Allowlist out;
     out.sha256 = crypto::sha256(as_bytes(json));
+    out.text = json;
     // The version first: it says what the rest means.
     std::string_view version;
     if (object["version"].get_string().get(version) != simdjson::SUCCESS || version != known_version) {

@@ -30,6 +30,7 @@ struct Allowlist {
     std::map<std::string, std::vector<Claim>, Utf16Less> measurements;
     std::optional<ByteArray<64>> report_data;  // for legacy quotes only
     crypto::Sha256 sha256{};                   // of the asset's bytes
+    std::string text;                          // the asset's bytes
 
     // Whether the release may call itself sealed.
     bool allows_sealed() const;

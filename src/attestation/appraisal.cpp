@@ -24,6 +24,7 @@ void describe(const VerifiedQuote& quote, Verdict& verdict) {
     verdict.tcb_status = to_string(tcb.status);
     if (tcb.tcb_date) verdict.tcb_date = to_rfc3339(*tcb.tcb_date);
     verdict.advisory_ids = tcb.advisory_ids;
+    verdict.collateral = quote.collateral();
     if (quote.collateral()) {
         for (const auto& [part, digest] : quote.collateral()->sha256()) {
             verdict.collateral_sha256.emplace(part, to_hex(digest));
@@ -107,6 +108,7 @@ Result<void> check_release(const NetworkPolicy& policy, ReleaseSource& releases,
     const Allowlist& allowlist = *found->allowlist;
     verdict.checks.emplace_back("P");
     verdict.allowlist_found = true;
+    verdict.allowlist = found->allowlist;
     verdict.allowlist_sha256 = to_hex(allowlist.sha256);
     verdict.allowlist_fresh = found->fresh;
     if (auto held = match_allowlist(policy, allowlist, answer, quote, verdict); !held) return held;
@@ -160,6 +162,7 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
     const NetworkPolicy* policy = policies->find(challenge.identity.network);
     if (policy == nullptr)
         return fail("invalid_network", fmt::format("\"{}\" is not configured", challenge.identity.network));
+    verdict.policy = std::make_shared<const NetworkPolicy>(*policy);
     if (answer.layout && *answer.layout != 2) {
         return fail("invalid_field:layout", fmt::format("layout {}, known is 2", *answer.layout));
     }

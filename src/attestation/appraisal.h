@@ -86,6 +86,11 @@ struct Verdict {
     bool allowlist_fresh = true;   // looked up, or found to be absent, within EE_ALLOWLIST_TTL_SEC
     std::string allowlist_sha256;  // hex
     WallTime judged_at{};
+
+    // What judged, for whoever keeps it as evidence; null where it did not come to that.
+    std::shared_ptr<const NetworkPolicy> policy;
+    std::shared_ptr<const Collateral> collateral;
+    std::shared_ptr<const Allowlist> allowlist;
 };
 
 // Whether a refusal says that nobody could judge, rather than that the agent is wrong: such a verdict takes

@@ -83,12 +83,18 @@ std::string_view to_string(PckCa ca) {
     return ca == PckCa::platform ? "platform" : "processor";
 }
 
-std::map<std::string, crypto::Sha256, std::less<>> Collateral::sha256() const {
-    std::map<std::string, crypto::Sha256, std::less<>> out;
+std::map<std::string, ByteSpan, std::less<>> Collateral::parts() const {
+    std::map<std::string, ByteSpan, std::less<>> out;
     for (const Entry& entry : entries) {
         const ByteSpan bytes = bytes_of(*this, entry);
-        if (!bytes.empty()) out.emplace(entry.name, crypto::sha256(bytes));
+        if (!bytes.empty()) out.emplace(entry.name, bytes);
     }
+    return out;
+}
+
+std::map<std::string, crypto::Sha256, std::less<>> Collateral::sha256() const {
+    std::map<std::string, crypto::Sha256, std::less<>> out;
+    for (const auto& [name, bytes] : parts()) out.emplace(name, crypto::sha256(bytes));
     return out;
 }
 

@@ -45,7 +45,9 @@ struct Collateral {
     std::string qe_identity;
     Bytes qe_identity_signature;
 
-    // SHA-256 of each part present, by its name in the file ("tcb_info", "root_ca_crl", ...).
+    // Each part present, by its name in the file ("tcb_info", "root_ca_crl", ...); views into this object.
+    std::map<std::string, ByteSpan, std::less<>> parts() const;
+    // SHA-256 of each of them.
     std::map<std::string, crypto::Sha256, std::less<>> sha256() const;
 };
 

@@ -48,4 +48,20 @@ public:
     }
 };
 
+// One given allowlist for every question, or, when null, none published.
+class FixedRelease final : public ReleaseSource {
+public:
+    explicit FixedRelease(std::shared_ptr<const Allowlist> allowlist) : allowlist_(std::move(allowlist)) {}
+
+    Result<PublishedAllowlist> find(const ReleaseQuery& query, WallTime) override {
+        if (allowlist_ == nullptr)
+            return fail("allowlist_missing",
+                        "none was given for " + query.release.repo + " " + query.release.tag);
+        return PublishedAllowlist{allowlist_};
+    }
+
+private:
+    std::shared_ptr<const Allowlist> allowlist_;
+};
+
 }  // namespace ee::attestation
