@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "http/fields.h"
 #include "http/problem.h"
 
 namespace ee::api {
@@ -13,12 +14,17 @@ struct StatusRow {
 };
 
 constexpr StatusRow rows[] = {
-    {"invalid_json", 400},   {"invalid_cursor", 400},        {"invalid_parameter", 400},
-    {"unauthorized", 401},   {"role_not_configured", 403},   {"forbidden", 403},
-    {"not_found", 404},      {"unknown_app", 404},           {"method_not_allowed", 405},
-    {"body_too_large", 413}, {"unknown_field", 422},         {"invalid_field", 422},
-    {"missing_fields", 422}, {"too_many_wrong_tokens", 429}, {"not_ready", 503},
-    {"bad_request", 400},    {"upgrade_required", 426},      {"unsupported_websocket_version", 426},
+    {"invalid_json", 400},        {"invalid_cursor", 400},
+    {"invalid_parameter", 400},   {"unauthorized", 401},
+    {"role_not_configured", 403}, {"forbidden", 403},
+    {"not_found", 404},           {"unknown_app", 404},
+    {"unknown_evidence", 404},    {"unknown_collateral", 404},
+    {"method_not_allowed", 405},  {"overloaded", 503},
+    {"store_unavailable", 503},   {"body_too_large", 413},
+    {"unknown_field", 422},       {"invalid_field", 422},
+    {"missing_fields", 422},      {"too_many_wrong_tokens", 429},
+    {"not_ready", 503},           {"bad_request", 400},
+    {"upgrade_required", 426},    {"unsupported_websocket_version", 426},
 };
 
 }  // namespace
@@ -37,9 +43,9 @@ void Request::reply(int status, std::string_view content_type, std::string_view 
         fmt::format("handler;dur={:.3f}", std::chrono::duration<double, std::milli>(spent).count());
     std::vector<http::Field> fields{{"Content-Type", content_type},
                                     {"X-Content-Type-Options", "nosniff"},
-                                    {"Cache-Control", "no-store"},
                                     {"X-Request-Id", request_id},
                                     {"Server-Timing", timing}};
+    if (!http::find(more, "cache-control")) fields.push_back({"Cache-Control", "no-store"});
     fields.insert(fields.end(), more.begin(), more.end());
     exchange.respond(status, fields, body);
 }

@@ -14,6 +14,8 @@ constexpr Route table[] = {
     {"POST", "/v1/proxy/{app}", Access::anyone, BodyLimit::forwarded, post_proxy},
     {"GET", "/v1/apps", Access::admin, BodyLimit::none, get_apps},
     {"GET", "/v1/apps/{app}", Access::admin, BodyLimit::none, get_app},
+    {"GET", "/v1/apps/{app}/evidence", Access::anyone, BodyLimit::none, get_evidence},
+    {"GET", "/v1/collateral/{sha256}", Access::anyone, BodyLimit::none, get_collateral},
     {"GET", "/metrics", Access::metrics, BodyLimit::none, get_metrics},
     {"GET", "/openapi.yaml", Access::anyone, BodyLimit::none, get_openapi},
 };

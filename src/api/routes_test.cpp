@@ -40,6 +40,8 @@ TEST(Routes, AreFoundByMethodAndPath) {
         {"GET", "/v1/apps/my%61pp", "/v1/apps/{app} myapp"},
         {"GET", "/v1/apps/a%2Fb", "/v1/apps/{app} a/b"},  // One segment still.
         {"GET", "/v1/apps/a/b", "none"},
+        {"GET", "/v1/apps/a/evidence", "/v1/apps/{app}/evidence a"},
+        {"POST", "/v1/collateral/00", "takes GET, HEAD"},
         {"GET", "/v1/apps/a%", "none"},
         {"GET", "/v1/apps/a%0ab", "none"},
         {"GET", "/v1/apps/a%ff", "none"},
@@ -54,9 +56,15 @@ TEST(Routes, AreFoundByMethodAndPath) {
 }
 
 TEST(Routes, OnlyTheseAreOpenToAnyone) {
-    const std::set<std::string_view> open = {"/health",      "/healthz",          "/readyz",
-                                             "/v1/tunnel",   "/v1/resolve/{app}", "/v1/proxy/{app}",
-                                             "/openapi.yaml"};
+    const std::set<std::string_view> open = {"/health",
+                                             "/healthz",
+                                             "/readyz",
+                                             "/v1/tunnel",
+                                             "/v1/resolve/{app}",
+                                             "/v1/proxy/{app}",
+                                             "/openapi.yaml",
+                                             "/v1/apps/{app}/evidence",
+                                             "/v1/collateral/{sha256}"};
     for (const Route& route : routes())
         EXPECT_EQ(route.access == Access::anyone, open.contains(route.path)) << route.path;
 }

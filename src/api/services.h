@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/access.h"
+#include "api/evidence_source.h"
 #include "net/loop.h"
 #include "proxy/forwarder.h"
 #include "registry/registry.h"
@@ -27,6 +28,7 @@ struct Services {
     proxy::Forwarder& forwarder;
     telemetry::Metrics& metrics;
     AccessControl& access;
+    EvidenceSource& evidence;
     std::function<Readiness()> readiness;
     std::vector<std::string> networks;
     MonoTime started_at;

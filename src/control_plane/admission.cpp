@@ -54,13 +54,14 @@ std::string joined(const std::vector<std::string>& parts) {
 
 Admission::Admission(net::Loop& loop, net::WorkerPool& workers, registry::Registry& registry,
                      registry::RegistrationStore& store, const attestation::Appraiser& appraiser,
-                     const telemetry::Log& log, telemetry::Metrics& metrics,
+                     EvidenceRecorder& evidence, const telemetry::Log& log, telemetry::Metrics& metrics,
                      const AdmissionSettings& settings)
     : loop_(loop),
       workers_(workers),
       registry_(registry),
       store_(store),
       appraiser_(appraiser),
+      evidence_(evidence),
       log_(log),
       settings_(settings),
       admission_tokens_(settings.admissions_per_second_max),
@@ -106,16 +107,19 @@ void Admission::verify(tunnel::Session& session, AnswerPtr answer) {
 void Admission::judge(tunnel::Session& session, AnswerPtr answer, int waits) {
     // Workers finish their queue when the control plane stops, after this object: only the posted task may
     // touch it.
-    auto job = [this, &appraiser = appraiser_, &verification = verification_, &loop = loop_,
-                id = session.id(), challenge = challenge_of(session, *answer), answer, waits,
+    auto job = [this, &appraiser = appraiser_, &evidence = evidence_, &verification = verification_,
+                &loop = loop_, id = session.id(), challenge = challenge_of(session, *answer), answer, waits,
                 policies = appraiser_.policies()] {
         const MonoTime start = std::chrono::steady_clock::now();
-        attestation::Verdict verdict = appraiser.appraise(challenge, answer_of(answer->response), wall_now());
+        const attestation::Answer given = answer_of(answer->response);
+        Judged result{.verdict = appraiser.appraise(challenge, given, wall_now()), .evidence = {}};
         verification.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-        loop.post([this, id, answer, waits, policies, verdict = std::move(verdict)]() mutable {
+        if (result.verdict.ok) result.evidence = evidence.prepare(challenge, given, result.verdict);
+        loop.post([this, id, answer, waits, policies, result = std::move(result)]() mutable {
+            const attestation::Verdict& verdict = result.verdict;
             if (is_outdated(*policies, answer->registration.network)) return judge_anew(id, answer);
             if (verdict.awaits && waits < waits_max) return judge_again(id, answer, waits, *verdict.awaits);
-            judged(id, *answer, std::move(verdict));
+            judged(id, *answer, std::move(result));
         });
     };
     if (!workers_.run(std::move(job)))
@@ -148,8 +152,8 @@ void Admission::judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits,
     });
 }
 
-void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer,
-                       attestation::Verdict verdict) {
+void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, Judged judged) {
+    attestation::Verdict& verdict = judged.verdict;
     // The sources are still fetching after several waits: nobody can judge now.
     if (verdict.awaits) {
         const bool collateral = std::holds_alternative<attestation::CollateralKey>(*verdict.awaits);
@@ -197,7 +201,7 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer,
     }
     // A tunnel that was closed meanwhile asks for no consequence.
     if (session->machine().state() == tunnel::SessionState::closed) return;
-    verdicts_[id] = std::move(verdict);
+    verdicts_[id] = std::move(judged);
     session->judged({});
 }
 
@@ -206,23 +210,28 @@ registry::AttestedVerdict Admission::attested_verdict(tunnel::TunnelId id,
     registry::AttestedVerdict out;
     const auto found = verdicts_.find(id);
     if (found == verdicts_.end()) return out;
-    const attestation::Verdict& verdict = found->second;
+    const attestation::Verdict& verdict = found->second.verdict;
     out.binding = to_string(verdict.binding);
     out.sealed = verdict.sealed;
     out.tcb_status = verdict.tcb_status;
     out.advisory_ids = verdict.advisory_ids;
     out.agent_key = verdict.agent_key;
     out.nonce = to_bytes(answer.nonce);
-    if (!verdict.legacy) {  // A legacy quote is a credential: it is not kept where it could be shown.
-        out.report_data = to_bytes(answer.response.report_data);
-        out.quote = answer.response.quote;
-        out.measurements = answer.response.measurements;
-    }
+    // A legacy answer's is part of a credential.
+    if (!verdict.legacy) out.report_data = to_bytes(answer.response.report_data);
     out.allowlist_sha256 = verdict.allowlist_sha256;
     out.renews_registration = verdict.allowlist_fresh;
     out.answered_at = answer.answered_at;
     out.judged_at = now();
     return out;
+}
+
+// The verdict has had its consequence: what it was reached by is evidence now.
+void Admission::settle(tunnel::TunnelId id) {
+    const auto found = verdicts_.find(id);
+    if (found == verdicts_.end()) return;
+    evidence_.keep(std::move(found->second.evidence));
+    verdicts_.erase(found);
 }
 
 void Admission::admit(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
@@ -302,7 +311,7 @@ void Admission::store_result(const Result<void>& result) {
 void Admission::on_activated(tunnel::Session& session) {
     tunnels_->attested(session.id());
     attested_total_.add();
-    verdicts_.erase(session.id());
+    settle(session.id());
     const protocol::Register& registration = *session.registration();
     const std::string peer = session.peer().to_string();
     log_.info("agent.active", {{"tunnel", session.id()},
@@ -316,7 +325,7 @@ void Admission::on_activated(tunnel::Session& session) {
 void Admission::on_renewed(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
     const registry::Renewed renewed =
         registry_.attested(session.id(), attested_verdict(session.id(), *answer), now());
-    verdicts_.erase(session.id());
+    settle(session.id());
     if (renewed.record) save(*renewed.record);
     if (renewed.registration_expiring)
         session.warn({"registration_expiring", "the registration could not be renewed and ends soon"});

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "attestation/appraisal.h"
+#include "control_plane/evidence_recorder.h"
 #include "net/loop.h"
 #include "net/worker_pool.h"
 #include "registry/registry.h"
@@ -27,7 +28,8 @@ class Admission final : public tunnel::SessionOwner {
 public:
     Admission(net::Loop& loop, net::WorkerPool& workers, registry::Registry& registry,
               registry::RegistrationStore& store, const attestation::Appraiser& appraiser,
-              const telemetry::Log& log, telemetry::Metrics& metrics, const AdmissionSettings& settings);
+              EvidenceRecorder& evidence, const telemetry::Log& log, telemetry::Metrics& metrics,
+              const AdmissionSettings& settings);
 
     // Once, before the first tunnel: they need each other.
     void serve(tunnel::Tunnels& tunnels) { tunnels_ = &tunnels; }
@@ -51,13 +53,20 @@ private:
     void on_answer_dropped(tunnel::Session& session, std::string_view why) override;
     void on_closed(tunnel::Session& session, const std::string& reason) override;
 
+    // A verdict and, when it is ok, what is kept of it.
+    struct Judged {
+        attestation::Verdict verdict;
+        registry::EvidenceRecord evidence;
+    };
     using AnswerPtr = std::shared_ptr<const tunnel::AttestAnswer>;
+
     // Has an answer judged on a worker. `waits`: how often its judgement has waited for a source already.
     void judge(tunnel::Session& session, AnswerPtr answer, int waits);
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;
     void judge_anew(tunnel::TunnelId id, AnswerPtr answer);
     void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);
-    void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, attestation::Verdict verdict);
+    void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, Judged judged);
+    void settle(tunnel::TunnelId id);
     void place(tunnel::Session& session, const tunnel::AttestAnswer& answer,
                std::optional<registry::Probe> probe);
     void placed(tunnel::TunnelId id, const registry::Admitted& admitted);
@@ -72,11 +81,12 @@ private:
     registry::Registry& registry_;
     registry::RegistrationStore& store_;
     const attestation::Appraiser& appraiser_;
+    EvidenceRecorder& evidence_;
     const telemetry::Log& log_;
     AdmissionSettings settings_;
     tunnel::Tunnels* tunnels_ = nullptr;
     // The verdict on a tunnel's last answer, until the session asks for its consequence.
-    std::unordered_map<tunnel::TunnelId, attestation::Verdict> verdicts_;
+    std::unordered_map<tunnel::TunnelId, Judged> verdicts_;
     double admission_tokens_;
     MonoTime tokens_at_;
     bool store_failed_ = false;

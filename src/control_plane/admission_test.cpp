@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "attestation/evidence.h"
 #include "attestation/simulated_platform.h"
 #include "control_plane/challenge_round.h"
 #include "http/server.h"
@@ -123,10 +124,14 @@ protected:
         ASSERT_NE(::mkdtemp(name.data()), nullptr);
         folder = name;
         store = std::move(registry::RegistrationStore::open(folder / "control.db").value());
+        evidence_store =
+            registry::EvidenceStore::open(folder / "control.db", [](const Error&) { FAIL(); }).value();
+        evidence.emplace(*evidence_store, "0123456789abcdef0123456789abcdef");
         appraiser.emplace(policies,
                           attestation::TrustAnchors::with_simulated_root(platform().root_certificate).value(),
                           collateral, releases);
-        admission.emplace(loop, workers.emplace(1, 16), registry, *store, *appraiser, log, metrics, settings);
+        admission.emplace(loop, workers.emplace(1, 16), registry, *store, *appraiser, *evidence, log, metrics,
+                          settings);
         tunnels.emplace(loop, *admission, tunnel_settings, tunnel::TunnelLimits{}, tunnel::test_entropy());
         admission->serve(*tunnels);
         round.emplace(loop, *tunnels, log, challenges_per_second_max);
@@ -139,6 +144,7 @@ protected:
         tunnels.reset();
         admission.reset();
         workers.reset();
+        evidence_store.reset();
         store.reset();
         loop.collect();
         std::filesystem::remove_all(folder);
@@ -156,6 +162,11 @@ protected:
     }
     bool until(const std::function<bool()>& done) { return run_until(loop, done, 20s); }
     Moment now() const { return {loop.now(), wall_now()}; }
+    std::string newest_evidence(std::string_view agent_id) const {
+        const std::string agent = attestation::hashed_agent_id("0123456789abcdef0123456789abcdef", agent_id);
+        const auto found = evidence_store->newest("myapp", agent).value();
+        return found ? found->json : "none";
+    }
     std::string status() const {
         const auto found = registry.status("myapp", now());
         return found ? std::string(to_word(*found)) : "unknown";
@@ -182,6 +193,8 @@ protected:
     AdmissionSettings settings;
     tunnel::TunnelSettings tunnel_settings;
     std::unique_ptr<registry::RegistrationStore> store;
+    std::unique_ptr<registry::EvidenceStore> evidence_store;
+    std::optional<EvidenceRecorder> evidence;
     std::optional<net::WorkerPool> workers;
     std::optional<Admission> admission;
     std::optional<tunnel::Tunnels> tunnels;
@@ -198,7 +211,7 @@ TEST_F(AdmissionTest, AdmitsAnAgentWhoseQuoteHoldsAndKeepsItsEvidence) {
     ASSERT_EQ(detail.agents.size(), 1u);
     EXPECT_EQ(detail.agents[0].agent.verdict.binding, "key");
     EXPECT_EQ(detail.agents[0].agent.verdict.agent_key, agent->key.spki());
-    EXPECT_FALSE(detail.agents[0].agent.verdict.quote.empty());
+    EXPECT_NE(newest_evidence("a1"), "none");
     EXPECT_EQ(tunnels->unattested(), 0u);
     EXPECT_FALSE(admission->store_failed());
     agent->wire->stream.abort();
@@ -250,6 +263,7 @@ TEST_F(AdmissionTest, BindsNothingBeforeTheQuoteHasHeld) {
     ASSERT_TRUE(until([&] { return !agent->wire->closed.empty(); }));
     EXPECT_TRUE(agent->wire->has_heard("status invalid report_data_mismatch"));
     EXPECT_EQ(status(), "unknown");
+    EXPECT_EQ(newest_evidence("a1"), "none");
     ASSERT_FALSE(registry.refusals().empty());
     EXPECT_EQ(registry.refusals().front().code, "report_data_mismatch");
 }
@@ -331,10 +345,12 @@ TEST_F(AdmissionTest, AnotherAgentTakesThePlaceOnlyOfASilentOne) {
     tunnel_settings.keep_alive.probe_time = 60ms;
     open();
     const auto first = serve();
+    const std::string before = newest_evidence("a1");
     const auto second = come();
     second->attest();
     ASSERT_TRUE(until([&] { return !second->wire->closed.empty(); }));
     EXPECT_TRUE(second->wire->has_heard("status invalid agent_id_taken"));
+    EXPECT_EQ(newest_evidence("a1"), before) << "the intruder's quote is not the agent's evidence";
     EXPECT_EQ(first->wire->closed, "");
 
     first->wire->answers_pings = false;

@@ -9,12 +9,14 @@
 #include "control_plane/admission.h"
 #include "control_plane/challenge_round.h"
 #include "control_plane/networks.h"
+#include "control_plane/evidence_reader.h"
 #include "control_plane/part_settings.h"
 #include "control_plane/sources.h"
 #include "http/server.h"
 #include "net/signals.h"
 #include "protocol/limits.h"
 #include "proxy/proxy_handler.h"
+#include "registry/sqlite/network_identity.h"
 
 namespace ee::control_plane {
 namespace {
@@ -58,9 +60,11 @@ struct Prepared {
     ListenerTls tls;
     std::unique_ptr<registry::RegistrationStore> store;
     std::vector<registry::AppRecord> records;
+    std::string log_id;
+    std::unique_ptr<registry::EvidenceStore> evidence;
 };
 
-Result<Prepared> prepare(const config::ControlPlaneConfig& config) {
+Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemetry::Log& log) {
     attestation::TrustAnchors anchors;
     if (config.tdx_root_ca) {
         auto read = attestation::TrustAnchors::with_simulated_root_file(*config.tdx_root_ca);
@@ -75,13 +79,23 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config) {
                  .networks = std::move(*networks),
                  .tls = std::move(*tls),
                  .store = {},
-                 .records = {}};
+                 .records = {},
+                 .log_id = {},
+                 .evidence = {}};
     auto store = registry::RegistrationStore::open(config.db_path);
     if (!store) return fail(std::move(store.error()));
     out.store = std::move(*store);
     auto records = out.store->load_all();
     if (!records) return fail(std::move(records.error()));
     out.records = std::move(*records);
+    auto log_id = registry::load_log_id(config.db_path);
+    if (!log_id) return fail(std::move(log_id.error()));
+    out.log_id = std::move(*log_id);
+    auto evidence = registry::EvidenceStore::open(config.db_path, [&log](const Error& why) {
+        log.error("evidence.not_kept", {{"code", why.code}, {"detail", why.detail}});
+    });
+    if (!evidence) return fail(std::move(evidence.error()));
+    out.evidence = std::move(*evidence);
     return out;
 }
 
@@ -109,12 +123,15 @@ private:
     net::Signals signals_;
     ListenerTls tls_;
     std::unique_ptr<registry::RegistrationStore> store_;
+    std::unique_ptr<registry::EvidenceStore> evidence_store_;
     std::unique_ptr<attestation::CollateralSource> collateral_;
     std::unique_ptr<attestation::ReleaseSource> releases_;
     attestation::Appraiser appraiser_;
     registry::Registry registry_;
     telemetry::Metrics metrics_;
     telemetry::AccessLog access_log_;
+    EvidenceRecorder evidence_recorder_;
+    EvidenceReader evidence_reader_;
     net::WorkerPool workers_;
     Admission admission_;
     tunnel::Tunnels tunnels_;
@@ -141,15 +158,19 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       signals_(loop_, handled_signals, [this](int signal) { on_signal(signal); }),
       tls_(std::move(prepared.tls)),
       store_(std::move(prepared.store)),
+      evidence_store_(std::move(prepared.evidence)),
       collateral_(make_collateral_source(config, log)),
       releases_(make_release_source(config)),
       appraiser_(std::move(prepared.networks), prepared.anchors, *collateral_, *releases_),
       registry_(registry_settings(config), network_table(*appraiser_.policies())),
       access_log_(STDOUT_FILENO),
+      evidence_recorder_(*evidence_store_, prepared.log_id),
+      evidence_reader_(loop_, *evidence_store_, prepared.log_id, appraiser_),
       // One core is the data plane's; verification takes the others, and at least one thread.
       workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max,
                net::WorkerPriority::background),
-      admission_(loop_, workers_, registry_, *store_, appraiser_, log, metrics_, admission_settings(config)),
+      admission_(loop_, workers_, registry_, *store_, appraiser_, evidence_recorder_, log, metrics_,
+                 admission_settings(config)),
       tunnels_(loop_, admission_, tunnel_settings(config), tunnel_limits(config),
                [] { return crypto::random_bytes<32>(); }),
       // Newcomers keep half of what is admitted a second.
@@ -163,6 +184,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .forwarder = forwarder_,
                 .metrics = metrics_,
                 .access = access_,
+                .evidence = evidence_reader_,
                 .readiness = [this] { return api::Readiness{draining_, !admission_.store_failed()}; },
                 .networks = names_of(*appraiser_.policies()),
                 .started_at = loop_.now(),
@@ -287,7 +309,7 @@ int run_control_plane(const config::ControlPlaneConfig& config, const Reload& re
         log.error("control.cannot_start", {{"code", error.code}, {"detail", error.detail}});
         return 1;
     };
-    auto prepared = prepare(config);
+    auto prepared = prepare(config, log);
     if (!prepared) return refuse(prepared.error());
     if (prepared->anchors.has_simulated())
         log.warn(

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/claims.h"
 #include "base/time.h"
 
 namespace ee::registry {
@@ -28,9 +27,6 @@ struct AttestedVerdict {
     Bytes agent_key{};
     Bytes report_data{};
     Bytes nonce{};
-    // For the public evidence; empty after a legacy answer.
-    Bytes quote{};
-    Claims measurements{};
     std::string allowlist_sha256{};
     // The allowlist was fetched, or known to be absent, within EE_ALLOWLIST_TTL_SEC.
     bool renews_registration = true;

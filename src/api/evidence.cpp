@@ -1,0 +1,148 @@
+// GET /v1/apps/{app}/evidence, GET /v1/collateral/{sha256}: what verdicts were reached by, for everybody.
+
+#include <charconv>
+
+#include "api/evidence_source.h"
+#include "api/routes.h"
+#include "base/base64.h"
+#include "base/hex.h"
+#include "http/fields.h"
+#include "http/target.h"
+
+namespace ee::api {
+namespace {
+
+constexpr std::size_t limit_default = 50;
+constexpr std::size_t limit_max = 100;
+constexpr std::chrono::seconds answer_time{10};
+
+// A request whose answer is read on another thread. The loop keeps it until that answer has come, however
+// long after the visitor has left.
+class PendingAnswer final : http::VisitorObserver {
+public:
+    PendingAnswer(const Request& request, std::vector<http::OwnedField> fields)
+        : request_(request), fields_(std::move(fields)), deadline_(request.services.loop, [this] {
+              end({"overloaded", "the answer was not there within 10 s"});
+          }) {
+        request.exchange.set_observer(this);
+        deadline_.arm_after(answer_time);
+    }
+
+    void answered(const Result<EvidenceAnswer>& answer) {
+        if (!answer) {
+            end(answer.error());
+        } else if (std::exchange(open_, false)) {
+            const std::vector<http::Field> fields(fields_.begin(), fields_.end());
+            request_.reply(200, answer->media_type, answer->body, fields);
+        }
+        deadline_.cancel();
+        request_.services.loop.release(this);
+    }
+
+private:
+    void on_visitor_gone() override {
+        open_ = false;
+        deadline_.cancel();
+    }
+    void end(const Error& why) {
+        if (std::exchange(open_, false)) request_.refuse(why);
+    }
+
+    Request request_;  // Its query is a view that has ended.
+    const std::vector<http::OwnedField> fields_;
+    net::Timer deadline_;
+    bool open_ = true;
+};
+
+template <class Ask>
+void answer_later(Request& request, std::vector<http::OwnedField> fields, Ask ask) {
+    const auto pending = std::make_shared<PendingAnswer>(request, std::move(fields));
+    PendingAnswer* const kept = pending.get();
+    request.services.loop.keep(pending);
+    const bool asked = ask([kept](const Result<EvidenceAnswer>& answer) { kept->answered(answer); });
+    if (!asked) kept->answered(fail("overloaded", "too many questions for evidence wait"));
+}
+
+Result<void> read_include(const std::optional<std::string>& include, EvidenceQuestion& out) {
+    if (!include) return {};
+    bool known = true;
+    http::for_each_token(*include, [&](std::string_view word) {
+        if (word == "collateral")
+            out.with_collateral = true;
+        else if (word == "allowlist")
+            out.with_allowlist = true;
+        else
+            known = false;
+    });
+    if (known) return {};
+    return fail("invalid_parameter:include", "include takes collateral and allowlist, separated by commas");
+}
+
+Result<EvidenceQuestion> parse_question(std::string_view query) {
+    EvidenceQuestion out{.limit = limit_default};
+    const auto id = http::query_parameter(query, "id"), include = http::query_parameter(query, "include"),
+               cursor = http::query_parameter(query, "cursor"), limit = http::query_parameter(query, "limit");
+    for (const auto* parameter : {&id, &include, &cursor, &limit})
+        if (!*parameter) return fail(parameter->error());
+    if (auto read = read_include(*include, out); !read) return fail(std::move(read.error()));
+    if (*id && !from_hex_exact<32>(**id))
+        return fail("unknown_evidence", "an id of evidence has 64 hexadecimal digits");
+    out.id = id->value_or("");
+    if (*cursor && !append_from_base64(out.after, **cursor))
+        return fail("invalid_cursor", "the cursor is not one of ours");
+    if (*limit) {
+        const std::string& text = **limit;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out.limit);
+        if (error != std::errc{} || end != text.data() + text.size() || out.limit < 1 ||
+            out.limit > limit_max)
+            return fail("invalid_parameter:limit", "limit must be 1 to " + std::to_string(limit_max));
+    }
+    return out;
+}
+
+}  // namespace
+
+void get_evidence(Request& request) {
+    Services& services = request.services;
+    const std::string& app = request.parameters[0];
+    const auto resolution = services.registry.resolve(app, services.now());
+    if (!resolution) return request.refuse({"unknown_app", "no app is called " + app});
+    if (!services.evidence.is_public(resolution->network)) {
+        const auto allowed = services.access.check(Access::admin, request.exchange.head(),
+                                                   request.visitor.client, services.loop.now());
+        if (!allowed) return request.refuse(allowed.error());
+    }
+    auto question = parse_question(request.query);
+    if (!question) return request.refuse(question.error());
+    question->app_name = app;
+    question->now = services.now().wall;
+    if (question->id.empty()) {
+        for (const registry::TunnelId tunnel : services.registry.tunnels_of(app))
+            if (const registry::Agent* agent = services.registry.agent_of(tunnel))
+                question->agent_ids.push_back(agent->agent_id);
+    }
+    answer_later(request, {}, [&](EvidenceSource::OnAnswer on_answer) {
+        return services.evidence.ask(std::move(*question), std::move(on_answer));
+    });
+}
+
+void get_collateral(Request& request) {
+    const std::string& sha256 = request.parameters[0];
+    const auto digest = from_hex_exact<32>(sha256);
+    if (!digest || to_hex(*digest) != sha256)
+        return request.refuse(
+            {"unknown_collateral", "collateral is named by 64 lower-case hexadecimal digits"});
+    const std::string tag = "\"" + sha256 + "\"";
+    std::vector<http::OwnedField> fields{{"Cache-Control", "public, max-age=31536000, immutable"},
+                                         {"ETag", tag}};
+    // Whoever has content of this digest has this content.
+    if (http::has_token(request.exchange.head().fields, "if-none-match", tag)) {
+        const std::vector<http::Field> views(fields.begin(), fields.end());
+        return request.reply(304, "application/octet-stream", "", views);
+    }
+    answer_later(request, std::move(fields), [&](EvidenceSource::OnAnswer on_answer) {
+        return request.services.evidence.ask_collateral(sha256, std::move(on_answer));
+    });
+}
+
+}  // namespace ee::api

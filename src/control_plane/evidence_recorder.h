@@ -1,0 +1,31 @@
+#pragma once
+// Keeps what verdicts were reached by, for whoever wants to judge again.
+
+#include <string>
+
+#include "attestation/appraisal.h"
+#include "registry/sqlite/evidence_store.h"
+
+namespace ee::control_plane {
+
+class EvidenceRecorder {
+public:
+    // The store must outlive this object.
+    EvidenceRecorder(registry::EvidenceStore& store, std::string log_id)
+        : store_(store), log_id_(std::move(log_id)) {}
+
+    // Of an ok verdict, on the worker that reached it.
+    registry::EvidenceRecord prepare(const attestation::Challenge& challenge,
+                                     const attestation::Answer& answer,
+                                     const attestation::Verdict& verdict) const;
+
+    // Any thread. Only once the agent has got its place: somebody else's good quote under its name must not
+    // pass for its own.
+    void keep(registry::EvidenceRecord record) { store_.keep(std::move(record)); }
+
+private:
+    registry::EvidenceStore& store_;
+    const std::string log_id_;
+};
+
+}  // namespace ee::control_plane
