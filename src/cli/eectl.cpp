@@ -7,6 +7,7 @@
 
 #include "attestation/simulated_platform_fields.h"
 #include "cli/apps_commands.h"
+#include "cli/evidence_commands.h"
 #include "cli/quote_commands.h"
 #include "cli/simulate_commands.h"
 #include "config/describe.h"
@@ -166,6 +167,53 @@ void add_apps_commands(CLI::App& app, AppsOptions& options, Command& command) {
     show->callback([&] { command = [&](Context& context) { return run_apps_show(options, context); }; });
 }
 
+struct EvidenceOptions {
+    EvidenceFetchOptions fetch;
+    EvidenceShowOptions show;
+    EvidenceVerifyOptions verify;
+};
+
+void add_evidence_commands(CLI::App& app, EvidenceOptions& options, Command& command) {
+    CLI::App* evidence = app.add_subcommand("evidence", "Check that an app is attested");
+    evidence->require_subcommand(1);
+
+    EvidenceFetchOptions& fetch = options.fetch;
+    CLI::App* fetch_command =
+        evidence->add_subcommand("fetch", "Get an app's evidence, with all that judging it takes");
+    fetch_command->add_option("APP", fetch.app, "The app")->required();
+    fetch_command->add_option("--url", fetch.url,
+                              "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+    fetch_command->add_option("--id", fetch.id, "This piece of evidence of the last 24 hours");
+    fetch_command->add_option("--out", fetch.out, "Write to this file instead of standard output");
+    fetch_command->callback(
+        [&] { command = [&](Context& context) { return run_evidence_fetch(fetch, context); }; });
+
+    EvidenceShowOptions& show = options.show;
+    CLI::App* show_command = evidence->add_subcommand("show", "Print every field; nothing is verified");
+    show_command->add_option("FILE", show.file, "What GET /v1/apps/APP/evidence answered")->required();
+    show_command->callback(
+        [&] { command = [&](Context& context) { return run_evidence_show(show, context); }; });
+
+    EvidenceVerifyOptions& verify = options.verify;
+    CLI::App* verify_command = evidence->add_subcommand(
+        "verify", "Judge again, offline; exit 0 when every verdict is ok and the recorded one");
+    verify_command->add_option("FILE", verify.file, "What GET /v1/apps/APP/evidence answered")->required();
+    verify_command->add_option("--collateral", verify.collateral,
+                               "A collateral file, or a folder of them, in place of the file's own");
+    verify_command->add_option("--allowlist", verify.allowlist, "An allowlist in place of the file's own");
+    verify_command->add_option("--root", verify.root,
+                               "A root certificate to accept besides Intel's, DER or PEM");
+    verify_command->add_option("--network", verify.network,
+                               "It must be of this network, and is judged by its built-in rules");
+    verify_command->add_option("--at", verify.at,
+                               "Judge at this time: Unix seconds or RFC 3339 (default: the recorded one)");
+    verify_command->add_flag("--accept-policy", verify.accept_policy,
+                             "Also when forge-1 or sandbox-1 was judged by other than its built-in rules");
+    verify_command->add_flag("--json", verify.json, "As JSON");
+    verify_command->callback(
+        [&] { command = [&](Context& context) { return run_evidence_verify(verify, context); }; });
+}
+
 }  // namespace
 
 int run_eectl(std::span<const std::string> arguments, Context& context) {
@@ -174,14 +222,16 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     SimulateOptions simulate;
     SimulateCertificateOptions certificate;
     AppsOptions apps;
+    EvidenceOptions evidence;
     Command command;
 
-    CLI::App app{"EasyEnclave's command line: quotes, the simulated platform, apps", "eectl"};
+    CLI::App app{"EasyEnclave's command line: quotes, the simulated platform, apps, evidence", "eectl"};
     app.set_version_flag("--version", "eectl " + std::string(config::version()));
     app.require_subcommand(1);
     add_quote_commands(app, show, verify, command);
     add_simulate_commands(app, simulate, certificate, command);
     add_apps_commands(app, apps, command);
+    add_evidence_commands(app, evidence, command);
 
     // CLI11 takes the arguments as a stack, the last one first.
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());

@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <ostream>
+
+#include <fmt/format.h>
+
+#include "attestation/directory_source.h"
+#include "base/json_writer.h"
+#include "cli/evidence_commands.h"
+#include "cli/evidence_judgement.h"
+#include "cli/quote_commands.h"
+
+namespace ee::cli {
+namespace {
+
+namespace att = ee::attestation;
+
+Result<std::unique_ptr<att::CollateralSource>> open_collateral(const std::string& where) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(where, ignored)) return att::make_collateral_directory(where);
+    const auto text = att::read_whole_file(where, att::collateral_file_size_max);
+    if (!text) return fail("usage", "--collateral: " + text.error().detail);
+    auto collateral = att::parse_collateral(*text);
+    if (!collateral) return fail("usage", "--collateral: " + collateral.error().detail);
+    return std::make_unique<att::FixedCollateral>(std::move(*collateral));
+}
+
+Result<std::shared_ptr<const att::Allowlist>> read_allowlist(const std::string& file) {
+    const auto text = att::read_whole_file(file, att::allowlist_size_max);
+    if (!text) return fail("usage", "--allowlist: " + text.error().detail);
+    auto allowlist = att::parse_allowlist(*text);
+    if (!allowlist)
+        return fail("usage", "--allowlist: " + allowlist.error().code + ": " + allowlist.error().detail);
+    return std::make_shared<const att::Allowlist>(std::move(*allowlist));
+}
+
+Result<EvidenceTerms> read_terms(const EvidenceVerifyOptions& options) {
+    EvidenceTerms terms{.anchors = {},
+                        .collateral = nullptr,
+                        .allowlist = nullptr,
+                        .policy = {},
+                        .accept_policy = options.accept_policy,
+                        .at = {}};
+    if (!options.root.empty()) {
+        auto anchors = att::TrustAnchors::with_simulated_root_file(options.root);
+        if (!anchors) return fail("usage", "--root: " + anchors.error().detail);
+        terms.anchors = std::move(*anchors);
+    }
+    if (!options.collateral.empty()) {
+        auto collateral = open_collateral(options.collateral);
+        if (!collateral) return fail(std::move(collateral.error()));
+        terms.collateral = std::move(*collateral);
+    }
+    if (!options.allowlist.empty()) {
+        auto allowlist = read_allowlist(options.allowlist);
+        if (!allowlist) return fail(std::move(allowlist.error()));
+        terms.allowlist = std::move(*allowlist);
+    }
+    if (!options.network.empty()) {
+        const auto policies = att::NetworkPolicies::built_in(terms.anchors.has_simulated());
+        const att::NetworkPolicy* policy = policies.find(options.network);
+        if (policy == nullptr) return fail("usage", "--network: \"" + options.network + "\" is not built in");
+        terms.policy = *policy;
+    }
+    if (!options.at.empty()) {
+        terms.at = parse_time(options.at);
+        if (!terms.at)
+            return fail("usage", "--at: \"" + options.at + "\" is neither Unix seconds nor RFC 3339 in UTC");
+    }
+    return terms;
+}
+
+// Texts of the file come from strangers: no control character passes.
+std::string printable(std::string text) {
+    std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+    return text.empty() ? "-" : text;
+}
+
+std::string joined(const std::vector<std::string>& items) {
+    std::string out;
+    for (const std::string& item : items) out += (out.empty() ? "" : " ") + item;
+    return out.empty() ? "none" : out;
+}
+
+void print(std::ostream& out, const att::Evidence& evidence, const EvidenceOutcome& outcome,
+           bool own_allowlist) {
+    const att::Verdict& verdict = outcome.verdict;
+    out << fmt::format("{:<10}agent {}  {} {} of {}  {}  judged {}\n", outcome.result(), evidence.agent,
+                       printable(evidence.app_name), printable(evidence.release.tag),
+                       printable(evidence.release.repo), printable(evidence.network),
+                       to_rfc3339(evidence.verdict.judged_at));
+    const auto line = [&out](std::string_view name, std::string text) {
+        out << fmt::format("          {:<13}{}\n", name, printable(std::move(text)));
+    };
+    if (outcome.refusal) line(outcome.refusal->code + " ", outcome.refusal->detail);
+    for (const std::string& difference : outcome.differences) line("differs", difference);
+    line("evidence", evidence.id);
+    if (verdict.checks.empty()) return;
+    line("checked", joined(verdict.checks));
+    line("not checked", joined(verdict.not_checked));
+    if (!verdict.ok) return;
+    line("root", verdict.simulated ? "the one given with --root (simulated)" : "Intel SGX Root CA");
+    line("tcb status", verdict.tcb_status + (verdict.tcb_date.empty() ? "" : " of " + verdict.tcb_date));
+    line("advisories", joined(verdict.advisory_ids));
+    line("binding", std::string(to_string(verdict.binding)));
+    line("sealed", verdict.sealed ? "yes" : "no");
+    line("allowlist",
+         verdict.allowlist_sha256 + (own_allowlist ? "" : ", as the file has it: compare the release's"));
+    line("mrtd", verdict.mrtd);
+    for (std::size_t i = 0; i < verdict.rtmrs.size(); ++i) line(fmt::format("rtmr{}", i), verdict.rtmrs[i]);
+}
+
+void append_list(JsonWriter& json, const char* name, const std::vector<std::string>& items) {
+    json.key(name).begin_array();
+    for (const std::string& item : items) json.value(item);
+    json.end_array();
+}
+
+void append(JsonWriter& json, const att::Evidence& evidence, const EvidenceOutcome& outcome) {
+    const att::Verdict& verdict = outcome.verdict;
+    json.begin_object()
+        .field("agent", evidence.agent)
+        .field("id", evidence.id)
+        .field("result", outcome.result())
+        .key("code");
+    outcome.refusal ? json.value(outcome.refusal->code) : json.null();
+    json.key("detail");
+    outcome.refusal ? json.value(outcome.refusal->detail) : json.null();
+    append_list(json, "differences", outcome.differences);
+    json.field("network", evidence.network)
+        .field("repo", evidence.release.repo)
+        .field("release_tag", evidence.release.tag)
+        .field("judged_at", to_rfc3339_millis(evidence.verdict.judged_at))
+        .field("binding", to_string(verdict.binding))
+        .field("sealed", verdict.sealed)
+        .field("tcb_status", verdict.tcb_status);
+    append_list(json, "advisory_ids", verdict.advisory_ids);
+    append_list(json, "checks", verdict.checks);
+    append_list(json, "not_checked", verdict.not_checked);
+    json.end_object();
+}
+
+int usage(Context& context, const Error& why) {
+    context.err << "eectl: " << why.detail << '\n';
+    return exit_usage;
+}
+
+}  // namespace
+
+int run_evidence_verify(const EvidenceVerifyOptions& options, Context& context) {
+    const auto terms = read_terms(options);
+    if (!terms) return usage(context, terms.error());
+    const auto text = att::read_whole_file(options.file, att::evidence_file_size_max);
+    if (!text) return usage(context, text.error());
+    const auto file = att::parse_evidence_file(*text);
+    if (!file) {
+        context.err << fmt::format("eectl: {}: {}\n", file.error().code, file.error().detail);
+        return exit_refused;
+    }
+    bool all_ok = !file->items.empty();
+    std::string body;
+    JsonWriter json(body);
+    json.begin_object().field("app_name", file->app_name).key("agents").begin_array();
+    for (const att::Evidence& evidence : file->items) {
+        const EvidenceOutcome outcome = judge_evidence(evidence, *file, *terms);
+        all_ok = all_ok && outcome.result() == std::string_view("ok");
+        if (options.json)
+            append(json, evidence, outcome);
+        else
+            print(context.out, evidence, outcome, terms->allowlist != nullptr);
+    }
+    json.end_array().field("complete", file->next_cursor.empty()).field("ok", all_ok).end_object();
+    if (options.json) context.out << body << '\n';
+    if (file->items.empty())
+        context.err << "eectl: the file has no evidence: no agent of the app is connected\n";
+    if (!file->next_cursor.empty())
+        context.err << "eectl: one page of several; more agents are not in this file\n";
+    return all_ok ? exit_good : exit_refused;
+}
+
+}  // namespace ee::cli
