@@ -33,6 +33,7 @@ struct JudgedAgent {
                         .requester = "192.0.2.1"};
     Answer answer;
     SimulatedQuoteRequest request;
+    bool without_allowlist = false;
     Verdict verdict;
 
     JudgedAgent() {
@@ -57,7 +58,9 @@ struct JudgedAgent {
         if (answer.layout && !answer.agent_key.empty())
             answer.signature = to_bytes(agent_key.sign(session_message(asked)));
         FixedCollateral collateral(parse_collateral(collateral_text).value());
-        FixedRelease release(std::make_shared<const Allowlist>(parse_allowlist(allowlist_text).value()));
+        FixedRelease release(
+            without_allowlist ? nullptr
+                              : std::make_shared<const Allowlist>(parse_allowlist(allowlist_text).value()));
         const Appraiser appraiser(NetworkPolicies({policy}), anchors, collateral, release);
         verdict = appraiser.appraise(challenge, answer, at);
     }
@@ -75,8 +78,9 @@ struct JudgedAgent {
         EvidenceContents out;
         for (const auto& [part, bytes] : verdict.collateral->parts())
             out.emplace(verdict.collateral_sha256.at(part), EvidenceContent{part, to_bytes(bytes)});
-        out.emplace(verdict.allowlist_sha256,
-                    EvidenceContent{"allowlist", to_bytes(as_bytes(allowlist_text))});
+        if (verdict.allowlist)
+            out.emplace(verdict.allowlist_sha256,
+                        EvidenceContent{"allowlist", to_bytes(as_bytes(verdict.allowlist->text))});
         const std::string rules = policy_json(policy);
         out.emplace(to_hex(crypto::sha256(as_bytes(rules))),
                     EvidenceContent{"policy", to_bytes(as_bytes(rules))});

@@ -119,6 +119,20 @@ TEST_F(EvidenceCommands, AnAllowlistOfOnesOwnIsWhatCounts) {
     EXPECT_NE(run.out.find("differs      allowlist_sha256: recorded"), std::string::npos) << run.out;
 }
 
+TEST_F(EvidenceCommands, WhatWasComparedWithNoAllowlistIsCalledSo) {
+    agent.without_allowlist = true;
+    agent.judge();
+    ASSERT_TRUE(agent.verdict.ok) << "sandbox-1 lets an allowlist be absent";
+    write("evidence.json", agent.file());
+    const EectlRun run = verify();
+    EXPECT_EQ(run.code, exit_good) << run.out;
+    EXPECT_NE(run.out.find(" P\n"), std::string::npos) << run.out;
+    EXPECT_NE(run.out.find("none: the measurements were compared with nothing"), std::string::npos)
+        << run.out;
+    const std::string allowlist = write("allowlist.json", agent.allowlist_text);
+    EXPECT_EQ(verify({"--allowlist", allowlist}).code, exit_refused) << "it was not judged by that one";
+}
+
 TEST_F(EvidenceCommands, ABuiltInNameWithOtherRulesIsNotTakenSilently) {
     agent.policy.binding_min = attestation::Binding::none;
     agent.judge();

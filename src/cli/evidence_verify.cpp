@@ -103,8 +103,10 @@ void print(std::ostream& out, const att::Evidence& evidence, const EvidenceOutco
     line("advisories", joined(verdict.advisory_ids));
     line("binding", std::string(to_string(verdict.binding)));
     line("sealed", verdict.sealed ? "yes" : "no");
-    line("allowlist",
-         verdict.allowlist_sha256 + (own_allowlist ? "" : ", as the file has it: compare the release's"));
+    line("allowlist", verdict.allowlist_sha256.empty() ? "none: the measurements were compared with nothing"
+                      : own_allowlist
+                          ? verdict.allowlist_sha256
+                          : verdict.allowlist_sha256 + ", as the file has it: compare the release's");
     line("mrtd", verdict.mrtd);
     for (std::size_t i = 0; i < verdict.rtmrs.size(); ++i) line(fmt::format("rtmr{}", i), verdict.rtmrs[i]);
 }

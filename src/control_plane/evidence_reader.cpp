@@ -64,7 +64,8 @@ EvidenceReader::EvidenceReader(net::Loop& loop, const registry::EvidenceStore& s
       thread_(1, waiting_max) {}
 
 bool EvidenceReader::is_public(std::string_view network) const {
-    const attestation::NetworkPolicy* policy = appraiser_.policies().find(network);
+    const auto policies = appraiser_.policies();
+    const attestation::NetworkPolicy* policy = policies->find(network);
     return policy != nullptr && policy->evidence == attestation::EvidenceVisibility::public_;
 }
 
