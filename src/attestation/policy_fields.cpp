@@ -69,8 +69,10 @@ const toml::node* read_tcb_accepted(const toml::node& value, NetworkPolicy& poli
     policy.tcb_accepted = {};
     return read_list(value, [&](std::string_view text) {
         const auto status = parse_tcb_status(text);
-        if (status) policy.tcb_accepted.insert(*status);
-        return status.has_value();
+        // No network takes a platform that nobody has evaluated.
+        if (!status || *status == TcbStatus::not_evaluated) return false;
+        policy.tcb_accepted.insert(*status);
+        return true;
     });
 }
 
@@ -248,8 +250,7 @@ constexpr PolicyField fields[] = {
     {"tcb_accepted",
      "a list of UpToDate, SWHardeningNeeded, ConfigurationNeeded, ConfigurationAndSWHardeningNeeded, "
      "OutOfDate, "
-     "OutOfDateConfigurationNeeded, TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded, Revoked, "
-     "NotEvaluated",
+     "OutOfDateConfigurationNeeded, TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded, Revoked",
      read_tcb_accepted},
     {"debug", flag, read_flag<&NetworkPolicy::debug_allowed>},
     {"sept_ve_disable", flag, read_flag<&NetworkPolicy::sept_ve_disable_required>},

@@ -186,9 +186,8 @@ void Reader::check_floor(const toml::table& table, const NetworkPolicy& policy) 
     refuse(policy.debug_allowed, "debug", "a sealed network admits no debug TD; must be false");
     refuse(policy.simulated_root_allowed, "simulated_root",
            "a sealed network admits Intel's root only; must be false");
-    refuse(policy.tcb_accepted.contains(TcbStatus::revoked) ||
-               policy.tcb_accepted.contains(TcbStatus::not_evaluated),
-           "tcb_accepted", "a sealed network accepts neither Revoked nor NotEvaluated");
+    refuse(policy.tcb_accepted.contains(TcbStatus::revoked), "tcb_accepted",
+           "a sealed network never accepts Revoked");
     refuse(policy.binding_min < Binding::ratls, "binding",
            "a sealed network asks for \"channel\" or \"ratls\"");
     refuse(policy.legacy_none_allowed, "legacy_none",

@@ -28,8 +28,8 @@ constexpr Row rows[] = {
      "and update an agent that answers in the legacy layout. Operator: the network's binding, legacy_none, "
      "legacy_ratls and legacy_cidrs in EE_NETWORKS_FILE say what it takes."},
     {"ratls_missing",
-     "Provider: update the agent to one that shows an RA-TLS client certificate. Operator: EE_RATLS=require "
-     "asks for it; on asks without insisting."},
+     "Provider: the agent must show an RA-TLS client certificate, which easyenclave-agent does not make. "
+     "Operator: EE_RATLS=on asks for one without insisting on it."},
     {"report_data_mismatch",
      "Provider: connect to the control plane directly, without a proxy that ends TLS, and use an agent and "
      "claims that belong to this EE_RELEASE_TAG."},

@@ -55,12 +55,15 @@ TEST(Remedy, SaysWhichAdvisories) {
 
 // A new refusal without a line in refusal_codes.h fails here.
 TEST(Remedy, IsThereForEveryCodeInTheSource) {
+    // Files that cannot be read, saved evidence, and why an RA-TLS certificate does not count:
+    // binding_too_weak follows from it.
     const std::set<std::string> no_verdicts = {
-        // Of a client certificate: reasons within `binding_too_weak`.
         "certificate_malformed",   "certificate_mismatch",
         "certificate_not_counted", "certificate_signature_invalid",
-        "certificate_unreadable",  "file_too_large",
-        "file_unreadable",         "invalid_field",
+        "certificate_unreadable",  "evidence_inconsistent",
+        "evidence_malformed",      "policy_malformed",
+        "file_too_large",          "file_unreadable",
+        "invalid_field",
     };
     const std::regex refusal(
         R"re((?:^|[^.\w])(?:fail|refuse|Error)\s*[({]\s*(?:fmt::format\(\s*)?"([a-z_]+)[":])re");

@@ -12,6 +12,7 @@
 namespace ee::net {
 
 using ee::Cidr;
+using ee::contains;
 using ee::IpAddress;
 
 // The zero address for a family that is neither of IP's.
