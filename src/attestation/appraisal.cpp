@@ -42,7 +42,7 @@ void set_level(Binding level, const std::optional<Error>& not_earned, Verdict& v
 Result<void> judge_level(const NetworkPolicy& policy, const Challenge& challenge, const Verdict& verdict,
                          const std::optional<Error>& not_earned) {
     auto held = judge_binding(policy, verdict.binding, verdict.legacy);
-    if (held && verdict.unbound) held = judge_legacy_peer(policy, challenge.requester);
+    if (held && verdict.legacy) held = judge_legacy_peer(policy, challenge.requester);
     if (held || !not_earned) return held;
     if (is_inconclusive(not_earned->code) || not_earned->code == "collateral_pending") {
         return fail(not_earned->code, "for the client certificate's quote: " + not_earned->detail);

@@ -288,13 +288,16 @@ TEST_F(RatlsBinding, ACertificateNobodyCanJudgeIsNoFaultOfTheAgents) {
     EXPECT_TRUE(is_inconclusive(verdict.refusal.code));
     collateral.found_max = 1;
     collateral.refusal = "collateral_pending";
-    EXPECT_EQ(judge().refusal.code, "collateral_pending");
+    const Verdict pending = judge();
+    EXPECT_EQ(pending.refusal.code, "collateral_pending");
+    EXPECT_TRUE(pending.awaits);
     challenge.identity.network = "sandbox-1";
     certificate.identity = {};
     show_certificate();
     collateral.found_max = 1;
     const Verdict taken = judge();
     EXPECT_TRUE(taken.ok);
+    EXPECT_FALSE(taken.awaits);
     EXPECT_EQ(taken.binding, Binding::nonce);
 }
 
@@ -307,7 +310,7 @@ TEST_F(RatlsBinding, IsLostWhenTheCertificateExpiresUnderTheTunnel) {
     EXPECT_NE(late.refusal.detail.find("certificate_expired"), std::string::npos);
 }
 
-TEST_F(RatlsBinding, UnboundAnswersComeFromTheNetworksAddressesOnly) {
+TEST_F(RatlsBinding, LegacyAnswersComeFromTheNetworksAddressesOnly) {
     use_legacy_answer();
     challenge.identity.network = "near-1";
     challenge.requester = "10.1.2.3";
@@ -316,14 +319,16 @@ TEST_F(RatlsBinding, UnboundAnswersComeFromTheNetworksAddressesOnly) {
     const Verdict refused = judge();
     EXPECT_EQ(refused.refusal.code, "binding_too_weak");
     EXPECT_NE(refused.refusal.detail.find("192.0.2.1"), std::string::npos);
-    // What is bound may come from anywhere.
     certificate.deployed_layout = true;
     show_certificate();
+    EXPECT_EQ(judge().refusal.code, "binding_too_weak");
+    challenge.requester = "10.1.2.3";
     EXPECT_EQ(judge().binding, Binding::ratls);
+    EXPECT_TRUE(judge().ok);
+    // Others may come from anywhere.
+    challenge.requester = "192.0.2.1";
     answer = {};
     answer.layout = 2;
-    challenge.client_certificate.clear();
-    EXPECT_EQ(judge().binding, Binding::nonce);
     EXPECT_TRUE(judge().ok);
 }
 

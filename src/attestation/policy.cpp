@@ -173,6 +173,10 @@ bool admits_legacy_ratls(const NetworkPolicy& policy) {
     return policy.legacy_ratls || policy.legacy_none_allowed;
 }
 
+Binding least_binding(const NetworkPolicy& policy) {
+    return policy.legacy_ratls ? std::min(policy.binding_min, Binding::ratls) : policy.binding_min;
+}
+
 Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool legacy) {
     if (legacy) {
         const bool enough = binding == Binding::ratls
@@ -184,8 +188,7 @@ Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool le
                                 to_string(binding), policy.name,
                                 policy.legacy_ratls ? "at level ratls only" : "at no level"));
     }
-    const Binding least =
-        policy.legacy_ratls ? std::min(policy.binding_min, Binding::ratls) : policy.binding_min;
+    const Binding least = least_binding(policy);
     // Only legacy answers are ever bound by nothing.
     if (binding != Binding::none && binding >= least) return {};
     return fail("binding_too_weak", fmt::format("the answer is bound at level {}, {} asks for {}",

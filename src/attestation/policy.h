@@ -95,9 +95,12 @@ private:
 // their key lies on the machine's disk.
 bool admits_legacy_ratls(const NetworkPolicy& policy);
 
+// The least level at which answers of layout 2 are let in: binding_min, or `ratls` with legacy_ratls.
+Binding least_binding(const NetworkPolicy& policy);
+
 // Whether an answer bound this tightly is let in; `binding_too_weak` names both levels. Legacy answers are
-// let in by legacy_none_allowed (at any level) and legacy_ratls (at `ratls`) alone, others from binding_min
-// on, and at `ratls` with legacy_ratls.
+// let in by legacy_none_allowed (at any level) and legacy_ratls (at `ratls`) alone, others from
+// least_binding() on.
 Result<void> judge_binding(const NetworkPolicy& policy, Binding binding, bool legacy);
 
 // Whether a legacy answer is taken from this peer, an IP address as text: `binding_too_weak` names the peer

@@ -271,6 +271,7 @@ TEST(Policy, WantsAnswersBoundTightlyEnough) {
         policy.legacy_ratls = row.legacy_ratls;
         policy.legacy_none_allowed = row.legacy_none;
         EXPECT_EQ(admits_legacy_ratls(policy), row.legacy_ratls || row.legacy_none);
+        EXPECT_EQ(least_binding(policy), row.legacy_ratls ? std::min(row.least, Binding::ratls) : row.least);
         std::string layout2, legacy;
         for (int level = 0; level < 5; ++level) {
             const auto binding = static_cast<Binding>(level);

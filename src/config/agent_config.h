@@ -24,7 +24,7 @@ struct AgentConfig {
     std::string network;                                 // EE_NETWORK
     std::optional<std::string> agent_id;                 // EE_AGENT_ID; unset: a UUID kept in state_dir
     std::filesystem::path state_dir;                     // EE_STATE_DIR
-    std::string backend_url;                             // EE_BACKEND_URL
+    std::string backend_url;                             // EE_BACKEND_URL, as it was written
     std::optional<std::string> health_url;               // EE_HEALTH_URL; unset: TCP connect to the backend
     std::chrono::seconds health_interval{};              // EE_HEALTH_INTERVAL_SEC
     std::chrono::seconds reconnect_min{};                // EE_RECONNECT_MIN_SEC

@@ -484,7 +484,7 @@ TEST(AgentConfig, EveryKindOfValueArrivesTyped) {
     EXPECT_EQ(config.quote_provider, QuoteProviderKind::simulated);
     EXPECT_EQ(config.simulated_dir, "/");
     EXPECT_EQ(config.sealed, false);
-    EXPECT_EQ(config.backend_url, "http://127.0.0.1:3000");
+    EXPECT_EQ(config.backend_url, "http://127.0.0.1:3000/");  // Bound into the quote as it was written.
     EXPECT_EQ(config.health_url, "http://127.0.0.1:3000/up");
 }
 

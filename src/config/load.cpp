@@ -175,7 +175,7 @@ AgentConfig agent_config(const Resolved& resolved) {
     config.network = resolved.text("EE_NETWORK");
     config.agent_id = resolved.optional_text("EE_AGENT_ID");
     config.state_dir = resolved.text("EE_STATE_DIR");
-    config.backend_url = without_trailing_slash(resolved.text("EE_BACKEND_URL"));
+    config.backend_url = resolved.text("EE_BACKEND_URL");
     config.health_url = resolved.optional_text("EE_HEALTH_URL");
     config.health_interval = resolved.seconds("EE_HEALTH_INTERVAL_SEC");
     config.reconnect_min = resolved.seconds("EE_RECONNECT_MIN_SEC");

@@ -5,7 +5,8 @@ namespace ee::control_plane {
 registry::NetworkTable network_table(const attestation::NetworkPolicies& policies) {
     registry::NetworkTable table;
     for (const attestation::NetworkPolicy& policy : policies.all())
-        table[policy.name] = {std::string(to_string(policy.binding_min)), policy.evidence_grace};
+        table[policy.name] = {std::string(to_string(attestation::least_binding(policy))),
+                              policy.evidence_grace};
     return table;
 }
 

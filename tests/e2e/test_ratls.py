@@ -20,6 +20,18 @@ def control(shared_world):
     yield shared_world.control(EE_RATLS="on", EE_RATLS_PORT=0, **shared_world.make_tls())
 
 
+@pytest.fixture(scope="module")
+def strict(shared_world):
+    """Serves the networks of NETWORKS besides the built-in ones."""
+    file = shared_world.path / "networks.toml"
+    file.write_text(NETWORKS)
+    control = shared_world.control(EE_RATLS="on", EE_NETWORKS_FILE=file, EE_DB_PATH=shared_world.path / "strict.db",
+                                   **shared_world.make_tls())
+    if any("EE_NETWORKS_FILE" in warning["detail"] for warning in control.events("config.warning")):
+        pytest.skip("this version reads no network policies from a file")
+    yield control
+
+
 def ratls_port(control):
     return int(control.wait_event("control.ratls")["address"].rsplit(":", 1)[1])
 
@@ -187,6 +199,56 @@ def test_where_the_level_is_not_enough_the_refusal_says_what_was_earned_and_why_
     assert "certificate_not_counted" in refusal(make(path, legacy=True), legacy=True)
     assert "certificate_expired" in refusal(make(path, "--at", "2020-01-01T00:00:00Z", network="forge-1"))
     assert refusal(make(path, network="forge-1")).endswith("bound at level nonce, forge-1 asks for channel")
+
+
+NETWORKS = """
+[ratls-1]
+base = "sandbox-1"
+binding = "ratls"
+legacy_none = false
+
+[legacy-1]
+base = "sandbox-1"
+binding = "channel"
+legacy_none = false
+legacy_ratls = true
+"""
+
+
+@pytest.mark.parametrize("network, answer_legacy, certificate_legacy, earned", [
+    ("ratls-1", False, False, "ratls"),
+    ("ratls-1", False, True, None),  # Its key lies on a disk, which this network does not accept.
+    ("ratls-1", True, False, None),
+    ("ratls-1", True, True, None),
+    ("legacy-1", False, False, "ratls"),
+    ("legacy-1", False, True, "ratls"),
+    ("legacy-1", True, False, "ratls"),
+    ("legacy-1", True, True, "ratls"),
+    ("legacy-1", True, None, None),
+    ("legacy-1", False, None, None),
+])
+def test_a_network_that_asks_for_ratls(strict, network, answer_legacy, certificate_legacy, earned):
+    app = f"{network}-{answer_legacy}-{certificate_legacy}".lower()
+    shown = None if certificate_legacy is None else certificate(strict, app, legacy=certificate_legacy,
+                                                                network=network)
+    if earned:
+        assert binding(strict, app, shown, legacy=answer_legacy, network=network) == earned
+        return
+    wire = come(strict, shown, app_name=app, network=network)
+    wire.register()
+    wire.answer_challenge(wire.expect("attest_request"), legacy=answer_legacy)
+    assert wire.expect("status", state="invalid")["reason"] == "binding_too_weak"
+    assert wire.expect_closed() == 1008
+
+
+def test_a_certificate_of_another_machine_is_too_weak_where_the_level_is_asked_for(strict):
+    """The image is another, though its platform is as genuine as this one's."""
+    shown = certificate(strict, "foreign", "--rtmr2", "ab" * 48, network="ratls-1")
+    wire = come(strict, shown, app_name="foreign", network="ratls-1")
+    wire.register()
+    wire.answer_challenge(wire.expect("attest_request"))
+    status = wire.expect("status", state="invalid")
+    assert status["reason"] == "binding_too_weak" and "measurement_mismatch:rtmr2" in status["detail"]
 
 
 def test_a_certificate_is_judged_again_at_each_challenge(world):
