@@ -24,7 +24,7 @@ void ChallengeRound::begin(const NetworkChanges& changes, const attestation::Net
         const auto& registration = session.registration();
         if (!registration || !changes.concern(registration->network)) return;
         if (const attestation::NetworkPolicy* policy = policies.find(registration->network))
-            session.set_terms({std::string(to_string(policy->binding_min))});
+            session.set_terms({std::string(to_string(attestation::least_binding(*policy)))});
         if (is_waiting_.insert(session.id()).second) waiting_.push_back(session.id());
     });
     if (waiting_.empty()) return;
