@@ -53,8 +53,8 @@ public:
 
     struct Found {
         Result<std::shared_ptr<const Collateral>> answer;
-        bool is_new = false;                   // it is due now
-        std::optional<CollateralKey> dropped{};// had to make room
+        bool is_new = false;                     // it is due now
+        std::optional<CollateralKey> dropped{};  // had to make room
     };
     // What is valid at `now`. Otherwise `collateral_pending` until the first fetch has ended, and from then
     // on what has expired, or `collateral_unavailable` with the last failure.

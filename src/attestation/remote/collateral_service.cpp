@@ -83,15 +83,15 @@ Result<std::shared_ptr<const Collateral>> CollateralService::find(const Collater
     return std::move(found.answer);
 }
 
-void CollateralService::when_settled(const CollateralKey& key, std::function<void()> callback) {
+void CollateralService::when_settled(const CollateralKey& key, std::function<void()> on_settled) {
     {
         const std::lock_guard lock(mutex_);
         if (cache_.is_under_way(key, std::chrono::steady_clock::now()) && waiting_.size() < waiting_max) {
-            waiting_.emplace(key, std::move(callback));
+            waiting_.emplace(key, std::move(on_settled));
             return;
         }
     }
-    thread_.loop().post(std::move(callback));
+    thread_.loop().post(std::move(on_settled));
 }
 
 void CollateralService::look() {

@@ -43,7 +43,7 @@ public:
 
     // Calls back once, on the service's thread, which must not be held up: when the fetch under way for this
     // key has ended, well or not; soon when there is none. Any thread.
-    void when_settled(const CollateralKey& key, std::function<void()> callback);
+    void when_settled(const CollateralKey& key, std::function<void()> on_settled) override;
 
 private:
     void restore();

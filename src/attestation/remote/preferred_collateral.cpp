@@ -18,6 +18,12 @@ Result<std::shared_ptr<const Collateral>> PreferredCollateral::find(const Collat
     return second_life.next_update >= first_life.next_update ? second : first;
 }
 
+void PreferredCollateral::when_settled(const CollateralKey& key, std::function<void()> on_settled) {
+    first_.when_settled(key, [&second = second_, key, on_settled = std::move(on_settled)] {
+        second.when_settled(key, on_settled);
+    });
+}
+
 PreferredCollateral::Life PreferredCollateral::read_life(const Collateral& collateral) {
     const auto terms = read_collateral_terms(collateral);
     return terms ? Life{terms->issued_at, terms->next_update} : Life{};

@@ -17,6 +17,8 @@ public:
     // are both not valid the one that ends last. `collateral_pending` of the second counts for more than what
     // is not valid: something better is on its way.
     Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key, WallTime now) override;
+    // When both have ended what they fetch.
+    void when_settled(const CollateralKey& key, std::function<void()> on_settled) override;
 
 private:
     struct Life {

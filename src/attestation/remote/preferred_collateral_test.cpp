@@ -20,6 +20,10 @@ struct Scripted final : CollateralSource {
         ++asked;
         return answer;
     }
+    void when_settled(const CollateralKey&, std::function<void()> on_settled) override {
+        waiting.push_back(std::move(on_settled));
+    }
+    std::vector<std::function<void()>> waiting;
 };
 
 struct PreferredCollateralTest : testing::Test {
@@ -68,6 +72,17 @@ TEST_F(PreferredCollateralTest, OneThatCannotBeReadOrIsNotValidYetGivesWay) {
     EXPECT_EQ(preferred.find({}, now), second.answer);
     second.answer = fail("collateral_unavailable", "nothing");
     EXPECT_EQ(preferred.find({}, now), first.answer);
+}
+
+TEST_F(PreferredCollateralTest, HasSettledWhenBothHave) {
+    int called = 0;
+    preferred.when_settled({}, [&] { ++called; });
+    EXPECT_EQ(called, 0);
+    ASSERT_EQ(second.waiting.size(), 0u);
+    first.waiting.at(0)();
+    EXPECT_EQ(called, 0);
+    second.waiting.at(0)();
+    EXPECT_EQ(called, 1);
 }
 
 TEST_F(PreferredCollateralTest, WhenBothHaveNothingBothSaySo) {
