@@ -200,6 +200,16 @@ TEST_F(ConfigTest, EveryKindOfValueArrivesTyped) {
     EXPECT_EQ(config.log_level, "debug");
 }
 
+TEST_F(ConfigTest, ACollateralServiceIsAnAddressWithoutAQuery) {
+    EXPECT_EQ(good({}, {}).pccs_url, std::nullopt);
+    for (const char* url : {"https://pccs.example.com:8081", "http://127.0.0.1:1/a/sgx/certification/v4/"})
+        EXPECT_EQ(good({}, {{"EE_PCCS_URL", url}}).pccs_url, url);
+    EXPECT_THAT(refusal({}, {{"EE_PCCS_URL", "https://pccs.example.com/?a=b"}}),
+                HasSubstr("EE_PCCS_URL has a query"));
+    for (const char* url : {"pccs.example.com", "ftp://pccs.example.com", "https://user@pccs.example.com"})
+        EXPECT_THAT(refusal({}, {{"EE_PCCS_URL", url}}), HasSubstr("EE_PCCS_URL")) << url;
+}
+
 TEST_F(ConfigTest, TokensAreAListSoThatTheyCanBeRotated) {
     const ControlPlaneConfig config = good({}, {{"EE_ADMIN_TOKEN", "old, new"}});
     ASSERT_EQ(config.admin_tokens.size(), 2u);

@@ -43,6 +43,7 @@ struct ControlPlaneConfig {
     std::chrono::seconds allowlist_ttl{};                 // EE_ALLOWLIST_TTL_SEC
     std::optional<std::filesystem::path> collateral_dir;  // EE_COLLATERAL_DIR
     std::optional<std::filesystem::path> networks_file;   // EE_NETWORKS_FILE; unset: the built-in ones
+    std::optional<std::string> pccs_url;                  // EE_PCCS_URL; unset: Intel's
     std::optional<std::filesystem::path> tdx_root_ca;     // EE_TDX_ROOT_CA, PEM; unset: Intel's, built in
     std::chrono::seconds attest_interval{};               // EE_ATTEST_INTERVAL_SEC
     std::chrono::seconds attest_deadline{};               // EE_ATTEST_DEADLINE_SEC

@@ -61,6 +61,8 @@ void check_control_plane(Resolved& resolved) {
     check_pair(resolved, "EE_PROXY_TLS_CERT", "EE_PROXY_TLS_KEY");
     check_not_above(resolved, "EE_REGISTRATION_WARN_DAYS", "EE_REGISTRATION_TTL_DAYS");
     check_ratls(resolved);
+    if (resolved.text("EE_PCCS_URL").find('?') != std::string::npos)
+        resolved.add_problem("EE_PCCS_URL has a query: must be the address of the service alone");
     const bool ports_equal = both_valid(resolved, "EE_CONTROL_PORT", "EE_PROXY_PORT") &&
                              resolved.integer("EE_CONTROL_PORT") == resolved.integer("EE_PROXY_PORT") &&
                              resolved.integer("EE_CONTROL_PORT") != 0;
@@ -137,6 +139,7 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.allowlist_ttl = resolved.seconds("EE_ALLOWLIST_TTL_SEC");
     config.collateral_dir = resolved.optional_path("EE_COLLATERAL_DIR");
     config.networks_file = resolved.optional_path("EE_NETWORKS_FILE");
+    config.pccs_url = resolved.optional_text("EE_PCCS_URL");
     config.tdx_root_ca = resolved.optional_path("EE_TDX_ROOT_CA");
     config.attest_interval = resolved.seconds("EE_ATTEST_INTERVAL_SEC");
     config.attest_deadline = resolved.seconds("EE_ATTEST_DEADLINE_SEC");

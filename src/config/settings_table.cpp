@@ -92,7 +92,13 @@ constexpr Setting table[] = {
     {"EE_ALLOWLIST_TTL_SEC", control, seconds(1, day_s), "300",
      "how long a read allowlist is used before it is read again"},
     {"EE_COLLATERAL_DIR", control, of(Kind::directory), "",
-     "every `*.json` in it that is a collateral file is used to verify quotes"},
+     "every `*.json` in it that is a collateral file is used to verify quotes, before what is fetched; what "
+     "is "
+     "fetched is kept in its subfolder `fetched`"},
+    {"EE_PCCS_URL", control, url("http https"), "",
+     "collateral service (PCS API version 4), e.g. `https://pccs.example.com:8081`; unset: Intel's, for "
+     "Intel's "
+     "platforms only"},
     {"EE_TDX_ROOT_CA", control, of(Kind::file), "",
      "PEM root in place of Intel's SGX Root CA: only for the simulated platform; no sealed network accepts "
      "it"},
@@ -187,7 +193,6 @@ constexpr Setting table[] = {
     {"EE_ALLOWLIST_ASSET", control, reserved(), "", "release asset that holds an app's allowlist"},
     {"EE_GITHUB_API_URL", control, reserved(), "", "where releases are"},
     {"EE_GITHUB_TOKEN", control, reserved_secret(), "", "token for private repositories"},
-    {"EE_PCCS_URL", control, reserved(), "", "collateral service"},
     {"EE_LAUNCHER_TOKEN", control, reserved_secret(), "", "the launcher's role"},
     {"EE_UPTIME_TOKEN", control, reserved_secret(), "", "the uptime server's role"},
     {"EE_AUDITOR_TOKEN", control, reserved_secret(), "", "the auditor's role"},

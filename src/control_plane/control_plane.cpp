@@ -58,6 +58,8 @@ struct Prepared {
     attestation::TrustAnchors anchors;
     attestation::NetworkPolicies networks;
     ListenerTls tls;
+    std::shared_ptr<const net::TlsContext> client_tls;  // the system's roots, for what others publish
+    std::optional<net::Url> pccs_url;
     std::unique_ptr<registry::RegistrationStore> store;
     std::vector<registry::AppRecord> records;
     std::string log_id;
@@ -78,10 +80,20 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     Prepared out{.anchors = std::move(anchors),
                  .networks = std::move(*networks),
                  .tls = std::move(*tls),
+                 .client_tls = {},
+                 .pccs_url = {},
                  .store = {},
                  .records = {},
                  .log_id = {},
                  .evidence = {}};
+    auto client_tls = net::TlsContext::client({});
+    if (!client_tls) return fail(std::move(client_tls.error()));
+    out.client_tls = std::move(*client_tls);
+    if (config.pccs_url) {
+        auto url = attestation::parse_pcs_url(*config.pccs_url);
+        if (!url) return fail(std::move(url.error()));
+        out.pccs_url = std::move(*url);
+    }
     auto store = registry::RegistrationStore::open(config.db_path);
     if (!store) return fail(std::move(store.error()));
     out.store = std::move(*store);
@@ -124,11 +136,11 @@ private:
     ListenerTls tls_;
     std::unique_ptr<registry::RegistrationStore> store_;
     std::unique_ptr<registry::EvidenceStore> evidence_store_;
-    std::unique_ptr<attestation::CollateralSource> collateral_;
+    telemetry::Metrics metrics_;
+    CollateralSources collateral_;
     std::unique_ptr<attestation::ReleaseSource> releases_;
     attestation::Appraiser appraiser_;
     registry::Registry registry_;
-    telemetry::Metrics metrics_;
     telemetry::AccessLog access_log_;
     EvidenceRecorder evidence_recorder_;
     EvidenceReader evidence_reader_;
@@ -159,9 +171,10 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       tls_(std::move(prepared.tls)),
       store_(std::move(prepared.store)),
       evidence_store_(std::move(prepared.evidence)),
-      collateral_(make_collateral_source(config, log)),
+      collateral_(make_collateral_sources(config, prepared.pccs_url, prepared.anchors,
+                                          std::move(prepared.client_tls), log, metrics_)),
       releases_(make_release_source(config)),
-      appraiser_(std::move(prepared.networks), prepared.anchors, *collateral_, *releases_),
+      appraiser_(std::move(prepared.networks), prepared.anchors, collateral_.source(), *releases_),
       registry_(registry_settings(config), network_table(*appraiser_.policies())),
       access_log_(STDOUT_FILENO),
       evidence_recorder_(*evidence_store_, prepared.log_id),

@@ -1,17 +1,11 @@
 #include "control_plane/sources.h"
 
 #include "attestation/directory_source.h"
+#include "attestation/remote/collateral_verifier.h"
+#include "attestation/remote/preferred_collateral.h"
 
 namespace ee::control_plane {
 namespace {
-
-class NoCollateral final : public attestation::CollateralSource {
-    Result<std::shared_ptr<const attestation::Collateral>> find(const attestation::CollateralKey&,
-                                                                WallTime) override {
-        return fail("collateral_unavailable",
-                    "EE_COLLATERAL_DIR is not set, and this version fetches no collateral");
-    }
-};
 
 class NoReleases final : public attestation::ReleaseSource {
     Result<attestation::PublishedAllowlist> find(const attestation::ReleaseQuery& query, WallTime) override {
@@ -23,14 +17,30 @@ class NoReleases final : public attestation::ReleaseSource {
 
 }  // namespace
 
-std::unique_ptr<attestation::CollateralSource> make_collateral_source(
-    const config::ControlPlaneConfig& config, const telemetry::Log& log) {
-    if (!config.collateral_dir) return std::make_unique<NoCollateral>();
-    return attestation::make_collateral_directory(
+attestation::CollateralSource& CollateralSources::source() const {
+    if (both) return *both;
+    return *service;
+}
+
+CollateralSources make_collateral_sources(const config::ControlPlaneConfig& config,
+                                          const std::optional<net::Url>& pccs_url,
+                                          const attestation::TrustAnchors& anchors,
+                                          std::shared_ptr<const net::TlsContext> tls,
+                                          const telemetry::Log& log, telemetry::Metrics& metrics) {
+    attestation::ServiceSettings settings;
+    settings.url = pccs_url;
+    if (config.collateral_dir) settings.folder = *config.collateral_dir / "fetched";
+    CollateralSources sources;
+    sources.service = std::make_unique<attestation::CollateralService>(
+        std::move(settings), attestation::make_collateral_verifier(anchors), std::move(tls), log, metrics);
+    if (!config.collateral_dir) return sources;
+    sources.directory = attestation::make_collateral_directory(
         *config.collateral_dir, [&log](const std::filesystem::path& file, const Error& why) {
             log.warn("collateral.skipped",
                      {{"file", file.string()}, {"code", why.code}, {"detail", why.detail}});
         });
+    sources.both = std::make_unique<attestation::PreferredCollateral>(*sources.directory, *sources.service);
+    return sources;
 }
 
 std::unique_ptr<attestation::ReleaseSource> make_release_source(const config::ControlPlaneConfig& config) {

@@ -5,14 +5,29 @@
 
 #include "attestation/collateral_source.h"
 #include "attestation/release_source.h"
+#include "attestation/remote/collateral_service.h"
+#include "attestation/trust_anchor.h"
 #include "config/control_plane_config.h"
 #include "telemetry/log.h"
 
 namespace ee::control_plane {
 
-// EE_COLLATERAL_DIR; without it nothing is found. `log` must outlive the source.
-std::unique_ptr<attestation::CollateralSource> make_collateral_source(
-    const config::ControlPlaneConfig& config, const telemetry::Log& log);
+// The files of EE_COLLATERAL_DIR first, then what the service at EE_PCCS_URL has published.
+struct CollateralSources {
+    std::unique_ptr<attestation::CollateralSource> directory;  // null without EE_COLLATERAL_DIR
+    std::unique_ptr<attestation::CollateralService> service;
+    std::unique_ptr<attestation::CollateralSource> both;  // null without the directory
+
+    attestation::CollateralSource& source() const;
+};
+
+// `tls` checks the service's certificate. `log` and `metrics` outlive the sources. EE_PCCS_URL has been
+// parsed: `pccs_url`.
+CollateralSources make_collateral_sources(const config::ControlPlaneConfig& config,
+                                          const std::optional<net::Url>& pccs_url,
+                                          const attestation::TrustAnchors& anchors,
+                                          std::shared_ptr<const net::TlsContext> tls,
+                                          const telemetry::Log& log, telemetry::Metrics& metrics);
 // EE_ALLOWLIST_DIR; without it nothing is found.
 std::unique_ptr<attestation::ReleaseSource> make_release_source(const config::ControlPlaneConfig& config);
 
