@@ -96,14 +96,16 @@ Result<TrustAnchor> verify_chain(const std::vector<crypto::Certificate>& certifi
             return invalid(fmt::format("the {}: {}", places[at].position, key.error().detail));
     }
     // The root is pinned by key: several certificates over it are in use. Its own signature is checked all
-    // the same, or its dates and flags would be anybody's.
+    // the same, or its dates and flags would be anybody's; once for the certificates that are known.
     const auto anchor = anchors.find(certificates.back().spki_sha256());
     if (!anchor) {
         return invalid(
             fmt::format("the root's key {} is no trust anchor", to_hex(certificates.back().spki_sha256())));
     }
     for (std::size_t at = certificates.size(); at-- > 0;) {
-        const crypto::Certificate& parent = certificates[std::min(at + 1, certificates.size() - 1)];
+        const bool is_root = at + 1 == certificates.size();
+        if (is_root && anchors.knows_self_signature(certificates[at])) continue;
+        const crypto::Certificate& parent = certificates[is_root ? at : at + 1];
         if (auto held = judge_issuer(certificates[at], parent, places[at]); !held) return fail(held.error());
     }
     return *anchor;

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "attestation/quote.h"
 #include "attestation/untimely.h"
+#include "attestation/vector_manifest.h"
 #include "crypto/issuing.h"
 
 namespace ee::attestation {
@@ -249,6 +251,33 @@ TEST(TrustAnchors, KnowIntelsKeyAndAtMostOneMore) {
     EXPECT_EQ(TrustAnchors::with_simulated_root_file("/no/such/file").error().code, "certificate_unreadable");
     EXPECT_FALSE(
         TrustAnchors::with_simulated(intel_root_spki_sha256).find(intel_root_spki_sha256)->simulated);
+}
+
+TEST(TrustAnchors, KnowTheSelfSignatureOfTheVeryCertificateConfigured) {
+    const Chain chain;
+    const auto root = crypto::Certificate::from_der(Chain::issued(chain.root)).value();
+    const auto anchors = TrustAnchors::with_simulated_root(root.der()).value();
+    EXPECT_TRUE(anchors.knows_self_signature(root));
+    EXPECT_FALSE(TrustAnchors::with_simulated(chain.pinned).knows_self_signature(root));
+    EXPECT_FALSE(TrustAnchors().knows_self_signature(root));
+    // Another certificate over the same key, signed by itself too.
+    Link other = chain.root;
+    other.content.serial = {0x77};
+    const auto other_root = crypto::Certificate::from_der(Chain::issued(other)).value();
+    EXPECT_EQ(other_root.spki_sha256(), root.spki_sha256());
+    EXPECT_TRUE(other_root.is_self_signed());
+    EXPECT_FALSE(anchors.knows_self_signature(other_root));
+}
+
+TEST(TrustAnchors, KnowIntelsCertificateWhoseSelfSignatureHolds) {
+    if (read_vector_manifest().empty()) GTEST_SKIP() << "no vectors in " << vector_folder();
+    const auto quote = parse_quote(read_vector("genuine/dcap-qvl-tdx_quote/quote.bin"));
+    const auto chain = read_pck_certificates(quote->pck_chain);
+    EXPECT_EQ(crypto::sha256(chain->back().der()), intel_root_certificate_sha256);
+    EXPECT_EQ(chain->back().spki_sha256(), intel_root_spki_sha256);
+    EXPECT_TRUE(chain->back().is_self_signed());
+    EXPECT_TRUE(TrustAnchors().knows_self_signature(chain->back()));
+    EXPECT_FALSE(TrustAnchors().knows_self_signature(chain->front()));
 }
 
 }  // namespace

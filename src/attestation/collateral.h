@@ -49,6 +49,9 @@ struct Collateral {
     std::map<std::string, ByteSpan, std::less<>> parts() const;
     // SHA-256 of each of them.
     std::map<std::string, crypto::Sha256, std::less<>> sha256() const;
+
+    // Byte for byte.
+    friend bool operator==(const Collateral&, const Collateral&) = default;
 };
 
 // Refuses with `collateral_malformed:<key>` (an entry of the wrong type, bad hex, over its size) or

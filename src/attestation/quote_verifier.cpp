@@ -84,27 +84,6 @@ CheckList left_out(const CheckList& checks) {
     return out;
 }
 
-// Checks D to H: the signature chain up to a pinned root.
-Result<PckChain> check_signature_chain(const Quote& quote, const TrustAnchors& anchors, Untimely& untimely,
-                                       CheckList& checks) {
-    checks.emplace_back("D");
-    if (auto held = check_signature(quote); !held) return fail(held.error());
-    checks.emplace_back("E");
-    if (auto held = check_key_binding(quote); !held) return fail(held.error());
-    checks.emplace_back("F");
-    auto certificates = read_pck_certificates(quote.pck_chain);
-    if (!certificates) return fail(certificates.error());
-    if (auto held = check_qe_signature(quote, certificates->front()); !held) return fail(held.error());
-    checks.emplace_back("G");
-    auto chain = verify_pck_chain(std::move(*certificates), anchors);
-    if (!chain) return chain;
-    checks.emplace_back("H");
-    for (const crypto::Certificate& certificate : chain->certificates()) {
-        if (auto held = untimely.judge_certificate(certificate); !held) return fail(held.error());
-    }
-    return chain;
-}
-
 // Nobody can judge without collateral; whatever was found to be from another time is told first then.
 tl::unexpected<Error> unavailable_or_untimely(Error error, const Untimely& untimely) {
     auto late = error.code == "collateral_unavailable" ? untimely.refusal() : std::nullopt;
@@ -112,6 +91,9 @@ tl::unexpected<Error> unavailable_or_untimely(Error error, const Untimely& untim
 }
 
 }  // namespace
+
+QuoteVerifier::QuoteVerifier(TrustAnchors anchors, const CacheLimits& limits)
+    : anchors_(std::move(anchors)), cache_(std::make_unique<VerificationCache>(limits)) {}
 
 Verification QuoteVerifier::verify(ByteSpan bytes, const VerifyOptions& options, WallTime now) const {
     Verification out;
@@ -124,6 +106,44 @@ Verification QuoteVerifier::verify(ByteSpan bytes, const VerifyOptions& options,
     return out;
 }
 
+// Checks F and G. A chain that is known still has to have signed this very quote's QE report.
+Result<std::shared_ptr<const KnownPck>> QuoteVerifier::check_chain(const Quote& quote,
+                                                                   CheckList& checks) const {
+    checks.emplace_back("F");
+    const crypto::Sha256 digest = crypto::sha256(as_bytes(quote.pck_chain));
+    if (auto known = cache_->find_pck(digest)) {
+        if (auto held = check_qe_signature(quote, known->chain.leaf()); !held) return fail(held.error());
+        checks.emplace_back("G");
+        return known;
+    }
+    auto certificates = read_pck_certificates(quote.pck_chain);
+    if (!certificates) return fail(certificates.error());
+    if (auto held = check_qe_signature(quote, certificates->front()); !held) return fail(held.error());
+    checks.emplace_back("G");
+    auto chain = verify_pck_chain(std::move(*certificates), anchors_);
+    if (!chain) return fail(chain.error());
+    auto extension = pck_extension_of(chain->leaf());
+    return cache_->keep_pck(digest, {std::move(*chain), std::move(extension)});
+}
+
+// Checks I to N.
+Result<TcbEvaluation> QuoteVerifier::check_collateral(const VerifiedQuote& verified, const KnownPck& pck,
+                                                      const Collateral& collateral, Untimely& untimely,
+                                                      CheckList& checks) const {
+    const PckChain& chain = pck.chain;
+    const CollateralAuthority authority{
+        .anchors = anchors_, .anchor = chain.anchor(), .root = chain.root(), .ca = chain.intermediate()};
+    auto parts = cache_->find_parts(collateral, authority);
+    if (parts == nullptr)
+        parts = cache_->keep_parts(collateral, authority, read_collateral_parts(collateral, authority));
+    return judge_by_collateral({.quote = verified.quote_,
+                                .chain = chain,
+                                .pck = *pck.extension,
+                                .parts = *parts,
+                                .authority = authority},
+                               untimely, checks);
+}
+
 Result<VerifiedQuote> QuoteVerifier::verify_steps(ByteSpan bytes, const VerifyOptions& options, WallTime now,
                                                   CheckList& checks) const {
     auto quote = check_layout(bytes, checks);
@@ -132,33 +152,38 @@ Result<VerifiedQuote> QuoteVerifier::verify_steps(ByteSpan bytes, const VerifyOp
         checks.emplace_back("C");
         if (auto held = check_report_data(*quote, options); !held) return fail(held.error());
     }
+    checks.emplace_back("D");
+    if (auto held = check_signature(*quote); !held) return fail(held.error());
+    checks.emplace_back("E");
+    if (auto held = check_key_binding(*quote); !held) return fail(held.error());
+    const auto pck = check_chain(*quote, checks);
+    if (!pck) return fail(pck.error());
+    const PckChain& chain = (*pck)->chain;
+    checks.emplace_back("H");
     Untimely untimely(now, options.collateral_grace);
-    const auto chain = check_signature_chain(*quote, anchors_, untimely, checks);
-    if (!chain) return fail(chain.error());
+    for (const crypto::Certificate& certificate : chain.certificates()) {
+        if (auto held = untimely.judge_certificate(certificate); !held) return fail(held.error());
+    }
 
-    VerifiedQuote verified(std::move(*quote), chain->anchor(), chain->ca());
-    const auto pck = pck_extension_of(chain->leaf());
-    if (pck) verified.pck_ = *pck;
+    VerifiedQuote verified(std::move(*quote), chain.anchor(), chain.ca());
+    const Result<PckExtension>& extension = (*pck)->extension;
+    if (extension) verified.pck_ = *extension;
     if (options.collateral == nullptr) {
         if (auto late = untimely.refusal()) return fail(std::move(*late));
         return verified;
     }
     // Collateral is found by what the extension says, so it is read before check I.
-    if (!pck) {
+    if (!extension) {
         checks.emplace_back("J");
-        return fail(pck.error());
+        return fail(extension.error());
     }
-    auto collateral = options.collateral->find({chain->anchor().spki_sha256, pck->fmspc, chain->ca()}, now);
+    auto collateral =
+        options.collateral->find({chain.anchor().spki_sha256, extension->fmspc, chain.ca()}, now);
     if (!collateral) {
         checks.emplace_back("I");
         return unavailable_or_untimely(std::move(collateral.error()), untimely);
     }
-    const CollateralAuthority authority{
-        .anchors = anchors_, .anchor = chain->anchor(), .root = chain->root(), .ca = chain->intermediate()};
-    const CollateralParts parts = read_collateral_parts(**collateral, authority);
-    auto tcb = judge_by_collateral(
-        {.quote = verified.quote_, .chain = *chain, .pck = *pck, .parts = parts, .authority = authority},
-        untimely, checks);
+    auto tcb = check_collateral(verified, **pck, **collateral, untimely, checks);
     if (!tcb) return unavailable_or_untimely(std::move(tcb.error()), untimely);
     verified.tcb_ = std::move(*tcb);
     verified.collateral_ = std::move(*collateral);

@@ -16,6 +16,8 @@
 #include "attestation/report_data.h"
 #include "attestation/tcb_status.h"
 #include "attestation/trust_anchor.h"
+#include "attestation/untimely.h"
+#include "attestation/verification_cache.h"
 #include "base/result.h"
 #include "base/time.h"
 
@@ -78,21 +80,29 @@ struct Verification {
     bool tcb_evaluated() const { return quote && quote->tcb().status != TcbStatus::not_evaluated; }
 };
 
-// Thread-safe: verifying changes nothing.
+// Thread-safe. Remembers PCK chains and collateral whose signatures held (verification_cache.h): an answer
+// never depends on what was verified before, only the time it takes.
 class QuoteVerifier {
 public:
-    explicit QuoteVerifier(TrustAnchors anchors) : anchors_(std::move(anchors)) {}
+    explicit QuoteVerifier(TrustAnchors anchors, const CacheLimits& limits = {});
 
     // Raw bytes, as they came. Any input gives an answer.
     Verification verify(ByteSpan quote, const VerifyOptions& options, WallTime now) const;
 
     const TrustAnchors& anchors() const { return anchors_; }
+    const VerificationCache& cache() const { return *cache_; }
 
 private:
     Result<VerifiedQuote> verify_steps(ByteSpan bytes, const VerifyOptions& options, WallTime now,
                                        CheckList& checks) const;
 
+    Result<std::shared_ptr<const KnownPck>> check_chain(const Quote& quote, CheckList& checks) const;
+    Result<TcbEvaluation> check_collateral(const VerifiedQuote& verified, const KnownPck& pck,
+                                           const Collateral& collateral, Untimely& untimely,
+                                           CheckList& checks) const;
+
     TrustAnchors anchors_;
+    std::unique_ptr<VerificationCache> cache_;
 };
 
 }  // namespace ee::attestation

@@ -1,49 +1,24 @@
 #include "crypto/certificate.h"
 
 #include <algorithm>
-#include <set>
-
-#include <openssl/err.h>
 
 #include "base/base64.h"
+#include "crypto/der.h"
 #include "crypto/ed25519.h"
 #include "crypto/x509_fields.h"
 
 namespace ee::crypto {
 namespace {
 
-using BasicConstraintsPtr = std::unique_ptr<BASIC_CONSTRAINTS, FreeWith<BASIC_CONSTRAINTS_free>>;
-using BitStringPtr = std::unique_ptr<ASN1_BIT_STRING, FreeWith<ASN1_BIT_STRING_free>>;
-using ObjectPtr = std::unique_ptr<ASN1_OBJECT, FreeWith<ASN1_OBJECT_free>>;
+constexpr ByteArray<3> basic_constraints_oid = {0x55, 0x1d, 0x13};  // 2.5.29.19
+constexpr ByteArray<3> key_usage_oid = {0x55, 0x1d, 0x0f};          // 2.5.29.15
+constexpr std::uint8_t version_tag = 0xa0, issuer_id_tag = 0x81, subject_id_tag = 0x82, extensions_tag = 0xa3;
 
 constexpr std::string_view pem_begin = "-----BEGIN CERTIFICATE-----";
 constexpr std::string_view pem_end = "-----END CERTIFICATE-----";
 
 tl::unexpected<Error> malformed(std::string detail) {
-    take_openssl_errors();
     return fail("certificate_malformed", std::move(detail));
-}
-
-std::string oid_of(const X509_EXTENSION* extension) {
-    char text[128];
-    const ASN1_OBJECT* type = X509_EXTENSION_get_object(const_cast<X509_EXTENSION*>(extension));
-    const int size = OBJ_obj2txt(text, sizeof text, type, 1);
-    return size > 0 ? text : "";
-}
-
-// No extension twice (RFC 5280 section 4.2); which critical ones are neither of the two we judge.
-bool has_repeated_extension(const X509* certificate, bool& has_unknown_critical) {
-    std::set<std::string> seen;
-    for (int i = 0; i < X509_get_ext_count(certificate); ++i) {
-        X509_EXTENSION* extension = X509_get_ext(certificate, i);
-        if (!seen.insert(oid_of(extension)).second) return true;
-        const int nid = OBJ_obj2nid(X509_EXTENSION_get_object(extension));
-        if (X509_EXTENSION_get_critical(extension) != 0 && nid != NID_basic_constraints &&
-            nid != NID_key_usage) {
-            has_unknown_critical = true;
-        }
-    }
-    return false;
 }
 
 bool is_pem_space(char c) {
@@ -57,94 +32,162 @@ void skip_pem_space(std::string_view& text) {
 }  // namespace
 
 Result<Certificate> Certificate::from_der(ByteSpan der) {
-    const unsigned char* at = der.data();
     Certificate out;
-    out.x509_.reset(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
-    const X509* x509 = out.x509_.get();
-    if (x509 == nullptr) return malformed("not an X.509 certificate");
-    if (at != der.data() + der.size()) return malformed("bytes after the certificate");
-    if (X509_get_version(x509) != X509_VERSION_3) return malformed("not a version 3 certificate");
-
     out.der_ = to_bytes(der);
-    out.subject_ = der_of_name(X509_get_subject_name(x509));
-    out.issuer_ = der_of_name(X509_get_issuer_name(x509));
-    out.subject_common_name_ = common_name_of(X509_get_subject_name(x509));
-    const auto serial = magnitude_of(X509_get0_serialNumber(x509));
-    const auto not_before = wall_time_of(X509_get0_notBefore(x509));
-    const auto not_after = wall_time_of(X509_get0_notAfter(x509));
-    if (!serial) return malformed("a negative serial number");
-    if (!not_before || !not_after) return malformed("a validity that is no time");
-    out.serial_ = *serial;
-    out.not_before_ = *not_before;
-    out.not_after_ = *not_after;
-
-    unsigned char* spki = nullptr;
-    const int spki_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x509), &spki);
-    if (spki_size <= 0) return malformed("no public key");
-    out.spki_.assign(spki, spki + spki_size);
-    OPENSSL_free(spki);
+    const auto parts = read_signed(out.der_);
+    if (!parts) return malformed("not one X.509 certificate in DER");
+    out.signed_content_ = parts->content.whole;
+    out.algorithm_ = parts->algorithm;
+    out.signature_ = parts->signature;
+    if (auto wrong = out.read_content(parts->content.content)) return malformed(std::move(*wrong));
+    if (auto key = P256PublicKey::from_spki(out.spki_)) out.p256_key_ = std::move(*key);
     out.spki_sha256_ = sha256(out.spki_);
-
-    if (has_repeated_extension(x509, out.has_unknown_critical_extension_))
-        return malformed("an extension twice");
-    // OpenSSL sets `found` to -1 when the extension is absent; null with anything else: it does not decode.
-    int found = 0;
-    const BasicConstraintsPtr constraints(
-        static_cast<BASIC_CONSTRAINTS*>(X509_get_ext_d2i(x509, NID_basic_constraints, &found, nullptr)));
-    if (!constraints && found != -1) return malformed("basic constraints that do not decode");
-    if (constraints) {
-        out.has_basic_constraints_ = true;
-        out.is_ca_ = constraints->ca != 0;
-        if (constraints->pathlen != nullptr) {
-            out.path_length_max_ = ASN1_INTEGER_get(constraints->pathlen);
-            if (*out.path_length_max_ < 0) return malformed("a negative path length");
-        }
-    }
-    const BitStringPtr usage(
-        static_cast<ASN1_BIT_STRING*>(X509_get_ext_d2i(x509, NID_key_usage, &found, nullptr)));
-    if (!usage && found != -1) return malformed("a key usage that does not decode");
-    if (usage) out.key_usage_ = usage->length > 0 ? usage->data[0] : 0;
     return out;
 }
 
+std::optional<std::string> Certificate::read_content(ByteSpan content) {
+    DerReader reader(content);
+    const auto version = reader.take(version_tag);
+    if (!version) return "not a version 3 certificate";
+    DerReader version_reader(*version);
+    if (version_reader.take_unsigned() != 2u || !version_reader.at_end())
+        return "not a version 3 certificate";
+    const auto serial = reader.take_magnitude();
+    if (!serial) return "a serial number that is negative or not in its shortest form";
+    const auto algorithm = take_algorithm(reader);
+    const auto issuer = algorithm ? take_name(reader) : std::nullopt;
+    if (!issuer) return "an algorithm or issuer that is not well formed";
+    auto validity = reader.take_sequence();
+    const auto not_before = validity ? take_time(*validity) : std::nullopt;
+    const auto not_after = not_before ? take_time(*validity) : std::nullopt;
+    if (!not_after || !validity->at_end()) return "a validity that is no time";
+    const auto subject = take_name(reader);
+    const auto key = subject ? reader.take_any() : std::nullopt;
+    if (!key || key->tag != der_tag::sequence) return "a subject or key that is not well formed";
+    DerReader key_reader(key->content);
+    if (!take_algorithm(key_reader) || !key_reader.take_bit_octets() || !key_reader.at_end())
+        return "a key that is not well formed";
+
+    serial_ = to_bytes(*serial);
+    algorithm_inside_ = *algorithm;
+    issuer_ = to_bytes(issuer->der);
+    not_before_ = *not_before;
+    not_after_ = *not_after;
+    subject_ = to_bytes(subject->der);
+    subject_common_name_ = subject->common_name;
+    spki_ = to_bytes(key->whole);
+    for (const std::uint8_t tag : {issuer_id_tag, subject_id_tag}) {
+        if (reader.next_is(tag) && !reader.take_any()) return "a unique identifier that is not well formed";
+    }
+    if (reader.at_end()) return std::nullopt;
+    const auto extensions = reader.take(extensions_tag);
+    if (!extensions || !reader.at_end()) return "bytes behind the key that are no extensions";
+    return read_extensions(*extensions);
+}
+
+std::optional<std::string> Certificate::read_extensions(ByteSpan field) {
+    DerReader outside(field);
+    auto list = outside.take_sequence();
+    if (!list || !outside.at_end() || list->at_end()) return "extensions that are not one list";
+    while (!list->at_end()) {
+        const auto extension = take_extension(*list);
+        if (!extension) return "an extension that is not well formed";
+        for (const Extension& other : extensions_) {
+            if (std::ranges::equal(other.oid, extension->oid)) return "an extension twice";
+        }
+        extensions_.push_back({extension->oid, extension->value});
+        std::optional<std::string> wrong;
+        if (std::ranges::equal(extension->oid, basic_constraints_oid))
+            wrong = read_basic_constraints(extension->value);
+        else if (std::ranges::equal(extension->oid, key_usage_oid))
+            wrong = read_key_usage(extension->value);
+        else if (extension->critical)
+            has_unknown_critical_extension_ = true;
+        if (wrong) return wrong;
+    }
+    return std::nullopt;
+}
+
+std::optional<std::string> Certificate::read_basic_constraints(ByteSpan value) {
+    DerReader reader(value);
+    auto content = reader.take_sequence();
+    if (!content || !reader.at_end()) return "basic constraints that do not decode";
+    has_basic_constraints_ = true;
+    if (content->next_is(der_tag::boolean)) {
+        const auto is_ca = content->take_boolean();
+        if (!is_ca) return "basic constraints that do not decode";
+        is_ca_ = *is_ca;
+    }
+    if (content->at_end()) return std::nullopt;
+    const auto path_length = content->take_unsigned();
+    if (!path_length || *path_length > 0xffff || !content->at_end()) return "a path length that is none";
+    path_length_max_ = static_cast<long>(*path_length);
+    return std::nullopt;
+}
+
+std::optional<std::string> Certificate::read_key_usage(ByteSpan value) {
+    DerReader reader(value);
+    const auto bits = reader.take(der_tag::bit_string);
+    if (!bits || !reader.at_end() || bits->empty() || (*bits)[0] > 7 || bits->size() > 3)
+        return "a key usage that does not decode";
+    // The first octet counts the unused bits of the last one, which are zero in DER.
+    const unsigned unused = (1u << (*bits)[0]) - 1;
+    if (bits->size() == 1 ? (*bits)[0] != 0 : (bits->back() & unused) != 0)
+        return "a key usage that does not decode";
+    key_usage_ = bits->size() > 1 ? (*bits)[1] : 0;
+    return std::nullopt;
+}
+
 std::string Certificate::subject_text() const {
+    const unsigned char* at = subject_.data();
+    const X509NamePtr name(d2i_X509_NAME(nullptr, &at, static_cast<long>(subject_.size())));
     const BioPtr out(BIO_new(BIO_s_mem()));
-    if (!out || X509_NAME_print_ex(out.get(), X509_get_subject_name(x509_.get()), 0, XN_FLAG_RFC2253) < 0)
+    if (!name || !out || X509_NAME_print_ex(out.get(), name.get(), 0, XN_FLAG_RFC2253) < 0) {
+        take_openssl_errors();
         return {};
+    }
     char* text = nullptr;
     const long size = BIO_get_mem_data(out.get(), &text);
     return {text, static_cast<std::size_t>(size)};
 }
 
 std::optional<Bytes> Certificate::extension(std::string_view oid) const {
-    const ObjectPtr type(OBJ_txt2obj(std::string(oid).c_str(), 1));
-    const int at = type ? X509_get_ext_by_OBJ(x509_.get(), type.get(), -1) : -1;
-    if (at < 0) return std::nullopt;
-    const ASN1_OCTET_STRING* value = X509_EXTENSION_get_data(X509_get_ext(x509_.get(), at));
-    const ByteSpan bytes(ASN1_STRING_get0_data(value), static_cast<std::size_t>(ASN1_STRING_length(value)));
-    return to_bytes(bytes);
+    // Arcs may be larger than a machine word (2.25 and a UUID).
+    ByteArray<64> wanted;
+    const int size = a2d_ASN1_OBJECT(wanted.data(), static_cast<int>(wanted.size()), oid.data(),
+                                     static_cast<int>(oid.size()));
+    if (size <= 0) {
+        take_openssl_errors();
+        return std::nullopt;
+    }
+    const ByteSpan content = ByteSpan(wanted).first(static_cast<std::size_t>(size));
+    for (const Extension& extension : extensions_) {
+        if (std::ranges::equal(extension.oid, content)) return to_bytes(extension.value);
+    }
+    return std::nullopt;
+}
+
+Result<P256PublicKey> Certificate::p256_key() const {
+    if (p256_key_) return *p256_key_;
+    return P256PublicKey::from_spki(spki_);
 }
 
 bool Certificate::is_signed_with_ecdsa_sha256() const {
-    const X509_ALGOR* outside = nullptr;
-    X509_get0_signature(nullptr, &outside, x509_.get());
-    return is_ecdsa_sha256(outside) && is_ecdsa_sha256(X509_get0_tbs_sigalg(x509_.get()));
+    return std::ranges::equal(algorithm_, ecdsa_sha256_algorithm) &&
+           std::ranges::equal(algorithm_inside_, ecdsa_sha256_algorithm);
 }
 
 bool Certificate::is_signed_by(const P256PublicKey& key) const {
-    if (!is_signed_with_ecdsa_sha256()) return false;
-    const bool held = X509_verify(x509_.get(), key.get()) == 1;
-    if (!held) ERR_clear_error();
-    return held;
+    return is_signed_with_ecdsa_sha256() && key.verifies_der(signed_content_, signature_);
 }
 
 bool Certificate::is_self_signed() const {
     if (subject_ != issuer_) return false;
     if (const auto key = p256_key()) return is_signed_by(*key);
-    if (!Ed25519PublicKey::from_spki(spki_)) return false;
-    const bool held = X509_verify(x509_.get(), X509_get0_pubkey(x509_.get())) == 1;
-    ERR_clear_error();
-    return held;
+    const auto key = Ed25519PublicKey::from_spki(spki_);
+    return key && std::ranges::equal(algorithm_, ed25519_algorithm) &&
+           std::ranges::equal(algorithm_inside_, ed25519_algorithm) &&
+           key->verifies(signed_content_, signature_);
 }
 
 Result<std::vector<Certificate>> parse_pem_chain(std::string_view pem, std::size_t count_max) {

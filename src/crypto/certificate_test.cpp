@@ -147,5 +147,48 @@ TEST_F(Certificates, OfOtherKeysHaveNoP256Key) {
     EXPECT_EQ(parsed->p256_key().error().code, "key_invalid");
 }
 
+// Whatever our reader takes, OpenSSL's takes too, and understands alike: every octet changed, several ways.
+TEST_F(Certificates, AreReadNoMoreLenientlyThanByOpenssl) {
+    leaf.extensions = {{.oid = "1.2.3.4", .critical = false, .der = {0x05, 0x00}}};
+    leaf.is_ca = true;
+    leaf.path_length_max = 3;
+    const Bytes der = leaf_der();
+    int taken = 0;
+    for (std::size_t place = 0; place < der.size(); ++place) {
+        for (const std::uint8_t change : {0x01, 0x02, 0x04, 0x20, 0x7f, 0x80, 0xff}) {
+            Bytes changed = der;
+            changed[place] ^= change;
+            const auto ours = Certificate::from_der(changed);
+            if (!ours) continue;
+            ++taken;
+            const unsigned char* at = changed.data();
+            const X509Ptr theirs(d2i_X509(nullptr, &at, static_cast<long>(changed.size())));
+            ASSERT_TRUE(theirs) << place << " " << int{change};
+            EXPECT_EQ(at, changed.data() + changed.size());
+            EXPECT_EQ(X509_get_version(theirs.get()), X509_VERSION_3);
+            int found = 0;
+            const std::unique_ptr<BASIC_CONSTRAINTS, FreeWith<BASIC_CONSTRAINTS_free>> constraints(
+                static_cast<BASIC_CONSTRAINTS*>(
+                    X509_get_ext_d2i(theirs.get(), NID_basic_constraints, &found, nullptr)));
+            EXPECT_EQ(constraints != nullptr, ours->has_basic_constraints());
+            if (constraints) {
+                EXPECT_EQ(constraints->ca != 0, ours->is_ca());
+            }
+            std::tm time{};
+            EXPECT_EQ(ASN1_TIME_to_tm(X509_get0_notBefore(theirs.get()), &time), 1);
+            EXPECT_EQ(std::chrono::sys_time<std::chrono::seconds>(std::chrono::seconds(timegm(&time))),
+                      ours->not_before());
+            EXPECT_EQ(ASN1_TIME_to_tm(X509_get0_notAfter(theirs.get()), &time), 1);
+            EXPECT_EQ(std::chrono::sys_time<std::chrono::seconds>(std::chrono::seconds(timegm(&time))),
+                      ours->not_after());
+            unsigned char* name = nullptr;
+            const int size = i2d_X509_NAME(X509_get_subject_name(theirs.get()), &name);
+            EXPECT_EQ(to_bytes({name, static_cast<std::size_t>(size)}), ours->subject());
+            OPENSSL_free(name);
+        }
+    }
+    EXPECT_GT(taken, 500);
+}
+
 }  // namespace
 }  // namespace ee::crypto

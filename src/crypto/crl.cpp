@@ -2,68 +2,86 @@
 
 #include <algorithm>
 
-#include <openssl/err.h>
-
+#include "crypto/der.h"
 #include "crypto/x509_fields.h"
 
 namespace ee::crypto {
 namespace {
 
+constexpr std::uint8_t extensions_tag = 0xa0;
+
 tl::unexpected<Error> malformed(std::string detail) {
-    ERR_clear_error();
     return fail("crl_malformed", std::move(detail));
 }
 
-bool has_critical_extension(const STACK_OF(X509_EXTENSION) * extensions) {
-    for (int i = 0; i < sk_X509_EXTENSION_num(extensions); ++i) {
-        if (X509_EXTENSION_get_critical(sk_X509_EXTENSION_value(extensions, i)) != 0) return true;
+// Of the list or of an entry: nullopt when they are well formed and none is critical.
+std::optional<std::string> judge_extensions(DerReader& list) {
+    while (!list.at_end()) {
+        const auto extension = take_extension(list);
+        if (!extension) return "an extension that is not well formed";
+        if (extension->critical) return "a critical extension";
     }
-    return false;
+    return std::nullopt;
 }
 
 }  // namespace
 
 Result<Crl> Crl::from_der(ByteSpan der) {
-    const unsigned char* at = der.data();
     Crl out;
-    out.crl_.reset(d2i_X509_CRL(nullptr, &at, static_cast<long>(der.size())));
-    X509_CRL* crl = out.crl_.get();
-    if (crl == nullptr) return malformed("not a CRL");
-    if (at != der.data() + der.size()) return malformed("bytes after the CRL");
-    const auto this_update = wall_time_of(X509_CRL_get0_lastUpdate(crl));
-    const auto next_update = wall_time_of(X509_CRL_get0_nextUpdate(crl));
-    if (!this_update || !next_update) return malformed("a CRL without thisUpdate or nextUpdate");
-    out.this_update_ = *this_update;
-    out.next_update_ = *next_update;
-    out.issuer_ = der_of_name(X509_CRL_get_issuer(crl));
-    if (has_critical_extension(X509_CRL_get0_extensions(crl)))
-        return malformed("a critical extension of the CRL");
-
-    const auto* entries = X509_CRL_get_REVOKED(crl);
-    for (int i = 0; i < sk_X509_REVOKED_num(entries); ++i) {
-        const X509_REVOKED* entry = sk_X509_REVOKED_value(entries, i);
-        if (has_critical_extension(X509_REVOKED_get0_extensions(entry))) {
-            return malformed("a critical extension of an entry");
-        }
-        auto serial = magnitude_of(X509_REVOKED_get0_serialNumber(entry));
-        if (!serial) return malformed("a negative serial number");
-        out.revoked_.push_back(std::move(*serial));
-    }
+    out.der_ = to_bytes(der);
+    const auto parts = read_signed(out.der_);
+    if (!parts) return malformed("not one CRL in DER");
+    out.signed_content_ = parts->content.whole;
+    out.algorithm_ = parts->algorithm;
+    out.signature_ = parts->signature;
+    if (auto wrong = out.read_content(parts->content.content)) return malformed(std::move(*wrong));
     std::sort(out.revoked_.begin(), out.revoked_.end());
     return out;
 }
 
-std::optional<std::string> Crl::issuer_common_name() const {
-    return common_name_of(X509_CRL_get_issuer(crl_.get()));
+std::optional<std::string> Crl::read_content(ByteSpan content) {
+    DerReader reader(content);
+    // Version 2 is written as 1; version 1 is not written.
+    if (reader.next_is(der_tag::integer) && reader.take_unsigned() != 1u) return "an unknown version";
+    const auto algorithm = take_algorithm(reader);
+    const auto issuer = algorithm ? take_name(reader) : std::nullopt;
+    const auto this_update = issuer ? take_time(reader) : std::nullopt;
+    const auto next_update = this_update ? take_time(reader) : std::nullopt;
+    if (!next_update) return "an algorithm, issuer, thisUpdate or nextUpdate that is not well formed";
+    algorithm_inside_ = *algorithm;
+    issuer_ = to_bytes(issuer->der);
+    issuer_common_name_ = issuer->common_name;
+    this_update_ = *this_update;
+    next_update_ = *next_update;
+
+    if (reader.next_is(der_tag::sequence)) {
+        auto entries = reader.take_sequence();
+        if (!entries) return "entries that are not well formed";
+        while (!entries->at_end()) {
+            auto entry = entries->take_sequence();
+            const auto serial = entry ? entry->take_magnitude() : std::nullopt;
+            if (!serial || !take_time(*entry)) return "an entry that is not well formed";
+            if (!entry->at_end()) {
+                auto extensions = entry->take_sequence();
+                if (!extensions || !entry->at_end()) return "an entry that is not well formed";
+                if (auto wrong = judge_extensions(*extensions)) return *wrong + " of an entry";
+            }
+            revoked_.push_back(to_bytes(*serial));
+        }
+    }
+    if (reader.at_end()) return std::nullopt;
+    const auto field = reader.take(extensions_tag);
+    if (!field || !reader.at_end()) return "bytes behind the entries that are no extensions";
+    DerReader outside(*field);
+    auto extensions = outside.take_sequence();
+    if (!extensions || !outside.at_end()) return "extensions that are not one list";
+    return judge_extensions(*extensions);
 }
 
 bool Crl::is_signed_by(const P256PublicKey& key) const {
-    const X509_ALGOR* algorithm = nullptr;
-    X509_CRL_get0_signature(crl_.get(), nullptr, &algorithm);
-    if (!is_ecdsa_sha256(algorithm)) return false;
-    const bool held = X509_CRL_verify(crl_.get(), key.get()) == 1;
-    if (!held) ERR_clear_error();
-    return held;
+    return std::ranges::equal(algorithm_, ecdsa_sha256_algorithm) &&
+           std::ranges::equal(algorithm_inside_, ecdsa_sha256_algorithm) &&
+           key.verifies_der(signed_content_, signature_);
 }
 
 bool Crl::revokes(const Bytes& serial) const {

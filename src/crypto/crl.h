@@ -16,13 +16,19 @@ namespace ee::crypto {
 // One parsed list. Movable; all reads are const and may run on several threads at once.
 class Crl {
 public:
-    // Exactly one DER list with a nextUpdate. Refuses (`crl_malformed`) critical extensions, of the list or
-    // of an entry: delta and indirect lists are marked by them, and would be misread as complete ones.
+    Crl(Crl&&) = default;
+    Crl& operator=(Crl&&) = default;
+    Crl(const Crl&) = delete;
+    Crl& operator=(const Crl&) = delete;
+
+    // Exactly one list in strict DER with a nextUpdate. Refuses (`crl_malformed`) critical extensions, of the
+    // list or of an entry: delta and indirect lists are marked by them, and would be misread as complete
+    // ones.
     static Result<Crl> from_der(ByteSpan der);
 
     // DER of the issuer's name.
     const Bytes& issuer() const { return issuer_; }
-    std::optional<std::string> issuer_common_name() const;
+    const std::optional<std::string>& issuer_common_name() const { return issuer_common_name_; }
     WallTime this_update() const { return this_update_; }
     WallTime next_update() const { return next_update_; }
     // Whether `key` made this list's ecdsa-with-SHA256 signature.
@@ -33,9 +39,13 @@ public:
 
 private:
     Crl() = default;
+    // Reads the signed part and says what is malformed about it.
+    std::optional<std::string> read_content(ByteSpan content);
 
-    X509CrlPtr crl_;
-    Bytes issuer_;
+    Bytes der_, issuer_;
+    std::optional<std::string> issuer_common_name_;
+    // Views of der_, whose storage stays where it is when the list moves.
+    ByteSpan signed_content_, algorithm_inside_, algorithm_, signature_;
     WallTime this_update_{}, next_update_{};
     std::vector<Bytes> revoked_;  // sorted
 };

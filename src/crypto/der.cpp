@@ -6,8 +6,8 @@
 
 namespace ee::crypto {
 
-std::optional<ByteSpan> DerReader::take(std::uint8_t tag) {
-    if (bytes_.size() < 2 || bytes_[0] != tag) return std::nullopt;
+std::optional<DerElement> DerReader::take_any() {
+    if (bytes_.size() < 2 || (bytes_[0] & 0x1f) == 0x1f) return std::nullopt;
     std::size_t header = 2;
     std::size_t size = bytes_[1];
     if (size >= 0x80) {
@@ -21,9 +21,17 @@ std::optional<ByteSpan> DerReader::take(std::uint8_t tag) {
         header += count;
     }
     if (size > bytes_.size() - header) return std::nullopt;
-    const ByteSpan content = bytes_.subspan(header, size);
+    const DerElement element{
+        .tag = bytes_[0], .content = bytes_.subspan(header, size), .whole = bytes_.first(header + size)};
     bytes_ = bytes_.subspan(header + size);
-    return content;
+    return element;
+}
+
+std::optional<ByteSpan> DerReader::take(std::uint8_t tag) {
+    if (!next_is(tag)) return std::nullopt;
+    const auto element = take_any();
+    if (!element) return std::nullopt;
+    return element->content;
 }
 
 std::optional<DerReader> DerReader::take_sequence() {
@@ -32,24 +40,47 @@ std::optional<DerReader> DerReader::take_sequence() {
     return DerReader(*content);
 }
 
-std::optional<std::uint64_t> DerReader::take_unsigned() {
+std::optional<ByteSpan> DerReader::take_magnitude() {
     const DerReader before = *this;
     const auto content = take(der_tag::integer);
-    const auto refuse = [&]() -> std::optional<std::uint64_t> {
+    const auto refuse = [&]() -> std::optional<ByteSpan> {
         *this = before;
         return std::nullopt;
     };
     if (!content || content->empty() || ((*content)[0] & 0x80) != 0) return refuse();
-    ByteSpan digits = *content;
-    if (digits[0] == 0 && digits.size() > 1) {
-        // A leading zero is there only to keep the sign off the next byte.
-        if ((digits[1] & 0x80) == 0) return refuse();
-        digits = digits.subspan(1);
+    if ((*content)[0] != 0) return content;
+    // A leading zero is there only to keep the sign off the next byte.
+    if (content->size() > 1 && ((*content)[1] & 0x80) == 0) return refuse();
+    return content->subspan(1);
+}
+
+std::optional<std::uint64_t> DerReader::take_unsigned() {
+    const DerReader before = *this;
+    const auto digits = take_magnitude();
+    if (!digits || digits->size() > sizeof(std::uint64_t)) {
+        *this = before;
+        return std::nullopt;
     }
-    if (digits.size() > sizeof(std::uint64_t)) return refuse();
     std::uint64_t value = 0;
-    for (const std::uint8_t digit : digits) value = value << 8 | digit;
+    for (const std::uint8_t digit : *digits) value = value << 8 | digit;
     return value;
+}
+
+std::optional<bool> DerReader::take_boolean() {
+    const DerReader before = *this;
+    const auto content = take(der_tag::boolean);
+    if (content && content->size() == 1 && ((*content)[0] == 0 || (*content)[0] == 0xff))
+        return (*content)[0] != 0;
+    *this = before;
+    return std::nullopt;
+}
+
+std::optional<ByteSpan> DerReader::take_bit_octets() {
+    const DerReader before = *this;
+    const auto content = take(der_tag::bit_string);
+    if (content && !content->empty() && (*content)[0] == 0) return content->subspan(1);
+    *this = before;
+    return std::nullopt;
 }
 
 std::optional<std::string> DerReader::take_oid() {

@@ -16,8 +16,19 @@ inline constexpr std::uint8_t octet_string = 0x04;
 inline constexpr std::uint8_t oid = 0x06;
 inline constexpr std::uint8_t enumerated = 0x0a;
 inline constexpr std::uint8_t utf8_string = 0x0c;
+inline constexpr std::uint8_t printable_string = 0x13;
+inline constexpr std::uint8_t ia5_string = 0x16;
+inline constexpr std::uint8_t utc_time = 0x17;
+inline constexpr std::uint8_t generalized_time = 0x18;
 inline constexpr std::uint8_t sequence = 0x30;
+inline constexpr std::uint8_t set = 0x31;
 }  // namespace der_tag
+
+struct DerElement {
+    std::uint8_t tag = 0;
+    ByteSpan content;
+    ByteSpan whole;  // with tag and length
+};
 
 // Reads the elements of one level, in order. After a failed take the reader is unchanged.
 class DerReader {
@@ -27,9 +38,18 @@ public:
     bool at_end() const { return bytes_.empty(); }
     // The content of the next element, when its tag is this one and its length fits.
     std::optional<ByteSpan> take(std::uint8_t tag);
+    // The next element, whatever its tag.
+    std::optional<DerElement> take_any();
+    bool next_is(std::uint8_t tag) const { return !bytes_.empty() && bytes_[0] == tag; }
     std::optional<DerReader> take_sequence();
     // A non-negative INTEGER of at most eight bytes in its shortest form.
     std::optional<std::uint64_t> take_unsigned();
+    // The magnitude of a non-negative INTEGER in its shortest form, without leading zeros.
+    std::optional<ByteSpan> take_magnitude();
+    // A BOOLEAN; true has one spelling (X.690 section 11.1).
+    std::optional<bool> take_boolean();
+    // The octets of a BIT STRING whose length is whole octets.
+    std::optional<ByteSpan> take_bit_octets();
     // An OBJECT IDENTIFIER in dotted form.
     std::optional<std::string> take_oid();
 

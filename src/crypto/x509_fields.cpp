@@ -1,52 +1,136 @@
 #include "crypto/x509_fields.h"
 
-#include <ctime>
+#include <algorithm>
+
+#include "base/utf8.h"
 
 namespace ee::crypto {
+namespace {
 
-std::optional<WallTime> wall_time_of(const ASN1_TIME* time) {
-    std::tm parts{};
-    if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
-    using namespace std::chrono;
-    const year_month_day date(year(parts.tm_year + 1900), month(static_cast<unsigned>(parts.tm_mon) + 1),
-                              day(static_cast<unsigned>(parts.tm_mday)));
-    if (!date.ok()) return std::nullopt;
-    return sys_days(date) + hours(parts.tm_hour) + minutes(parts.tm_min) + seconds(parts.tm_sec);
+constexpr ByteArray<3> common_name_oid = {0x55, 0x04, 0x03};  // 2.5.4.3
+
+// An OBJECT IDENTIFIER's content: arcs in their shortest form, the last one complete.
+bool is_oid(ByteSpan content) {
+    bool begins = true;
+    for (const std::uint8_t byte : content) {
+        if (begins && byte == 0x80) return false;
+        begins = (byte & 0x80) == 0;
+    }
+    return !content.empty() && begins;
 }
 
-Bytes der_of_name(const X509_NAME* name) {
-    const int size = i2d_X509_NAME(name, nullptr);
-    if (size <= 0) return {};
-    Bytes der(static_cast<std::size_t>(size));
-    unsigned char* end = der.data();
-    i2d_X509_NAME(name, &end);
-    return der;
+// The string types of a name (X.520 DirectoryString, IA5String, NumericString).
+bool is_string(std::uint8_t tag) {
+    constexpr std::uint8_t tags[] = {
+        der_tag::utf8_string, der_tag::printable_string, der_tag::ia5_string, 0x12, 0x14, 0x1a, 0x1c, 0x1e};
+    return std::find(std::begin(tags), std::end(tags), tag) != std::end(tags);
 }
 
-std::optional<std::string> common_name_of(const X509_NAME* name) {
-    const int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-    if (at < 0 || X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0) return std::nullopt;
-    unsigned char* text = nullptr;
-    const int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
-    if (size < 0) return std::nullopt;
-    std::string out(as_text({text, static_cast<std::size_t>(size)}));
-    OPENSSL_free(text);
+std::optional<std::string> text_of(const DerElement& value) {
+    const std::string_view text = as_text(value.content);
+    const bool is_ascii =
+        (value.tag == der_tag::printable_string || value.tag == der_tag::ia5_string) &&
+        std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) > 0; });
+    if (is_ascii || (value.tag == der_tag::utf8_string && is_utf8(text))) return std::string(text);
+    return std::nullopt;
+}
+
+std::optional<int> number(ByteSpan digits) {
+    int value = 0;
+    for (const std::uint8_t digit : digits) {
+        if (digit < '0' || digit > '9') return std::nullopt;
+        value = value * 10 + (digit - '0');
+    }
+    return value;
+}
+
+}  // namespace
+
+std::optional<NameField> take_name(DerReader& reader) {
+    const auto name = reader.take_any();
+    if (!name || name->tag != der_tag::sequence) return std::nullopt;
+    NameField out{.der = name->whole, .common_name = {}};
+    int common_names = 0;
+    DerReader parts(name->content);
+    while (!parts.at_end()) {
+        const auto part = parts.take(der_tag::set);
+        if (!part || part->empty()) return std::nullopt;
+        for (DerReader attributes(*part); !attributes.at_end();) {
+            auto attribute = attributes.take_sequence();
+            const auto type = attribute ? attribute->take(der_tag::oid) : std::nullopt;
+            const auto value = type ? attribute->take_any() : std::nullopt;
+            if (!value || !is_oid(*type) || !is_string(value->tag) || !attribute->at_end())
+                return std::nullopt;
+            if (!std::ranges::equal(*type, common_name_oid)) continue;
+            out.common_name = ++common_names == 1 ? text_of(*value) : std::nullopt;
+        }
+    }
     return out;
 }
 
-std::optional<Bytes> magnitude_of(const ASN1_INTEGER* number) {
-    if (ASN1_STRING_type(number) == V_ASN1_NEG_INTEGER) return std::nullopt;
-    const ByteSpan digits(ASN1_STRING_get0_data(number),
-                          static_cast<std::size_t>(ASN1_STRING_length(number)));
-    const auto first = std::find_if(digits.begin(), digits.end(), [](std::uint8_t b) { return b != 0; });
-    return Bytes(first, digits.end());
+std::optional<WallTime> take_time(DerReader& reader) {
+    const auto time = reader.take_any();
+    if (!time) return std::nullopt;
+    const bool is_utc = time->tag == der_tag::utc_time;
+    const std::size_t year_digits = is_utc ? 2 : 4;
+    if ((!is_utc && time->tag != der_tag::generalized_time) || time->content.size() != year_digits + 11 ||
+        time->content.back() != 'Z') {
+        return std::nullopt;
+    }
+    const auto read_year = number(time->content.first(year_digits));
+    std::array<int, 5> rest{};  // month, day, hour, minute, second
+    for (std::size_t i = 0; i < rest.size(); ++i) {
+        const auto value = number(time->content.subspan(year_digits + 2 * i, 2));
+        if (!value) return std::nullopt;
+        rest[i] = *value;
+    }
+    if (!read_year || rest[2] > 23 || rest[3] > 59 || rest[4] > 59) return std::nullopt;
+    // RFC 5280 section 4.1.2.5.1: two digits are of 1950 to 2049.
+    const int year = !is_utc ? *read_year : *read_year + (*read_year >= 50 ? 1900 : 2000);
+    const std::chrono::year_month_day date(std::chrono::year(year),
+                                           std::chrono::month(static_cast<unsigned>(rest[0])),
+                                           std::chrono::day(static_cast<unsigned>(rest[1])));
+    if (!date.ok()) return std::nullopt;
+    return std::chrono::sys_days(date) + std::chrono::hours(rest[2]) + std::chrono::minutes(rest[3]) +
+           std::chrono::seconds(rest[4]);
 }
 
-bool is_ecdsa_sha256(const X509_ALGOR* algorithm) {
-    const ASN1_OBJECT* type = nullptr;
-    int parameter_type = 0;
-    X509_ALGOR_get0(&type, &parameter_type, nullptr, algorithm);
-    return OBJ_obj2nid(type) == NID_ecdsa_with_SHA256 && parameter_type == V_ASN1_UNDEF;
+std::optional<ByteSpan> take_algorithm(DerReader& reader) {
+    const auto algorithm = reader.take_any();
+    if (!algorithm || algorithm->tag != der_tag::sequence) return std::nullopt;
+    DerReader content(algorithm->content);
+    const auto oid = content.take(der_tag::oid);
+    if (!oid || !is_oid(*oid)) return std::nullopt;
+    if (!content.at_end() && (!content.take_any() || !content.at_end())) return std::nullopt;
+    return algorithm->whole;
+}
+
+std::optional<ExtensionField> take_extension(DerReader& reader) {
+    auto extension = reader.take_sequence();
+    const auto oid = extension ? extension->take(der_tag::oid) : std::nullopt;
+    if (!oid || !is_oid(*oid)) return std::nullopt;
+    ExtensionField out{.oid = *oid, .critical = false, .value = {}};
+    if (extension->next_is(der_tag::boolean)) {
+        const auto critical = extension->take_boolean();
+        if (!critical) return std::nullopt;
+        out.critical = *critical;
+    }
+    const auto value = extension->take(der_tag::octet_string);
+    if (!value || !extension->at_end()) return std::nullopt;
+    out.value = *value;
+    return out;
+}
+
+std::optional<SignedField> read_signed(ByteSpan der) {
+    DerReader outside(der);
+    auto whole = outside.take_sequence();
+    if (!whole || !outside.at_end()) return std::nullopt;
+    const auto content = whole->take_any();
+    if (!content || content->tag != der_tag::sequence) return std::nullopt;
+    const auto algorithm = take_algorithm(*whole);
+    const auto signature = algorithm ? whole->take_bit_octets() : std::nullopt;
+    if (!signature || !whole->at_end()) return std::nullopt;
+    return SignedField{.content = *content, .algorithm = *algorithm, .signature = *signature};
 }
 
 }  // namespace ee::crypto
