@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+import verifying
 from lab import BODY, BenchError, Lab, TunnelLoad, both_ways, require, v1_tunnel
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -164,6 +165,25 @@ class Storms(threading.Thread):
         return sum(r["registered"] for r in self.reports) / sum(r["seconds"] for r in self.reports)
 
 
+# ---- Verifying a quote -------------------------------------------------------------------------------------
+
+WAYS = {"warm": 1.25, "cold": 1.15}  # The most of the floor that is good enough.
+
+
+def attestation(_lab, _wanted, options):
+    """On one core, in CPU time. The ratio is of rates, so its goal is the inverse."""
+    ours, others = verifying.measure(options.bin, say)
+    rows = []
+    for way, most in WAYS.items():
+        say(f"  {way}: {ours[f'{way}_us']:.1f} us, its {ours[f'signatures_{way}']:.0f} signatures alone "
+            f"{ours[f'floor_{way}_us']:.1f} us: {ours[f'ratio_{way}']:.3f} of that, at most {most} is the goal")
+        rows.append(row(f"attestation_{way}", 1e6 / ours[f"{way}_us"], "quotes/s", 1e6 / ours[f"floor_{way}_us"],
+                        1 / ours[f"ratio_{way}"], goal=1 / most))
+        rows += [row(f"attestation_dcap_qvl_{name}_{way}", 1e6 / ours[f"{way}_us"], "quotes/s",
+                     1e6 / theirs[f"{way}_us"]) for name, theirs in others.items()]
+    return rows
+
+
 # The figures and the rows they give.
 FIGURES = {
     v1_requests: [f"{name}_{count}" for count in CONNECTIONS for name in ("v1_requests", "v1_cpu")],
@@ -171,6 +191,7 @@ FIGURES = {
     registrations: ["registrations", "registration_cpu", "registration_generator_cpu"],
     attestation_storm: ["attestation_storm", "attestation_storm_cpu", "attestation_storm_generator_cpu",
                         "attestation_storm_p99"],
+    attestation: [f"attestation{what}_{way}" for way in WAYS for what in ("", "_dcap_qvl_rust", "_dcap_qvl_npm")],
 }
 
 
@@ -215,12 +236,14 @@ def measure(options):
     serving = v1_requests in figures or attestation_storm in figures
     tools = ["setpriv", *(["nginx", "wrk"] if serving else [])]
     programs = ["easyenclave-control", "eectl", *(["easyenclave-agent"] if serving else []),
-                *(["tunnel_load"] if figures != [v1_requests] else [])]
+                *(["tunnel_load"] if figures not in ([v1_requests], [attestation]) else []),
+                *(["attestation_bench"] if attestation in figures else [])]
     require(options.bin, programs, tools)
     rows = []
     for figure in figures:
         say(figure.__name__)
-        with Lab(options.bin, seconds_max(options)) as lab:
+        extra = verifying.BUILD_SECONDS * 2 if figure is attestation else 0
+        with Lab(options.bin, seconds_max(options) + extra) as lab:
             rows += [entry for entry in figure(lab, wanted, options) if wanted(entry["name"])]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("[\n" + ",\n".join("  " + json.dumps(entry) for entry in rows) + "\n]\n")

@@ -1,13 +1,26 @@
 #include "base/hex.h"
 
+#include <array>
+
 namespace ee {
 namespace {
 
-int digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
+constexpr std::uint8_t invalid = 0xff;
+
+// A table, not comparisons: which kind of digit comes next cannot be guessed.
+constexpr auto digit_values = [] {
+    std::array<std::uint8_t, 256> table{};
+    table.fill(invalid);
+    for (std::uint8_t i = 0; i < 10; ++i) table[static_cast<std::uint8_t>('0' + i)] = i;
+    for (std::uint8_t i = 0; i < 6; ++i) {
+        table[static_cast<std::uint8_t>('a' + i)] = static_cast<std::uint8_t>(10 + i);
+        table[static_cast<std::uint8_t>('A' + i)] = static_cast<std::uint8_t>(10 + i);
+    }
+    return table;
+}();
+
+std::uint8_t digit(char c) {
+    return digit_values[static_cast<std::uint8_t>(c)];
 }
 
 }  // namespace
@@ -25,14 +38,15 @@ std::string to_hex(ByteSpan bytes) {
 
 std::optional<Bytes> from_hex(std::string_view text) {
     if (text.size() % 2 != 0) return std::nullopt;
-    Bytes out;
-    out.reserve(text.size() / 2);
-    for (std::size_t i = 0; i < text.size(); i += 2) {
-        const int high = digit(text[i]);
-        const int low = digit(text[i + 1]);
-        if (high < 0 || low < 0) return std::nullopt;
-        out.push_back(static_cast<std::uint8_t>(high << 4 | low));
+    Bytes out(text.size() / 2);
+    std::uint8_t seen = 0;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const std::uint8_t high = digit(text[2 * i]);
+        const std::uint8_t low = digit(text[2 * i + 1]);
+        seen = static_cast<std::uint8_t>(seen | high | low);
+        out[i] = static_cast<std::uint8_t>(high << 4 | (low & 15));
     }
+    if ((seen & 0xf0) != 0) return std::nullopt;
     return out;
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr ByteArray<3> basic_constraints_oid = {0x55, 0x1d, 0x13};  // 2.5.29.19
 constexpr ByteArray<3> key_usage_oid = {0x55, 0x1d, 0x0f};          // 2.5.29.15
-constexpr std::uint8_t version_tag = 0xa0, issuer_id_tag = 0x81, subject_id_tag = 0x82, extensions_tag = 0xa3;
+constexpr std::uint8_t version_tag = 0xa0, extensions_tag = 0xa3;
 
 constexpr std::string_view pem_begin = "-----BEGIN CERTIFICATE-----";
 constexpr std::string_view pem_end = "-----END CERTIFICATE-----";
@@ -76,9 +76,7 @@ std::optional<std::string> Certificate::read_content(ByteSpan content) {
     subject_ = to_bytes(subject->der);
     subject_common_name_ = subject->common_name;
     spki_ = to_bytes(key->whole);
-    for (const std::uint8_t tag : {issuer_id_tag, subject_id_tag}) {
-        if (reader.next_is(tag) && !reader.take_any()) return "a unique identifier that is not well formed";
-    }
+    // RFC 5280 section 4.1.2.8: no CA makes unique identifiers, which would stand here.
     if (reader.at_end()) return std::nullopt;
     const auto extensions = reader.take(extensions_tag);
     if (!extensions || !reader.at_end()) return "bytes behind the key that are no extensions";

@@ -19,19 +19,27 @@ bool is_oid(ByteSpan content) {
     return !content.empty() && begins;
 }
 
-// The string types of a name (X.520 DirectoryString, IA5String, NumericString).
-bool is_string(std::uint8_t tag) {
-    constexpr std::uint8_t tags[] = {
-        der_tag::utf8_string, der_tag::printable_string, der_tag::ia5_string, 0x12, 0x14, 0x1a, 0x1c, 0x1e};
-    return std::find(std::begin(tags), std::end(tags), tag) != std::end(tags);
+// The value of an attribute: text in UTF-8, or in one octet a character. The wide types of X.520 are refused.
+bool is_text(const DerElement& value) {
+    constexpr std::uint8_t numeric_string = 0x12, t61_string = 0x14, visible_string = 0x1a;
+    switch (value.tag) {
+        case der_tag::utf8_string: return is_utf8(as_text(value.content));
+        case der_tag::printable_string:
+        case der_tag::ia5_string:
+        case numeric_string:
+        case t61_string:
+        case visible_string: return true;
+        default: return false;
+    }
 }
 
+// nullopt: in characters that it would take a table to understand.
 std::optional<std::string> text_of(const DerElement& value) {
     const std::string_view text = as_text(value.content);
-    const bool is_ascii =
-        (value.tag == der_tag::printable_string || value.tag == der_tag::ia5_string) &&
+    const bool understood =
+        value.tag == der_tag::utf8_string ||
         std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) > 0; });
-    if (is_ascii || (value.tag == der_tag::utf8_string && is_utf8(text))) return std::string(text);
+    if (understood) return std::string(text);
     return std::nullopt;
 }
 
@@ -59,8 +67,7 @@ std::optional<NameField> take_name(DerReader& reader) {
             auto attribute = attributes.take_sequence();
             const auto type = attribute ? attribute->take(der_tag::oid) : std::nullopt;
             const auto value = type ? attribute->take_any() : std::nullopt;
-            if (!value || !is_oid(*type) || !is_string(value->tag) || !attribute->at_end())
-                return std::nullopt;
+            if (!value || !is_oid(*type) || !is_text(*value) || !attribute->at_end()) return std::nullopt;
             if (!std::ranges::equal(*type, common_name_oid)) continue;
             out.common_name = ++common_names == 1 ? text_of(*value) : std::nullopt;
         }
@@ -101,7 +108,13 @@ std::optional<ByteSpan> take_algorithm(DerReader& reader) {
     DerReader content(algorithm->content);
     const auto oid = content.take(der_tag::oid);
     if (!oid || !is_oid(*oid)) return std::nullopt;
-    if (!content.at_end() && (!content.take_any() || !content.at_end())) return std::nullopt;
+    if (content.at_end()) return algorithm->whole;
+    // Parameters: NULL, a curve's name, or a structure that only who knows the algorithm can judge.
+    const auto parameters = content.take_any();
+    const bool known = parameters && ((parameters->tag == der_tag::null && parameters->content.empty()) ||
+                                      (parameters->tag == der_tag::oid && is_oid(parameters->content)) ||
+                                      parameters->tag == der_tag::sequence);
+    if (!known || !content.at_end()) return std::nullopt;
     return algorithm->whole;
 }
 
