@@ -1,6 +1,7 @@
 #include "registry/sqlite/evidence_store.h"
 
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -129,14 +130,14 @@ private:
     }
 
     Result<void> write_all(const std::vector<EvidenceRecord>& batch) {
-        for (const EvidenceRecord& record : batch) {
-            now_ms_ = std::max(now_ms_, to_ms(record.judged_at));
+        for (const EvidenceRecord& record : batch)
             if (auto done = write_record(record); !done) return done;
-        }
-        if (now_ms_ - pruned_at_ms_ < prune_interval_ms) return {};
-        const auto contents_deleted = prune_evidence(written_, limits_, now_ms_);
+        // In either direction: a clock that was set back must not put off the next time.
+        const std::int64_t now_ms = to_ms(batch.back().judged_at);
+        if (std::abs(now_ms - pruned_at_ms_) < prune_interval_ms) return {};
+        const auto contents_deleted = prune_evidence(written_, limits_, now_ms);
         if (!contents_deleted) return fail(contents_deleted.error());
-        pruned_at_ms_ = now_ms_;
+        pruned_at_ms_ = now_ms;
         if (*contents_deleted) known_.clear();
         return {};
     }
@@ -174,7 +175,7 @@ private:
     const OnFailure on_failure_;
     const EvidenceLimits limits_;
     std::unordered_map<std::string, std::int64_t> known_;  // contents on disk, by SHA-256
-    std::int64_t now_ms_ = 0, pruned_at_ms_ = 0;
+    std::int64_t pruned_at_ms_ = 0;
 
     mutable std::mutex mutex_, read_mutex_;
     mutable std::condition_variable changed_;

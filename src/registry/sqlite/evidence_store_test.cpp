@@ -156,6 +156,17 @@ TEST_F(EvidenceStoreTest, BeyondItsSizeTheOldestGo) {
     EXPECT_EQ(newest(*store, "agent-0"), "none");
 }
 
+TEST_F(EvidenceStoreTest, AClockThatWasSetBackDoesNotStopThePruning) {
+    const auto store = open({.bytes_max = 50});  // A record has 11 bytes.
+    store->keep(record("e0", "agent-0", day + std::chrono::days(300)));
+    EXPECT_NE(newest(*store, "agent-0"), "none");
+    for (int i = 1; i < 9; ++i) {
+        store->keep(record("e" + std::to_string(i), "agent-" + std::to_string(i), day + i * 2min));
+        EXPECT_NE(newest(*store, "agent-" + std::to_string(i)), "none");
+    }
+    EXPECT_LE(count("evidence"), 4);
+}
+
 TEST_F(EvidenceStoreTest, AFailedWriteIsSaidAndTheNextOneSucceeds) {
     const auto store = open();
     store->keep(record("before", "agent-1", day, {content("aa", "text")}));
