@@ -11,6 +11,9 @@ namespace {
 using simdjson::dom::element;
 
 constexpr std::size_t json_depth_max = 16;
+// What of an answer is null after a legacy one.
+constexpr const char* answer_members[] = {"inputs", "measurements", "quote", "signature",
+                                          "client_certificate"};
 
 JsonWriter& text_or_null(JsonWriter& json, std::string_view name, std::string_view text) {
     json.key(name);
@@ -65,7 +68,7 @@ void append_inputs(JsonWriter& json, const Challenge& challenge, const Answer& a
 
 void append_answer(JsonWriter& json, const Evidence& evidence) {
     if (!evidence.challenge || !evidence.answer) {
-        for (const char* name : {"inputs", "measurements", "quote", "signature"}) json.key(name).null();
+        for (const char* name : answer_members) json.key(name).null();
         return;
     }
     json.key("inputs");
@@ -73,6 +76,7 @@ void append_answer(JsonWriter& json, const Evidence& evidence) {
     json.key("measurements").raw(canonical_json(evidence.answer->measurements));
     json.field("quote", to_base64(evidence.answer->quote));
     text_or_null(json, "signature", to_base64(evidence.answer->signature));
+    text_or_null(json, "client_certificate", to_base64(evidence.challenge->client_certificate));
 }
 
 template <class Enum>
@@ -159,7 +163,7 @@ void read_inputs(element value, const std::string& pointer, Findings& findings, 
 void read_answer(ObjectReader& reader, Findings& findings, Evidence& out) {
     // All of it or nothing: `legacy` says which.
     if (out.verdict.legacy) {
-        for (const char* name : {"inputs", "measurements", "quote", "signature"})
+        for (const char* name : answer_members)
             if (!reader.is_null(name)) reader.refuse(name, "not null, after a legacy answer");
         return;
     }
@@ -169,6 +173,8 @@ void read_answer(ObjectReader& reader, Findings& findings, Evidence& out) {
     out.answer->measurements = reader.claims("measurements");
     out.answer->quote = reader.base64("quote");
     if (!reader.is_null("signature")) out.answer->signature = reader.base64("signature");
+    if (!reader.is_null("client_certificate"))
+        out.challenge->client_certificate = reader.base64("client_certificate");
     out.answer->report_data = from_hex(out.verdict.report_data).value_or(Bytes{});
 }
 

@@ -205,6 +205,8 @@ void add_evidence_commands(CLI::App& app, EvidenceOptions& options, Command& com
                                "A root certificate to accept besides Intel's, DER or PEM");
     verify_command->add_option("--network", verify.network,
                                "It must be of this network, and is judged by its built-in rules");
+    verify_command->add_option("--policy", verify.policy,
+                               "A file of networks to judge by in place of the built-in ones");
     verify_command->add_option("--at", verify.at,
                                "Judge at this time: Unix seconds or RFC 3339 (default: the recorded one)");
     verify_command->add_flag("--accept-policy", verify.accept_policy,

@@ -27,7 +27,8 @@ struct EvidenceVerifyOptions {
     std::string allowlist;
     std::string root;  // a certificate file
     std::string network;
-    std::string at;  // Unix seconds or RFC 3339
+    std::string policy;  // a file of networks; `network` picks one of several
+    std::string at;      // Unix seconds or RFC 3339
     bool accept_policy = false;
     bool json = false;
 };

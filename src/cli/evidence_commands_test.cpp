@@ -153,6 +153,15 @@ TEST_F(EvidenceCommands, ANetworkOfTheOperatorsOwnIsJudgedByItsRecordedRules) {
     EXPECT_EQ(verify().code, exit_good) << verify().out;
 }
 
+TEST_F(EvidenceCommands, AFileOfNetworksJudgesInPlaceOfTheRecordedRules) {
+    EXPECT_EQ(verify({"--policy", write("same.toml", "[sandbox-1]\n")}).code, exit_good);
+    const std::string strict =
+        write("strict.toml", "[sandbox-1]\nbinding = \"channel\"\nlegacy_none = false\n");
+    EXPECT_EQ(verify({"--policy", strict}).code, exit_refused);
+    EXPECT_NE(verify({"--policy", strict}).out.find("binding_too_weak"), std::string::npos);
+    EXPECT_EQ(verify({"--policy", folder.file("absent")}).code, exit_usage);
+}
+
 TEST_F(EvidenceCommands, ALegacyAnswerCannotBeVerified) {
     agent.use_legacy();
     agent.judge();

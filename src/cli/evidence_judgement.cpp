@@ -83,8 +83,9 @@ Result<att::NetworkPolicy> choose_policy(const att::Evidence& evidence, const at
                                          const EvidenceTerms& terms) {
     if (terms.policy) {
         if (terms.policy->name == evidence.network) return *terms.policy;
-        return fail("network_mismatch", fmt::format("the evidence is of {}, --network asks for {}",
-                                                    evidence.network, terms.policy->name));
+        return fail("network_mismatch",
+                    fmt::format("the evidence is of {}, --network or --policy asks for {}", evidence.network,
+                                terms.policy->name));
     }
     auto policy = att::policy_of(evidence, file.contents);
     if (!policy) return policy;

@@ -7,6 +7,7 @@
 #include "base/json_writer.h"
 #include "cli/evidence_commands.h"
 #include "cli/evidence_judgement.h"
+#include "cli/named_policy.h"
 #include "cli/quote_commands.h"
 
 namespace ee::cli {
@@ -55,11 +56,10 @@ Result<EvidenceTerms> read_terms(const EvidenceVerifyOptions& options) {
         if (!allowlist) return fail(std::move(allowlist.error()));
         terms.allowlist = std::move(*allowlist);
     }
-    if (!options.network.empty()) {
-        const auto policies = att::NetworkPolicies::built_in(terms.anchors.has_simulated());
-        const att::NetworkPolicy* policy = policies.find(options.network);
-        if (policy == nullptr) return fail("usage", "--network: \"" + options.network + "\" is not built in");
-        terms.policy = *policy;
+    if (!options.network.empty() || !options.policy.empty()) {
+        auto policy = named_policy(options.network, options.policy, terms.anchors.has_simulated());
+        if (!policy) return fail(std::move(policy.error()));
+        terms.policy = std::move(*policy);
     }
     if (!options.at.empty()) {
         terms.at = parse_time(options.at);

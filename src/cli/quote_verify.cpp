@@ -8,11 +8,11 @@
 #include "attestation/allowlist.h"
 #include "attestation/directory_source.h"
 #include "attestation/policy.h"
-#include "attestation/policy_file.h"
 #include "attestation/quote_verifier.h"
 #include "attestation/remedy.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
+#include "cli/named_policy.h"
 #include "cli/quote_commands.h"
 #include "cli/quote_file.h"
 
@@ -57,34 +57,6 @@ Result<std::unique_ptr<att::CollateralSource>> open_collateral(const std::string
     return std::make_unique<att::FixedCollateral>(std::move(*collateral));
 }
 
-Result<att::NetworkPolicy> find_policy(const std::string& name, bool simulated_root) {
-    const auto policies = att::NetworkPolicies::built_in(simulated_root);
-    if (const att::NetworkPolicy* policy = policies.find(name)) return *policy;
-    std::string known;
-    for (const att::NetworkPolicy& policy : policies.all()) known += " " + policy.name;
-    return fail("usage", fmt::format("--network: \"{}\" is not one of:{}", name, known));
-}
-
-// The only network of a file, or the one that was named.
-Result<att::NetworkPolicy> read_policy(const std::string& file, const std::string& name) {
-    const auto read = att::read_policy_file(file);
-    if (!read) {
-        std::string text = "--policy:";
-        for (const std::string& problem : read.error()) text += "\n  " + problem;
-        return fail("usage", text);
-    }
-    std::string known;
-    for (const auto& [policy, served] : read->networks) {
-        if (policy.name == name || (name.empty() && read->networks.size() == 1)) return policy;
-        known += " " + policy.name;
-    }
-    if (read->networks.empty()) return fail("usage", fmt::format("--policy: {} names no network", file));
-    return fail("usage", name.empty()
-                             ? fmt::format("--policy: {} has several networks, pick one with --network:{}",
-                                           file, known)
-                             : fmt::format("--network: \"{}\" is not one of {}:{}", name, file, known));
-}
-
 Result<att::Allowlist> read_allowlist(const std::string& file) {
     const auto text = att::read_whole_file(file, att::allowlist_size_max);
     if (!text) return fail("usage", "--allowlist: " + text.error().detail);
@@ -114,8 +86,7 @@ Result<Inputs> read_inputs(const QuoteVerifyOptions& options, const Context& con
         if (!inputs.report_data) return fail("usage", "--report-data takes 128 hex characters (64 bytes)");
     }
     if (!options.network.empty() || !options.policy.empty()) {
-        auto policy = options.policy.empty() ? find_policy(options.network, inputs.anchors.has_simulated())
-                                             : read_policy(options.policy, options.network);
+        auto policy = named_policy(options.network, options.policy, inputs.anchors.has_simulated());
         if (!policy) return fail(policy.error());
         inputs.policy = std::move(*policy);
     }

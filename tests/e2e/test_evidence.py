@@ -9,6 +9,7 @@ import pytest
 
 from harness import lasting_port, until
 from simulated_platform import LEGACY_CLAIMS, canonical, eectl, report_data_layout2, report_data_legacy
+from test_ratls import certificate, come
 
 WHOLE = "?include=collateral,allowlist"
 
@@ -170,13 +171,36 @@ def test_nothing_of_a_legacy_answer_is_shown(world):
     answer = control.get(f"/v1/apps/myapp/evidence{WHOLE}")
     item, = answer.json()["items"]
     assert (item["binding"], item["legacy"], item["unbound"]) == ("none", True, True)
-    assert [item[name] for name in ("quote", "measurements", "inputs", "report_data", "mrtd")] == [None] * 5
+    assert [item[name] for name in ("quote", "measurements", "inputs", "report_data", "client_certificate")] == [None] * 5
     secret = report_data_legacy(LEGACY_CLAIMS)
     for credential in (world.platform.quote(secret), secret.hex(), LEGACY_CLAIMS["agent_dir_sha256"], '"old"',
                        hashlib.sha256(secret).hexdigest()):
         assert credential not in answer.text
     judged = verify(world, answer.text)
     assert (judged.returncode, "evidence_legacy" in judged.stdout) == (1, True)
+
+
+def test_evidence_of_a_network_that_does_not_publish_it_is_the_admins(world):
+    (world.path / "networks.toml").write_text('[sandbox-1]\nevidence = "app"\n')
+    control = world.control(EE_NETWORKS_FILE=world.path / "networks.toml")
+    control.wire_agent().attest()
+    for path in ("/v1/apps/myapp/evidence", f"/v1/apps/myapp/evidence?id={'0' * 64}"):
+        assert control.get(path).status == 401
+        assert control.get(path, {"Authorization": "Bearer wrong"}).status == 401
+    item, = control.admin_get("/v1/apps/myapp/evidence").json()["items"]
+    assert control.get(f"/v1/collateral/{item['collateral']['tcb_info']}").status == 200, "that is Intel's, not the app's"
+
+
+def test_what_a_client_certificate_earned_can_be_judged_again(world):
+    control = world.control(EE_RATLS="on", **world.make_tls())
+    come(control, certificate(control, "myapp"), app_name="myapp").attest()
+    page = evidence(control, query=WHOLE)
+    item, = page["items"]
+    assert item["binding"] == "ratls" and item["client_certificate"]
+    assert verify(world, page).returncode == 0
+    item["client_certificate"] = None
+    judged = verify(world, page)
+    assert (judged.returncode, "binding: recorded ratls, repeated nonce" in judged.stdout) == (1, True), judged.stdout
 
 
 def test_pages_name_agents_in_order_and_only_those_that_are_connected(world):

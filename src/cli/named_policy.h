@@ -1,0 +1,16 @@
+#pragma once
+// What --network and --policy name.
+
+#include <string>
+
+#include "attestation/policy.h"
+#include "base/result.h"
+
+namespace ee::cli {
+
+// The built-in network of this name; with `file`, one of its networks, which need not be named when it has
+// only one. Refuses with `usage`.
+Result<attestation::NetworkPolicy> named_policy(const std::string& network, const std::string& file,
+                                                bool simulated_root);
+
+}  // namespace ee::cli
