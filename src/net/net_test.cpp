@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <thread>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "net/connector.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "net/loop_thread.h"
 #include "net/stream.h"
 #include "net/test_peer.h"
 #include "net/url.h"
@@ -614,6 +616,26 @@ TEST(Cidr, ContainsByPrefix) {
     EXPECT_TRUE(Cidr::parse("::1")->contains(*IpAddress::parse("::1")));
     for (const char* bad : {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "x/8", "::/129", "10.0.0/8"})
         EXPECT_FALSE(Cidr::parse(bad)) << bad;
+}
+
+TEST(LoopThread, RunsItsLoopElsewhereUntilItIsStopped) {
+    LoopThread thread;
+    std::promise<std::thread::id> ran, due;
+    Timer timer(thread.loop(), [&] { due.set_value(std::this_thread::get_id()); });
+    timer.arm_after(std::chrono::milliseconds(1));
+    thread.loop().post([&] { ran.set_value(std::this_thread::get_id()); });
+    thread.start();
+    const std::thread::id there = ran.get_future().get();
+    EXPECT_NE(there, std::this_thread::get_id());
+    EXPECT_EQ(due.get_future().get(), there);
+    bool disposed_first = false;
+    thread.loop().post([&] {
+        thread.loop().dispose(std::shared_ptr<void>(nullptr, [&](void*) { disposed_first = true; }));
+        thread.loop().stop();
+    });
+    thread.stop();
+    EXPECT_TRUE(disposed_first);
+    thread.stop();  // Nothing more to do.
 }
 
 TEST(WorkerPool, RunsEverythingAcceptedAndRefusesWhenFull) {

@@ -129,7 +129,7 @@ def test_a_service_that_misbehaves_leaves_nobody_judged_and_is_asked_again(publi
     published.pccs.behave = "ok"
     control.wait_event("collateral.fetched", timeout=30)
     joined(control, "later")
-    assert published.kept
+    until(lambda: published.kept, what="it is on disk")
 
 
 WRONG = [
@@ -195,6 +195,24 @@ def test_what_ends_during_an_outage_is_judged_by_the_network_s_grace(published):
     assert not wire.closed
 
 
+def test_what_ends_during_an_outage_is_inconclusive_where_the_network_gives_no_grace(published):
+    networks = published.world.path / "networks.toml"
+    networks.write_text('[sandbox-1]\ncollateral_grace_s = 0\n')
+    published.publish(published.issued(time.time() + 12 - LIFE))
+    control = published.control(EE_ATTEST_INTERVAL_SEC=1, EE_ATTEST_DEADLINE_SEC=10, EE_NETWORKS_FILE=networks)
+    wire = joined(control, "steady").serve()
+    published.pccs.stop()
+    warning = wire.expect("status", timeout=30, state="warning")
+    assert warning["reason"].startswith("collateral_expired:")
+    assert control.resolve("myapp")["status"] == "active" and control.visit("myapp", "/").status == 200
+    assert refused(control)["reason"].startswith("collateral_expired:")
+    published.publish(published.world.platform.collateral())
+    published.pccs.start()
+    control.wait_event("collateral.fetched", timeout=60, count=2)
+    joined(control, "later")
+    assert not wire.closed
+
+
 def test_collateral_is_kept_across_a_restart_and_a_service_that_is_gone(published):
     control = published.control()
     joined(control, "first").close()
@@ -229,7 +247,7 @@ def test_a_service_that_goes_back_to_older_collateral_is_not_followed(published)
     published.publish(published.issued(ends - LIFE))
     control = published.control()
     joined(control, "first")
-    [file] = published.kept
+    [file] = until(lambda: published.kept, what="it is on disk")
     kept = file.read_text()
     published.publish(published.issued(ends - LIFE - 2))
     rolled_back = control.wait_event("collateral.refused", timeout=20)

@@ -125,16 +125,16 @@ void CollateralService::fetched(const CollateralKey& key, Result<Collateral> ans
     }
     const Error* why = judged ? (accepted ? nullptr : &accepted.error()) : &judged.error();
     fetches_.count(why != nullptr ? why->code : "ok");
-    if (why != nullptr) {
+    if (why != nullptr)
         report_failure(key, is_answer ? "collateral.refused" : "collateral.fetch_failed", *why);
-    } else {
+    else
         report_kept(key, "collateral.fetched", *judged);
-        if (files_) {
-            const auto written = files_->write(key, *judged->collateral());
-            if (!written) report_failure(key, "collateral.not_kept", written.error());
-        }
-    }
     settle(key);
+    // Nobody waits for the disk.
+    if (why == nullptr && files_) {
+        const auto written = files_->write(key, *judged->collateral());
+        if (!written) report_failure(key, "collateral.not_kept", written.error());
+    }
     look();
 }
 
