@@ -178,7 +178,8 @@ def test_an_outage_at_a_later_challenge_is_inconclusive_and_the_agent_serves(pub
     assert not wire.closed and "attest_miss" not in [event["kind"] for event in control.app("myapp")["events"]]
     published.pccs.start()
     control.wait_event("collateral.fetched", timeout=60)
-    joined(control, "later")
+    joined(control, "later").close()
+    control.wait_event("agent.disconnected", agent="later")
     assert not wire.closed and control.visit("myapp", "/").status == 200
 
 
