@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,7 +10,7 @@
 
 #include "attestation/json_pointer.h"
 #include "base/hex.h"
-#include "base/json_writer.h"
+#include "base/names.h"
 
 namespace ee::attestation {
 namespace {
@@ -19,7 +20,8 @@ using simdjson::dom::element;
 constexpr std::size_t json_depth_max = 32;
 // How many values one entry may allow: more builds than that are not one release.
 constexpr std::size_t alternatives_max = 256;
-constexpr std::string_view known_version = "1.0";
+constexpr std::size_t builds_max = 256;
+constexpr std::size_t build_name_size_max = 128;
 
 constexpr std::array<std::pair<QuoteRegister, std::string_view>, 5> register_names = {{
     {QuoteRegister::mrtd, "mrtd"},
@@ -31,6 +33,12 @@ constexpr std::array<std::pair<QuoteRegister, std::string_view>, 5> register_nam
 
 tl::unexpected<Error> invalid(std::string_view pointer, std::string detail) {
     return fail(fmt::format("allowlist_invalid:{}", pointer), std::move(detail));
+}
+
+Result<simdjson::dom::object> read_object(element value, std::string_view pointer) {
+    simdjson::dom::object object;
+    if (value.get_object().get(object) != simdjson::SUCCESS) return invalid(pointer, "not an object");
+    return object;
 }
 
 Result<std::string_view> read_text(element value, std::string_view pointer) {
@@ -46,6 +54,14 @@ Result<ByteArray<N>> read_hex(element value, std::string_view pointer) {
     const auto bytes = from_hex_exact<N>(*text);
     if (!bytes) return invalid(pointer, fmt::format("not {} bytes in hexadecimal", N));
     return *bytes;
+}
+
+Result<WallTime> read_time(element value, std::string_view pointer) {
+    const auto text = read_text(value, pointer);
+    if (!text) return fail(text.error());
+    const auto time = from_rfc3339(*text);
+    if (!time) return invalid(pointer, fmt::format("\"{}\" is no time as in 2026-01-31T00:00:00Z", *text));
+    return *time;
 }
 
 Result<Claim> read_claim(element value, std::string_view pointer) {
@@ -78,74 +94,133 @@ Result<std::vector<T>> read_alternatives(element value, std::string_view pointer
     return out;
 }
 
-Result<void> read_quote_measurements(element value, Allowlist& out) {
-    constexpr std::string_view pointer = "/quote_measurements";
-    simdjson::dom::object object;
-    if (value.get_object().get(object) != simdjson::SUCCESS) return invalid(pointer, "not an object");
-    for (const auto field : object) {
+// Calls read(key, value, pointer) for each member; one that is there twice is refused.
+template <class Read>
+Result<void> read_members(element value, std::string_view pointer, Read read) {
+    const auto object = read_object(value, pointer);
+    if (!object) return fail(object.error());
+    std::set<std::string_view> seen;
+    for (const auto field : *object) {
         const std::string child = json_pointer_child(pointer, field.key);
-        const auto* known = std::find_if(register_names.begin(), register_names.end(),
-                                         [&](const auto& row) { return row.second == field.key; });
-        if (known == register_names.end()) return invalid(child, "known are mrtd and rtmr0 to rtmr3");
-        auto values = read_alternatives<Measurement>(field.value, child, read_hex<48>);
-        if (!values) return fail(std::move(values.error()));
-        if (!out.quote_measurements.emplace(known->first, std::move(*values)).second) {
-            return invalid(child, "the entry is there twice");
-        }
+        if (!seen.insert(field.key).second) return invalid(child, "the member is there twice");
+        if (auto done = read(field.key, field.value, child); !done) return done;
     }
     return {};
 }
 
-Result<void> read_measurements(element value, Allowlist& out) {
-    constexpr std::string_view pointer = "/measurements";
-    simdjson::dom::object object;
-    if (value.get_object().get(object) != simdjson::SUCCESS) return invalid(pointer, "not an object");
-    for (const auto field : object) {
-        const std::string child = json_pointer_child(pointer, field.key);
-        auto values = read_alternatives<Claim>(field.value, child, read_claim);
-        if (!values) return fail(std::move(values.error()));
-        if (!out.measurements.emplace(std::string(field.key), std::move(*values)).second) {
-            return invalid(child, "the entry is there twice");
-        }
-    }
-    return {};
+Result<void> read_quote_measurements(element value, std::string_view pointer, AllowedRegisters& out) {
+    return read_members(
+        value, pointer, [&](std::string_view key, element item, const std::string& child) -> Result<void> {
+            const auto* known = std::find_if(register_names.begin(), register_names.end(),
+                                             [&](const auto& row) { return row.second == key; });
+            if (known == register_names.end()) return invalid(child, "known are mrtd and rtmr0 to rtmr3");
+            auto values = read_alternatives<Measurement>(item, child, read_hex<48>);
+            if (!values) return fail(std::move(values.error()));
+            out.emplace(known->first, std::move(*values));
+            return {};
+        });
 }
 
-Result<void> read_field(std::string_view key, element value, Allowlist& out) {
-    const auto read_into = [&](std::string& target) -> Result<void> {
-        const auto text = read_text(value, json_pointer_child("", key));
-        if (!text) return fail(text.error());
-        target = *text;
-        return {};
-    };
-    if (key == "release_tag") return read_into(out.release_tag);
-    if (key == "created_at") return read_into(out.created_at);
-    if (key == "quote_measurements") return read_quote_measurements(value, out);
-    if (key == "measurements") return read_measurements(value, out);
-    if (key == "report_data") {
-        auto bytes = read_hex<64>(value, "/report_data");
-        if (!bytes) return fail(std::move(bytes.error()));
-        out.report_data = *bytes;
-    }
-    // Whatever else an asset says about its release is not ours to judge.
-    return {};
+Result<void> read_measurements(element value, std::string_view pointer, AllowedClaims& out) {
+    return read_members(value, pointer,
+                        [&](std::string_view key, element item, const std::string& child) -> Result<void> {
+                            auto values = read_alternatives<Claim>(item, child, read_claim);
+                            if (!values) return fail(std::move(values.error()));
+                            out.emplace(std::string(key), std::move(*values));
+                            return {};
+                        });
 }
 
-std::string json_of(const Claim& claim) {
-    if (const auto* text = std::get_if<std::string>(&claim)) {
-        std::string out;
-        append_json_string(out, *text);
-        return out;
-    }
-    if (const auto* flag = std::get_if<bool>(&claim)) return *flag ? "true" : "false";
-    return "null";
-}
-
-template <class T, class Describe>
-std::string one_of(const std::vector<T>& values, Describe describe) {
-    std::string out = describe(values.front());
-    if (values.size() > 1) out += fmt::format(" or {} others", values.size() - 1);
+Result<AllowlistBuild> read_build(element value, std::string_view pointer) {
+    AllowlistBuild out;
+    auto read = read_members(
+        value, pointer, [&](std::string_view key, element item, const std::string& child) -> Result<void> {
+            if (key == "quote_measurements")
+                return read_quote_measurements(item, child, out.quote_measurements);
+            if (key == "measurements") return read_measurements(item, child, out.measurements);
+            if (key != "name") return invalid(child, "known are name, quote_measurements and measurements");
+            const auto text = read_text(item, child);
+            if (!text) return fail(text.error());
+            if (text->empty() || text->size() > build_name_size_max)
+                return invalid(child, fmt::format("must have 1 to {} bytes", build_name_size_max));
+            out.name = *text;
+            return {};
+        });
+    if (!read) return fail(std::move(read.error()));
+    if (out.name.empty()) return invalid(json_pointer_child(pointer, "name"), "a build needs a name");
     return out;
+}
+
+Result<void> read_builds(element value, Allowlist& out) {
+    constexpr std::string_view pointer = "/builds";
+    simdjson::dom::array list;
+    if (value.get_array().get(list) != simdjson::SUCCESS) return invalid(pointer, "not a list");
+    for (const element item : list) {
+        const std::string child = json_pointer_child(pointer, std::to_string(out.builds.size()));
+        auto build = read_build(item, child);
+        if (!build) return fail(std::move(build.error()));
+        for (const AllowlistBuild& other : out.builds)
+            if (other.name == build->name)
+                return invalid(json_pointer_child(child, "name"), "another build has this name");
+        out.builds.push_back(std::move(*build));
+        if (out.builds.size() > builds_max) return invalid(pointer, "too many builds");
+    }
+    if (out.builds.empty()) return invalid(pointer, "an empty list allows nothing");
+    return {};
+}
+
+Result<void> read_text_into(std::string& target, element value, std::string_view pointer) {
+    const auto text = read_text(value, pointer);
+    if (!text) return fail(text.error());
+    target = *text;
+    return {};
+}
+
+Result<void> read_time_into(std::optional<WallTime>& target, element value, std::string_view pointer) {
+    const auto time = read_time(value, pointer);
+    if (!time) return fail(time.error());
+    target = *time;
+    return {};
+}
+
+Result<void> read_member(std::string_view key, element value, const std::string& pointer, Allowlist& out) {
+    if (key == "version") return {};
+    if (key == "release_tag") return read_text_into(out.release_tag, value, pointer);
+    if (key == "created_at") return read_text_into(out.created_at, value, pointer);
+    if (key == "quote_measurements") return read_quote_measurements(value, pointer, out.quote_measurements);
+    if (key == "measurements") return read_measurements(value, pointer, out.measurements);
+    if (key == "report_data") {
+        const auto bytes = read_hex<64>(value, pointer);
+        if (!bytes) return fail(bytes.error());
+        out.report_data = *bytes;
+        return {};
+    }
+    // Whatever else a published asset says about its release is not ours to judge.
+    if (out.version == 1) return {};
+    if (key == "repo") return read_text_into(out.repo, value, pointer);
+    if (key == "tcb_min") return read_time_into(out.tcb_min, value, pointer);
+    if (key == "expires_at") return read_time_into(out.expires_at, value, pointer);
+    if (key == "builds") return read_builds(value, out);
+    return invalid(pointer, "version 2 has no such member");
+}
+
+// What version 2 asks for beyond the form of each member.
+Result<void> check_version_2(const Allowlist& allowlist) {
+    if (!is_release_tag(allowlist.release_tag))
+        return invalid("/release_tag", "version 2 must name the release that it is about");
+    if (!allowlist.repo.empty() && !is_repo(allowlist.repo)) return invalid("/repo", "not owner/name");
+    for (std::size_t i = 0; i < allowlist.builds.size(); ++i) {
+        const std::string pointer = fmt::format("/builds/{}", i);
+        constexpr std::string_view why = "stands beside the builds already, for all of them";
+        for (const auto& [which, values] : allowlist.builds[i].quote_measurements)
+            if (allowlist.quote_measurements.contains(which))
+                return invalid(json_pointer_child(pointer + "/quote_measurements", to_string(which)),
+                               std::string(why));
+        for (const auto& [name, values] : allowlist.builds[i].measurements)
+            if (allowlist.measurements.contains(name))
+                return invalid(json_pointer_child(pointer + "/measurements", name), std::string(why));
+    }
+    return {};
 }
 
 }  // namespace
@@ -159,20 +234,16 @@ const Measurement& register_of(const TdReport& report, QuoteRegister which) {
     return report.rtmr[static_cast<std::size_t>(which) - static_cast<std::size_t>(QuoteRegister::rtmr0)];
 }
 
-bool Allowlist::allows_sealed() const {
-    const auto sealed = measurements.find("sealed");
-    return sealed != measurements.end() &&
-           std::find(sealed->second.begin(), sealed->second.end(), Claim(true)) != sealed->second.end();
-}
-
 Result<Allowlist> parse_allowlist(std::string_view json) {
     if (json.size() > allowlist_size_max) {
         return invalid("/", fmt::format("{} bytes, at most {} are taken", json.size(), allowlist_size_max));
     }
     simdjson::dom::parser parser;
+    element root;
     simdjson::dom::object object;
     if (parser.allocate(json.size(), json_depth_max) != simdjson::SUCCESS ||
-        parser.parse(json.data(), json.size()).get_object().get(object) != simdjson::SUCCESS) {
+        parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS ||
+        root.get_object().get(object) != simdjson::SUCCESS) {
         return invalid("/", "not a JSON object");
     }
     Allowlist out;
@@ -180,43 +251,18 @@ Result<Allowlist> parse_allowlist(std::string_view json) {
     out.text = json;
     // The version first: it says what the rest means.
     std::string_view version;
-    if (object["version"].get_string().get(version) != simdjson::SUCCESS || version != known_version) {
-        return invalid("/version", fmt::format("known is \"{}\"", known_version));
+    if (object["version"].get_string().get(version) != simdjson::SUCCESS ||
+        (version != "1.0" && version != "2.0" && version != "2")) {
+        return invalid("/version", "known are \"1.0\" and \"2.0\"");
     }
-    std::vector<std::string_view> seen;
-    for (const auto field : object) {
-        if (std::find(seen.begin(), seen.end(), field.key) != seen.end()) {
-            return invalid(json_pointer_child("", field.key), "the field is there twice");
-        }
-        seen.push_back(field.key);
-        if (auto read = read_field(field.key, field.value, out); !read) return fail(std::move(read.error()));
-    }
+    out.version = version == "1.0" ? 1 : 2;
+    auto read = read_members(root, "", [&](std::string_view key, element value, const std::string& pointer) {
+        return read_member(key, value, pointer, out);
+    });
+    if (!read) return fail(std::move(read.error()));
+    if (out.version == 2)
+        if (auto held = check_version_2(out); !held) return fail(std::move(held.error()));
     return out;
-}
-
-Result<void> match_quote(const Allowlist& allowlist, const TdReport& report) {
-    for (const auto& [which, values] : allowlist.quote_measurements) {
-        const Measurement& measured = register_of(report, which);
-        if (std::find(values.begin(), values.end(), measured) != values.end()) continue;
-        return fail(fmt::format("measurement_mismatch:{}", to_string(which)),
-                    fmt::format("the quote has {}, the allowlist {}", to_hex(measured),
-                                one_of(values, [](const Measurement& m) { return to_hex(m); })));
-    }
-    return {};
-}
-
-Result<void> match_claims(const Allowlist& allowlist, const Claims& claims) {
-    for (const auto& [name, values] : allowlist.measurements) {
-        const auto claim = claims.find(name);
-        if (claim != claims.end() && std::find(values.begin(), values.end(), claim->second) != values.end()) {
-            continue;
-        }
-        return fail(
-            fmt::format("measurement_mismatch:{}", name),
-            fmt::format("the agent claims {}, the allowlist {}",
-                        claim == claims.end() ? "nothing" : json_of(claim->second), one_of(values, json_of)));
-    }
-    return {};
 }
 
 }  // namespace ee::attestation

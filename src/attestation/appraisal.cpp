@@ -57,8 +57,12 @@ bool claims_sealed(const Claims& claims) {
 }
 
 // Check P. Only claims the quote binds count: the legacy layout covers four of them.
-Result<void> match_allowlist(const NetworkPolicy& policy, const Allowlist& allowlist, const Answer& answer,
-                             const VerifiedQuote& quote, Verdict& verdict) {
+Result<void> match_allowlist(const NetworkPolicy& policy, const Allowlist& allowlist,
+                             const Challenge& challenge, const Answer& answer, const VerifiedQuote& quote,
+                             Verdict& verdict) {
+    const AgentIdentity& identity = challenge.identity;
+    if (auto held = check_allowlist(allowlist, identity.repo, identity.release_tag, verdict.judged_at); !held)
+        return held;
     if (auto held = judge_allowlist(policy, allowlist, verdict.legacy && policy.legacy_ratls); !held)
         return held;
     if (auto held = match_quote(allowlist, quote.report()); !held) return held;
@@ -68,8 +72,10 @@ Result<void> match_allowlist(const NetworkPolicy& policy, const Allowlist& allow
                                 to_hex(*allowlist.report_data)));
     }
     const Claims claims = verdict.legacy ? legacy_bound_claims(answer.measurements) : answer.measurements;
-    if (auto held = match_claims(allowlist, claims); !held) return held;
-    verdict.sealed = claims_sealed(claims) && allowlist.allows_sealed() && !verdict.debug;
+    auto matched = match_machine(allowlist, quote.report(), claims);
+    if (!matched) return fail(std::move(matched.error()));
+    if (auto held = match_tcb_date(allowlist, quote.tcb().tcb_date); !held) return held;
+    verdict.sealed = claims_sealed(claims) && matched->allows_sealed && !verdict.debug;
     return {};
 }
 
@@ -111,7 +117,7 @@ Result<void> check_release(const NetworkPolicy& policy, ReleaseSource& releases,
     verdict.allowlist = found->allowlist;
     verdict.allowlist_sha256 = to_hex(allowlist.sha256);
     verdict.allowlist_fresh = found->fresh;
-    if (auto held = match_allowlist(policy, allowlist, answer, quote, verdict); !held) return held;
+    if (auto held = match_allowlist(policy, allowlist, challenge, answer, quote, verdict); !held) return held;
     if (policy.sealed_required && !verdict.sealed) {
         return fail("sealed_required",
                     fmt::format("{} asks for a sealed release: claim {}, allowlist {}, {}", policy.name,

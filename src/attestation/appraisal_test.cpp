@@ -386,6 +386,36 @@ TEST_F(Appraisal, WantsTheClaimsOfTheAllowlist) {
     EXPECT_EQ(code(), "");
 }
 
+TEST_F(Appraisal, TakesAnAllowlistOnlyForItsOwnReleaseAndWhileItHolds) {
+    releases.allowlist.release_tag = challenge.identity.release_tag;
+    releases.allowlist.repo = challenge.identity.repo;
+    releases.allowlist.expires_at = at + 1ms;
+    EXPECT_EQ(code(), "");
+    releases.allowlist.expires_at = at;
+    EXPECT_EQ(code(), "allowlist_invalid:/expires_at");
+    releases.allowlist.repo = "org/another";
+    EXPECT_EQ(code(), "allowlist_invalid:/repo");
+    releases.allowlist.release_tag = "v9.9.9";
+    EXPECT_EQ(code(), "allowlist_invalid:/release_tag");
+}
+
+TEST_F(Appraisal, WantsTheTcbOfTheAllowlist) {
+    releases.allowlist.tcb_min = at + std::chrono::days(3650);
+    EXPECT_EQ(code(), "measurement_mismatch:tcb_min");
+}
+
+TEST_F(Appraisal, CallsSealedOnlyWhatItsOwnBuildMayBe) {
+    use_sealed_release();
+    Allowlist& allowlist = releases.allowlist;
+    allowlist.builds = {{"unsealed", {}, {{"config_sha256", {std::string("other")}}}},
+                        {"sealed", {}, {{"sealed", {true}}}}};
+    allowlist.measurements.erase("sealed");
+    EXPECT_TRUE(judge().sealed);
+    allowlist.builds[1].measurements = {{"sealed", {false, true}}};
+    allowlist.builds[0].measurements = {};
+    EXPECT_FALSE(judge().sealed);  // It is the first build as well, and that one is none.
+}
+
 TEST_F(Appraisal, CallsSealedOnlyWhatClaimAllowlistAndTdAgreeOn) {
     use_sealed_release();
     EXPECT_TRUE(judge().sealed);

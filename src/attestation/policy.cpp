@@ -265,14 +265,14 @@ Result<void> judge_platform(const NetworkPolicy& policy, const VerifiedQuote& qu
 
 Result<void> judge_allowlist(const NetworkPolicy& policy, const Allowlist& allowlist, bool config_waived) {
     for (const QuoteRegister which : policy.registers_required) {
-        if (!allowlist.quote_measurements.contains(which)) {
+        if (!allowlist.names(which)) {
             return fail(fmt::format("allowlist_invalid:/quote_measurements/{}", to_string(which)),
                         fmt::format("{} needs an allowlist that names it", policy.name));
         }
     }
     for (const std::string& claim : policy.claims_required) {
         if (config_waived && claim == "config_sha256") continue;
-        if (!allowlist.measurements.contains(claim)) {
+        if (!allowlist.names(claim)) {
             return fail(fmt::format("allowlist_invalid:/measurements/{}", claim),
                         fmt::format("{} needs an allowlist that names it", policy.name));
         }

@@ -81,10 +81,8 @@ std::optional<QuoteFormat> parse_quote_format(std::string_view text) {
 std::string make_simulated_allowlist(const SimulatedPlatform& platform, WallTime at) {
     std::string text;
     JsonWriter json(text);
-    json.begin_object()
-        .field("version", "1.0")
-        .field("release_tag", "simulated")
-        .field("created_at", to_rfc3339(at));
+    // Without a release_tag: it serves whatever release it is put in place for.
+    json.begin_object().field("version", "1.0").field("created_at", to_rfc3339(at));
     json.key("measurements").begin_object().end_object();
     json.key("quote_measurements").begin_object();
     for (const std::string_view name : {"mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"}) {

@@ -109,8 +109,13 @@ Result<void> judge_measurements(const Inputs& inputs, const att::VerifiedQuote& 
         auto enough = att::judge_allowlist(*inputs.policy, *inputs.allowlist, false);
         if (!enough) return enough;
     }
+    // Which release is asked for, only a tunnel says.
+    const att::Allowlist& allowlist = *inputs.allowlist;
+    auto valid = att::check_allowlist(allowlist, allowlist.repo, allowlist.release_tag, inputs.at);
+    if (!valid) return valid;
     auto matched = att::match_quote(*inputs.allowlist, quote.report());
     if (!matched) return matched;
+    if (auto held = att::match_tcb_date(*inputs.allowlist, quote.tcb().tcb_date); !held) return held;
     if (inputs.policy && inputs.policy->sealed_required &&
         (!inputs.allowlist->allows_sealed() || quote.report().is_debug())) {
         return fail("sealed_required", "the network takes sealed apps only; the allowlist says sealed: " +
