@@ -1,0 +1,101 @@
+#include "registry/sqlite/allowlist_store.h"
+
+#include "registry/sqlite/database.h"
+#include "registry/sqlite/schema.h"
+
+namespace ee::registry {
+namespace {
+
+// Each step brings the schema from its index to the next version. Steps are only ever added.
+constexpr const char* migrations[] = {
+    R"(CREATE TABLE allowlists (
+           repo TEXT NOT NULL,
+           tag TEXT NOT NULL,
+           accepted_asset TEXT NOT NULL,
+           published_asset TEXT,
+           release_etag TEXT NOT NULL,
+           asset_etag TEXT NOT NULL,
+           asset_url TEXT NOT NULL,
+           checked_at_ms INTEGER NOT NULL,
+           PRIMARY KEY (repo, tag)
+       ) STRICT, WITHOUT ROWID;)",
+};
+
+constexpr std::string_view component = "allowlists";
+
+constexpr std::string_view save_sql =
+    "INSERT INTO allowlists (repo, tag, accepted_asset, published_asset, release_etag, asset_etag, "
+    "asset_url, "
+    "checked_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (repo, tag) DO UPDATE SET "
+    "accepted_asset = ?3, published_asset = ?4, release_etag = ?5, asset_etag = ?6, asset_url = ?7, "
+    "checked_at_ms = ?8";
+constexpr std::string_view remove_sql = "DELETE FROM allowlists WHERE repo = ?1 AND tag = ?2";
+// The latest first: when not all are taken, these are.
+constexpr std::string_view load_sql =
+    "SELECT repo, tag, accepted_asset, published_asset, release_etag, asset_etag, asset_url, checked_at_ms "
+    "FROM allowlists ORDER BY checked_at_ms DESC, repo, tag";
+
+}  // namespace
+
+class AllowlistStore::Impl {
+public:
+    Impl(Database opened, Statement save_statement, Statement remove_statement)
+        : database(std::move(opened)), save(std::move(save_statement)), remove(std::move(remove_statement)) {}
+
+    Database database;
+    Statement save;
+    Statement remove;
+};
+
+AllowlistStore::AllowlistStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+AllowlistStore::~AllowlistStore() = default;
+
+Result<std::unique_ptr<AllowlistStore>> AllowlistStore::open(const std::filesystem::path& file) {
+    auto database = Database::open(file);
+    if (!database) return fail(std::move(database.error()));
+    if (auto migrated = migrate(*database, component, migrations); !migrated)
+        return fail(std::move(migrated.error()));
+    auto save = database->prepare(save_sql);
+    if (!save) return fail(std::move(save.error()));
+    auto remove = database->prepare(remove_sql);
+    if (!remove) return fail(std::move(remove.error()));
+    auto impl = std::make_unique<Impl>(std::move(*database), std::move(*save), std::move(*remove));
+    return std::unique_ptr<AllowlistStore>(new AllowlistStore(std::move(impl)));
+}
+
+Result<std::vector<AllowlistRecord>> AllowlistStore::load_all() {
+    auto statement = impl_->database.prepare(load_sql);
+    if (!statement) return fail(std::move(statement.error()));
+    std::vector<AllowlistRecord> records;
+    for (;;) {
+        const auto row = statement->step();
+        if (!row) return fail(row.error());
+        if (!*row) return records;
+        AllowlistRecord record{.repo = statement->text(0),
+                               .tag = statement->text(1),
+                               .accepted_asset = statement->text(2),
+                               .release_etag = statement->text(4),
+                               .asset_etag = statement->text(5),
+                               .asset_url = statement->text(6),
+                               .checked_at = WallTime{std::chrono::milliseconds{statement->number(7)}}};
+        if (!statement->is_null(3)) record.published_asset = statement->text(3);
+        records.push_back(std::move(record));
+    }
+}
+
+Result<void> AllowlistStore::save(const AllowlistRecord& record) {
+    Statement& save = impl_->save;
+    save.bind(1, record.repo).bind(2, record.tag).bind(3, record.accepted_asset);
+    if (record.published_asset)
+        save.bind(4, *record.published_asset);
+    else
+        save.bind_null(4);
+    save.bind(5, record.release_etag).bind(6, record.asset_etag).bind(7, record.asset_url);
+    return save.bind(8, std::int64_t{record.checked_at.time_since_epoch().count()}).run();
+}
+
+Result<void> AllowlistStore::remove(const std::string& repo, const std::string& tag) {
+    return impl_->remove.bind(1, repo).bind(2, tag).run();
+}
+
+}  // namespace ee::registry
