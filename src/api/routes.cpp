@@ -14,6 +14,7 @@ constexpr Route table[] = {
     {"POST", "/v1/proxy/{app}", Access::anyone, BodyLimit::forwarded, post_proxy},
     {"GET", "/v1/apps", Access::admin, BodyLimit::none, get_apps},
     {"GET", "/v1/apps/{app}", Access::admin, BodyLimit::none, get_app},
+    {"POST", "/v1/apps/{app}/allowlist", Access::admin, BodyLimit::none, post_allowlist},
     {"GET", "/v1/apps/{app}/evidence", Access::anyone, BodyLimit::none, get_evidence},
     {"GET", "/v1/collateral/{sha256}", Access::anyone, BodyLimit::none, get_collateral},
     {"GET", "/metrics", Access::metrics, BodyLimit::none, get_metrics},

@@ -39,6 +39,7 @@ void get_resolve(Request& request);
 void post_proxy(Request& request);
 void get_apps(Request& request);
 void get_app(Request& request);
+void post_allowlist(Request& request);
 void get_evidence(Request& request);
 void get_collateral(Request& request);
 void get_metrics(Request& request);

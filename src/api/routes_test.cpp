@@ -40,6 +40,8 @@ TEST(Routes, AreFoundByMethodAndPath) {
         {"GET", "/v1/apps/my%61pp", "/v1/apps/{app} myapp"},
         {"GET", "/v1/apps/a%2Fb", "/v1/apps/{app} a/b"},  // One segment still.
         {"GET", "/v1/apps/a/b", "none"},
+        {"POST", "/v1/apps/myapp/allowlist", "/v1/apps/{app}/allowlist myapp"},
+        {"GET", "/v1/apps/myapp/allowlist", "takes POST"},
         {"GET", "/v1/apps/a/evidence", "/v1/apps/{app}/evidence a"},
         {"POST", "/v1/collateral/00", "takes GET, HEAD"},
         {"GET", "/v1/apps/a%", "none"},
@@ -90,6 +92,9 @@ TEST(StatusOf, EveryRefusalHasItsStatus) {
         {"not_found", 404},
         {"unknown_app", 404},
         {"method_not_allowed", 405},
+        {"allowlist_differs", 409},
+        {"allowlist_not_seen", 409},
+        {"allowlist_invalid:/version", 409},
         {"body_too_large", 413},
         {"unknown_field:x", 422},
         {"invalid_field:path", 422},

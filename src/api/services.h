@@ -7,6 +7,8 @@
 
 #include "api/access.h"
 #include "api/evidence_source.h"
+#include "attestation/release_source.h"
+#include "crypto/digest.h"
 #include "net/loop.h"
 #include "proxy/forwarder.h"
 #include "registry/registry.h"
@@ -29,6 +31,9 @@ struct Services {
     telemetry::Metrics& metrics;
     AccessControl& access;
     EvidenceSource& evidence;
+    // Sealed networks go by the allowlist of this digest from now on; refusals: `allowlist_differs`,
+    // `allowlist_not_seen`, `allowlist_invalid:<pointer>`.
+    std::function<Result<void>(const attestation::ReleaseId&, const crypto::Sha256&)> accept_allowlist;
     std::function<Readiness()> readiness;
     std::vector<std::string> networks;
     MonoTime started_at;

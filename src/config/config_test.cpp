@@ -119,6 +119,9 @@ TEST_F(ConfigTest, DefaultsAreThoseOfTheDocumentation) {
     EXPECT_THAT(config.trusted_proxies, ElementsAre("127.0.0.0/8", "::1/128"));
     EXPECT_FALSE(config.allowlist_dir || config.collateral_dir || config.tdx_root_ca);
     EXPECT_EQ(config.allowlist_ttl, 300s);
+    EXPECT_EQ(config.allowlist_asset, "agent-attestation-allowlist.json");
+    EXPECT_EQ(config.github_api_url, "https://api.github.com");
+    EXPECT_TRUE(config.github_token.empty());
     EXPECT_EQ(config.attest_interval, 3600s);
     EXPECT_EQ(config.attest_deadline, 30s);
     EXPECT_EQ(config.registration_ttl, std::chrono::days(30));
@@ -341,15 +344,39 @@ TEST_F(ConfigTest, NoTextEverShowsASecret) {
         exit_text(0, {"--print-config"}, {{"EE_ADMIN_TOKEN", "hunter2"}}),
         exit_text(0, {"--print-config", "--config", good_toml.c_str()}),
         exit_text(0, {"--check-config"}, {{"EE_GITHUB_TOKEN", "hunter2"}}),
+        exit_text(0, {"--print-config"}, {{"EE_GITHUB_TOKEN", "hunter2"}}),
+        refusal({}, {{"EE_GITHUB_TOKEN", "hunter2"}, {"EE_GITHUB_API_URL", "http://ghe.example.com"}}),
     };
     for (const std::string& text : texts) EXPECT_THAT(text, Not(HasSubstr("hunter2")));
     EXPECT_THAT(texts[0], HasSubstr("EE_ADMIN_TOKEN (environment): must be"));
     EXPECT_THAT(texts[5], HasSubstr("EE_ADMIN_TOKEN = \"********\"  # environment"));
 }
 
+TEST_F(ConfigTest, ReleasesComeFromGitHubAServerOfOnesOwnOrNowhere) {
+    EXPECT_EQ(good({}, {{"EE_GITHUB_API_URL", "https://ghe.example.com/api/v3/"}}).github_api_url,
+              "https://ghe.example.com/api/v3");
+    EXPECT_FALSE(good({}, {{"EE_GITHUB_API_URL", "none"}}).github_api_url);
+    const ControlPlaneConfig config =
+        good({}, {{"EE_GITHUB_TOKEN", "ghp_x"}, {"EE_ALLOWLIST_ASSET", "list.json"}});
+    EXPECT_EQ(config.github_token.reveal(), "ghp_x");
+    EXPECT_EQ(config.allowlist_asset, "list.json");
+    // Nobody on the way may read the token.
+    for (const char* loopback : {"http://127.0.0.1:8000", "http://localhost", "http://[::1]:80/api"})
+        EXPECT_TRUE(good({}, {{"EE_GITHUB_TOKEN", "x"}, {"EE_GITHUB_API_URL", loopback}}).github_api_url);
+    for (const char* elsewhere :
+         {"http://ghe.example.com", "http://localhost.example.com", "http://10.0.0.1:8000", "http://[::2]"})
+        EXPECT_THAT(refusal({}, {{"EE_GITHUB_TOKEN", "x"}, {"EE_GITHUB_API_URL", elsewhere}}),
+                    HasSubstr("is not https"));
+    EXPECT_TRUE(good({}, {{"EE_GITHUB_API_URL", "http://ghe.example.com"}}).github_api_url);
+}
+
 TEST_F(ConfigTest, SettingsThatContradictEachOtherAreRefused) {
     const std::string file = write("x.pem", "x");
     const std::pair<Environment, const char*> cases[] = {
+        {{{"EE_GITHUB_API_URL", "nowhere"}}, "a host and no user name; or none"},
+        {{{"EE_GITHUB_API_URL", "https://x.example.com/?a=b"}}, "EE_GITHUB_API_URL has a query"},
+        {{{"EE_GITHUB_TOKEN", "a,b"}}, "EE_GITHUB_TOKEN holds several tokens"},
+        {{{"EE_ALLOWLIST_ASSET", "../x"}}, "EE_ALLOWLIST_ASSET"},
         {{{"EE_TLS_KEY", file}}, "EE_TLS_KEY is set without EE_TLS_CERT"},
         {{{"EE_PROXY_TLS_CERT", file}}, "EE_PROXY_TLS_CERT is set without EE_PROXY_TLS_KEY"},
         {{{"EE_REGISTRATION_WARN_DAYS", "31"}},

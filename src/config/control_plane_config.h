@@ -39,8 +39,11 @@ struct ControlPlaneConfig {
     std::optional<std::string> public_url;      // EE_PUBLIC_URL, no trailing slash; unset: from the bind
     std::optional<std::string> app_domain;      // EE_APP_DOMAIN, lower case
     std::vector<std::string> trusted_proxies;   // EE_TRUSTED_PROXIES: CIDRs, words expanded
-    std::optional<std::filesystem::path> allowlist_dir;   // EE_ALLOWLIST_DIR
-    std::chrono::seconds allowlist_ttl{};                 // EE_ALLOWLIST_TTL_SEC
+    std::optional<std::filesystem::path> allowlist_dir;  // EE_ALLOWLIST_DIR
+    std::string allowlist_asset;                         // EE_ALLOWLIST_ASSET
+    std::chrono::seconds allowlist_ttl{};                // EE_ALLOWLIST_TTL_SEC
+    std::optional<std::string> github_api_url;  // EE_GITHUB_API_URL, no trailing slash; unset: ask nobody
+    Secret github_token;                        // EE_GITHUB_TOKEN; empty: none
     std::optional<std::filesystem::path> collateral_dir;  // EE_COLLATERAL_DIR
     std::optional<std::filesystem::path> networks_file;   // EE_NETWORKS_FILE; unset: the built-in ones
     std::optional<std::string> pccs_url;                  // EE_PCCS_URL; unset: Intel's

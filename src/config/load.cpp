@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/ip_address.h"
 #include "config/agent_config.h"
 #include "config/control_plane_config.h"
 #include "config/describe.h"
@@ -56,7 +57,34 @@ void check_ratls(Resolved& resolved) {
     }
 }
 
+bool is_loopback_url(std::string_view url) {
+    std::string_view host = url.substr(std::min(url.find("://") + 3, url.size()));
+    host = host.substr(0, host.find('/'));
+    if (host.starts_with('['))
+        host = host.substr(1, host.find(']') - 1);
+    else
+        host = host.substr(0, host.find(':'));
+    const auto ip = IpAddress::parse(host);
+    return host == "localhost" ||
+           (ip && (Cidr::parse("127.0.0.0/8")->contains(*ip) || Cidr::parse("::1")->contains(*ip)));
+}
+
+void check_github(Resolved& resolved) {
+    const std::string url = resolved.text("EE_GITHUB_API_URL");
+    if (url.find('?') != std::string::npos)
+        resolved.add_problem("EE_GITHUB_API_URL has a query: must be the address of the API alone");
+    const std::size_t tokens = resolved.tokens("EE_GITHUB_TOKEN").size();
+    if (tokens > 1) resolved.add_problem("EE_GITHUB_TOKEN holds several tokens: must be one");
+    if (tokens > 0 && url.starts_with("http://") && !is_loopback_url(url)) {
+        resolved.add_problem(fmt::format(
+            "EE_GITHUB_TOKEN is set and EE_GITHUB_API_URL = \"{}\" is not https: anybody on the way could "
+            "read the token",
+            url));
+    }
+}
+
 void check_control_plane(Resolved& resolved) {
+    check_github(resolved);
     check_pair(resolved, "EE_TLS_CERT", "EE_TLS_KEY");
     check_pair(resolved, "EE_PROXY_TLS_CERT", "EE_PROXY_TLS_KEY");
     check_not_above(resolved, "EE_REGISTRATION_WARN_DAYS", "EE_REGISTRATION_TTL_DAYS");
@@ -136,6 +164,11 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
         config.app_domain = lower_case(std::move(*domain));
     config.trusted_proxies = resolved.networks("EE_TRUSTED_PROXIES");
     config.allowlist_dir = resolved.optional_path("EE_ALLOWLIST_DIR");
+    config.allowlist_asset = resolved.text("EE_ALLOWLIST_ASSET");
+    if (auto url = resolved.text("EE_GITHUB_API_URL"); url != "none")
+        config.github_api_url = without_trailing_slash(std::move(url));
+    if (auto tokens = resolved.tokens("EE_GITHUB_TOKEN"); !tokens.empty())
+        config.github_token = std::move(tokens.front());
     config.allowlist_ttl = resolved.seconds("EE_ALLOWLIST_TTL_SEC");
     config.collateral_dir = resolved.optional_path("EE_COLLATERAL_DIR");
     config.networks_file = resolved.optional_path("EE_NETWORKS_FILE");

@@ -66,8 +66,13 @@ std::string allowed_values(const Rule& rule) {
         case Kind::file: return "a file that can be read";
         case Kind::directory: return "a folder that exists";
         case Kind::path: return "a path";
-        case Kind::url:
-            return fmt::format("a URL with the scheme {}, a host and no user name", join_words(rule.words));
+        case Kind::url: {
+            std::string_view schemes = rule.words;
+            const bool none = schemes.ends_with(" none");
+            if (none) schemes.remove_suffix(5);
+            return fmt::format("a URL with the scheme {}, a host and no user name{}", join_words(schemes),
+                               none ? "; or none" : "");
+        }
         case Kind::origin: {
             std::string_view schemes = rule.words;
             const bool sockets = schemes.ends_with(" unix");

@@ -28,7 +28,7 @@ enum class Kind : std::uint8_t {
     file,       // Must exist and be readable.
     directory,  // Must exist.
     path,       // Made when needed.
-    url,        // With a scheme from `words`.
+    url,        // With a scheme from `words`; the word none when that is the last of them.
     origin,     // A URL of scheme, host and port only, or unix:/path.
     tokens,     // Comma-separated secrets.
     networks,   // Comma-separated CIDRs, addresses and words.

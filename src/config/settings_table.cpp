@@ -88,9 +88,15 @@ constexpr Setting table[] = {
 
     // Attestation.
     {"EE_ALLOWLIST_DIR", control, of(Kind::directory), "",
-     "allowlists are read from `<dir>/<owner>/<repo>/<tag>.json`"},
+     "allowlists are looked for in `<dir>/<owner>/<repo>/<tag>.json` first"},
+    {"EE_ALLOWLIST_ASSET", control, of(Kind::identifier), "agent-attestation-allowlist.json",
+     "asset of a GitHub release that holds its allowlist"},
     {"EE_ALLOWLIST_TTL_SEC", control, seconds(1, day_s), "300",
-     "how long a read allowlist is used before it is read again"},
+     "how long a look-up at GitHub holds; a copy serves up to 24 h while GitHub cannot be asked"},
+    {"EE_GITHUB_API_URL", control, url("http https none"), "https://api.github.com",
+     "where releases are; `none`: allowlists come from `EE_ALLOWLIST_DIR` only"},
+    {"EE_GITHUB_TOKEN", control, tokens(), "",
+     "bearer token for releases of private repositories; sent to the host of `EE_GITHUB_API_URL` only"},
     {"EE_COLLATERAL_DIR", control, of(Kind::directory), "",
      "every `*.json` in it that is a collateral file is used to verify quotes, before what is fetched; what "
      "is "
@@ -190,9 +196,6 @@ constexpr Setting table[] = {
     {"EE_OIDC_AUDIENCE", control, reserved(), "", "admins by OIDC"},
     {"EE_OIDC_SUBJECTS", control, reserved(), "", "admins by OIDC"},
     {"EE_OTLP_ENDPOINT", control, reserved(), "", "traces out"},
-    {"EE_ALLOWLIST_ASSET", control, reserved(), "", "release asset that holds an app's allowlist"},
-    {"EE_GITHUB_API_URL", control, reserved(), "", "where releases are"},
-    {"EE_GITHUB_TOKEN", control, reserved_secret(), "", "token for private repositories"},
     {"EE_LAUNCHER_TOKEN", control, reserved_secret(), "", "the launcher's role"},
     {"EE_UPTIME_TOKEN", control, reserved_secret(), "", "the uptime server's role"},
     {"EE_AUDITOR_TOKEN", control, reserved_secret(), "", "the auditor's role"},

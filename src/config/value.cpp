@@ -210,7 +210,8 @@ bool accepts(const Rule& rule, std::string_view text) {
         }
         case Kind::directory: return std::filesystem::is_directory(text, ignored);
         case Kind::path: return text.find('\0') == std::string_view::npos;
-        case Kind::url: return is_url(text, rule.words, false);
+        case Kind::url:
+            return (text == "none" && rule.words.ends_with(" none")) || is_url(text, rule.words, false);
         case Kind::origin: return is_url(text, rule.words, true);
         case Kind::tokens: return text.empty() || parse_tokens(text).has_value();
         case Kind::networks: return parse_networks(text).has_value();

@@ -163,9 +163,9 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
     // yet.
     if (verdict.ok && !verdict.allowlist_found) {
         verdict.ok = false;
-        verdict.refusal = {"allowlist_missing", "release " + answer.registration.release_tag + " of " +
-                                                    answer.registration.repo +
-                                                    " has no allowlist in EE_ALLOWLIST_DIR"};
+        verdict.refusal = {"allowlist_missing",
+                           "release " + answer.registration.release_tag + " of " + answer.registration.repo +
+                               " has no allowlist, neither in EE_ALLOWLIST_DIR nor published"};
     }
     verdicts_total_.count(verdict.ok ? "ok" : verdict.refusal.code);
     tunnel::Session* session = tunnels_->find(id);

@@ -11,6 +11,7 @@
 #include "control_plane/networks.h"
 #include "control_plane/evidence_reader.h"
 #include "control_plane/part_settings.h"
+#include "control_plane/releases.h"
 #include "control_plane/sources.h"
 #include "http/server.h"
 #include "net/signals.h"
@@ -64,6 +65,7 @@ struct Prepared {
     std::vector<registry::AppRecord> records;
     std::string log_id;
     std::unique_ptr<registry::EvidenceStore> evidence;
+    PreparedReleases releases;
 };
 
 Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemetry::Log& log) {
@@ -85,7 +87,8 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
                  .store = {},
                  .records = {},
                  .log_id = {},
-                 .evidence = {}};
+                 .evidence = {},
+                 .releases = {}};
     auto client_tls = net::TlsContext::client({});
     if (!client_tls) return fail(std::move(client_tls.error()));
     out.client_tls = std::move(*client_tls);
@@ -108,6 +111,9 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     });
     if (!evidence) return fail(std::move(evidence.error()));
     out.evidence = std::move(*evidence);
+    auto releases = prepare_releases(config);
+    if (!releases) return fail(std::move(releases.error()));
+    out.releases = std::move(*releases);
     return out;
 }
 
@@ -138,7 +144,7 @@ private:
     std::unique_ptr<registry::EvidenceStore> evidence_store_;
     telemetry::Metrics metrics_;
     CollateralSources collateral_;
-    std::unique_ptr<attestation::ReleaseSource> releases_;
+    Releases releases_;
     attestation::Appraiser appraiser_;
     registry::Registry registry_;
     telemetry::AccessLog access_log_;
@@ -173,8 +179,8 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       evidence_store_(std::move(prepared.evidence)),
       collateral_(make_collateral_sources(config, prepared.pccs_url, prepared.anchors,
                                           std::move(prepared.client_tls), log, metrics_)),
-      releases_(make_release_source(config)),
-      appraiser_(std::move(prepared.networks), prepared.anchors, collateral_.source(), *releases_),
+      releases_(config, std::move(prepared.releases), log),
+      appraiser_(std::move(prepared.networks), prepared.anchors, collateral_.source(), releases_),
       registry_(registry_settings(config), network_table(*appraiser_.policies())),
       access_log_(STDOUT_FILENO),
       evidence_recorder_(*evidence_store_, prepared.log_id),
@@ -198,6 +204,10 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .metrics = metrics_,
                 .access = access_,
                 .evidence = evidence_reader_,
+                .accept_allowlist =
+                    [this](const attestation::ReleaseId& release, const crypto::Sha256& digest) {
+                        return releases_.accept(release, digest);
+                    },
                 .readiness = [this] { return api::Readiness{draining_, !admission_.store_failed()}; },
                 .networks = names_of(*appraiser_.policies()),
                 .started_at = loop_.now(),
@@ -287,6 +297,7 @@ void ControlPlane::reload() {
     ratls_.set_tls(tls->ratls);
     proxy_.set_tls(tls->proxy);
     access_.set_tokens(config->admin_tokens, config->metrics_tokens);
+    releases_.set_token(config->github_token);
     log_.set_level(*telemetry::parse_log_level(config->log_level));
     change_networks(std::move(*networks));
     log_.info("control.reloaded");

@@ -5,18 +5,6 @@
 #include "attestation/remote/preferred_collateral.h"
 
 namespace ee::control_plane {
-namespace {
-
-class NoReleases final : public attestation::ReleaseSource {
-    Result<attestation::PublishedAllowlist> find(const attestation::ReleaseQuery& query, WallTime) override {
-        const attestation::ReleaseId& release = query.release;
-        return fail("allowlist_missing", "EE_ALLOWLIST_DIR is not set, so nothing vouches for " +
-                                             release.repo + " " + release.tag);
-    }
-};
-
-}  // namespace
-
 attestation::CollateralSource& CollateralSources::source() const {
     if (both) return *both;
     return *service;
@@ -41,11 +29,6 @@ CollateralSources make_collateral_sources(const config::ControlPlaneConfig& conf
         });
     sources.both = std::make_unique<attestation::PreferredCollateral>(*sources.directory, *sources.service);
     return sources;
-}
-
-std::unique_ptr<attestation::ReleaseSource> make_release_source(const config::ControlPlaneConfig& config) {
-    if (!config.allowlist_dir) return std::make_unique<NoReleases>();
-    return attestation::make_allowlist_directory(*config.allowlist_dir);
 }
 
 }  // namespace ee::control_plane

@@ -1,10 +1,9 @@
 #pragma once
-// Where collateral and allowlists come from, according to the settings.
+// Where collateral comes from, according to the settings.
 
 #include <memory>
 
 #include "attestation/collateral_source.h"
-#include "attestation/release_source.h"
 #include "attestation/remote/collateral_service.h"
 #include "attestation/trust_anchor.h"
 #include "config/control_plane_config.h"
@@ -28,7 +27,5 @@ CollateralSources make_collateral_sources(const config::ControlPlaneConfig& conf
                                           const attestation::TrustAnchors& anchors,
                                           std::shared_ptr<const net::TlsContext> tls,
                                           const telemetry::Log& log, telemetry::Metrics& metrics);
-// EE_ALLOWLIST_DIR; without it nothing is found.
-std::unique_ptr<attestation::ReleaseSource> make_release_source(const config::ControlPlaneConfig& config);
 
 }  // namespace ee::control_plane

@@ -259,6 +259,7 @@ class World:
         return self._run(Control(self, self._chosen({
             "EE_CONTROL_BIND": "127.0.0.1", "EE_CONTROL_PORT": 0, "EE_PROXY_BIND": "127.0.0.1", "EE_PROXY_PORT": 0,
             "EE_ALLOWLIST_DIR": self.allowlist_dir, "EE_COLLATERAL_DIR": self.collateral_dir,
+            "EE_GITHUB_API_URL": "none",
             "EE_TDX_ROOT_CA": self.platform.root, "EE_ADMIN_TOKEN": ADMIN_TOKEN, "EE_APP_DOMAIN": APP_DOMAIN,
             "EE_DB_PATH": self.path / "control-plane.db", "EE_DRAIN_SEC": 5, "EE_LOG_LEVEL": "debug",
             "EE_LOG_FORMAT": "json"}, settings)))

@@ -2,6 +2,8 @@
 
 #include <mutex>
 
+#include "base/hex.h"
+
 namespace ee::attestation {
 
 class GitHubReleases::Impl : public std::enable_shared_from_this<Impl> {
@@ -50,10 +52,18 @@ public:
     Result<void> accept(const ReleaseId& release, const crypto::Sha256& digest) {
         const std::lock_guard lock(mutex_);
         if (auto accepted = cache_.accept(release, digest); !accepted) return accepted;
+        log_.info("allowlist.accepted",
+                  {{"repo", release.repo}, {"tag", release.tag}, {"sha256", to_hex(digest)}});
         loop_.post([self = weak_from_this(), release] {
             if (const auto impl = self.lock()) impl->save(release);
         });
         return {};
+    }
+
+    void set_token(Secret token) {
+        loop_.post([self = weak_from_this(), token = std::move(token)] {
+            if (const auto impl = self.lock()) impl->settings_.github.token = token;
+        });
     }
 
     void on_changed(std::function<void(const AllowlistChange&)> hear) { on_changed_ = std::move(hear); }
@@ -107,6 +117,10 @@ private:
             return log_.warn("allowlist.fetch_failed",
                              {{"repo", release.repo}, {"tag", release.tag}, {"detail", failure->detail}});
         }
+        if (const auto* missing = std::get_if<AssetMissing>(&outcome.what)) {
+            return log_.info("allowlist.missing",
+                             {{"repo", release.repo}, {"tag", release.tag}, {"detail", missing->detail}});
+        }
         constexpr const char* words[] = {"published", "unchanged", "refused", "missing", "failed"};
         log_.debug("allowlist.fetched",
                    {{"repo", release.repo}, {"tag", release.tag}, {"outcome", words[outcome.what.index()]}});
@@ -135,7 +149,7 @@ private:
 
     net::Loop& loop_;
     const http::Fetch fetch_;
-    const GitHubSettings settings_;
+    GitHubSettings settings_;  // on the loop's thread
     const ReleaseArchive archive_;
     const telemetry::Log& log_;
     std::function<void(const AllowlistChange&)> on_changed_;
@@ -161,6 +175,9 @@ void GitHubReleases::when_settled(const ReleaseId& release, std::function<void()
 }
 Result<void> GitHubReleases::accept(const ReleaseId& release, const crypto::Sha256& digest) {
     return impl_->accept(release, digest);
+}
+void GitHubReleases::set_token(Secret token) {
+    impl_->set_token(std::move(token));
 }
 void GitHubReleases::on_changed(std::function<void(const AllowlistChange&)> hear) {
     impl_->on_changed(std::move(hear));

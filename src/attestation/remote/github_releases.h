@@ -40,6 +40,9 @@ public:
     // older copy back, which is the safe one.
     Result<void> accept(const ReleaseId& release, const crypto::Sha256& digest);
 
+    // For the next look-ups (EE_GITHUB_TOKEN may be renewed).
+    void set_token(Secret token);
+
     // Hears of assets that were replaced under their tag, on the loop's thread. Once, before anything is
     // asked.
     void on_changed(std::function<void(const AllowlistChange&)> hear);

@@ -91,12 +91,14 @@ std::optional<KnownAsset> ReleaseCache::known(const ReleaseId& release) const {
 
 ReleaseCache::Copy ReleaseCache::copy_of(std::string asset) {
     auto allowlist = parse_allowlist(asset);
-    Copy out{.allowlist = nullptr, .asset = {}, .digest_hex = to_hex(crypto::sha256(as_bytes(asset)))};
-    if (allowlist)
+    Copy out{
+        .allowlist = nullptr, .invalid_asset = {}, .digest_hex = to_hex(crypto::sha256(as_bytes(asset)))};
+    if (allowlist) {
         out.allowlist = std::make_shared<const Allowlist>(std::move(*allowlist));
-    else
+    } else {
         out.allowlist = fail(std::move(allowlist.error()));
-    out.asset = std::move(asset);
+        out.invalid_asset = std::move(asset);
+    }
     return out;
 }
 
@@ -105,16 +107,16 @@ std::optional<StoredRelease> ReleaseCache::stored(const ReleaseId& release) cons
     if (found == entries_.end() || found->second.accepted == nullptr) return std::nullopt;
     const Entry& entry = found->second;
     StoredRelease out{.release = release,
-                      .accepted_asset = entry.accepted->asset,
+                      .accepted_asset = entry.accepted->asset(),
                       .published_asset = std::nullopt,
                       .known = entry.known,
                       .checked_at = entry.checked_at};
     if (entry.published == entry.accepted) return out;
     // One that was not taken has no bytes: it is looked up again before anything counts as published.
-    if (entry.published->asset.empty())
+    if (entry.published->asset().empty())
         out.checked_at = {};
     else
-        out.published_asset = entry.published->asset;
+        out.published_asset = entry.published->asset();
     return out;
 }
 
@@ -213,7 +215,7 @@ bool ReleaseCache::restore(const StoredRelease& from) {
     entry.accepted = entry.published = std::move(accepted);
     if (from.published_asset) entry.published = std::make_shared<const Copy>(copy_of(*from.published_asset));
     entry.known = from.known;
-    entry.known.sha256 = crypto::sha256(as_bytes(entry.published->asset));
+    entry.known.sha256 = crypto::sha256(as_bytes(entry.published->asset()));
     entry.checked_at = entry.used_at = from.checked_at;
     entries_.emplace(from.release, std::move(entry));
     return true;
@@ -227,9 +229,9 @@ bool ReleaseCache::is_fetching(const ReleaseId& release) const {
 std::size_t ReleaseCache::asset_bytes() const {
     std::size_t sum = 0;
     for (const auto& [release, entry] : entries_) {
-        if (entry.accepted != nullptr) sum += entry.accepted->asset.size();
+        if (entry.accepted != nullptr) sum += entry.accepted->asset().size();
         if (entry.published != nullptr && entry.published != entry.accepted)
-            sum += entry.published->asset.size();
+            sum += entry.published->asset().size();
     }
     return sum;
 }

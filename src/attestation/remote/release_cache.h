@@ -85,9 +85,11 @@ public:
 
 private:
     struct Copy {
-        Result<std::shared_ptr<const Allowlist>> allowlist;
-        std::string asset;       // empty when it was not taken
-        std::string digest_hex;  // likewise
+        Result<std::shared_ptr<const Allowlist>> allowlist;  // has the bytes when it is valid
+        std::string invalid_asset;
+        std::string digest_hex;  // empty, like the bytes, when it was not taken
+
+        const std::string& asset() const { return allowlist ? (*allowlist)->text : invalid_asset; }
     };
     using CopyPtr = std::shared_ptr<const Copy>;
     struct Miss {
