@@ -162,6 +162,16 @@ void Appraiser::when_settled(const Awaited& awaited, std::function<void()> on_se
     releases_.when_settled(std::get<ReleaseId>(awaited), std::move(on_settled));
 }
 
+std::string Appraiser::fresh_allowlist(const ReleaseId& release, std::string_view network,
+                                       WallTime now) const {
+    const auto policies = policies_.get();
+    const NetworkPolicy* policy = policies->find(network);
+    if (policy == nullptr) return {};
+    const auto found =
+        releases_.find({.release = release, .sealed = policy->sealed_required, .requester = {}}, now);
+    return found && found->fresh ? to_hex(found->allowlist->sha256) : std::string();
+}
+
 Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, WallTime now,
                               Verdict& verdict) const {
     const auto policies = policies_.get();

@@ -312,6 +312,7 @@ void Admission::on_activated(tunnel::Session& session) {
     tunnels_->attested(session.id());
     attested_total_.add();
     settle(session.id());
+    confirm_later(session);
     const protocol::Register& registration = *session.registration();
     const std::string peer = session.peer().to_string();
     log_.info("agent.active", {{"tunnel", session.id()},
@@ -326,9 +327,37 @@ void Admission::on_renewed(tunnel::Session& session, std::shared_ptr<const tunne
     const registry::Renewed renewed =
         registry_.attested(session.id(), attested_verdict(session.id(), *answer), now());
     settle(session.id());
+    confirm_later(session);
     if (renewed.record) save(*renewed.record);
     if (renewed.registration_expiring)
         session.warn({"registration_expiring", "the registration could not be renewed and ends soon"});
+}
+
+// A verdict by a copy that is being looked up anew does not renew the registration. Once the look-up has
+// found the same allowlist it is as good as one by a fresh copy.
+void Admission::confirm_later(const tunnel::Session& session) {
+    const registry::Agent* agent = registry_.agent_of(session.id());
+    if (agent == nullptr || agent->verdict.renews_registration) return;
+    const protocol::Register& registration = *session.registration();
+    const attestation::ReleaseId release{registration.repo, registration.release_tag};
+    appraiser_.when_settled(
+        release, [this, &loop = loop_, id = session.id(), release, network = registration.network] {
+            loop.post([this, id, release, network] { confirm(id, release, network); });
+        });
+}
+
+void Admission::confirm(tunnel::TunnelId id, const attestation::ReleaseId& release,
+                        const std::string& network) {
+    auto job = [this, &appraiser = appraiser_, &loop = loop_, id, release, network] {
+        loop.post([this, id, digest = appraiser.fresh_allowlist(release, network, wall_now())] {
+            const registry::Agent* agent = registry_.agent_of(id);
+            if (agent == nullptr || digest.empty() || agent->verdict.allowlist_sha256 != digest) return;
+            if (const auto renewed = registry_.confirmed(id, wall_now()); renewed.record)
+                save(*renewed.record);
+        });
+    };
+    // Without a place in the queue it is the next challenge's turn.
+    static_cast<void>(workers_.run(std::move(job)));
 }
 
 void Admission::on_inconclusive(tunnel::Session& session, const Error& reason) {

@@ -70,6 +70,8 @@ private:
     void place(tunnel::Session& session, const tunnel::AttestAnswer& answer,
                std::optional<registry::Probe> probe);
     void placed(tunnel::TunnelId id, const registry::Admitted& admitted);
+    void confirm_later(const tunnel::Session& session);
+    void confirm(tunnel::TunnelId id, const attestation::ReleaseId& release, const std::string& network);
     void save(registry::AppRecord record);
     void store_result(const Result<void>& result);
     registry::AttestedVerdict attested_verdict(tunnel::TunnelId id, const tunnel::AttestAnswer& answer) const;

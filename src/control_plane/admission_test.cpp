@@ -31,9 +31,15 @@ struct Releases final : attestation::ReleaseSource {
         ++asked;
         if (pending) return fail("allowlist_pending", "it is being fetched");
         if (missing) return fail("allowlist_missing", "none");
-        return attestation::PublishedAllowlist{std::make_shared<const attestation::Allowlist>(
-            attestation::parse_allowlist(attestation::make_simulated_allowlist(platform(), wall_now()))
-                .value())};
+        return attestation::PublishedAllowlist{changed ? other : published, !stale};
+    }
+    // With as many spaces behind it: the same, and another digest.
+    static std::shared_ptr<const attestation::Allowlist> allowlist(std::size_t spaces) {
+        static const WallTime made_at = wall_now();
+        return std::make_shared<const attestation::Allowlist>(
+            attestation::parse_allowlist(attestation::make_simulated_allowlist(platform(), made_at) +
+                                         std::string(spaces, ' '))
+                .value());
     }
 
     void when_settled(const attestation::ReleaseId& release, std::function<void()> on_settled) override {
@@ -55,6 +61,9 @@ struct Releases final : attestation::ReleaseSource {
         return waiting.size();
     }
 
+    const std::shared_ptr<const attestation::Allowlist> published = allowlist(0), other = allowlist(1);
+    std::atomic<bool> stale = false;
+    std::atomic<bool> changed = false;
     std::mutex gate;  // Holds a verdict back.
     std::vector<std::function<void()>> waiting;
     std::atomic<int> arrived = 0;  // asked, and perhaps held back
@@ -303,6 +312,40 @@ TEST_F(AdmissionTest, DoesNotWaitForAFetchForEver) {
     ASSERT_TRUE(until([&] { return !agent->wire->closed.empty(); }));
     EXPECT_TRUE(agent->wire->has_heard("status invalid allowlist_unavailable"));
     EXPECT_EQ(releases.asked, 5);
+}
+
+TEST_F(AdmissionTest, ACopyThatIsConfirmedLaterRenewsTheRegistration) {
+    releases.stale = true;
+    open();
+    const auto agent = come();
+    agent->attest();
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status ok attested"); }));
+    ASSERT_TRUE(until([&] { return releases.waiters() == 1; }));
+    EXPECT_FALSE(registry.agent_of(1)->verdict.renews_registration);
+    releases.stale = false;
+    releases.settle();
+    EXPECT_TRUE(until([&] { return registry.agent_of(1)->verdict.renews_registration; }));
+}
+
+TEST_F(AdmissionTest, ACopyThatIsNotConfirmedRenewsNothing) {
+    open();
+    for (const bool changed : {true, false}) {
+        releases.stale = true;
+        releases.changed = false;
+        const auto agent = come(changed ? "a1" : "a2");
+        agent->attest();
+        ASSERT_TRUE(until([&] { return releases.waiters() == 1; }));
+        // Another one was found, or nobody could be asked.
+        releases.changed = changed;
+        releases.stale = !changed;
+        const int before = releases.asked;
+        releases.settle();
+        ASSERT_TRUE(until([&] { return releases.asked == before + 1; }));
+        run_turns(loop, 5);
+        const auto tunnel = registry.tunnel_of("myapp", agent->registration.agent_id);
+        ASSERT_NE(registry.agent_of(tunnel), nullptr);
+        EXPECT_FALSE(registry.agent_of(tunnel)->verdict.renews_registration);
+    }
 }
 
 TEST_F(AdmissionTest, ATunnelThatIsGoneWhenItsFetchEndsIsNotJudged) {

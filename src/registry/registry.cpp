@@ -151,6 +151,14 @@ Renewed Registry::attested(TunnelId tunnel, AttestedVerdict verdict, Moment now)
             .record = app->record};
 }
 
+Renewed Registry::confirmed(TunnelId tunnel, WallTime now) {
+    const auto [app, agent] = carried_by(tunnel);
+    if (agent == nullptr || agent->standing != Standing::valid) return {};
+    agent->verdict.renews_registration = true;
+    app->record.expires_at = now + settings_.registration_ttl;
+    return {.registration_expiring = false, .record = app->record};
+}
+
 void Registry::inconclusive(TunnelId tunnel, const Error& reason, Moment now) {
     const auto [app, agent] = carried_by(tunnel);
     if (agent == nullptr) return;

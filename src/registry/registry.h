@@ -103,6 +103,9 @@ public:
     // The rest concern the agent that `tunnel` carries; for a tunnel that carries none (never admitted, or
     // superseded) they change nothing.
     Renewed attested(TunnelId tunnel, AttestedVerdict verdict, Moment now);
+    // What its last verdict went by, not fresh then, was found to be as it is: that renews the registration
+    // too.
+    Renewed confirmed(TunnelId tunnel, WallTime now);
     void inconclusive(TunnelId tunnel, const Error& reason, Moment now);
     void attest_missed(TunnelId tunnel, const Error& reason, Moment now);
     void health(TunnelId tunnel, bool pass, std::string_view detail, Moment now);

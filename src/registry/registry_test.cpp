@@ -126,6 +126,19 @@ TEST_F(RegistryTest, ARegistrationWarnsThenExpiresAndIsRenewedByAttestation) {
     EXPECT_EQ(status(), AppStatus::active);
 }
 
+TEST_F(RegistryTest, ARegistrationIsRenewedWhenWhatTheVerdictWentByIsConfirmed) {
+    AdmitRequest first = request(1);
+    first.verdict.renews_registration = false;
+    admit(first);
+    clock += std::chrono::days{1};
+    const Renewed renewed = registry.confirmed(1, now().wall);
+    ASSERT_TRUE(renewed.record);
+    EXPECT_EQ(renewed.record->expires_at, now().wall + std::chrono::days{30});
+    EXPECT_FALSE(registry.confirmed(2, now().wall).record);  // It carries no agent.
+    registry.attest_missed(1, {"attestation_timeout", ""}, now());
+    EXPECT_FALSE(registry.confirmed(1, now().wall).record);
+}
+
 TEST_F(RegistryTest, AnExpiredAppIsRevivedByAnAdmissionOfTheSameRepo) {
     admit(request(1));
     registry.disconnected(1, "", now().wall);

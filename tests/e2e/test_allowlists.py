@@ -278,6 +278,22 @@ def test_an_outage_leaves_the_copy_to_judge(world, github):
     assert reason(control, "v2") == "allowlist_unavailable"
 
 
+def test_a_registration_is_renewed_by_a_copy_that_is_confirmed_after_the_verdict(world, github):
+    """Challenges are rarer than copies are fresh: each finds one past its time, and none waits for GitHub."""
+    github.publish(allowlist(world))
+    control = control_with(world, github, EE_ALLOWLIST_TTL_SEC=1, EE_ATTEST_INTERVAL_SEC=2)
+    control.wire_agent().attest(legacy=True).serve()
+    control.wait_event("attestation.ok", count=2)
+    at_first = control.resolve("myapp")["registration_expires_at"]
+    until(lambda: control.resolve("myapp")["registration_expires_at"] > at_first, what="the registration is renewed")
+    github.stop()
+    since = control.mark()
+    control.wait_event("allowlist.fetch_failed", since=since)
+    in_outage = control.resolve("myapp")["registration_expires_at"]
+    control.wait_event("attestation.ok", since=control.mark(), count=2)
+    assert control.resolve("myapp")["registration_expires_at"] == in_outage
+
+
 # ---- A changed asset ----
 
 def test_a_changed_asset_is_said_counts_at_once_where_nothing_is_sealed_and_is_accepted_by_its_digest(world, github):
