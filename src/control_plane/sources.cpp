@@ -5,6 +5,7 @@
 #include "attestation/remote/preferred_collateral.h"
 
 namespace ee::control_plane {
+
 attestation::CollateralSource& CollateralSources::source() const {
     if (both) return *both;
     return *service;
