@@ -21,14 +21,13 @@ bool is_oid(ByteSpan content) {
 
 // The value of an attribute: text in UTF-8, or in one octet a character. The wide types of X.520 are refused.
 bool is_text(const DerElement& value) {
-    constexpr std::uint8_t numeric_string = 0x12, t61_string = 0x14, visible_string = 0x1a;
+    constexpr std::uint8_t numeric_string = 0x12, t61_string = 0x14;
     switch (value.tag) {
         case der_tag::utf8_string: return is_utf8(as_text(value.content));
         case der_tag::printable_string:
         case der_tag::ia5_string:
         case numeric_string:
-        case t61_string:
-        case visible_string: return true;
+        case t61_string: return true;
         default: return false;
     }
 }
