@@ -628,13 +628,15 @@ TEST(LoopThread, RunsItsLoopElsewhereUntilItIsStopped) {
     const std::thread::id there = ran.get_future().get();
     EXPECT_NE(there, std::this_thread::get_id());
     EXPECT_EQ(due.get_future().get(), there);
-    bool disposed_first = false;
+    std::promise<void> posted;
+    bool disposed = false;
     thread.loop().post([&] {
-        thread.loop().dispose(std::shared_ptr<void>(nullptr, [&](void*) { disposed_first = true; }));
-        thread.loop().stop();
+        thread.loop().dispose(std::shared_ptr<void>(nullptr, [&](void*) { disposed = true; }));
+        posted.set_value();
     });
+    posted.get_future().get();  // stop() ends the loop after the turn it is in, whatever is posted behind it.
     thread.stop();
-    EXPECT_TRUE(disposed_first);
+    EXPECT_TRUE(disposed);
     thread.stop();  // Nothing more to do.
 }
 

@@ -239,6 +239,8 @@ def test_a_kept_file_that_was_tampered_with_is_not_believed(published):
     assert control.wait_event("collateral.refused")["code"] == "collateral_signature_invalid:tcb_info"
     joined(control, "second")
     assert len(published.pccs.requests) == 8
+    # Whoever waits for it is told before it is on disk; ending waits for the disk.
+    assert control.terminate() == 0
     assert json.loads(file.read_text()) == collateral
 
 
