@@ -117,6 +117,13 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     return out;
 }
 
+// Agents come to these listeners, by thousands when something has gone wrong: visitors go first.
+http::ServerLimits control_limits() {
+    http::ServerLimits limits;
+    limits.newcomers = net::Urgency::background;
+    return limits;
+}
+
 // The wiring diagram: members are built in this order and die in the reverse one.
 class ControlPlane {
 public:
@@ -213,8 +220,8 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .started_at = loop_.now(),
                 .body_bytes_max = config.body_bytes_max},
       api_handler_(services_),
-      control_(loop_, api_handler_, {}),
-      ratls_(loop_, api_handler_, {}),
+      control_(loop_, api_handler_, control_limits()),
+      ratls_(loop_, api_handler_, control_limits()),
       proxy_(loop_, proxy_handler_, {}),
       drained_(loop_, [this] {
           const bool done = tunnels_.size() + control_.busy() + ratls_.busy() + proxy_.busy() == 0;

@@ -24,6 +24,8 @@ struct ServerLimits {
     std::chrono::milliseconds write_idle_time = std::chrono::seconds(60);
     std::size_t pipelined_bytes_max = 64 * 1024;
     std::size_t connections_max = 100000;
+    // Of a connection until its first request has been answered.
+    net::Urgency newcomers = net::Urgency::normal;
 };
 
 class ServerConnection;

@@ -32,6 +32,10 @@ ServerConnection::ServerConnection(Server& server, net::Fd socket, const net::En
     deadline_.arm_after(server_.limits_.head_time);
 }
 
+void ServerConnection::start() {
+    stream_->start(server_.limits_.newcomers);
+}
+
 void ServerConnection::drain() {
     keep_alive_ = false;
     if (phase_ != Phase::idle) return;  // A request that has begun is served.
@@ -271,6 +275,7 @@ void ServerConnection::end_request() {
         return stream_->close_after_flush(server_.limits_.write_idle_time);
     }
     phase_ = Phase::idle;
+    stream_->set_urgency(net::Urgency::normal);
     // A visitor that takes no byte of its answer for this long is cut; otherwise the next request is due.
     written_before_ = stream_->bytes_out();
     deadline_.arm_after(server_.limits_.keep_alive_time);

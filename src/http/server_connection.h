@@ -14,7 +14,7 @@ class ServerConnection final : public net::Stream::Handler, public Exchange {
 public:
     ServerConnection(Server& server, net::Fd socket, const net::Endpoint& peer);
 
-    void start() { stream_->start(); }
+    void start();
     bool busy() const {
         return (phase_ != Phase::idle && phase_ != Phase::ended) || stream_->pending_output() > 0;
     }

@@ -11,7 +11,7 @@ namespace ee::net {
 namespace {
 
 // Accepted in one turn before others run.
-constexpr int accepts_per_turn = 64;
+constexpr int accepts_per_turn = 16;
 constexpr int backlog = 4096;
 
 socklen_t fill_sockaddr(sockaddr_storage& storage, const IpAddress& ip, std::uint16_t port) {

@@ -19,16 +19,20 @@ void Fd::reset() {
 
 Loop::Loop()
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      background_(::epoll_create1(EPOLL_CLOEXEC)),
       wakeup_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       epoch_(std::chrono::steady_clock::now()),
       now_(epoch_),
       buffers_(std::make_unique<char[]>(2 * read_buffer_size + buffer_padding)),
       events_(std::make_unique<epoll_event[]>(events_per_turn)) {
-    if (!epoll_ || !wakeup_) throw std::system_error(errno, std::generic_category(), "event loop");
+    if (!epoll_ || !background_ || !wakeup_)
+        throw std::system_error(errno, std::generic_category(), "event loop");
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = nullptr;  // No watcher: the wake-up itself.
     EE_CHECK(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wakeup_.get(), &event) == 0);
+    event.data.ptr = &background_;  // By level: it stays ready until the last of its events is handed out.
+    EE_CHECK(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, background_.get(), &event) == 0);
 }
 
 Loop::~Loop() {
@@ -48,16 +52,20 @@ void Loop::collect() {
     }
 }
 
-void Loop::watch(int fd, Watcher& watcher) {
+int Loop::epoll_of(Urgency urgency) const {
+    return urgency == Urgency::normal ? epoll_.get() : background_.get();
+}
+
+void Loop::watch(int fd, Watcher& watcher, Urgency urgency) {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
     event.data.ptr = &watcher;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    if (::epoll_ctl(epoll_of(urgency), EPOLL_CTL_ADD, fd, &event) != 0)
         throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
-void Loop::unwatch(int fd, Watcher& watcher) {
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+void Loop::unwatch(int fd, Watcher& watcher, Urgency urgency) {
+    ::epoll_ctl(epoll_of(urgency), EPOLL_CTL_DEL, fd, nullptr);
     // An event of this turn may still name the watcher.
     for (int i = events_at_; i < events_end_; ++i)
         if (events_[static_cast<std::size_t>(i)].data.ptr == &watcher)
@@ -99,33 +107,52 @@ void Loop::run() {
 }
 
 void Loop::turn() {
-    const int timeout = next_turn_.empty() ? wait_timeout_ms() : 0;
+    const bool has_work = !next_turn_.empty() || woken_ || tasks_at_ < tasks_.size();
+    const int timeout = has_work ? 0 : wait_timeout_ms();
     const int count = ::epoll_wait(epoll_.get(), events_.get(), events_per_turn, timeout);
     now_ = std::chrono::steady_clock::now();
     ++stats_.turns;
 
-    bool woken = false;
+    const Own own = hand_out(count);
+    if (own.background) hand_out_background();
+    run_list(next_turn_);
+    if (own.wakeup) woken_ = true;
+    run_posted();
+    run_timers();
+    // Flushing may produce more to flush; a few rounds empty it, and what is left waits for the next turn.
+    for (int round = 0; round < 8 && !end_of_turn_.empty(); ++round) run_list(end_of_turn_);
+    if (!end_of_turn_.empty()) next_turn_.splice(end_of_turn_);
+    collect();
+}
+
+Loop::Own Loop::hand_out(int count) {
+    Own own;
     events_end_ = std::max(count, 0);
     for (events_at_ = 0; events_at_ < events_end_;) {
         const epoll_event event = events_[static_cast<std::size_t>(events_at_++)];
         if (event.data.ptr == nullptr) {
             std::uint64_t ignored;
             [[maybe_unused]] const ssize_t drained = ::read(wakeup_.get(), &ignored, sizeof ignored);
-            woken = true;
+            own.wakeup = true;
+        } else if (event.data.ptr == &background_) {
+            own.background = true;
         } else if (event.events != 0) {
             ++stats_.events;
             static_cast<Watcher*>(event.data.ptr)->on_ready(event.events);
         }
     }
     events_at_ = events_end_ = 0;
+    return own;
+}
 
-    run_list(next_turn_);
-    if (woken) run_posted();
-    run_timers();
-    // Flushing may produce more to flush; a few rounds empty it, and what is left waits for the next turn.
-    for (int round = 0; round < 8 && !end_of_turn_.empty(); ++round) run_list(end_of_turn_);
-    if (!end_of_turn_.empty()) next_turn_.splice(end_of_turn_);
-    collect();
+// A TLS handshake alone may take a millisecond, so it is time that is bounded. What is left stays ready.
+void Loop::hand_out_background() {
+    int count = 0;
+    do {
+        count = ::epoll_wait(background_.get(), events_.get(), background_events_at_once, 0);
+        hand_out(count);
+    } while (count == background_events_at_once &&
+             std::chrono::steady_clock::now() - now_ < background_time_per_turn);
 }
 
 void Loop::run_list(List<Deferred>& list) {
@@ -138,13 +165,21 @@ void Loop::run_list(List<Deferred>& list) {
     }
 }
 
+// In order, for a bounded time: what is left goes on in the next turn, after the sockets.
 void Loop::run_posted() {
-    std::vector<std::function<void()>> tasks;
-    {
-        const std::lock_guard lock(posted_mutex_);
-        tasks.swap(posted_);
+    while (tasks_at_ < tasks_.size() || woken_) {
+        if (tasks_at_ == tasks_.size()) {
+            woken_ = false;
+            tasks_.clear();
+            tasks_at_ = 0;
+            const std::lock_guard lock(posted_mutex_);
+            tasks_.swap(posted_);
+            continue;
+        }
+        const std::function<void()> task = std::move(tasks_[tasks_at_++]);
+        task();
+        if (std::chrono::steady_clock::now() - now_ >= posted_time_per_turn) return;
     }
-    for (const auto& task : tasks) task();
 }
 
 std::int64_t Loop::tick_of(MonoTime time) const {

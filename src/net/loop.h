@@ -52,6 +52,10 @@ protected:
     ~Watcher() = default;
 };
 
+// How soon a descriptor's edges are handed out. `background`: a few a turn, behind all others, so that many
+// of them at once do not stand before one that is `normal`.
+enum class Urgency { normal, background };
+
 // Runs once at the end of the turn in which it was deferred, or in the next turn for resume().
 class Deferred : public ListNode {
 public:
@@ -78,8 +82,9 @@ public:
     MonoTime now() const { return now_; }
 
     // Watches for input, output and hang-up by edges. The watcher must be removed before it dies.
-    void watch(int fd, Watcher& watcher);
-    void unwatch(int fd, Watcher& watcher);
+    void watch(int fd, Watcher& watcher, Urgency urgency = Urgency::normal);
+    // With the urgency it is watched with.
+    void unwatch(int fd, Watcher& watcher, Urgency urgency = Urgency::normal);
 
     // At the end of this turn; a second call before that changes nothing.
     void defer(Deferred& work);
@@ -127,8 +132,19 @@ private:
     static constexpr std::size_t slots = 4096;
     static constexpr std::chrono::milliseconds tick{8};  // 4096 slots of 8 ms: one round is 32.8 s.
     static constexpr int events_per_turn = 256;
+    static constexpr std::chrono::microseconds posted_time_per_turn{500};  // from the turn's beginning
+    static constexpr int background_events_at_once = 4;
+    static constexpr std::chrono::microseconds background_time_per_turn{300};  // from the turn's beginning
 
     void turn();
+    // Hands out this turn's events; which of the loop's own descriptors were among them.
+    struct Own {
+        bool wakeup = false;
+        bool background = false;
+    };
+    Own hand_out(int count);
+    void hand_out_background();
+    int epoll_of(Urgency urgency) const;
     void wake();
     int wait_timeout_ms() const;
     void run_posted();
@@ -139,6 +155,7 @@ private:
     void disarm(class Timer& timer);
 
     Fd epoll_;
+    Fd background_;  // an epoll of its own, watched by the other one
     Fd wakeup_;
     MonoTime epoch_;
     MonoTime now_;
@@ -156,6 +173,9 @@ private:
     Stats stats_;
     std::mutex posted_mutex_;
     std::vector<std::function<void()>> posted_;
+    std::vector<std::function<void()>> tasks_;  // taken from posted_
+    std::size_t tasks_at_ = 0;                  // the first that has not run
+    bool woken_ = false;                        // posted_ has more
 };
 
 // Calls back once, at most 8 ms late (later when the loop is busy). Arming again moves it.

@@ -618,6 +618,101 @@ TEST(Cidr, ContainsByPrefix) {
         EXPECT_FALSE(Cidr::parse(bad)) << bad;
 }
 
+// Counts what it is told, and what others had been told by then.
+struct Counted final : Watcher {
+    void on_ready(std::uint32_t) override {
+        if (++told == 1) first_at = clock();
+    }
+    std::function<int()> clock;
+    int told = 0;
+    int first_at = 0;
+};
+
+TEST(Loop, HandsOutBackgroundEventsBehindAllOthers) {
+    Loop loop;
+    std::vector<std::array<int, 2>> pipes(100);
+    std::vector<Counted> background(99);
+    Counted normal;
+    const auto told_in_background = [&] {
+        int told = 0;
+        for (const Counted& one : background) told += one.told > 0 ? 1 : 0;
+        return told;
+    };
+    normal.clock = told_in_background;
+    for (std::size_t i = 0; i < pipes.size(); ++i) {
+        ASSERT_EQ(::pipe2(pipes[i].data(), O_NONBLOCK | O_CLOEXEC), 0);
+        ASSERT_EQ(::write(pipes[i][1], "x", 1), 1);
+        if (i < background.size()) {
+            background[i].clock = [] { return 1; };
+            loop.watch(pipes[i][0], background[i], Urgency::background);
+        }
+    }
+    loop.watch(pipes.back()[0], normal);  // Last, and told first.
+    run_turns(loop, 1);
+    EXPECT_EQ(normal.told, 1);
+    EXPECT_EQ(normal.first_at, 0);
+    run_turns(loop, 30);
+    EXPECT_EQ(told_in_background(), 99);
+    EXPECT_EQ(normal.told, 1);
+    loop.unwatch(pipes.back()[0], normal);
+    for (std::size_t i = 0; i < background.size(); ++i)
+        loop.unwatch(pipes[i][0], background[i], Urgency::background);
+    for (const auto& [in, out] : pipes) {
+        ::close(in);
+        ::close(out);
+    }
+}
+
+TEST(Loop, BoundsTheTimeATurnSpendsInTheBackground) {
+    Loop loop;
+    struct Slow final : Watcher {
+        void on_ready(std::uint32_t) override {
+            ++told;
+            const MonoTime until = std::chrono::steady_clock::now() + 1ms;
+            while (std::chrono::steady_clock::now() < until) {
+            }
+        }
+        int told = 0;
+    };
+    std::array<Slow, 12> slow;
+    std::vector<std::pair<Fd, Fd>> pairs;
+    for (Slow& one : slow) {
+        pairs.push_back(socket_pair());
+        loop.watch(pairs.back().first.get(), one, Urgency::background);
+    }
+    const auto told = [&] {
+        int sum = 0;
+        for (const Slow& one : slow) sum += one.told;
+        return sum;
+    };
+    run_turns(loop, 0);
+    const int first = told();
+    EXPECT_GT(first, 0);
+    EXPECT_LT(first, 12);
+    run_turns(loop, 5);
+    EXPECT_EQ(told(), 12);
+    for (std::size_t i = 0; i < slow.size(); ++i)
+        loop.unwatch(pairs[i].first.get(), slow[i], Urgency::background);
+}
+
+TEST(Loop, LosesNoEdgeWhenAStreamChangesItsUrgency) {
+    Loop loop;
+    auto [ours, theirs] = socket_pair();
+    Peer peer(loop, std::move(ours));
+    std::size_t sent = 0;
+    for (const Urgency urgency : {Urgency::background, Urgency::normal, Urgency::background}) {
+        ASSERT_EQ(::write(theirs.get(), "x", 1), 1);
+        peer.stream.set_urgency(urgency);
+        ASSERT_TRUE(run_until(loop, [&] { return peer.received.size() == sent + 1; })) << sent;
+        ++sent;
+        ASSERT_EQ(::write(theirs.get(), "y", 1), 1);
+        ASSERT_TRUE(run_until(loop, [&] { return peer.received.size() == sent + 1; })) << sent;
+        ++sent;
+    }
+    theirs.reset();
+    EXPECT_TRUE(run_until(loop, [&] { return !peer.closed.empty(); }));
+}
+
 TEST(LoopThread, RunsItsLoopElsewhereUntilItIsStopped) {
     LoopThread thread;
     std::promise<std::thread::id> ran, due;

@@ -1,6 +1,8 @@
 #include "net/signals.h"
 
+#include <algorithm>
 #include <csignal>
+#include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -11,6 +13,8 @@
 
 namespace ee::net {
 namespace {
+
+constexpr rlim_t descriptors_foreseen = 65'536;
 
 sigset_t set_of(std::initializer_list<int> signals) {
     sigset_t set;
@@ -51,6 +55,10 @@ std::size_t raise_descriptor_limit() {
     limit.rlim_cur = limit.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &limit);
     ::getrlimit(RLIMIT_NOFILE, &limit);
+    // The kernel's table of descriptors doubles as it fills, and where there are threads each time waits for
+    // an RCU grace period: 10 ms and more within accept(2). Grown now, it does not grow under load.
+    const auto last = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, descriptors_foreseen)) - 1;
+    if (const int high = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last); high >= 0) ::close(high);
     return limit.rlim_cur;
 }
 

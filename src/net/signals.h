@@ -25,7 +25,8 @@ private:
     std::function<void(int)> on_signal_;
 };
 
-// Lets this process open as many descriptors as its hard limit allows. Returns the limit in force.
+// Lets this process open as many descriptors as its hard limit allows, and has the kernel make room for them.
+// Returns the limit in force. Best before any thread.
 std::size_t raise_descriptor_limit();
 
 }  // namespace ee::net

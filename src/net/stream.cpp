@@ -34,14 +34,25 @@ Stream::~Stream() {
     release_socket();
 }
 
-void Stream::start() {
-    loop_.watch(socket_.get(), *this);
+void Stream::start(Urgency urgency) {
+    urgency_ = urgency;
+    loop_.watch(socket_.get(), *this, urgency_);
     if (tls_ && !tls_->handshake_done()) {
         // A client speaks first.
         const Result<std::size_t> started = tls_->read({loop_.plain_buffer(), Loop::read_buffer_size});
         if (!started) return end(started.error());
         flush_later();
     }
+}
+
+// Watching anew reports what is ready by then, so no edge is lost.
+void Stream::set_urgency(Urgency urgency) {
+    if (urgency == urgency_) return;
+    if (socket_) {
+        loop_.unwatch(socket_.get(), *this, urgency_);
+        loop_.watch(socket_.get(), *this, urgency);
+    }
+    urgency_ = urgency;
 }
 
 void Stream::on_ready(std::uint32_t events) {
@@ -254,7 +265,7 @@ void Stream::end(const Error& why) {
 void Stream::release_socket() {
     unlink();
     if (!socket_) return;
-    loop_.unwatch(socket_.get(), *this);
+    loop_.unwatch(socket_.get(), *this, urgency_);
     socket_.reset();
 }
 

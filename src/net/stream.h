@@ -44,7 +44,7 @@ public:
     void hand_in(std::span<char> data) { handler_->on_data(data); }
 
     // Starts reading. Separate from construction so that the owner is complete when the first call comes.
-    void start();
+    void start(Urgency urgency = Urgency::normal);
 
     // Appends to the output; sent at the end of this turn.
     void write(std::string_view bytes) {
@@ -64,6 +64,9 @@ public:
     // While paused nothing is read and the peer is slowed by TCP.
     void pause_reading() { paused_ = true; }
     void resume_reading();
+
+    // After start(). What a peer that has proven nothing sends is `background`.
+    void set_urgency(Urgency urgency);
 
     // Sends what is pending, shuts our side, gives the peer 2 s to shut its own; then on_closed.
     // Input is thrown away from here on. A peer that takes no byte for `patience` is given up.
@@ -106,6 +109,7 @@ private:
     Timer closing_due_;
     std::chrono::nanoseconds patience_{0};
     std::uint64_t bytes_out_before_ = 0;  // When closing_due_ was armed.
+    Urgency urgency_ = Urgency::normal;
     bool open_ = true;
     bool closing_ = false;    // Ends when the output is sent.
     bool lingering_ = false;  // Our side is shut; waiting for the peer's.

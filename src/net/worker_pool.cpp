@@ -1,15 +1,8 @@
 #include "net/worker_pool.h"
 
-#include <unistd.h>
-
-#include <sys/resource.h>
+#include "base/thread_priority.h"
 
 namespace ee::net {
-namespace {
-
-constexpr int background_niceness = 10;
-
-}  // namespace
 
 WorkerPool::WorkerPool(std::size_t threads, std::size_t queue_max, WorkerPriority priority)
     : queue_max_(queue_max), priority_(priority) {
@@ -42,10 +35,7 @@ std::size_t WorkerPool::queued() const {
 }
 
 void WorkerPool::work() {
-    // Linux keeps a niceness for each thread (setpriority(2), "C library/kernel differences"). Where it is
-    // not allowed the thread works as any other.
-    if (priority_ == WorkerPriority::background)
-        static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), background_niceness));
+    if (priority_ == WorkerPriority::background) become_background_thread();
     std::unique_lock lock(mutex_);
     for (;;) {
         wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });

@@ -11,8 +11,7 @@
 
 namespace ee::net {
 
-// `background`: the threads take a core only as far as others leave it (nice 10), for work in bulk that must
-// not slow the loop on a machine with few cores.
+// `background`: as become_background_thread() says.
 enum class WorkerPriority { normal, background };
 
 class WorkerPool {

@@ -37,6 +37,8 @@ Session::Session(const SessionContext& context, TunnelId id, http::Upgraded conn
       last_heard_(context.loop.now()),
       next_ping_(last_heard_ + context.settings.keep_alive.ping_interval) {
     stream_->set_handler(*this);
+    // Thousands may come at once: until they have proven something, visitors go first.
+    stream_->set_urgency(net::Urgency::background);
     schedule_timer();
 }
 
@@ -203,6 +205,7 @@ void Session::carry_out(Action& action) {
 }
 
 void Session::activate() {
+    stream_->set_urgency(net::Urgency::normal);
     MultiplexerV1Limits limits;
     limits.outstanding_max =
         std::min<std::size_t>(registration()->max_requests, context_.settings.streams_per_agent_max);

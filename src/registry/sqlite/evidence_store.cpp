@@ -6,6 +6,8 @@
 #include <thread>
 #include <unordered_map>
 
+#include "base/thread_priority.h"
+
 namespace ee::registry {
 namespace {
 
@@ -100,6 +102,7 @@ public:
 
 private:
     void write_loop() {
+        become_background_thread();
         std::vector<EvidenceRecord> batch;
         for (;;) {
             {
