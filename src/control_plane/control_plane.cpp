@@ -186,7 +186,14 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       evidence_store_(std::move(prepared.evidence)),
       collateral_(make_collateral_sources(config, prepared.pccs_url, prepared.anchors,
                                           std::move(prepared.client_tls), log, metrics_)),
-      releases_(config, std::move(prepared.releases), log),
+      releases_(config, std::move(prepared.releases), log,
+                [this](const attestation::AllowlistChange& change) {
+                    loop_.post([this, change] {
+                        registry_.allowlist_changed(
+                            change.release.repo, change.release.tag,
+                            "SHA-256 was " + change.before + ", is " + change.now_published, wall_now());
+                    });
+                }),
       appraiser_(std::move(prepared.networks), prepared.anchors, collateral_.source(), releases_),
       registry_(registry_settings(config), network_table(*appraiser_.policies())),
       access_log_(STDOUT_FILENO),

@@ -62,7 +62,7 @@ Result<PreparedReleases> prepare_releases(const config::ControlPlaneConfig& conf
 }
 
 Releases::Releases(const config::ControlPlaneConfig& config, PreparedReleases prepared,
-                   const telemetry::Log& log)
+                   const telemetry::Log& log, OnChanged on_changed)
     : store_(std::move(prepared.store)), look_ups_(look_up_threads, look_ups_queued_max) {
     if (config.allowlist_dir) directory_ = attestation::make_allowlist_directory(*config.allowlist_dir);
     if (!prepared.api) return;
@@ -77,6 +77,7 @@ Releases::Releases(const config::ControlPlaneConfig& config, PreparedReleases pr
     github_ = std::make_unique<attestation::GitHubReleases>(
         thread_.loop(), std::move(fetch), std::move(settings), archive_in(*store_),
         stored_releases(std::move(prepared.records)), log);
+    if (on_changed) github_->on_changed(std::move(on_changed));
     thread_.start();
 }
 

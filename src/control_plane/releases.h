@@ -29,8 +29,12 @@ Result<PreparedReleases> prepare_releases(const config::ControlPlaneConfig& conf
 // Thread-safe. Fetches, and writes to disk, on a thread of its own.
 class Releases final : public attestation::ReleaseSource {
 public:
+    // Hears, on this object's thread, of an allowlist that was replaced under its tag.
+    using OnChanged = std::function<void(const attestation::AllowlistChange&)>;
+
     // `log` must outlive this object.
-    Releases(const config::ControlPlaneConfig& config, PreparedReleases prepared, const telemetry::Log& log);
+    Releases(const config::ControlPlaneConfig& config, PreparedReleases prepared, const telemetry::Log& log,
+             OnChanged on_changed);
     ~Releases() override;
 
     Result<attestation::PublishedAllowlist> find(const attestation::ReleaseQuery& query,

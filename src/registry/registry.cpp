@@ -159,6 +159,18 @@ Renewed Registry::confirmed(TunnelId tunnel, WallTime now) {
     return {.registration_expiring = false, .record = app->record};
 }
 
+void Registry::allowlist_changed(std::string_view repo, std::string_view release_tag, std::string_view detail,
+                                 WallTime now) {
+    for (const auto& [name, app] : apps_) {
+        if (app->record.repo != repo) continue;
+        const bool serves = app->record.release_tag == release_tag ||
+                            std::any_of(app->agents.begin(), app->agents.end(), [&](const auto& agent) {
+                                return agent->tunnel != no_tunnel && agent->release_tag == release_tag;
+                            });
+        if (serves) note(*app, {now, "allowlist_changed", "", std::string(release_tag), std::string(detail)});
+    }
+}
+
 void Registry::inconclusive(TunnelId tunnel, const Error& reason, Moment now) {
     const auto [app, agent] = carried_by(tunnel);
     if (agent == nullptr) return;

@@ -112,6 +112,10 @@ public:
     void drain(TunnelId tunnel, std::string_view reason, WallTime now);
     void disconnected(TunnelId tunnel, std::string_view reason, WallTime now);
 
+    // The allowlist of a release was replaced under its tag: an event of every app that serves it.
+    void allowlist_changed(std::string_view repo, std::string_view release_tag, std::string_view detail,
+                           WallTime now);
+
     // For the operator's eyes; changes nobody's standing.
     void record_refusal(Refusal refusal);
     const std::deque<Refusal>& refusals() const { return refusals_; }  // Newest first.

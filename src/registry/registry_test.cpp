@@ -43,6 +43,21 @@ TEST_F(RegistryTest, AnAppIsBoundByItsFirstAttestedAgent) {
     EXPECT_FALSE(admit(request(3, "a3")).newly_bound);
 }
 
+TEST_F(RegistryTest, AChangedAllowlistIsAnEventOfTheAppsThatServeTheRelease) {
+    admit(request(1));
+    AdmitRequest other = request(2);
+    other.claim = {"other", "org/other", "forge-1"};
+    admit(other);
+    registry.allowlist_changed("org/repo", "v1", "was aa, is bb", now().wall);
+    registry.allowlist_changed("org/repo", "v2", "was aa, is bb", now().wall);
+    const AppDetail detail = registry.detail("myapp", now()).value();
+    ASSERT_EQ(detail.events.front().kind, "allowlist_changed");
+    EXPECT_EQ(detail.events.front().code, "v1");
+    EXPECT_EQ(detail.events.front().detail, "was aa, is bb");
+    EXPECT_NE(detail.events[1].kind, "allowlist_changed");
+    EXPECT_NE(registry.detail("other", now())->events.front().kind, "allowlist_changed");
+}
+
 TEST_F(RegistryTest, ARestartKeepsNamesBound) {
     const AppRecord record = admit(request(1)).record;
     Registry restarted({}, {{"forge-1", {}}});

@@ -33,7 +33,7 @@ struct Resolution {
 struct Event {
     WallTime at{};
     // registered, attested, attest_miss, inconclusive, backend_fail, backend_pass, superseded, draining,
-    // disconnected
+    // disconnected, allowlist_changed (no agent's: `agent_id` is empty)
     std::string kind{};
     std::string agent_id{};
     std::string code{};  // May be empty.
