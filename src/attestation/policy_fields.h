@@ -8,6 +8,8 @@
 #include <span>
 #include <string_view>
 
+// What a bad file gets is toml++'s own error, in builds with assertions too.
+#define TOML_ASSERT(expr) static_cast<void>(0)
 #include <toml++/toml.h>
 
 #include "attestation/policy.h"

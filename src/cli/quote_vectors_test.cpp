@@ -36,7 +36,8 @@ WallTime time_of(const att::VectorRow& row) {
     if (row.at) return *row.at;
     WallTime latest{};
     const auto quote = att::parse_quote(quote_in(row));
-    for (const auto& certificate : att::read_pck_certificates(quote.value().pck_chain).value())
+    const auto chain = att::read_pck_certificates(quote.value().pck_chain);
+    for (const auto& certificate : chain.value())
         latest = std::max(latest, certificate.not_before());
     return latest;
 }

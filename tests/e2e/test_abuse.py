@@ -14,9 +14,9 @@ import time
 import pytest
 
 from harness import APP_DOMAIN, http_request, run, until
+from programs import memory_factor
 from raw_http import Connection
 from raw_websocket import BINARY, CLOSE, PING, TEXT, WebSocket, frame
-from simulated_platform import binary
 from wire_agent import WireAgent, text_answer
 
 HOST = f"myapp.{APP_DOMAIN}"
@@ -60,13 +60,6 @@ class Visitors:
                 if len(self.failures) > 20:
                     return
             self.longest_s = max(self.longest_s, time.monotonic() - started)
-
-
-def memory_factor():
-    """Sanitizers keep freed memory and shadows of all of it: there "flat" is coarser."""
-    with open(binary("easyenclave-control"), "rb") as file:
-        program = file.read()
-    return 6 if b"__asan_init" in program or b"__tsan_init" in program else 1
 
 
 def assert_flat(control, before, bytes_max=16 * MIB):

@@ -34,6 +34,9 @@ inline bool ee_mutated(int number) {
 }
 """
 
+# A declaration in a condition: its name.
+DECLARATION = re.compile(r"\s*(?:const\s+)?[\w:]+(?:<[^=]*>)?\s*[*&]?\s*(?:const\s+)?(\w+)\s*=[^=]")
+
 REFUSES = re.compile(r"\breturn\s+(fail|invalid|malformed|refuse|refused|mismatch|unsupported|unavailable|attribute_refused|"
                      r"held|false|std::nullopt|read|matched|enough|judged|checked)\b")
 
@@ -130,6 +133,8 @@ class Mutants:
             closing = matching(code, opening)
             inside = code[opening + 1:closing - 1]
             parts = split_top(inside, ";")
+            if len(parts) == 1 and (declared := DECLARATION.match(inside)):
+                parts = [inside, declared.group(1)]  # The value of the declared name is the condition.
             condition, before = parts[-1], ";".join(parts[:-1]) + (";" if len(parts) > 1 else "")
             end = statement_end(code, closing)
             body = code[closing:end]
