@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "attestation/binding.h"
+#include "attestation/certificate_chain.h"
 #include "base/hex.h"
 
 namespace ee::attestation {
@@ -12,7 +13,33 @@ namespace {
 
 constexpr std::string_view all_checks = "ABCDEFGHIJKLMNOP";
 
+// What a TD cannot change while it runs, RTMR3 left to the app.
+Bytes subject_of(const Quote& quote, const PckExtension& pck) {
+    const TdReport& td = quote.body;
+    ByteArray<16> numbers;
+    for (std::size_t i = 0; i < 8; ++i) {
+        numbers[i] = static_cast<std::uint8_t>(td.td_attributes >> (8 * i));
+        numbers[8 + i] = static_cast<std::uint8_t>(td.xfam >> (8 * i));
+    }
+    const crypto::Sha256 digest =
+        crypto::sha256({pck.ppid, pck.fmspc, numbers, td.mr_seam, td.mr_td, td.mr_config_id, td.mr_owner,
+                        td.mr_owner_config, td.rtmr[0], td.rtmr[1], td.rtmr[2]});
+    return to_bytes(digest);
+}
+
+// The same of a quote that could not be judged to the end. Its chain has held: what is inconclusive comes
+// after that.
+Bytes subject_of_unjudged(ByteSpan bytes) {
+    const auto quote = parse_quote(bytes);
+    if (!quote) return {};
+    const auto chain = read_pck_certificates(quote->pck_chain);
+    if (!chain) return {};
+    const auto pck = pck_extension_of(chain->front());
+    return pck ? subject_of(*quote, *pck) : Bytes{};
+}
+
 void describe(const VerifiedQuote& quote, Verdict& verdict) {
+    if (quote.pck()) verdict.subject = subject_of(quote.quote(), *quote.pck());
     verdict.debug = quote.report().is_debug();
     verdict.simulated = quote.anchor().simulated;
     verdict.mrtd = to_hex(quote.report().mr_td);
@@ -200,7 +227,10 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
                                                  now);
     verdict.checks = std::move(verification.checks);
     if (collateral.pending()) verdict.awaits = *collateral.pending();
-    if (!verification.quote) return fail(std::move(*verification.refusal));
+    if (!verification.quote) {
+        if (is_inconclusive(verification.refusal->code)) verdict.subject = subject_of_unjudged(answer.quote);
+        return fail(std::move(*verification.refusal));
+    }
     const VerifiedQuote& quote = *verification.quote;
     describe(quote, verdict);
     if (binding.key_proven) verdict.agent_key = answer.agent_key;

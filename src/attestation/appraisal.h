@@ -81,6 +81,10 @@ struct Verdict {
     std::string report_data;
     std::string fmspc;
 
+    // Which platform and which TD the quote is of, by digest; empty until its signature chain has held. Known
+    // of an inconclusive verdict, too: nobody can say whether such a quote is good, but whether it is of what
+    // was judged good before.
+    Bytes subject;
     std::map<std::string, std::string, std::less<>> collateral_sha256;  // by part, hex
     bool allowlist_found = false;
     bool allowlist_fresh = true;   // looked up, or found to be absent, within EE_ALLOWLIST_TTL_SEC

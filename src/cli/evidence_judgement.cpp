@@ -60,13 +60,19 @@ Result<std::shared_ptr<const att::Allowlist>> allowlist(const att::Evidence& evi
     return found;
 }
 
-// A network of a built-in name is expected to have the built-in rules; whoever judges by others says so.
+// The rules of a built-in network are known; whoever judges by others says so.
 Result<void> check_name(const att::NetworkPolicy& policy) {
     std::string differences;
     for (const bool simulated_root : {true, false}) {
         const auto built_in = att::NetworkPolicies::built_in(simulated_root);
         const att::NetworkPolicy* reference = built_in.find(policy.name);
-        if (reference == nullptr) return {};
+        if (reference == nullptr) {
+            return fail(
+                "policy_unknown",
+                fmt::format("{} is no built-in network, and its rules come with the file: --policy names "
+                            "the file of networks to judge by, --accept-policy takes the file's word",
+                            policy.name));
+        }
         const auto found = att::policy_differences(policy, *reference);
         if (found.empty()) return {};
         differences.clear();

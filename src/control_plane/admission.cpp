@@ -152,6 +152,19 @@ void Admission::judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits,
     });
 }
 
+// An agent keeps its place for a while when nobody can judge its quote. But then the quote must be of the
+// platform and the TD that were judged good: else an agent could choose a quote that nobody can judge.
+void Admission::refuse_another_subject(tunnel::TunnelId id, attestation::Verdict& verdict) const {
+    if (verdict.ok || !attestation::is_inconclusive(verdict.refusal.code)) return;
+    const registry::Agent* agent = registry_.agent_of(id);
+    if (agent == nullptr || agent->verdict.subject == verdict.subject) return;
+    verdict.refusal = {"measurement_mismatch:subject",
+                       "the quote is of platform and TD " + to_hex(verdict.subject) +
+                           ", what was judged good of " + to_hex(agent->verdict.subject) +
+                           "; and it cannot be judged now: " + verdict.refusal.code + ": " +
+                           verdict.refusal.detail};
+}
+
 void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, Judged judged) {
     attestation::Verdict& verdict = judged.verdict;
     // The sources are still fetching after several waits: nobody can judge now.
@@ -167,6 +180,7 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
                            "release " + answer.registration.release_tag + " of " + answer.registration.repo +
                                " has no allowlist, neither in EE_ALLOWLIST_DIR nor published"};
     }
+    refuse_another_subject(id, verdict);
     verdicts_total_.count(verdict.ok ? "ok" : verdict.refusal.code);
     tunnel::Session* session = tunnels_->find(id);
     if (session == nullptr) return;
@@ -219,6 +233,7 @@ registry::AttestedVerdict Admission::attested_verdict(tunnel::TunnelId id,
     out.nonce = to_bytes(answer.nonce);
     // A legacy answer's is part of a credential.
     if (!verdict.legacy) out.report_data = to_bytes(answer.response.report_data);
+    out.subject = verdict.subject;
     out.allowlist_sha256 = verdict.allowlist_sha256;
     out.renews_registration = verdict.allowlist_fresh;
     out.answered_at = answer.answered_at;

@@ -65,6 +65,7 @@ private:
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;
     void judge_anew(tunnel::TunnelId id, AnswerPtr answer);
     void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);
+    void refuse_another_subject(tunnel::TunnelId id, attestation::Verdict& verdict) const;
     void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, Judged judged);
     void settle(tunnel::TunnelId id);
     void place(tunnel::Session& session, const tunnel::AttestAnswer& answer,

@@ -31,6 +31,7 @@ struct Releases final : attestation::ReleaseSource {
         ++asked;
         if (pending) return fail("allowlist_pending", "it is being fetched");
         if (missing) return fail("allowlist_missing", "none");
+        if (unavailable) return fail("allowlist_unavailable", "nobody can be asked");
         return attestation::PublishedAllowlist{changed ? other : published, !stale};
     }
     // With as many spaces behind it: the same, and another digest.
@@ -70,6 +71,7 @@ struct Releases final : attestation::ReleaseSource {
     std::atomic<int> asked = 0;
     std::atomic<bool> pending = false;
     std::atomic<bool> missing = false;
+    std::atomic<bool> unavailable = false;
 };
 
 // An agent of the simulated platform.
@@ -95,7 +97,7 @@ struct Agent {
         wire->send(response);
     }
     // Over other bytes than asked for, when `over` is given.
-    void attest(std::optional<ByteArray<64>> over = std::nullopt) {
+    void attest(std::optional<ByteArray<64>> over = std::nullopt, bool debug = false) {
         const attestation::AgentIdentity identity{.agent_id = registration.agent_id,
                                                   .node_id = "",
                                                   .app_name = registration.app_name,
@@ -116,6 +118,7 @@ struct Agent {
                                                      .measurements = response.measurements});
         attestation::SimulatedQuoteRequest request;
         request.report_data = response.report_data;
+        request.debug = debug;
         response.quote = attestation::make_simulated_quote(platform(), request);
         response.signature = to_bytes(key.sign(attestation::session_message(response.report_data)));
         wire->send(response);
@@ -361,6 +364,26 @@ TEST_F(AdmissionTest, ATunnelThatIsGoneWhenItsFetchEndsIsNotJudged) {
     run_turns(loop, 5);
     EXPECT_EQ(releases.asked, 1);
     EXPECT_EQ(status(), "unknown");
+}
+
+// Else an admitted agent could swap its TD while nobody can judge, or choose a quote that nobody ever can.
+TEST_F(AdmissionTest, WhatCannotBeJudgedNowMustBeOfTheSameTd) {
+    open();
+    const auto same = serve("a1"), other = serve("a2");
+    releases.unavailable = true;
+    for (const tunnel::TunnelId id : {1, 2})
+        tunnels->find(id)->challenge(protocol::ChallengeReason::operator_request);
+    const auto asked = [](const Agent& agent) {
+        return agent.wire->challenge.reason == protocol::ChallengeReason::operator_request;
+    };
+    ASSERT_TRUE(until([&] { return asked(*same) && asked(*other); }));
+    same->attest();
+    other->attest(std::nullopt, true);
+    ASSERT_TRUE(until([&] { return !other->wire->closed.empty(); }));
+    EXPECT_TRUE(other->wire->has_heard("status invalid measurement_mismatch:subject"));
+    ASSERT_TRUE(until([&] { return same->wire->has_heard("status warning allowlist_unavailable"); }));
+    EXPECT_EQ(same->wire->closed, "");
+    EXPECT_EQ(status(), "active");
 }
 
 TEST_F(AdmissionTest, AdmitsNoMoreASecondThanItsLimit) {

@@ -26,6 +26,8 @@ struct AttestedVerdict {
     // Proven by the agent's signature; empty below binding level "key".
     Bytes agent_key{};
     Bytes report_data{};
+    // Which platform and TD the quote was of (attestation::Verdict::subject).
+    Bytes subject{};
     Bytes nonce{};
     std::string allowlist_sha256{};
     // The allowlist was fetched, or known to be absent, within EE_ALLOWLIST_TTL_SEC.

@@ -38,7 +38,7 @@ inline bool ee_mutated(int number) {
 DECLARATION = re.compile(r"\s*(?:const\s+)?[\w:]+(?:<[^=]*>)?\s*[*&]?\s*(?:const\s+)?(\w+)\s*=[^=]")
 
 REFUSES = re.compile(r"\breturn\s+(fail|invalid|malformed|refuse|refused|mismatch|unsupported|unavailable|attribute_refused|"
-                     r"held|false|std::nullopt|read|matched|enough|judged|checked)\b")
+                     r"held|false|std::nullopt|read|matched|enough|judged|checked)\b|\breturn \"|\.refuse\(|\buntimely\.\w+\(")
 
 
 def matching(text, at, opening="(", closing=")"):
