@@ -146,11 +146,15 @@ TEST_F(EvidenceCommands, ABuiltInNameWithOtherRulesIsNotTakenSilently) {
     EXPECT_NE(verify({"--network", "forge-1"}).out.find("network_mismatch"), std::string::npos);
 }
 
-TEST_F(EvidenceCommands, ANetworkOfTheOperatorsOwnIsJudgedByItsRecordedRules) {
+TEST_F(EvidenceCommands, TheRulesOfAnUnknownNetworkAreNotTakenFromTheFileThatTheyJudge) {
     agent.policy.name = agent.challenge.identity.network = "mine-1";
     agent.judge();
     write("evidence.json", agent.file());
-    EXPECT_EQ(verify().code, exit_good) << verify().out;
+    EXPECT_EQ(verify().code, exit_refused);
+    EXPECT_NE(verify().out.find("policy_unknown"), std::string::npos) << verify().out;
+    EXPECT_EQ(verify({"--accept-policy"}).code, exit_good) << verify({"--accept-policy"}).out;
+    const std::string own = write("own.toml", "[mine-1]\nbase = \"sandbox-1\"\n");
+    EXPECT_EQ(verify({"--policy", own}).code, exit_good) << verify({"--policy", own}).out;
 }
 
 TEST_F(EvidenceCommands, AFileOfNetworksJudgesInPlaceOfTheRecordedRules) {
