@@ -123,8 +123,7 @@ Result<Bytes> read_certificate(const path& file) {
 
 Result<void> write_issued_files(const path& folder, const SimulatedPlatform& platform, WallTime at,
                                 const SimulatedFaults& faults) {
-    auto allowlist =
-        write_whole_file(folder / "allowlist.json", make_simulated_allowlist(platform, at));
+    auto allowlist = write_whole_file(folder / "allowlist.json", make_simulated_allowlist(platform, at));
     if (!allowlist) return allowlist;
     return write_whole_file(folder / "collateral.json", make_simulated_collateral(platform, at, faults));
 }
