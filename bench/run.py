@@ -142,7 +142,7 @@ def attestation_storm(lab, _wanted, options):
         runs.append((rate, control_us, generator_us, quiet, contended, busy, busy / quiet, busy / contended))
         say(f"  run {number}: {rate:.0f} agents/s; CPU an agent: control plane {control_us:.0f} us, generator "
             f"{generator_us:.0f} us; p99 of visitors {busy} us while {meanwhile:.0f} agents/s come, {quiet} us without, "
-            f"{contended} us beside {CORES} idle loops")
+            f"{contended} us beside {CORES} busy loops")
     rate, control_us, generator_us, quiet, contended, busy, ratio, contended_ratio = (
         statistics.median(column) for column in zip(*runs))
     return [row("attestation_storm", rate, "agents/s"), row("attestation_storm_cpu", control_us, "us/agent"),
