@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "attestation/collateral.h"
 
@@ -22,7 +23,7 @@ public:
     // once for a source that fetches nothing.
     virtual void when_settled(const CollateralKey& key, std::function<void()> on_settled) {
         static_cast<void>(key);
-        on_settled();
+        std::exchange(on_settled, nullptr)();
     }
 };
 

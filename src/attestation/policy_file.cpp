@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -64,8 +65,6 @@ public:
 
     tl::expected<PolicyFile, PolicyProblems> finish() && {
         if (problems_.empty()) return std::move(out_);
-        std::stable_sort(problems_.begin(), problems_.end(),
-                         [](const auto& a, const auto& b) { return a.first < b.first; });
         PolicyProblems sentences;
         for (auto& [line, sentence] : problems_) {
             if (sentences.size() == problems_max) {
@@ -85,7 +84,7 @@ private:
         // Keys and values may hold anything; the sentences are lines of a log.
         for (char& c : text)
             if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-        problems_.emplace_back(line, std::move(text));
+        problems_.emplace(line, std::move(text));
     }
     // "networks.toml:3: [forge-1] debug = true: <sentence>"
     void problem(const toml::node& where, std::string_view network, std::string_view key,
@@ -108,8 +107,8 @@ private:
 
     std::string_view file_name_;
     PolicyFile out_;
-    std::vector<std::pair<unsigned, std::string>> problems_;
-    std::set<std::string, std::less<>> unread_;  // keys of the present network whose value is not allowed
+    std::multimap<unsigned, std::string> problems_;  // by line; of one line in the order they were found
+    std::set<std::string, std::less<>> unread_;      // keys of the present network whose value is not allowed
 };
 
 void Reader::read_network(const std::string& name, const toml::table& table) {

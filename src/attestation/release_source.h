@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "attestation/allowlist.h"
 #include "base/time.h"
@@ -44,7 +45,7 @@ public:
     // As CollateralSource::when_settled.
     virtual void when_settled(const ReleaseId& release, std::function<void()> on_settled) {
         static_cast<void>(release);
-        on_settled();
+        std::exchange(on_settled, nullptr)();
     }
 };
 

@@ -101,10 +101,10 @@ void Admission::check_claim(tunnel::Session& session) {
 }
 
 void Admission::verify(tunnel::Session& session, AnswerPtr answer) {
-    judge(session, std::move(answer), 0);
+    judge(session, answer, 0);
 }
 
-void Admission::judge(tunnel::Session& session, AnswerPtr answer, int waits) {
+void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int waits) {
     // Workers finish their queue when the control plane stops, after this object: only the posted task may
     // touch it.
     auto job = [this, &appraiser = appraiser_, &evidence = evidence_, &verification = verification_,
@@ -137,7 +137,7 @@ bool Admission::is_outdated(const attestation::NetworkPolicies& judged_by, const
 void Admission::judge_anew(tunnel::TunnelId id, AnswerPtr answer) {
     tunnel::Session* session = tunnels_->find(id);
     if (session != nullptr && session->machine().state() != tunnel::SessionState::closed)
-        judge(*session, std::move(answer), 0);
+        judge(*session, answer, 0);
 }
 
 // Once what a source fetches has come, or its deadline: the answer is judged anew, as if it came then.

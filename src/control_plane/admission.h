@@ -61,7 +61,7 @@ private:
     using AnswerPtr = std::shared_ptr<const tunnel::AttestAnswer>;
 
     // Has an answer judged on a worker. `waits`: how often its judgement has waited for a source already.
-    void judge(tunnel::Session& session, AnswerPtr answer, int waits);
+    void judge(tunnel::Session& session, const AnswerPtr& answer, int waits);
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;
     void judge_anew(tunnel::TunnelId id, AnswerPtr answer);
     void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);

@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -246,7 +247,7 @@ def test_eectl_fetches_what_it_verifies(world):
 
 
 def test_many_questions_leave_memory_and_agents_as_they_were(world):
-    control = world.control()
+    control = world.control(ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1")
     control.wire_agent().attest().serve()
 
     def ask(count):

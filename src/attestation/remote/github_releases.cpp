@@ -82,7 +82,7 @@ private:
     void ask(std::shared_ptr<ReleaseFetch> look_up, const ReleaseId& release) {
         http::ClientRequest request = look_up->request(wall_now());
         fetch_(std::move(request), [self = weak_from_this(), look_up = std::move(look_up),
-                                    release](Result<http::ClientAnswer> answer) {
+                                    release](const Result<http::ClientAnswer>& answer) {
             const auto impl = self.lock();
             if (impl == nullptr) return;
             auto outcome = look_up->answered(answer, wall_now());
