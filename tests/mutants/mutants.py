@@ -41,6 +41,15 @@ REFUSES = re.compile(r"\breturn\s+(fail|invalid|malformed|refuse|refused|mismatc
                      r"held|false|std::nullopt|read|matched|enough|judged|checked)\b|\breturn \"|\.refuse\(|\buntimely\.\w+\(")
 
 
+def last_of_text(text, at):
+    """The quote that ends the string or character whose first quote is at `at`."""
+    quote = text[at]
+    at += 1
+    while text[at] != quote:
+        at += 2 if text[at] == "\\" else 1
+    return at
+
+
 def matching(text, at, opening="(", closing=")"):
     """The place behind the bracket that closes the one at `at`; strings and characters are stepped over."""
     depth = 0
@@ -50,9 +59,7 @@ def matching(text, at, opening="(", closing=")"):
             if c == "'" and at and text[at - 1].isalnum():  # A digit separator.
                 at += 1
                 continue
-            at += 1
-            while text[at] != c:
-                at += 2 if text[at] == "\\" else 1
+            at = last_of_text(text, at)
         elif c == opening:
             depth += 1
         elif c == closing:
@@ -69,9 +76,7 @@ def split_top(text, separator):
     while at < len(text):
         c = text[at]
         if c in "\"'":
-            at += 1
-            while text[at] != c:
-                at += 2 if text[at] == "\\" else 1
+            at = last_of_text(text, at)
         elif c in "([{":
             depth += 1
         elif c in ")]}":
@@ -95,9 +100,7 @@ def statement_end(text, at):
     while True:
         c = text[at]
         if c in "\"'":
-            at += 1
-            while text[at] != c:
-                at += 2 if text[at] == "\\" else 1
+            at = last_of_text(text, at)
         elif c in "([{":
             depth += 1
         elif c in ")]}":
