@@ -1,6 +1,7 @@
 #include "control_plane/releases.h"
 
 #include "attestation/directory_source.h"
+#include "base/hex.h"
 
 namespace ee::control_plane {
 namespace {
@@ -24,21 +25,29 @@ std::vector<attestation::StoredRelease> stored_releases(std::vector<registry::Al
 }
 
 attestation::ReleaseArchive archive_in(registry::AllowlistStore& store) {
-    return {.save =
-                [&store](const attestation::StoredRelease& stored) {
-                    return store.save({.repo = stored.release.repo,
-                                       .tag = stored.release.tag,
-                                       .accepted_asset = stored.accepted_asset,
-                                       .published_asset = stored.published_asset,
-                                       .release_etag = stored.known.release_etag,
-                                       .asset_etag = stored.known.asset_etag,
-                                       .asset_url = stored.known.asset_url,
-                                       .checked_at = stored.checked_at});
-                },
-            .forget =
-                [&store](const attestation::ReleaseId& release) {
-                    return store.remove(release.repo, release.tag);
-                }};
+    return {
+        .save =
+            [&store](const attestation::StoredRelease& stored) {
+                return store.save({.repo = stored.release.repo,
+                                   .tag = stored.release.tag,
+                                   .accepted_asset = stored.accepted_asset,
+                                   .published_asset = stored.published_asset,
+                                   .release_etag = stored.known.release_etag,
+                                   .asset_etag = stored.known.asset_etag,
+                                   .asset_url = stored.known.asset_url,
+                                   .checked_at = stored.checked_at});
+            },
+        .forget =
+            [&store](const attestation::ForgottenRelease& one) {
+                return store.forget(one.release.repo, one.release.tag, one.accepted_sha256);
+            },
+        .accepted = [&store](const attestation::ReleaseId& release) -> Result<std::optional<std::string>> {
+            const auto kept = store.accepted(release.repo, release.tag);
+            if (!kept) return fail(kept.error());
+            if (!*kept) return std::optional<std::string>();
+            return std::optional((*kept)->asset.empty() ? (*kept)->sha256
+                                                        : to_hex(crypto::sha256(as_bytes((*kept)->asset))));
+        }};
 }
 
 }  // namespace

@@ -71,12 +71,31 @@ public:
 private:
     // All of these on the loop's thread.
     void start(const ReleaseId& release) {
+        if (auto remembered = remember(release); !remembered) {
+            written(remembered, release);
+            return ended(
+                release,
+                {.what = AskingFailed{std::move(remembered.error().detail)}, .known = {}, .wait_until = {}});
+        }
         std::optional<KnownAsset> known;
         {
             const std::lock_guard lock(mutex_);
             known = cache_.known(release);
         }
         ask(std::make_shared<ReleaseFetch>(settings_.github, release, std::move(known), wall_now()), release);
+    }
+
+    // What the disk knows of one that is new to the cache, before anything can be accepted as the first.
+    Result<void> remember(const ReleaseId& release) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (cache_.has_accepted(release)) return {};
+        }
+        auto accepted = archive_.accepted(release);
+        if (!accepted) return fail(std::move(accepted.error()));
+        const std::lock_guard lock(mutex_);
+        if (*accepted) cache_.remember_accepted(release, **accepted);
+        return {};
     }
 
     void ask(std::shared_ptr<ReleaseFetch> look_up, const ReleaseId& release) {
@@ -133,11 +152,10 @@ private:
             const std::lock_guard lock(mutex_);
             stored = cache_.stored(release);
         }
-        if (stored && archive_.save) written(archive_.save(*stored), release);
+        if (stored) written(archive_.save(*stored), release);
     }
-    void forget(const std::vector<ReleaseId>& releases) const {
-        for (const ReleaseId& release : releases)
-            if (archive_.forget) written(archive_.forget(release), release);
+    void forget(const std::vector<ForgottenRelease>& releases) const {
+        for (const ForgottenRelease& one : releases) written(archive_.forget(one), one.release);
     }
     void written(const Result<void>& result, const ReleaseId& release) const {
         if (result) return;

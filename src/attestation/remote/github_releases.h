@@ -16,7 +16,10 @@ namespace ee::attestation {
 // Keeps what must survive a restart. Called on the loop's thread, which may be held up.
 struct ReleaseArchive {
     std::function<Result<void>(const StoredRelease& release)> save;
-    std::function<Result<void>(const ReleaseId& release)> forget;
+    // Only the digest of the accepted asset, for good.
+    std::function<Result<void>(const ForgottenRelease& release)> forget;
+    // The digest (lower-case hex) of the asset that was accepted, of whatever is kept; nullopt: none was.
+    std::function<Result<std::optional<std::string>>(const ReleaseId& release)> accepted;
 };
 
 struct GitHubSettings {

@@ -29,7 +29,8 @@ struct Releases : testing::Test {
     int status = 200;
     std::vector<http::ClientRequest> asked;
     std::vector<StoredRelease> saved;
-    std::vector<ReleaseId> forgotten;
+    std::vector<ForgottenRelease> forgotten;
+    Result<std::optional<std::string>> accepted_on_disk = std::optional<std::string>();
     std::vector<AllowlistChange> changes;
     std::optional<telemetry::Log> log;
     std::unique_ptr<GitHubReleases> releases;
@@ -52,10 +53,11 @@ struct Releases : testing::Test {
                                    saved.push_back(one);
                                    return {};
                                },
-                               [this](const ReleaseId& one) -> Result<void> {
+                               [this](const ForgottenRelease& one) -> Result<void> {
                                    forgotten.push_back(one);
                                    return {};
-                               }};
+                               },
+                               [this](const ReleaseId&) { return accepted_on_disk; }};
         releases = std::make_unique<GitHubReleases>(
             loop,
             [this](http::ClientRequest request, http::OnClientAnswer on_answer) {
@@ -98,6 +100,24 @@ TEST_F(Releases, AreFetchedInTheBackground) {
     EXPECT_EQ(find(), "a");
     ASSERT_EQ(saved.size(), 1u);
     EXPECT_EQ(saved[0].accepted_asset, asset("a"));
+}
+
+TEST_F(Releases, ThatWereForgottenAreNotAcceptedAnew) {
+    accepted_on_disk = std::optional<std::string>("5a");
+    find(true);
+    settle();
+    EXPECT_EQ(find(true), "allowlist_unavailable");
+    EXPECT_TRUE(saved.empty());
+    EXPECT_EQ(changes.size(), 1u);
+}
+
+TEST_F(Releases, AreNotLookedUpWhileTheDiskCannotBeRead) {
+    accepted_on_disk = fail("store_unavailable", "disk I/O error");
+    find();
+    settle();
+    EXPECT_TRUE(asked.empty());
+    EXPECT_EQ(find(), "allowlist_unavailable");
+    EXPECT_NE(log_text().find("disk I/O error"), std::string::npos);
 }
 
 TEST_F(Releases, WhoWaitsHearsOnceAtOnceOrAtTheEnd) {

@@ -104,8 +104,10 @@ ReleaseCache::Copy ReleaseCache::copy_of(std::string asset) {
 
 std::optional<StoredRelease> ReleaseCache::stored(const ReleaseId& release) const {
     const auto found = entries_.find(release);
-    if (found == entries_.end() || found->second.accepted == nullptr) return std::nullopt;
+    if (found == entries_.end()) return std::nullopt;
     const Entry& entry = found->second;
+    // The digest alone is kept where it came from.
+    if (entry.accepted == nullptr || !entry.accepted->allowlist) return std::nullopt;
     StoredRelease out{.release = release,
                       .accepted_asset = entry.accepted->asset(),
                       .published_asset = std::nullopt,
@@ -165,14 +167,17 @@ ReleaseCache::Recorded ReleaseCache::record(const ReleaseId& release, FetchOutco
 }
 
 void ReleaseCache::publish(const ReleaseId& release, Entry& entry, CopyPtr copy, Recorded& out) {
-    const CopyPtr before = entry.published;
+    const CopyPtr before = entry.published != nullptr ? entry.published : entry.accepted;
     if (before != nullptr && before->digest_hex != copy->digest_hex)
         out.change = AllowlistChange{release, before->digest_hex, copy->digest_hex};
     entry.published = std::move(copy);
     if (entry.accepted == nullptr && entry.published->allowlist) entry.accepted = entry.published;
+    if (entry.accepted == nullptr || entry.accepted->digest_hex != entry.published->digest_hex) return;
     // The same bytes again, perhaps after others: one copy of them is enough.
-    if (entry.accepted != nullptr && entry.accepted->digest_hex == entry.published->digest_hex)
+    if (entry.accepted->allowlist)
         entry.published = entry.accepted;
+    else
+        entry.accepted = entry.published;
 }
 
 void ReleaseCache::failed(Entry& entry, std::string detail, WallTime now) const {
@@ -221,6 +226,22 @@ bool ReleaseCache::restore(const StoredRelease& from) {
     return true;
 }
 
+bool ReleaseCache::has_accepted(const ReleaseId& release) const {
+    const auto found = entries_.find(release);
+    return found != entries_.end() && found->second.accepted != nullptr;
+}
+
+void ReleaseCache::remember_accepted(const ReleaseId& release, const std::string& sha256_hex) {
+    const auto found = entries_.find(release);
+    if (found == entries_.end() || found->second.accepted != nullptr) return;
+    auto gone = unavailable(
+        fmt::format("of {} {} the allowlist with digest {} was accepted, which is no longer kept, "
+                    "and another one is published: sealed networks wait until that one is "
+                    "accepted, or the old one is published again",
+                    release.repo, release.tag, sha256_hex));
+    found->second.accepted = std::make_shared<const Copy>(Copy{std::move(gone), {}, sha256_hex});
+}
+
 bool ReleaseCache::is_fetching(const ReleaseId& release) const {
     const auto found = entries_.find(release);
     return found != entries_.end() && found->second.fetching;
@@ -236,9 +257,10 @@ std::size_t ReleaseCache::asset_bytes() const {
     return sum;
 }
 
-// Copies in use stay, so that nobody makes us forget which asset was accepted by asking for many others.
+// Copies in use stay, so that nobody makes us forget the asset that was accepted by asking for many others.
+// Which one it was is never forgotten.
 bool ReleaseCache::make_room(std::size_t releases, std::size_t bytes, WallTime now,
-                             std::vector<ReleaseId>& forgotten) {
+                             std::vector<ForgottenRelease>& forgotten) {
     const auto fits = [&] {
         return entries_.size() + releases <= limits_.releases_max &&
                (bytes == 0 || asset_bytes() + bytes <= limits_.asset_bytes_max);
@@ -253,7 +275,8 @@ bool ReleaseCache::make_room(std::size_t releases, std::size_t bytes, WallTime n
             if (oldest == entries_.end() || entry.used_at < oldest->second.used_at) oldest = it;
         }
         if (oldest == entries_.end()) return false;
-        forgotten.push_back(oldest->first);
+        if (const CopyPtr& accepted = oldest->second.accepted; accepted != nullptr && accepted->allowlist)
+            forgotten.push_back({oldest->first, accepted->digest_hex});
         entries_.erase(oldest);
     }
     return true;

@@ -48,6 +48,15 @@ struct AllowlistChange {
     std::string now_published;
 };
 
+// Had to make room. The digest is of the asset that sealed networks went by: it must be kept, and given back
+// to remember_accepted(), or whatever is published by then would be accepted.
+struct ForgottenRelease {
+    ReleaseId release;
+    std::string accepted_sha256;  // lower-case hex
+
+    friend bool operator==(const ForgottenRelease&, const ForgottenRelease&) = default;
+};
+
 class ReleaseCache {
 public:
     explicit ReleaseCache(const ReleaseCacheLimits& limits);
@@ -55,7 +64,7 @@ public:
     struct Lookup {
         Result<PublishedAllowlist> answer;  // refusals: see ReleaseSource::find
         bool fetch = false;                 // the caller starts one, and reports to record()
-        std::vector<ReleaseId> forgotten{};
+        std::vector<ForgottenRelease> forgotten{};
     };
     Lookup find(const ReleaseQuery& query, WallTime now);
 
@@ -65,8 +74,14 @@ public:
     struct Recorded {
         std::optional<AllowlistChange> change;
         bool save = false;  // what stored() says
-        std::vector<ReleaseId> forgotten;
+        std::vector<ForgottenRelease> forgotten{};
     };
+    // Whether an asset of this release is known to be accepted, by its bytes or its digest.
+    bool has_accepted(const ReleaseId& release) const;
+    // Of one that is being looked up: which asset was accepted, in an earlier process or before it was
+    // forgotten. Until that one is published again, sealed networks get `allowlist_unavailable`.
+    void remember_accepted(const ReleaseId& release, const std::string& sha256_hex);
+
     // The outcome of the look-up that find() has asked for.
     Recorded record(const ReleaseId& release, FetchOutcome outcome, WallTime now);
 
@@ -97,7 +112,7 @@ private:
         WallTime at;
     };
     struct Entry {
-        CopyPtr accepted;   // null until a valid one was seen
+        CopyPtr accepted;   // null until a valid one was seen; without bytes when only its digest is known
         CopyPtr published;  // null until one was seen
         KnownAsset known;
         WallTime checked_at{};  // when `published` was last found to be so
@@ -115,7 +130,7 @@ private:
     Result<void> may_fetch(const Entry& entry, std::string_view requester, WallTime now);
     // Forgets what may be forgotten, the longest unused first, until so much more fits in.
     bool make_room(std::size_t releases, std::size_t asset_bytes, WallTime now,
-                   std::vector<ReleaseId>& forgotten);
+                   std::vector<ForgottenRelease>& forgotten);
     void publish(const ReleaseId& release, Entry& entry, CopyPtr copy, Recorded& out);
     void failed(Entry& entry, std::string detail, WallTime now) const;
     std::size_t asset_bytes() const;

@@ -224,6 +224,51 @@ TEST_F(ChangedAsset, CannotComeInThroughAGap) {
     EXPECT_EQ(cache->stored(release)->published_asset, asset("c"));
 }
 
+// Its bytes were forgotten, its digest was not.
+struct ForgottenAsset : Caching {
+    ForgottenAsset() {
+        EXPECT_EQ(find(now), "allowlist_pending fetch");
+        EXPECT_FALSE(cache->has_accepted(release));
+        cache->remember_accepted(release, to_hex(digest(asset("a"))));
+        EXPECT_TRUE(cache->has_accepted(release));
+    }
+};
+
+TEST_F(ForgottenAsset, ThatIsPublishedAgainIsTheAcceptedOne) {
+    publish(now, "a");
+    EXPECT_FALSE(recorded.change);
+    EXPECT_TRUE(recorded.save);
+    EXPECT_EQ(find(now, true), "a");
+    EXPECT_EQ(cache->stored(release)->accepted_asset, asset("a"));
+}
+
+TEST_F(ForgottenAsset, IsNotReplacedByWhatIsPublishedByNow) {
+    publish(now, "b");
+    ASSERT_TRUE(recorded.change);
+    EXPECT_EQ(recorded.change->before, to_hex(digest(asset("a"))));
+    EXPECT_EQ(find(now, true), "allowlist_unavailable");
+    const auto refused = cache->find({release, true, ""}, now).answer;
+    EXPECT_NE(refused.error().detail.find(to_hex(digest(asset("a")))), std::string::npos);
+    EXPECT_EQ(find(now), "b");  // A network that is not sealed goes by what is published.
+    EXPECT_FALSE(cache->stored(release)) << "its digest is on disk, and must stay there";
+
+    // The admin accepts it.
+    EXPECT_TRUE(cache->accept(release, digest(asset("b"))));
+    EXPECT_EQ(find(now, true), "b");
+    EXPECT_EQ(cache->stored(release)->accepted_asset, asset("b"));
+}
+
+TEST_F(ForgottenAsset, IsForgottenAgainWithoutALoss) {
+    limits.releases_max = 1;
+    use(limits);
+    find(now);
+    cache->remember_accepted(release, "5a");
+    publish(now, "b");
+    const auto lookup = cache->find({{"o/r", "1"}, false, ""}, now + 25h);
+    EXPECT_TRUE(lookup.fetch);
+    EXPECT_TRUE(lookup.forgotten.empty()) << "what is on disk is the digest of the accepted one";
+}
+
 TEST_F(ChangedAsset, ThatWasNotTakenIsLookedUpAfterARestart) {
     find(now + 700s);
     record(now + 700s, AssetRefused{{"allowlist_invalid:/", "too large"}});
@@ -333,7 +378,7 @@ TEST_F(Caching, ForgetsTheLongestUnusedButNoneInUse) {
     // "2" has not been used for a day.
     const auto lookup = cache->find({{"o/r", "4"}, false, ""}, now + 24h + 1s);
     EXPECT_TRUE(lookup.fetch);
-    EXPECT_EQ(lookup.forgotten, (std::vector<ReleaseId>{{"o/r", "2"}}));
+    EXPECT_EQ(lookup.forgotten, (std::vector<ForgottenRelease>{{{"o/r", "2"}, to_hex(digest(asset("2")))}}));
 }
 
 TEST_F(Caching, KeepsSoManyBytes) {

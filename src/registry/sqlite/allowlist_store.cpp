@@ -19,6 +19,12 @@ constexpr const char* migrations[] = {
            checked_at_ms INTEGER NOT NULL,
            PRIMARY KEY (repo, tag)
        ) STRICT, WITHOUT ROWID;)",
+    R"(CREATE TABLE forgotten_allowlists (
+           repo TEXT NOT NULL,
+           tag TEXT NOT NULL,
+           accepted_sha256 TEXT NOT NULL,
+           PRIMARY KEY (repo, tag)
+       ) STRICT, WITHOUT ROWID;)",
 };
 
 constexpr std::string_view component = "allowlists";
@@ -30,6 +36,12 @@ constexpr std::string_view save_sql =
     "accepted_asset = ?3, published_asset = ?4, release_etag = ?5, asset_etag = ?6, asset_url = ?7, "
     "checked_at_ms = ?8";
 constexpr std::string_view remove_sql = "DELETE FROM allowlists WHERE repo = ?1 AND tag = ?2";
+constexpr std::string_view forget_sql =
+    "INSERT OR REPLACE INTO forgotten_allowlists (repo, tag, accepted_sha256) VALUES (?1, ?2, ?3)";
+// What was saved later than it was forgotten counts.
+constexpr std::string_view accepted_sql =
+    "SELECT accepted_asset, '' FROM allowlists WHERE repo = ?1 AND tag = ?2 UNION ALL "
+    "SELECT '', accepted_sha256 FROM forgotten_allowlists WHERE repo = ?1 AND tag = ?2 LIMIT 1";
 // The latest first: when not all are taken, these are.
 constexpr std::string_view load_sql =
     "SELECT repo, tag, accepted_asset, published_asset, release_etag, asset_etag, asset_url, checked_at_ms "
@@ -39,12 +51,19 @@ constexpr std::string_view load_sql =
 
 class AllowlistStore::Impl {
 public:
-    Impl(Database opened, Statement save_statement, Statement remove_statement)
-        : database(std::move(opened)), save(std::move(save_statement)), remove(std::move(remove_statement)) {}
+    Impl(Database opened, Statement save_statement, Statement remove_statement, Statement forget_statement,
+         Statement accepted_statement)
+        : database(std::move(opened)),
+          save(std::move(save_statement)),
+          remove(std::move(remove_statement)),
+          forget(std::move(forget_statement)),
+          accepted(std::move(accepted_statement)) {}
 
     Database database;
     Statement save;
     Statement remove;
+    Statement forget;
+    Statement accepted;
 };
 
 AllowlistStore::AllowlistStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -59,7 +78,12 @@ Result<std::unique_ptr<AllowlistStore>> AllowlistStore::open(const std::filesyst
     if (!save) return fail(std::move(save.error()));
     auto remove = database->prepare(remove_sql);
     if (!remove) return fail(std::move(remove.error()));
-    auto impl = std::make_unique<Impl>(std::move(*database), std::move(*save), std::move(*remove));
+    auto forget = database->prepare(forget_sql);
+    if (!forget) return fail(std::move(forget.error()));
+    auto accepted = database->prepare(accepted_sql);
+    if (!accepted) return fail(std::move(accepted.error()));
+    auto impl = std::make_unique<Impl>(std::move(*database), std::move(*save), std::move(*remove),
+                                       std::move(*forget), std::move(*accepted));
     return std::unique_ptr<AllowlistStore>(new AllowlistStore(std::move(impl)));
 }
 
@@ -94,8 +118,23 @@ Result<void> AllowlistStore::save(const AllowlistRecord& record) {
     return save.bind(8, std::int64_t{record.checked_at.time_since_epoch().count()}).run();
 }
 
-Result<void> AllowlistStore::remove(const std::string& repo, const std::string& tag) {
+// The digest first: a crash in between leaves both, of which the row with the bytes counts.
+Result<void> AllowlistStore::forget(const std::string& repo, const std::string& tag,
+                                    const std::string& accepted_sha256) {
+    auto kept = impl_->forget.bind(1, repo).bind(2, tag).bind(3, accepted_sha256).run();
+    if (!kept) return kept;
     return impl_->remove.bind(1, repo).bind(2, tag).run();
+}
+
+Result<std::optional<AllowlistStore::Accepted>> AllowlistStore::accepted(const std::string& repo,
+                                                                         const std::string& tag) {
+    Statement& statement = impl_->accepted;
+    const auto row = statement.bind(1, repo).bind(2, tag).step();
+    std::optional<Accepted> out;
+    if (row && *row) out = Accepted{.asset = statement.text(0), .sha256 = statement.text(1)};
+    statement.reset();
+    if (!row) return fail(row.error());
+    return out;
 }
 
 }  // namespace ee::registry

@@ -38,7 +38,15 @@ public:
     Result<std::vector<AllowlistRecord>> load_all();
     // In place of what was saved for this release before.
     Result<void> save(const AllowlistRecord& record);
-    Result<void> remove(const std::string& repo, const std::string& tag);
+    // Of what was saved for this release only the digest (hex) of the accepted asset is kept.
+    Result<void> forget(const std::string& repo, const std::string& tag, const std::string& accepted_sha256);
+
+    // nullopt: nothing of this release was ever accepted.
+    struct Accepted {
+        std::string asset{};   // empty when only
+        std::string sha256{};  // this is kept
+    };
+    Result<std::optional<Accepted>> accepted(const std::string& repo, const std::string& tag);
 
 private:
     class Impl;

@@ -54,7 +54,7 @@ TEST_F(AllowlistStoreTest, WhatWasSavedSurvivesARestart) {
     EXPECT_EQ(open()->load_all().value(), (std::vector{record("a"), unchanged}));
 }
 
-TEST_F(AllowlistStoreTest, TheLastSaveOfAReleaseStandsAndRemovalsRemove) {
+TEST_F(AllowlistStoreTest, TheLastSaveOfAReleaseStandsAndWhatIsForgottenIsGone) {
     const auto store = open();
     AllowlistRecord changed = record("a");
     EXPECT_TRUE(store->save(changed));
@@ -62,9 +62,32 @@ TEST_F(AllowlistStoreTest, TheLastSaveOfAReleaseStandsAndRemovalsRemove) {
     changed.accepted_asset = "another";
     changed.published_asset.reset();
     EXPECT_TRUE(store->save(changed));
-    EXPECT_TRUE(store->remove(record("gone").repo, "gone"));
-    EXPECT_TRUE(store->remove("org/never", "v1"));
+    EXPECT_TRUE(store->forget(record("gone").repo, "gone", "5a"));
+    EXPECT_TRUE(store->forget("org/never", "v1", "5b"));
     EXPECT_EQ(store->load_all().value(), std::vector{changed});
+}
+
+TEST_F(AllowlistStoreTest, WhichAssetWasAcceptedIsNeverForgotten) {
+    const std::string repo = record("a").repo;
+    const auto accepted = [&](AllowlistStore& store) {
+        const auto found = store.accepted(repo, "a").value();
+        return found ? found->asset + "|" + found->sha256 : "none";
+    };
+    {
+        const auto store = open();
+        EXPECT_EQ(accepted(*store), "none");
+        EXPECT_TRUE(store->save(record("a")));
+        EXPECT_EQ(accepted(*store), record("a").accepted_asset + "|");
+        EXPECT_TRUE(store->forget(repo, "a", "5a"));
+        EXPECT_TRUE(store->load_all()->empty());
+    }
+    const auto store = open();
+    EXPECT_EQ(accepted(*store), "|5a");
+    // Accepted anew: the bytes count, and when they are forgotten, their digest.
+    EXPECT_TRUE(store->save(record("a")));
+    EXPECT_EQ(accepted(*store), record("a").accepted_asset + "|");
+    EXPECT_TRUE(store->forget(repo, "a", "5b"));
+    EXPECT_EQ(accepted(*store), "|5b");
 }
 
 TEST_F(AllowlistStoreTest, TheLatestCheckedComesFirst) {
