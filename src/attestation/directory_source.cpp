@@ -34,8 +34,9 @@ public:
             if (best == nullptr || entry.label.issued_at > best->label.issued_at) best = &entry;
         }
         if (best == nullptr) {
-            return fail("collateral_unavailable", fmt::format("no file in {} is about this platform ({} CA)",
-                                                              folder_.string(), to_string(key.ca)));
+            return fail(
+                "collateral_unavailable",
+                fmt::format("no collateral file at hand is about this platform ({} CA)", to_string(key.ca)));
         }
         return best->collateral;
     }

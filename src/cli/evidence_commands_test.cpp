@@ -57,6 +57,18 @@ TEST_F(EvidenceCommands, VerifyAnswersAsJson) {
               std::string::npos)
         << run.out;
     EXPECT_NE(run.out.find("\"complete\":true,\"ok\":true"), std::string::npos) << run.out;
+    EXPECT_NE(run.out.find(R"("judged_by":{"root":"given","rules":"built_in","allowlist":"evidence",)"
+                           R"("collateral":"evidence","time":"evidence"})"),
+              std::string::npos)
+        << run.out;
+    const std::string own = write("allowlist.json", agent.allowlist_text);
+    const std::string collateral = write("collateral.json", agent.collateral_text);
+    const EectlRun mine = verify({"--json", "--allowlist", own, "--collateral", collateral, "--network",
+                                  "sandbox-1", "--at", "2026-06-01T00:00:01Z"});
+    EXPECT_NE(mine.out.find(R"("rules":"given","allowlist":"given","collateral":"given","time":"given"})"),
+              std::string::npos)
+        << mine.out;
+    EXPECT_NE(verify({"--json", "--accept-policy"}).out.find(R"("rules":"evidence")"), std::string::npos);
 }
 
 TEST_F(EvidenceCommands, VerifyTrustsIntelsRootOnlyUnlessToldOtherwise) {

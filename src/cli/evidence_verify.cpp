@@ -141,6 +141,19 @@ void append(JsonWriter& json, const att::Evidence& evidence, const EvidenceOutco
     json.end_object();
 }
 
+// What the outcome rests on: the reader's own, or what comes with the file.
+void append_terms(JsonWriter& json, const EvidenceTerms& terms) {
+    const auto given = [](bool is_given) { return is_given ? "given" : "evidence"; };
+    json.key("judged_by")
+        .begin_object()
+        .field("root", terms.anchors.has_simulated() ? "given" : "intel")
+        .field("rules", terms.policy || terms.accept_policy ? given(terms.policy.has_value()) : "built_in")
+        .field("allowlist", given(terms.allowlist != nullptr))
+        .field("collateral", given(terms.collateral != nullptr))
+        .field("time", given(terms.at.has_value()))
+        .end_object();
+}
+
 int usage(Context& context, const Error& why) {
     context.err << "eectl: " << why.detail << '\n';
     return exit_usage;
@@ -170,7 +183,9 @@ int run_evidence_verify(const EvidenceVerifyOptions& options, Context& context) 
         else
             print(context.out, evidence, outcome, terms->allowlist != nullptr);
     }
-    json.end_array().field("complete", file->next_cursor.empty()).field("ok", all_ok).end_object();
+    json.end_array();
+    append_terms(json, *terms);
+    json.field("complete", file->next_cursor.empty()).field("ok", all_ok).end_object();
     if (options.json) context.out << body << '\n';
     if (file->items.empty())
         context.err << "eectl: the file has no evidence: no agent of the app is connected\n";

@@ -33,12 +33,12 @@ CollateralCache::Found CollateralCache::find(const CollateralKey& key, const Mom
     Found found{.answer = ee::fail("collateral_pending", "the platform's collateral is being fetched")};
     auto at = entries_.find(key);
     if (at == entries_.end()) {
-        found.dropped = make_room();
+        found.dropped = make_room(key);
         if (entries_.size() >= settings_.keys_max) {
             found.answer =
                 ee::fail("collateral_unavailable",
-                         fmt::format("the collateral of {} platforms is being fetched, which is as "
-                                     "many as are kept",
+                         fmt::format("the collateral of {} platforms is kept or being fetched, which is as "
+                                     "many as may be",
                                      entries_.size()));
             return found;
         }
@@ -54,13 +54,18 @@ CollateralCache::Found CollateralCache::find(const CollateralKey& key, const Mom
     return found;
 }
 
-// Whoever is being fetched stays: somebody waits for it.
-std::optional<CollateralKey> CollateralCache::make_room() {
+// Whoever is being fetched stays: somebody waits for it. What has no collateral goes first; what has some
+// goes only for another platform under the same anchor: with it goes the guard against a roll-back, and a
+// simulated platform costs nothing to make.
+std::optional<CollateralKey> CollateralCache::make_room(const CollateralKey& wanted) {
     if (entries_.size() < settings_.keys_max) return std::nullopt;
+    const auto rank = [](const Entry& entry) { return std::pair(entry.kept.has_value(), entry.asked); };
     auto oldest = entries_.end();
     for (auto at = entries_.begin(); at != entries_.end(); ++at) {
-        if (at->second.schedule.under_way()) continue;
-        if (oldest == entries_.end() || at->second.asked < oldest->second.asked) oldest = at;
+        const Entry& entry = at->second;
+        if (entry.schedule.under_way()) continue;
+        if (entry.kept && at->first.anchor_spki_sha256 != wanted.anchor_spki_sha256) continue;
+        if (oldest == entries_.end() || rank(entry) < rank(oldest->second)) oldest = at;
     }
     if (oldest == entries_.end()) return std::nullopt;
     const CollateralKey key = oldest->first;

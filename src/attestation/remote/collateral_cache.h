@@ -43,7 +43,7 @@ Result<JudgedCollateral> judge_kept(const CollateralKey& key, Collateral collate
                                     const VerifyCollateral& verify);
 
 struct CacheSettings {
-    std::size_t keys_max = 1024;  // above that the one asked for least recently goes
+    std::size_t keys_max = 1024;  // above that one goes, see make_room()
     FetchTimes times;
 };
 
@@ -89,7 +89,7 @@ private:
         bool settled = false;            // a fetch has ended since the start
         std::uint64_t asked = 0;         // ordinal of the last question
     };
-    std::optional<CollateralKey> make_room();
+    std::optional<CollateralKey> make_room(const CollateralKey& wanted);
 
     CacheSettings settings_;
     std::map<CollateralKey, Entry> entries_;

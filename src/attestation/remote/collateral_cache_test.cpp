@@ -181,6 +181,31 @@ TEST_F(CollateralCacheTest, TheOneAskedForLeastRecentlyMakesRoomUnlessItIsBeingF
     EXPECT_EQ(cache.size(), 3u);
 }
 
+// With the collateral goes the guard against older collateral: nobody gets rid of it for nothing.
+TEST_F(CollateralCacheTest, CollateralMakesRoomLastAndOnlyForItsOwnAnchor) {
+    cache.find(key(1), at(0s));
+    ASSERT_TRUE(fetch(start, 0s));
+    cache.find(key(2), at(1ms));
+    cache.find(key(3), at(1ms));
+    cache.take_due(at(1ms).mono);
+    cache.fail(key(2), {"x", ""}, at(1ms), 0.5);
+    ASSERT_TRUE(cache.accept(key(3), judged(start), at(1ms), no_jitter));
+
+    CollateralKey stranger = key(9);
+    stranger.anchor_spki_sha256 = intel_root_spki_sha256;
+    EXPECT_EQ(cache.find(stranger, at(1ms)).dropped, key(2)) << "1 is older, but has collateral";
+    cache.take_due(at(1ms).mono);
+    cache.fail(stranger, {"x", ""}, at(1ms), 0.5);
+    EXPECT_EQ(cache.find(key(4), at(1ms)).dropped, stranger);
+    cache.take_due(at(1ms).mono);
+    ASSERT_TRUE(cache.accept(key(4), judged(start), at(1ms), no_jitter));
+
+    const auto refused = cache.find(stranger, at(2ms));
+    EXPECT_FALSE(refused.is_new);
+    EXPECT_EQ(refused.answer.error().code, "collateral_unavailable");
+    EXPECT_EQ(cache.find(key(5), at(2ms)).dropped, key(1)) << "the same anchor";
+}
+
 TEST_F(CollateralCacheTest, FetchedIsJudgedNowAndKeptAsOfItsIssue) {
     std::vector<WallTime> judged_at;
     const VerifyCollateral verify = [&](const CollateralKey&, const Collateral&, WallTime when) {

@@ -64,6 +64,12 @@ void CollateralService::restore() {
         skipped);
 }
 
+// Where the operator's own service is concerns nobody else.
+Error CollateralService::for_agents(const Error& why) {
+    if (why.code != "collateral_service_failed") return why;
+    return {"collateral_unavailable", "the collateral service gave no whole answer"};
+}
+
 Result<std::shared_ptr<const Collateral>> CollateralService::find(const CollateralKey& key, WallTime now) {
     if (!settings_.url && key.anchor_spki_sha256 != intel_root_spki_sha256)
         return fail("collateral_unavailable",
@@ -121,7 +127,7 @@ void CollateralService::fetched(const CollateralKey& key, Result<Collateral> ans
         if (judged)
             accepted = cache_.accept(key, *judged, now, random_.unit());
         else
-            cache_.fail(key, judged.error(), now, random_.unit());
+            cache_.fail(key, for_agents(judged.error()), now, random_.unit());
     }
     const Error* why = judged ? (accepted ? nullptr : &accepted.error()) : &judged.error();
     fetches_.count(why != nullptr ? why->code : "ok");

@@ -51,6 +51,7 @@ private:
     void begin(const CollateralKey& key);
     void fetched(const CollateralKey& key, Result<Collateral> answer);
     void report_kept(const CollateralKey& key, const char* event, const JudgedCollateral& judged);
+    static Error for_agents(const Error& why);
     void report_failure(const CollateralKey& key, const char* event, const Error& why);
     void settle(const CollateralKey& key);
     Moment moment() const;

@@ -141,12 +141,14 @@ void PcsClient::ask_documents(const std::shared_ptr<Round>& round) const {
 void PcsClient::ask(const std::shared_ptr<Round>& round, net::Url url, std::size_t body_bytes_max,
                     std::function<Result<void>(const http::ClientAnswer&)> take) const {
     ++round->open;
-    const std::string asked = url.scheme + "://" + url.authority() + url.path;
+    // Without the service's address: agents are told this, too.
+    const std::string asked = url.host == service_.host ? url.path.substr(service_.path.size())
+                                                        : url.scheme + "://" + url.authority() + url.path;
     fetch_({.url = std::move(url), .fields = {}, .body_bytes_max = body_bytes_max, .timeout = timeout_},
            [this, round, asked, take = std::move(take)](const Result<http::ClientAnswer>& answer) {
                Result<void> taken =
                    answer ? judge_status(*answer)
-                          : Result<void>(ee::fail("collateral_unavailable", answer.error().detail));
+                          : Result<void>(ee::fail("collateral_service_failed", answer.error().detail));
                if (taken) taken = take(*answer);
                if (!taken && !round->failure) {
                    round->failure = taken.error();

@@ -30,9 +30,9 @@ public:
     // TCB info, QE identity, PCK CRL and root CRL, unverified. Early updates are asked for; when TCB info and
     // QE identity are then of different evaluations, because one of them was published in between or comes
     // from a cache, both are asked for once more without. One call, not before fetch() has returned; none
-    // after this object's Fetch has ended. Refusals: `collateral_unavailable` (no answer, another status than
-    // 200, a redirect: those are not followed), `collateral_malformed:<part>`,
-    // `collateral_mismatch:tcb_evaluation`.
+    // after this object's Fetch has ended. Refusals: `collateral_service_failed` (no whole answer; names the
+    // service's address, which is not for agents), `collateral_unavailable` (another status than 200, a
+    // redirect: those are not followed), `collateral_malformed:<part>`, `collateral_mismatch:tcb_evaluation`.
     void fetch(const CollateralKey& key, OnDone on_done) const;
 
 private:
