@@ -38,7 +38,7 @@ Bytes subject_of_unjudged(ByteSpan bytes) {
     return pck ? subject_of(*quote, *pck) : Bytes{};
 }
 
-void describe(const VerifiedQuote& quote, Verdict& verdict) {
+void describe(const VerifiedQuote& quote, VerificationCache& cache, Verdict& verdict) {
     if (quote.pck()) verdict.subject = subject_of(quote.quote(), *quote.pck());
     verdict.debug = quote.report().is_debug();
     verdict.simulated = quote.anchor().simulated;
@@ -52,11 +52,7 @@ void describe(const VerifiedQuote& quote, Verdict& verdict) {
     if (tcb.tcb_date) verdict.tcb_date = to_rfc3339(*tcb.tcb_date);
     verdict.advisory_ids = tcb.advisory_ids;
     verdict.collateral = quote.collateral();
-    if (quote.collateral()) {
-        for (const auto& [part, digest] : quote.collateral()->sha256()) {
-            verdict.collateral_sha256.emplace(part, to_hex(digest));
-        }
-    }
+    if (quote.collateral()) verdict.collateral_sha256 = *cache.digests_of(quote.collateral());
 }
 
 void set_level(Binding level, const std::optional<Error>& not_earned, Verdict& verdict) {
@@ -232,7 +228,7 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
         return fail(std::move(*verification.refusal));
     }
     const VerifiedQuote& quote = *verification.quote;
-    describe(quote, verdict);
+    describe(quote, verifier_.cache(), verdict);
     if (binding.key_proven) verdict.agent_key = answer.agent_key;
 
     verdict.checks.emplace_back("O");

@@ -85,7 +85,7 @@ struct Verdict {
     // of an inconclusive verdict, too: nobody can say whether such a quote is good, but whether it is of what
     // was judged good before.
     Bytes subject;
-    std::map<std::string, std::string, std::less<>> collateral_sha256;  // by part, hex
+    CollateralDigests collateral_sha256;
     bool allowlist_found = false;
     bool allowlist_fresh = true;   // looked up, or found to be absent, within EE_ALLOWLIST_TTL_SEC
     std::string allowlist_sha256;  // hex

@@ -90,7 +90,7 @@ public:
     Verification verify(ByteSpan quote, const VerifyOptions& options, WallTime now) const;
 
     const TrustAnchors& anchors() const { return anchors_; }
-    const VerificationCache& cache() const { return *cache_; }
+    VerificationCache& cache() const { return *cache_; }
 
 private:
     Result<VerifiedQuote> verify_steps(ByteSpan bytes, const VerifyOptions& options, WallTime now,

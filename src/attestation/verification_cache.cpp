@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "base/hex.h"
 
 namespace ee::attestation {
 namespace {
@@ -36,6 +37,11 @@ struct CollateralEntry {
     }
 };
 
+struct DigestsEntry {
+    std::shared_ptr<const Collateral> collateral;
+    std::shared_ptr<const CollateralDigests> digests;
+};
+
 bool all_held(const CollateralParts& parts) {
     return parts.root_crl && parts.pck_crl && parts.tcb_info_signers && parts.tcb_info &&
            parts.qe_identity_signers && parts.qe_identity;
@@ -43,7 +49,7 @@ bool all_held(const CollateralParts& parts) {
 
 }  // namespace
 
-// Both lists have the entry used last in front.
+// The lists have the entry used last in front.
 struct VerificationCache::Entries {
     CacheLimits limits;
     std::mutex chains_mutex;
@@ -51,6 +57,8 @@ struct VerificationCache::Entries {
     std::unordered_map<crypto::Sha256, std::list<ChainEntry>::iterator, DigestHash> chain_of;
     std::mutex collateral_mutex;
     std::list<CollateralEntry> collateral;
+    std::mutex digests_mutex;
+    std::list<DigestsEntry> digests;
 };
 
 VerificationCache::VerificationCache(const CacheLimits& limits) : entries_(std::make_unique<Entries>()) {
@@ -109,6 +117,26 @@ std::shared_ptr<const CollateralParts> VerificationCache::keep_parts(const Colla
     });
     if (known) return kept;
     entries.push_front(std::move(entry));
+    if (entries.size() > entries_->limits.collateral_max) entries.pop_back();
+    return kept;
+}
+
+std::shared_ptr<const CollateralDigests> VerificationCache::digests_of(
+    const std::shared_ptr<const Collateral>& collateral) {
+    auto& entries = entries_->digests;
+    {
+        const std::lock_guard lock(entries_->digests_mutex);
+        const auto found = std::ranges::find(entries, collateral, &DigestsEntry::collateral);
+        if (found != entries.end()) {
+            entries.splice(entries.begin(), entries, found);
+            return found->digests;
+        }
+    }
+    CollateralDigests digests;
+    for (const auto& [part, digest] : collateral->sha256()) digests.emplace(part, to_hex(digest));
+    auto kept = std::make_shared<const CollateralDigests>(std::move(digests));
+    const std::lock_guard lock(entries_->digests_mutex);
+    entries.push_front({collateral, kept});
     if (entries.size() > entries_->limits.collateral_max) entries.pop_back();
     return kept;
 }

@@ -4,7 +4,9 @@
 // verification, and what was refused is refused anew.
 
 #include <cstddef>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "attestation/certificate_chain.h"
 #include "attestation/collateral.h"
@@ -26,6 +28,9 @@ struct KnownPck {
     Result<PckExtension> extension;
 };
 
+// Of each part, lower-case hex.
+using CollateralDigests = std::map<std::string, std::string, std::less<>>;
+
 // Belongs to one verifier and its trust anchors. Thread-safe; holds its locks for look-ups only, so two
 // threads may do the same work once. The entry used least recently gives way.
 class VerificationCache {
@@ -46,6 +51,9 @@ public:
     std::shared_ptr<const CollateralParts> keep_parts(const Collateral& collateral,
                                                       const CollateralAuthority& authority,
                                                       CollateralParts parts);
+
+    // Of this object: hashing it takes as long as half a signature. Kept alive while it is remembered.
+    std::shared_ptr<const CollateralDigests> digests_of(const std::shared_ptr<const Collateral>& collateral);
 
     std::size_t chains() const;
     std::size_t collateral() const;

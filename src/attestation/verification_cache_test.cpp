@@ -8,6 +8,7 @@
 
 #include "attestation/quote_verifier.h"
 #include "attestation/simulated_platform.h"
+#include "base/hex.h"
 #include "crypto/issuing.h"
 
 namespace ee::attestation {
@@ -239,6 +240,25 @@ TEST(VerificationCache, IsUsedByManyThreadsAtOnce) {
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(wrong, (std::array<int, 4>{}));
     EXPECT_LE(verifier.cache().chains(), 2u);
+}
+
+TEST(VerificationCache, RemembersTheDigestsOfCollateralByTheObject) {
+    VerificationCache cache({.chains_max = 1, .collateral_max = 2});
+    const auto collateral_of = [](const char* text) {
+        Collateral collateral;
+        collateral.tcb_info = text;
+        return std::make_shared<const Collateral>(std::move(collateral));
+    };
+    const auto first = collateral_of("a"), same_text = collateral_of("a"), other = collateral_of("b");
+    const auto digests = cache.digests_of(first);
+    ASSERT_EQ(digests->size(), 1u);
+    EXPECT_EQ(digests->at("tcb_info"), to_hex(crypto::sha256(as_bytes("a"))));
+    EXPECT_EQ(cache.digests_of(first), digests) << "not hashed again";
+    EXPECT_EQ(*cache.digests_of(same_text), *digests);
+    EXPECT_NE(*cache.digests_of(other), *digests);
+    // Two are remembered; the one used least recently has given way.
+    EXPECT_NE(cache.digests_of(first), digests);
+    EXPECT_EQ(digests.use_count(), 1);
 }
 
 }  // namespace
