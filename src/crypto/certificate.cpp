@@ -112,11 +112,13 @@ std::optional<std::string> Certificate::read_basic_constraints(ByteSpan value) {
     if (!content || !reader.at_end()) return "basic constraints that do not decode";
     has_basic_constraints_ = true;
     if (content->next_is(der_tag::boolean)) {
-        const auto is_ca = content->take_boolean();
-        if (!is_ca) return "basic constraints that do not decode";
-        is_ca_ = *is_ca;
+        // DER leaves a default out, and false is the default.
+        if (content->take_boolean() != true) return "basic constraints that do not decode";
+        is_ca_ = true;
     }
     if (content->at_end()) return std::nullopt;
+    // RFC 5280 section 4.2.1.9.
+    if (!is_ca_) return "a path length of what is no CA";
     const auto path_length = content->take_unsigned();
     if (!path_length || *path_length > 0xffff || !content->at_end()) return "a path length that is none";
     path_length_max_ = static_cast<long>(*path_length);

@@ -24,7 +24,8 @@ public:
     Certificate(const Certificate&) = delete;
     Certificate& operator=(const Certificate&) = delete;
 
-    // Exactly one certificate in strict DER, version 3, no extension twice; else `certificate_malformed`.
+    // Exactly one certificate in strict DER, version 3, no extension twice, a path length only of a CA; else
+    // `certificate_malformed`.
     // (OpenSSL's own reader takes as long as one and a half signatures.)
     static Result<Certificate> from_der(ByteSpan der);
 

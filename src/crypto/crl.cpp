@@ -1,6 +1,7 @@
 #include "crypto/crl.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "crypto/der.h"
 #include "crypto/x509_fields.h"
@@ -14,13 +15,18 @@ tl::unexpected<Error> malformed(std::string detail) {
     return fail("crl_malformed", std::move(detail));
 }
 
-// Of the list or of an entry: nullopt when they are well formed and none is critical.
+// Of the list or of an entry: nullopt when they are well formed, none is critical and none is there twice.
 std::optional<std::string> judge_extensions(DerReader& list) {
+    std::vector<std::string_view> oids;
     while (!list.at_end()) {
         const auto extension = take_extension(list);
         if (!extension) return "an extension that is not well formed";
         if (extension->critical) return "a critical extension";
+        oids.push_back(as_text(extension->oid));
     }
+    // Sorted first: a list has room for too many to compare each with each.
+    std::ranges::sort(oids);
+    if (std::ranges::adjacent_find(oids) != oids.end()) return "an extension twice";
     return std::nullopt;
 }
 

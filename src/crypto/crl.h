@@ -23,7 +23,7 @@ public:
 
     // Exactly one list in strict DER with a nextUpdate. Refuses (`crl_malformed`) critical extensions, of the
     // list or of an entry: delta and indirect lists are marked by them, and would be misread as complete
-    // ones.
+    // ones. Refuses an extension that the list or an entry has twice, as Certificate does.
     static Result<Crl> from_der(ByteSpan der);
 
     // DER of the issuer's name.

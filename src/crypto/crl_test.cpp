@@ -4,6 +4,7 @@
 
 #include "crypto/certificate.h"
 #include "crypto/issuing.h"
+#include "crypto/test_der.h"
 
 namespace ee::crypto {
 namespace {
@@ -73,6 +74,55 @@ TEST(Crl, IsRefusedWithoutAnEndOrWithACriticalExtension) {
     EXPECT_TRUE(Crl::from_der(crl_with(true, false)));
     EXPECT_FALSE(Crl::from_der(crl_with(false, false)));
     EXPECT_FALSE(Crl::from_der(crl_with(true, true)));
+}
+
+const Bytes reason = hex("551d15"), invalidity = hex("551d18"), number = hex("551d14");
+
+// The signed part of a list, field by field.
+struct Fields {
+    Bytes entry_extensions = sequence({extension(reason, hex("0a0101")), extension(invalidity, hex("0500"))});
+    Bytes extensions = list_of({extension(number, hex("020101")), extension(reason, hex("0a0101"))});
+
+    static Bytes list_of(std::initializer_list<Bytes> list) { return der_element(0xa0, sequence(list)); }
+
+    Bytes der() const {
+        const Bytes entry = sequence({hex("020107"), new_year, entry_extensions});
+        return sequence({sequence({hex("020101"), ecdsa_sha256, name_of_nobody, new_year, new_years_eve,
+                                   sequence({entry}), extensions}),
+                         ecdsa_sha256, bits_of_one_octet});
+    }
+};
+
+TEST(Crl, IsRefusedWhenOneOfItsFieldsIsWrong) {
+    const auto right = Crl::from_der(Fields{}.der());
+    ASSERT_TRUE(right) << right.error().detail;
+    EXPECT_TRUE(right->revokes({0x07}));
+    struct Row {
+        const char* name;
+        void (*change)(Fields&);
+        const char* detail;
+    };
+    const Row rows[] = {
+        {"an extension of the list twice, not side by side",
+         [](Fields& f) {
+             const Bytes once = extension(number, hex("020101"));
+             f.extensions = Fields::list_of({once, extension(reason, hex("0a0101")), once});
+         },
+         "an extension twice"},
+        {"an extension of an entry twice, in other words",
+         [](Fields& f) {
+             f.entry_extensions =
+                 sequence({extension(reason, hex("0a0101")), extension(reason, hex("0a0102"))});
+         },
+         "an extension twice of an entry"},
+    };
+    for (const Row& row : rows) {
+        Fields fields;
+        row.change(fields);
+        const auto parsed = Crl::from_der(fields.der());
+        ASSERT_FALSE(parsed) << row.name;
+        EXPECT_EQ(parsed.error(), (Error{"crl_malformed", row.detail})) << row.name;
+    }
 }
 
 }  // namespace
