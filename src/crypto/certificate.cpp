@@ -128,13 +128,12 @@ std::optional<std::string> Certificate::read_basic_constraints(ByteSpan value) {
 std::optional<std::string> Certificate::read_key_usage(ByteSpan value) {
     DerReader reader(value);
     const auto bits = reader.take(der_tag::bit_string);
-    if (!bits || !reader.at_end() || bits->empty() || (*bits)[0] > 7 || bits->size() > 3)
+    // The first octet counts the unused bits of the last one, which are zero in DER. RFC 5280
+    // section 4.2.1.3: there are bits.
+    if (!bits || !reader.at_end() || bits->size() < 2 || bits->size() > 3 || (*bits)[0] > 7 ||
+        (bits->back() & ((1u << (*bits)[0]) - 1)) != 0)
         return "a key usage that does not decode";
-    // The first octet counts the unused bits of the last one, which are zero in DER.
-    const unsigned unused = (1u << (*bits)[0]) - 1;
-    if (bits->size() == 1 ? (*bits)[0] != 0 : (bits->back() & unused) != 0)
-        return "a key usage that does not decode";
-    key_usage_ = bits->size() > 1 ? (*bits)[1] : 0;
+    key_usage_ = (*bits)[1];
     return std::nullopt;
 }
 

@@ -82,6 +82,10 @@ TEST_F(Certificates, GiveTheirExtensionsByOid) {
     EXPECT_EQ(parsed->extension("1.2.3.4"), (Bytes{0x05, 0x00}));
     EXPECT_FALSE(parsed->extension("1.2.3.5"));
     EXPECT_FALSE(parsed->has_unknown_critical_extension());
+    // What is no OID leaves nothing behind for who asks OpenSSL next.
+    take_openssl_errors();
+    EXPECT_FALSE(parsed->extension("no OID"));
+    EXPECT_EQ(take_openssl_errors(), "no detail");
     leaf.extensions[0].critical = true;
     EXPECT_TRUE(Certificate::from_der(leaf_der())->has_unknown_critical_extension());
 }
@@ -127,6 +131,8 @@ TEST_F(Certificates, ComeInPemChainsWithNothingBetweenThem) {
           cut, not_base64, "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n" + one}) {
         EXPECT_FALSE(parse_pem_chain(bad)) << bad;
     }
+    const std::string endless = one.substr(0, one.find("-----END"));
+    EXPECT_EQ(parse_pem_chain(endless).error().detail, "a PEM certificate without an end");
     EXPECT_TRUE(parse_pem_chain(one + two, 2));
     EXPECT_FALSE(parse_pem_chain(one + two, 1));
 }

@@ -17,6 +17,7 @@ tl::unexpected<Error> malformed(std::string detail) {
 
 // Of the list or of an entry: nullopt when they are well formed, none is critical and none is there twice.
 std::optional<std::string> judge_extensions(DerReader& list) {
+    if (list.at_end()) return "an empty list of extensions";
     std::vector<std::string_view> oids;
     while (!list.at_end()) {
         const auto extension = take_extension(list);

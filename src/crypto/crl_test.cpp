@@ -81,41 +81,28 @@ const Bytes reason = hex("551d15"), invalidity = hex("551d18"), number = hex("55
 // The signed part of a list, field by field.
 struct Fields {
     Bytes entry_extensions = sequence({extension(reason, hex("0a0101")), extension(invalidity, hex("0500"))});
+    Bytes behind_entry;
+    // The whole of [0], and what stands behind it.
     Bytes extensions = list_of({extension(number, hex("020101")), extension(reason, hex("0a0101"))});
+    Bytes behind;
 
     static Bytes list_of(std::initializer_list<Bytes> list) { return der_element(0xa0, sequence(list)); }
 
     Bytes der() const {
-        const Bytes entry = sequence({hex("020107"), new_year, entry_extensions});
+        const Bytes entry = sequence({hex("020107"), new_year, entry_extensions, behind_entry});
         return sequence({sequence({hex("020101"), ecdsa_sha256, name_of_nobody, new_year, new_years_eve,
-                                   sequence({entry}), extensions}),
+                                   sequence({entry}), extensions, behind}),
                          ecdsa_sha256, bits_of_one_octet});
     }
 };
 
-TEST(Crl, IsRefusedWhenOneOfItsFieldsIsWrong) {
-    const auto right = Crl::from_der(Fields{}.der());
-    ASSERT_TRUE(right) << right.error().detail;
-    EXPECT_TRUE(right->revokes({0x07}));
-    struct Row {
-        const char* name;
-        void (*change)(Fields&);
-        const char* detail;
-    };
-    const Row rows[] = {
-        {"an extension of the list twice, not side by side",
-         [](Fields& f) {
-             const Bytes once = extension(number, hex("020101"));
-             f.extensions = Fields::list_of({once, extension(reason, hex("0a0101")), once});
-         },
-         "an extension twice"},
-        {"an extension of an entry twice, in other words",
-         [](Fields& f) {
-             f.entry_extensions =
-                 sequence({extension(reason, hex("0a0101")), extension(reason, hex("0a0102"))});
-         },
-         "an extension twice of an entry"},
-    };
+struct Row {
+    const char* name;
+    void (*change)(Fields&);
+    const char* detail;
+};
+
+void expect_refused(std::initializer_list<Row> rows) {
     for (const Row& row : rows) {
         Fields fields;
         row.change(fields);
@@ -123,6 +110,59 @@ TEST(Crl, IsRefusedWhenOneOfItsFieldsIsWrong) {
         ASSERT_FALSE(parsed) << row.name;
         EXPECT_EQ(parsed.error(), (Error{"crl_malformed", row.detail})) << row.name;
     }
+}
+
+TEST(CrlFields, AreRightInEveryRowsTemplateAndMayLackExtensions) {
+    Fields fields;
+    const auto right = Crl::from_der(fields.der());
+    ASSERT_TRUE(right) << right.error().detail;
+    EXPECT_TRUE(right->revokes({0x07}));
+    fields.entry_extensions = fields.extensions = {};
+    EXPECT_TRUE(Crl::from_der(fields.der()));
+}
+
+TEST(CrlFields, EndWhereTheyEnd) {
+    expect_refused({
+        {"an integer for an entry's extensions", [](Fields& f) { f.entry_extensions = hex("020101"); },
+         "an entry that is not well formed"},
+        {"behind an entry's extensions", [](Fields& f) { f.behind_entry = hex("0500"); },
+         "an entry that is not well formed"},
+        {"behind the list of extensions",
+         [](Fields& f) {
+             f.extensions =
+                 der_element(0xa0, joined({sequence({extension(number, hex("020101"))}), hex("0500")}));
+         },
+         "extensions that are not one list"},
+        {"behind all extensions", [](Fields& f) { f.behind = hex("0500"); },
+         "bytes behind the entries that are no extensions"},
+    });
+}
+
+TEST(CrlFields, OfExtensionsAreListsOfEachOnceAndNoneCritical) {
+    expect_refused({
+        {"an empty list", [](Fields& f) { f.extensions = Fields::list_of({}); },
+         "an empty list of extensions"},
+        {"an empty list of an entry", [](Fields& f) { f.entry_extensions = sequence({}); },
+         "an empty list of extensions of an entry"},
+        {"a critical one of an entry",
+         [](Fields& f) { f.entry_extensions = sequence({hex("300d0603551d150101ff04030a0101")}); },
+         "a critical extension of an entry"},
+        {"no extension among those of an entry",
+         [](Fields& f) { f.entry_extensions = sequence({hex("0500")}); },
+         "an extension that is not well formed of an entry"},
+        {"one twice, not side by side",
+         [](Fields& f) {
+             const Bytes once = extension(number, hex("020101"));
+             f.extensions = Fields::list_of({once, extension(reason, hex("0a0101")), once});
+         },
+         "an extension twice"},
+        {"one of an entry twice, with another value",
+         [](Fields& f) {
+             f.entry_extensions =
+                 sequence({extension(reason, hex("0a0101")), extension(reason, hex("0a0102"))});
+         },
+         "an extension twice of an entry"},
+    });
 }
 
 }  // namespace
