@@ -91,6 +91,20 @@ TEST(CertificateFields, MayEndWithTheKeyButHaveNoEmptyListOfExtensions) {
                      "extensions that are not one list"}});
 }
 
+TEST(CertificateFields, SayWhetherAnExtensionIsCriticalInOneWay) {
+    Fields fields;
+    fields.extensions = Fields::list_of({hex("300c06032a03040101ff04020500")});
+    EXPECT_TRUE(Certificate::from_der(fields.der())->has_unknown_critical_extension());
+    expect_refused({
+        {"not critical, which is the default, written",
+         [](Fields& f) { f.extensions = Fields::list_of({hex("300c06032a030401010004020500")}); },
+         "an extension that is not well formed"},
+        {"critical in another spelling",
+         [](Fields& f) { f.extensions = Fields::list_of({hex("300c06032a030401010104020500")}); },
+         "an extension that is not well formed"},
+    });
+}
+
 TEST(CertificateFields, OfKeyUsageAreBitsBehindTheCountOfUnusedOnes) {
     for (const auto& [value, usage] :
          {std::pair("03020106", 0x06u), {"030206c0", 0xc0u}, {"0303070680", 0x06u}}) {

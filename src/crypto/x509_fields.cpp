@@ -123,9 +123,9 @@ std::optional<ExtensionField> take_extension(DerReader& reader) {
     if (!oid || !is_oid(*oid)) return std::nullopt;
     ExtensionField out{.oid = *oid, .critical = false, .value = {}};
     if (extension->next_is(der_tag::boolean)) {
-        const auto critical = extension->take_boolean();
-        if (!critical) return std::nullopt;
-        out.critical = *critical;
+        // DER leaves a default out, and false is the default.
+        if (extension->take_boolean() != true) return std::nullopt;
+        out.critical = true;
     }
     const auto value = extension->take(der_tag::octet_string);
     if (!value || !extension->at_end()) return std::nullopt;
