@@ -141,8 +141,9 @@ Result<AllowlistBuild> read_build(element value, std::string_view pointer) {
             if (key != "name") return invalid(child, "known are name, quote_measurements and measurements");
             const auto text = read_text(item, child);
             if (!text) return fail(text.error());
-            if (text->empty() || text->size() > build_name_size_max)
-                return invalid(child, fmt::format("must have 1 to {} bytes", build_name_size_max));
+            if (text->size() > build_name_size_max)
+                return invalid(
+                    child, fmt::format("{} bytes, at most {} are taken", text->size(), build_name_size_max));
             out.name = *text;
             return {};
         });

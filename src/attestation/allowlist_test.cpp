@@ -1,5 +1,7 @@
 #include "attestation/allowlist.h"
 
+#include <functional>
+
 #include <gtest/gtest.h>
 
 #include "base/hex.h"
@@ -166,6 +168,49 @@ TEST(Allowlist, MembersWithoutEndAreReadInTime) {
     std::string json = R"({"version":"1.0")";
     for (int i = 0; json.size() < allowlist_size_max - 32; ++i) json += ",\"" + std::to_string(i) + "\":0";
     EXPECT_TRUE(parse_allowlist(json + "}"));
+}
+
+std::string repeated(std::size_t count, const std::function<std::string(std::size_t)>& item) {
+    std::string out;
+    for (std::size_t i = 0; i < count; ++i) out.append(i == 0 ? "" : ",").append(item(i));
+    return out;
+}
+
+TEST(Allowlist, TakesAsMuchAsEachCapSaysAndNoMore) {
+    struct Row {
+        std::size_t most;
+        const char* pointer;
+        std::string (*make)(std::size_t size);
+    };
+    const Row rows[] = {
+        {allowlist_size_max, "/",
+         [](std::size_t size) {
+             std::string json = R"({"version":"1.0"})";
+             json.resize(size, ' ');
+             return json;
+         }},
+        {256, "/measurements/n",
+         [](std::size_t size) {
+             return R"({"version":"1.0","measurements":{"n":[)" +
+                    repeated(size, [](std::size_t) { return "null"; }) + "]}}";
+         }},
+        {256, "/builds",
+         [](std::size_t size) {
+             const auto build = [](std::size_t i) { return R"({"name":"b)" + std::to_string(i) + "\"}"; };
+             return version_2(R"("builds":[)" + repeated(size, build) + "]");
+         }},
+        {128, "/builds/0/name",
+         [](std::size_t size) {
+             return version_2(R"("builds":[{"name":")" + std::string(size, 'n') + "\"}]");
+         }},
+    };
+    for (const Row& row : rows) {
+        const auto most = parse_allowlist(row.make(row.most));
+        EXPECT_TRUE(most) << row.pointer << most.error().detail;
+        const auto more = parse_allowlist(row.make(row.most + 1));
+        ASSERT_FALSE(more) << row.pointer;
+        EXPECT_EQ(more.error().code, "allowlist_invalid:" + std::string(row.pointer));
+    }
 }
 
 TEST(CheckAllowlist, IsOfThisReleaseAndStillHolds) {

@@ -247,6 +247,9 @@ TEST(TrustAnchors, KnowIntelsKeyAndAtMostOneMore) {
         EXPECT_FALSE(anchors->find(intel_root_spki_sha256)->simulated);
         EXPECT_FALSE(anchors->find(crypto::Sha256{}));
     }
+    Link other_kind = chain.root;
+    other_kind.spki = SigningKey::generate(KeyKind::ed25519).spki();
+    EXPECT_EQ(TrustAnchors::with_simulated_root(Chain::issued(other_kind)).error().code, "key_invalid");
     EXPECT_EQ(TrustAnchors::with_simulated_root(as_bytes("x")).error().code, "certificate_malformed");
     EXPECT_EQ(TrustAnchors::with_simulated_root_file("/no/such/file").error().code, "certificate_unreadable");
     EXPECT_FALSE(

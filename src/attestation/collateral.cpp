@@ -109,10 +109,9 @@ Result<Collateral> parse_collateral(std::string_view json) {
     simdjson::dom::parser fresh;
     simdjson::dom::parser& parser = json.size() <= usual_size ? kept : fresh;
     simdjson::dom::object object;
-    const bool allocated =
-        parser.capacity() >= json.size() ||
-        parser.allocate(std::max(json.size(), usual_size), json_depth_max) == simdjson::SUCCESS;
-    if (!allocated || parser.parse(json.data(), json.size()).get_object().get(object) != simdjson::SUCCESS) {
+    if ((parser.capacity() < json.size() &&
+         parser.allocate(std::max(json.size(), usual_size), json_depth_max) != simdjson::SUCCESS) ||
+        parser.parse(json.data(), json.size()).get_object().get(object) != simdjson::SUCCESS) {
         return fail("collateral_malformed", "not a JSON object");
     }
     Collateral collateral;

@@ -50,6 +50,16 @@ TEST(CollateralFile, IsRefusedByTheEntryThatIsWrong) {
     }
 }
 
+TEST(CollateralFile, IsTakenUpToItsCapAndNoFurther) {
+    std::string json = R"({"tcb_info":"a"})";
+    json.resize(collateral_file_size_max, ' ');
+    EXPECT_TRUE(parse_collateral(json));
+    json.push_back(' ');
+    const auto larger = parse_collateral(json);
+    ASSERT_FALSE(larger);
+    EXPECT_EQ(larger.error(), (Error{"collateral_malformed", "5242881 bytes, at most 5242880 are taken"}));
+}
+
 TEST(CollateralLabel, SaysWhichPlatformAndAnchorItIsAbout) {
     const WallTime at = sys_days(2026y / 6 / 1);
     const SimulatedPlatform platform = make_simulated_platform(at);
@@ -69,6 +79,11 @@ TEST(CollateralLabel, SaysWhichPlatformAndAnchorItIsAbout) {
         Collateral broken = collateral;
         (broken.*part).clear();
         EXPECT_FALSE(read_collateral_label(broken));
+    }
+    for (const std::size_t depth : {31u, 32u}) {
+        Collateral deep = collateral;
+        deep.tcb_info.insert(1, "\"x\":" + std::string(depth, '[') + std::string(depth, ']') + ",");
+        EXPECT_EQ(read_collateral_label(deep).has_value(), depth == 31u) << depth;
     }
 }
 

@@ -166,6 +166,23 @@ TEST(PolicyJson, RefusesOtherTexts) {
     EXPECT_EQ(code(replaced(json, "\"xfam_allowed\":null", "\"xfam_allowed\":\"1\"")),
               "policy_malformed:/xfam_allowed");
     EXPECT_EQ(code("{"), "policy_malformed:/");
+    // Deeper than any policy, in a member that none has.
+    const auto nested = [&](std::size_t depth) {
+        return replaced(json, "{\"name\"",
+                        "{\"join\":" + std::string(depth, '[') + std::string(depth, ']') + ",\"name\"");
+    };
+    EXPECT_EQ(code(nested(7)), "policy_malformed:/join");
+    EXPECT_EQ(code(nested(8)), "policy_malformed:/");
+}
+
+TEST(PolicyJson, IsTakenUpToItsCapAndNoFurther) {
+    std::string json = policy_json(forge_1_policy());
+    json.resize(1024 * 1024, ' ');
+    EXPECT_TRUE(parse_policy_json(json));
+    json.push_back(' ');
+    const auto larger = parse_policy_json(json);
+    ASSERT_FALSE(larger);
+    EXPECT_EQ(larger.error().code, "policy_malformed:/");
 }
 
 }  // namespace

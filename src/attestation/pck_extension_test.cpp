@@ -100,6 +100,7 @@ TEST(PckExtension, TakesEntriesInAnyOrderAndOptionalOnes) {
 
 struct Mutation {
     const char* name;
+    const char* detail;
     void (*apply)(Extension&);
 };
 
@@ -114,64 +115,95 @@ TEST_P(PckExtensionRefuses, AMutation) {
     GetParam().apply(extension);
     const auto pck = parse_pck_extension(extension.der());
     ASSERT_FALSE(pck);
-    EXPECT_EQ(pck.error().code, "certificate_chain_invalid");
+    EXPECT_EQ(pck.error(),
+              (Error{"certificate_chain_invalid", std::string("PCK extension: ") + GetParam().detail}));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Table, PckExtensionRefuses,
     testing::Values(
-        Mutation{"no_ppid", [](Extension& e) { e.entries.erase(e.entries.begin()); }},
-        Mutation{"no_tcb", [](Extension& e) { e.entries[1] = entry({9}, octets(1, 0)); }},
-        Mutation{"no_fmspc", [](Extension& e) { e.entries.erase(e.entries.begin() + 3); }},
-        Mutation{"no_sgx_type", [](Extension& e) { e.entries.pop_back(); }},
-        Mutation{"fmspc_twice", [](Extension& e) { e.entries.push_back(e.entries[3]); }},
-        Mutation{"optional_entry_twice",
+        Mutation{"no_ppid", "no entry 1", [](Extension& e) { e.entries.erase(e.entries.begin()); }},
+        Mutation{"no_tcb", "no entry 2", [](Extension& e) { e.entries[1] = entry({9}, octets(1, 0)); }},
+        Mutation{"no_fmspc", "no entry 4", [](Extension& e) { e.entries.erase(e.entries.begin() + 3); }},
+        Mutation{"no_sgx_type", "no entry 5", [](Extension& e) { e.entries.pop_back(); }},
+        Mutation{"fmspc_twice", "entry 4 twice", [](Extension& e) { e.entries.push_back(e.entries[3]); }},
+        Mutation{"optional_entry_twice", "entry 6 twice",
                  [](Extension& e) { e.entries.insert(e.entries.end(), 2, entry({6}, octets(16, 1))); }},
-        Mutation{"ppid_short", [](Extension& e) { e.entries[0] = entry({1}, octets(15, 1)); }},
-        Mutation{"pce_id_long", [](Extension& e) { e.entries[2] = entry({3}, octets(3, 1)); }},
-        Mutation{"fmspc_long", [](Extension& e) { e.entries[3] = entry({4}, octets(7, 1)); }},
-        Mutation{"fmspc_as_integer", [](Extension& e) { e.entries[3] = entry({4}, integer({1})); }},
-        Mutation{"value_after_fmspc",
+        Mutation{"ppid_short", "entry 1 is not 16 octets",
+                 [](Extension& e) { e.entries[0] = entry({1}, octets(15, 1)); }},
+        Mutation{"pce_id_long", "entry 3 is not 2 octets",
+                 [](Extension& e) { e.entries[2] = entry({3}, octets(3, 1)); }},
+        Mutation{"fmspc_long", "entry 4 is not 6 octets",
+                 [](Extension& e) { e.entries[3] = entry({4}, octets(7, 1)); }},
+        Mutation{"fmspc_as_integer", "entry 4 is not 6 octets",
+                 [](Extension& e) { e.entries[3] = entry({4}, integer({1})); }},
+        Mutation{"value_after_fmspc", "entry 4 is not 6 octets",
                  [](Extension& e) { e.entries[3] = entry({4}, joined({octets(6, 1), octets(6, 1)})); }},
-        Mutation{"sgx_type_unknown", [](Extension& e) { e.entries[4] = entry({5}, element(0x0a, {3})); }},
-        Mutation{"sgx_type_as_integer", [](Extension& e) { e.entries[4] = entry({5}, integer({1})); }},
-        Mutation{"instance_id_short", [](Extension& e) { e.entries.push_back(entry({6}, octets(15, 1))); }},
-        Mutation{"configuration_as_octets",
+        Mutation{"no_pce_id", "no entry 3", [](Extension& e) { e.entries.erase(e.entries.begin() + 2); }},
+        Mutation{"tcb_as_octets", "entry 2 is not a sequence",
+                 [](Extension& e) { e.entries[1] = entry({2}, octets(1, 1)); }},
+        Mutation{"value_after_tcb", "entry 2 is not a sequence",
+                 [](Extension& e) {
+                     e.entries[1] = entry({2}, joined({element(0x30, joined(e.tcb)), octets(1, 1)}));
+                 }},
+        Mutation{"sgx_type_unknown", "entry 5 is not a number up to 2",
+                 [](Extension& e) { e.entries[4] = entry({5}, element(0x0a, {3})); }},
+        Mutation{"sgx_type_as_integer", "entry 5 is not a number up to 2",
+                 [](Extension& e) { e.entries[4] = entry({5}, integer({1})); }},
+        Mutation{"value_after_sgx_type", "entry 5 is not a number up to 2",
+                 [](Extension& e) { e.entries[4] = entry({5}, joined({element(0x0a, {1}), octets(1, 1)})); }},
+        Mutation{"instance_id_short", "entry 6 is not 16 octets",
+                 [](Extension& e) { e.entries.push_back(entry({6}, octets(15, 1))); }},
+        Mutation{"configuration_as_octets", "entry 7 is not a sequence",
                  [](Extension& e) { e.entries.push_back(entry({7}, octets(1, 1))); }},
-        Mutation{"configuration_flag_twice",
+        Mutation{
+            "value_after_configuration", "entry 7 is not a sequence",
+            [](Extension& e) { e.entries.push_back(entry({7}, joined({element(0x30, {}), octets(1, 1)}))); }},
+        Mutation{"configuration_flag_twice", "entry 1 twice",
                  [](Extension& e) {
                      const Bytes flag = entry({7, 1}, element(0x01, {0xff}));
                      e.entries.push_back(entry({7}, element(0x30, joined({flag, flag}))));
                  }},
-        Mutation{"configuration_flag_as_integer",
+        Mutation{"configuration_flag_as_integer", "entry 7.1 is no flag",
                  [](Extension& e) {
                      e.entries.push_back(entry({7}, element(0x30, entry({7, 1}, integer({1})))));
                  }},
-        Mutation{"configuration_flag_misspelled",
+        Mutation{"value_after_configuration_flag", "entry 7.1 is no flag",
+                 [](Extension& e) {
+                     const Bytes flag = element(0x01, {0xff});
+                     e.entries.push_back(entry({7}, element(0x30, entry({7, 1}, joined({flag, flag})))));
+                 }},
+        Mutation{"configuration_flag_misspelled", "entry 7.3 is no flag",
                  [](Extension& e) {
                      e.entries.push_back(entry({7}, element(0x30, entry({7, 3}, element(0x01, {1})))));
                  }},
-        Mutation{"configuration_flag_unknown",
+        Mutation{"configuration_flag_unknown", "an entry 7.4, known are 7.1 to 7.3",
                  [](Extension& e) {
                      e.entries.push_back(entry({7}, element(0x30, entry({7, 4}, element(0x01, {0xff})))));
                  }},
-        Mutation{"component_missing", [](Extension& e) { e.tcb.erase(e.tcb.begin() + 4); }},
-        Mutation{"component_twice", [](Extension& e) { e.tcb.push_back(e.tcb[4]); }},
-        Mutation{"component_differs", [](Extension& e) { e.tcb[4] = entry({2, 5}, integer({6})); }},
-        Mutation{"component_over_255", [](Extension& e) { e.tcb[4] = entry({2, 5}, integer({0x01, 0x05})); }},
-        Mutation{"component_negative", [](Extension& e) { e.tcb[4] = entry({2, 5}, integer({0x85})); }},
-        Mutation{"pce_svn_missing", [](Extension& e) { e.tcb.erase(e.tcb.begin() + 16); }},
-        Mutation{"pce_svn_over_16_bits",
+        Mutation{"component_missing", "no entry 5", [](Extension& e) { e.tcb.erase(e.tcb.begin() + 4); }},
+        Mutation{"component_twice", "entry 5 twice", [](Extension& e) { e.tcb.push_back(e.tcb[4]); }},
+        Mutation{"component_differs", "component 5 has SVN 6, CPUSVN says 5",
+                 [](Extension& e) { e.tcb[4] = entry({2, 5}, integer({6})); }},
+        Mutation{"component_over_255", "entry 5 is not a number up to 255",
+                 [](Extension& e) { e.tcb[4] = entry({2, 5}, integer({0x01, 0x05})); }},
+        Mutation{"value_after_component", "entry 5 is not a number up to 255",
+                 [](Extension& e) { e.tcb[4] = entry({2, 5}, joined({integer({5}), integer({5})})); }},
+        Mutation{"component_negative", "entry 5 is not a number up to 255",
+                 [](Extension& e) { e.tcb[4] = entry({2, 5}, integer({0x85})); }},
+        Mutation{"pce_svn_missing", "no entry 17", [](Extension& e) { e.tcb.erase(e.tcb.begin() + 16); }},
+        Mutation{"pce_svn_over_16_bits", "entry 17 is not a number up to 65535",
                  [](Extension& e) { e.tcb[16] = entry({2, 17}, integer({1, 0, 0})); }},
-        Mutation{"cpu_svn_missing", [](Extension& e) { e.tcb.pop_back(); }},
-        Mutation{"cpu_svn_short", [](Extension& e) { e.tcb.back() = entry({2, 18}, octets(15, 1)); }},
-        Mutation{"entry_outside",
+        Mutation{"cpu_svn_missing", "no entry 18", [](Extension& e) { e.tcb.pop_back(); }},
+        Mutation{"cpu_svn_short", "entry 18 is not 16 octets",
+                 [](Extension& e) { e.tcb.back() = entry({2, 18}, octets(15, 1)); }},
+        Mutation{"entry_outside", "an entry 1.2.840.113741.1.13.2 outside 1.2.840.113741.1.13.1.",
                  [](Extension& e) {
                      e.entries.push_back(element(
                          0x30,
                          joined({element(0x06, from_hex("2a864886f84d010d02").value()), octets(1, 1)})));
                  }},
-        Mutation{"entry_without_oid",
+        Mutation{"entry_without_oid", "an entry that is no pair of OID and value",
                  [](Extension& e) { e.entries.push_back(element(0x30, octets(1, 1))); }}));
 
 TEST(PckExtension, RefusesWhatIsNotOneSequence) {

@@ -103,13 +103,11 @@ Result<void> judge_platform_identity(const NetworkPolicy& policy, const std::opt
                     fmt::format("FMSPC {}, {} allows {}", pck ? to_hex(pck->fmspc) : "unknown", policy.name,
                                 shown(policy.fmspc_allowed)));
     }
-    if (!policy.platforms_allowed.empty()) {
-        const auto platform = pck ? crypto::sha256(pck->ppid) : crypto::Sha256{};
-        if (!pck || !policy.platforms_allowed.contains(platform)) {
-            return fail("platform_not_allowed",
-                        fmt::format("platform {}, {} allows {}", pck ? to_hex(platform) : "unknown",
-                                    policy.name, shown(policy.platforms_allowed)));
-        }
+    if (!policy.platforms_allowed.empty() &&
+        (!pck || !policy.platforms_allowed.contains(crypto::sha256(pck->ppid)))) {
+        return fail("platform_not_allowed", fmt::format("platform {}, {} allows {}",
+                                                        pck ? to_hex(crypto::sha256(pck->ppid)) : "unknown",
+                                                        policy.name, shown(policy.platforms_allowed)));
     }
     return {};
 }

@@ -188,6 +188,14 @@ INSTANTIATE_TEST_SUITE_P(
                     WrongField{v4, "pck_length", "0", "quote_malformed"},
                     WrongField{v5, "pck_length", "0xffffffff", "quote_malformed"}));
 
+// A type that is not known has no size, and an empty body would agree with that.
+TEST(QuoteParser, RefusesAnUnknownBodyTypeThatIsEmpty) {
+    for (const char* type : {"0", "1", "5", "0xffff"}) {
+        EXPECT_EQ(code_of(quote_of(v5, {{"body_type", type}, {"body_size", "0"}})), "quote_unsupported")
+            << type;
+    }
+}
+
 TEST(QuoteParser, LeavesVendorAndKeyTypeToTheSignatureThatCoversThem) {
     EXPECT_EQ(code_of(quote_of(v4, {{"qe_vendor_id", hex_of(0x11, 16)}})), "");
     EXPECT_EQ(code_of(quote_of(v4, {{"attestation_key_type", "3"}})), "");

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "attestation/simulated_platform.h"
+#include "attestation/simulated_platform_certificates.h"
 #include "base/hex.h"
 
 namespace ee::attestation {
@@ -214,6 +214,69 @@ TEST(QuoteVerifier, RefusesCollateralWhoseSignerIsRevoked) {
     EXPECT_EQ(code_of(verifier().verify(
                   quote_with({}), {.report_data = {}, .report_data_refusal = {}, .collateral = &source}, at)),
               "certificate_revoked");
+}
+
+Verification verify_by(Collateral collateral) {
+    FixedCollateral source(std::move(collateral));
+    return verifier().verify(quote_with({}),
+                             {.report_data = {}, .report_data_refusal = {}, .collateral = &source}, at);
+}
+
+// Usually it is the root of the signers too, and refused with them.
+TEST(QuoteVerifier, RefusesARootThatRevokedItselfEvenWithoutSigners) {
+    Collateral collateral = *collateral_with();
+    collateral.root_ca_crl =
+        crypto::issue_crl({.this_update = at,
+                           .next_update = at + simulated_collateral_life,
+                           .revoked = {{simulated::root_serial(), at}}},
+                          {platform().root_key, simulated::intel_name(simulated::root_common_name)});
+    EXPECT_EQ(code_of(verify_by(collateral)), "certificate_revoked");
+    collateral.tcb_info_issuer_chain.clear();
+    collateral.qe_identity_issuer_chain.clear();
+    EXPECT_EQ(code_of(verify_by(collateral)), "certificate_revoked");
+}
+
+// Who has to fetch collateral anyway is told that first.
+TEST(QuoteVerifier, MissesACrlBeforeItJudgesTheOther) {
+    using enum SimulatedFault;
+    for (const SimulatedFaults& faults :
+         {SimulatedFaults{root_crl_signature, pck_crl_missing}, {root_crl_missing, pck_crl_signature}}) {
+        EXPECT_EQ(code_of(verify_by(*collateral_with(faults))), "collateral_unavailable");
+    }
+}
+
+TEST(QuoteVerifier, JudgesTheSignersOfTcbInfoAndQeIdentityEachByItsOwnCertificate) {
+    struct Row {
+        std::string Collateral::* chain;
+        SimulatedFault fault;
+        const char* code;
+        const char* made;
+    };
+    using enum SimulatedFault;
+    const Row rows[] = {
+        {&Collateral::tcb_info_issuer_chain, tcb_signer_expired, "certificate_expired", "ABDEFGHIJK"},
+        {&Collateral::qe_identity_issuer_chain, tcb_signer_expired, "certificate_expired", "ABDEFGHIJKL"},
+        {&Collateral::tcb_info_issuer_chain, tcb_signer_not_yet_valid, "certificate_not_yet_valid",
+         "ABDEFGHIJKL"},
+        {&Collateral::qe_identity_issuer_chain, tcb_signer_not_yet_valid, "certificate_not_yet_valid",
+         "ABDEFGHIJKL"},
+    };
+    for (const Row& row : rows) {
+        Collateral collateral = *collateral_with();
+        collateral.*row.chain = (*collateral_with({row.fault})).*row.chain;
+        const auto verification = verify_by(std::move(collateral));
+        EXPECT_EQ(code_of(verification), row.code);
+        EXPECT_EQ(letters(verification.checks), row.made);
+    }
+}
+
+TEST(QuoteVerifier, JudgesThePckChainByTimeWithoutCollateralToo) {
+    using enum SimulatedFault;
+    for (const SimulatedFault fault : {leaf_not_yet_valid, intermediate_not_yet_valid}) {
+        const auto verification = verifier().verify(quote_with({fault}), {}, at);
+        EXPECT_EQ(code_of(verification), "certificate_not_yet_valid");
+        EXPECT_EQ(letters(verification.checks), "ABDEFGH");
+    }
 }
 
 TEST(QuoteVerifier, PassesOnThatThereIsNoCollateral) {

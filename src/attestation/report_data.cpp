@@ -114,16 +114,17 @@ Claims legacy_bound_claims(const Claims& measurements) {
 std::optional<ReportData> report_data_legacy(const Claims& measurements) {
     std::string text;
     for (const auto& [label, name] : legacy_claims) {
-        const auto claim = measurements.find(name);
-        if (claim == measurements.end()) return std::nullopt;
+        // One that is missing is of no type.
+        const auto found = measurements.find(name);
+        const Claim* claim = found == measurements.end() ? nullptr : &found->second;
         if (!text.empty()) text += '\n';
         text.append(label).append("=");
         if (name == "sealed") {
-            const bool* sealed = std::get_if<bool>(&claim->second);
+            const bool* sealed = std::get_if<bool>(claim);
             if (sealed == nullptr) return std::nullopt;
             text += *sealed ? "true" : "false";
         } else {
-            const std::string* value = std::get_if<std::string>(&claim->second);
+            const std::string* value = std::get_if<std::string>(claim);
             if (value == nullptr || value->find('\n') != std::string::npos) return std::nullopt;
             text += *value;
         }

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "attestation/simulated_platform.h"
+#include "attestation/simulated_platform_certificates.h"
 
 namespace ee::attestation {
 namespace {
@@ -78,6 +78,16 @@ TEST(VerifiedCollateral, RefusesEveryFaultThatNeedsNoQuote) {
             is_time ? judge_collateral_time(*verified, 0s, at).error().code : verified.error().code;
         EXPECT_EQ(code, row.refusal);
     }
+}
+
+TEST(VerifiedCollateral, OfARevokedCaIsRefused) {
+    Collateral collateral = collateral_with();
+    collateral.pck_crl_issuer_chain = crypto::certificate_to_pem(simulated::platform_ca_certificate(
+                                          platform(), {SimulatedFault::intermediate_revoked})) +
+                                      crypto::certificate_to_pem(platform().root_certificate);
+    const auto verified = verify_collateral(collateral, own_root());
+    ASSERT_FALSE(verified);
+    EXPECT_EQ(verified.error().code, "certificate_revoked");
 }
 
 TEST(VerifiedCollateral, IsOfOneAnchorOnly) {
