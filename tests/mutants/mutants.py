@@ -5,9 +5,11 @@
 
 Every `if` whose body refuses is a check, and so is each alternative of its condition (`a || b`). All of them are
 built into one test binary, from a copy of the tree; EE_MUTANT=N chooses the one that is not made. A mutant is
-killed when the tests then fail, crash or hang. Exits 1 when one survives."""
+killed when the tests then fail, crash or hang. Exits 1 when one survives, unless EQUIVALENT says why it must, or
+when one that EQUIVALENT names is killed."""
 
 import argparse
+import collections
 import concurrent.futures
 import os
 import pathlib
@@ -25,6 +27,11 @@ SOURCES = ["src/attestation/*.cpp", "src/crypto/certificate.cpp", "src/crypto/cr
 NOT_CHECKS = re.compile(r"_test\.cpp$|simulated_|directory_source|vector_manifest|remedy|tcb_status|evidence|policy_file")
 TESTS = ["ee_attestation_test", "ee_crypto_test"]
 TEST_SECONDS = 120
+# Checks whose absence no test can show, each with the reason: (file, what is taken out). Each is exactly one.
+EQUIVALENT = {
+    ("src/attestation/quote_verifier.cpp", "known"):
+        "a chain that is not remembered is verified anew, with the same outcome",
+}
 
 HEADER = """#pragma once
 #include <cstdlib>
@@ -125,6 +132,11 @@ class Mutants:
         self.found.append((file, line, " ".join(text.split())))
         return len(self.found)
 
+    def wrong_equivalents(self):
+        """The entries of EQUIVALENT that do not name exactly one mutant."""
+        named = [(file, text) for file, _, text in self.found]
+        return [entry for entry in EQUIVALENT if named.count(entry) != 1]
+
     def instrument(self, file, text):
         out, at = [], 0
         # Line comments would hide brackets from the reader; they keep their place.
@@ -213,6 +225,10 @@ def main():
             name = str(path.relative_to(ROOT))
             if not NOT_CHECKS.search(name):
                 instrumented[name] = mutants.instrument(name, path.read_text())
+    for file, text in (wrong := mutants.wrong_equivalents()):
+        print(f"EQUIVALENT has {file}: {text}, which is not exactly one check")
+    if wrong:
+        return 2
     if options.list:
         for number, (file, line, text) in enumerate(mutants.found, 1):
             print(f"{number:4} {file}:{line}: {text}")
@@ -236,16 +252,19 @@ def main():
         return 2
 
     chosen = [(n, m) for n, m in enumerate(mutants.found, 1) if options.only in m[0] or options.only in m[2]]
-    survivors, start = [], time.monotonic()
+    outcomes, start = collections.Counter(), time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for (number, (file, line, text)), noticed in zip(chosen, pool.map(lambda c: run_tests(bins, c[0]), chosen)):
-            if noticed is None:
-                survivors.append(number)
-            print(f"{'SURVIVED' if noticed is None else 'killed  '} {file}:{line}: {text[:100]}"
-                  f"{'' if noticed is None else '  <- ' + noticed}", flush=True)
-    print(f"\nmutants: {len(chosen)}, killed: {len(chosen) - len(survivors)}, survived: {len(survivors)} "
+            reason = EQUIVALENT.get((file, text))
+            outcome, why = ("SURVIVED", "") if noticed is None else ("killed", f"  <- {noticed}")
+            if reason:
+                outcome, why = ("equivalent", f"  ({reason})") if noticed is None else ("NOT EQUIVALENT", why)
+            outcomes[outcome] += 1
+            print(f"{outcome:8} {file}:{line}: {text[:100]}{why}", flush=True)
+    print(f"\nmutants: {len(chosen)}, killed: {outcomes['killed']}, equivalent: {outcomes['equivalent']}, "
+          f"survived: {outcomes['SURVIVED']}, called equivalent but killed: {outcomes['NOT EQUIVALENT']} "
           f"({time.monotonic() - start:.0f} s)")
-    return 1 if survivors else 0
+    return 1 if outcomes["SURVIVED"] or outcomes["NOT EQUIVALENT"] else 0
 
 
 if __name__ == "__main__":
