@@ -29,10 +29,18 @@ TEST(DerReader, RefusesLengthsThatAreNotDer) {
     long_form.resize(3 + 0x80);
     EXPECT_TRUE(DerReader(long_form).take(der_tag::octet_string));
     for (const char* bad : {"", "04", "0401", "0480", "040500", "04817f", "0482008000", "0484ffffffff00",
-                            "048500000000010000", "0201"}) {
+                            "048500000000010000", "0201", "0482"}) {
         const Bytes der = hex(bad);
         EXPECT_FALSE(DerReader(der).take(der_tag::octet_string)) << bad;
     }
+    // With as much content as they say: a zero in front, one octet where none is needed, more than four.
+    for (const char* header : {"04820080", "04817f", "0489010000000000000080"}) {
+        Bytes der = hex(header);
+        der.resize(der.size() + 0x80);
+        EXPECT_FALSE(DerReader(der).take(der_tag::octet_string)) << header;
+    }
+    const Bytes high_tag = hex("1f0100");
+    EXPECT_FALSE(DerReader(high_tag).take_any());
 }
 
 TEST(DerReader, ReadsOnlyTheShortestNonNegativeIntegers) {

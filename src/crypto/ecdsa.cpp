@@ -14,21 +14,11 @@
 namespace ee::crypto {
 namespace {
 
-// The order of P-256's group (FIPS 186-4, D.1.2.3), big-endian.
-constexpr ByteArray<32> p256_order = {0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff,
-                                      0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17,
-                                      0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
-
 // SubjectPublicKeyInfo up to the point: id-ecPublicKey, prime256v1 by name, BIT STRING of an uncompressed
 // point. DER has one spelling for this, so comparing it is the whole parser.
 constexpr ByteArray<27> p256_spki_prefix = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
                                             0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
                                             0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
-
-bool is_scalar_in_range(ByteSpan big_endian) {
-    return !all_zero(big_endian) && std::lexicographical_compare(big_endian.begin(), big_endian.end(),
-                                                                 p256_order.begin(), p256_order.end());
-}
 
 // The DER INTEGER of a positive big-endian number.
 std::uint8_t* append_integer(std::uint8_t* out, ByteSpan number) {
@@ -81,7 +71,8 @@ Result<P256PublicKey> P256PublicKey::from_spki(ByteSpan der) {
 
 bool P256PublicKey::verifies(ByteSpan message, const ByteArray<64>& signature) const {
     const ByteSpan pair(signature);
-    if (!is_scalar_in_range(pair.first(32)) || !is_scalar_in_range(pair.last(32))) return false;
+    // No INTEGER is made of zero; one of the order or above is refused with the signature.
+    if (all_zero(pair.first(32)) || all_zero(pair.last(32))) return false;
     // At most 2 + 2 * (2 + 33) bytes.
     ByteArray<80> der;
     const std::uint8_t* end = append_integer(append_integer(der.data() + 2, pair.first(32)), pair.last(32));

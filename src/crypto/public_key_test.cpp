@@ -99,6 +99,9 @@ TEST(Ed25519PublicKey, ReadsOnlyEd25519KeyInfo) {
     EXPECT_TRUE(key->verifies(as_bytes("m"), ours.sign(as_bytes("m"))));
     EXPECT_FALSE(Ed25519PublicKey::from_spki(SigningKey::generate(KeyKind::p256).spki()));
     EXPECT_FALSE(Ed25519PublicKey::from_spki(ByteSpan(ours.spki()).first(43)));
+    Bytes x25519 = ours.spki();  // 1.3.101.110: the same size, another use.
+    x25519[8] = 0x6e;
+    EXPECT_FALSE(Ed25519PublicKey::from_spki(x25519));
 }
 
 }  // namespace

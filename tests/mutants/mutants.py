@@ -240,7 +240,8 @@ def main():
     build = WORK / "build"
     print(f"{len(mutants.found)} checks in {len(instrumented)} files; building them", flush=True)
     # Warnings about the brackets put around operands are the mutants' own.
-    for command in (["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DEE_WERROR=OFF"],
+    for command in (["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DEE_WERROR=OFF",
+                     "-DCMAKE_CXX_FLAGS=-D_GLIBCXX_ASSERTIONS"],  # Reading beyond a buffer is noticed.
                     ["cmake", "--build", build, "--target", *TESTS]):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
