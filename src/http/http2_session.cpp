@@ -1,0 +1,428 @@
+#include "http/http2_session.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nghttp2/nghttp2.h>
+#include <utility>
+
+#include "base/check.h"
+#include "http/http2_callbacks.h"
+
+namespace ee::http {
+namespace {
+
+// The larger a frame, the fewer times a body is looked at.
+constexpr std::uint32_t frame_bytes_max = 64 * 1024;
+// All bodies of a connection count against this only until they are handed out.
+constexpr std::int32_t connection_window = 64 * 1024 * 1024;
+constexpr std::size_t spare_max = 32;
+// A buffer that grew for a large body is given back.
+constexpr std::size_t kept_capacity = 16 * 1024;
+constexpr std::uint8_t probe_mark[8] = {'e', 'e', '-', 'p', 'r', 'o', 'b', 'e'};
+
+nghttp2_nv name_value(std::string_view name, std::string_view value) {
+    const auto octets = [](std::string_view text) {
+        return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
+    };
+    return {octets(name), octets(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+}
+
+// The pseudo-header fields come first. Reused from head to head.
+std::vector<nghttp2_nv>& to_block(const Http2Head& head, std::string& status_text) {
+    thread_local std::vector<nghttp2_nv> block;
+    block.clear();
+    if (head.status != 0) {
+        status_text = std::to_string(head.status);
+        block.push_back(name_value(":status", status_text));
+    } else {
+        block.push_back(name_value(":method", head.method));
+        if (!head.protocol.empty()) block.push_back(name_value(":protocol", head.protocol));
+        if (!head.scheme.empty()) block.push_back(name_value(":scheme", head.scheme));
+        if (!head.path.empty()) block.push_back(name_value(":path", head.path));
+        if (!head.authority.empty()) block.push_back(name_value(":authority", head.authority));
+    }
+    for (const Field& field : head.fields) block.push_back(name_value(field.name, field.value));
+    return block;
+}
+
+}  // namespace
+
+Http2Session::Http2Session(const Http2Settings& settings, Http2Observer& observer)
+    : settings_(settings), observer_(observer) {
+    session_ = Callbacks::make(settings_, *this);
+    const bool is_server = settings_.role == Http2Settings::Role::server;
+    std::vector<nghttp2_settings_entry> entries = {
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings_.window_bytes},
+        {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, frame_bytes_max},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(settings_.head.bytes_max)}};
+    if (is_server) {
+        entries.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings_.streams_max});
+        if (settings_.connect_protocol) entries.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});
+    } else {
+        entries.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
+    }
+    EE_CHECK(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries.data(), entries.size()) == 0);
+    EE_CHECK(nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, connection_window) == 0);
+}
+
+Http2Session::~Http2Session() {
+    nghttp2_session_del(session_);
+}
+
+// ---- Bytes ----
+
+Result<void> Http2Session::receive(std::string_view bytes) {
+    const auto* octets = reinterpret_cast<const std::uint8_t*>(bytes.data());
+    const auto taken = nghttp2_session_mem_recv(session_, octets, bytes.size());
+    if (taken < 0) return fail("http2_protocol_error", nghttp2_strerror(static_cast<int>(taken)));
+    if (nghttp2_session_want_read(session_) == 0 && !draining_)
+        return fail("http2_protocol_error", "the peer broke the protocol");
+    return {};
+}
+
+std::size_t Http2Session::pull(Http2Sink& sink, std::size_t bytes_max) {
+    sink_ = &sink;
+    pulled_ = 0;
+    pull_max_ = bytes_max;
+    do {
+        report_taken();
+        while (pulled_ < pull_max_) {
+            const std::uint8_t* data = nullptr;
+            const std::size_t before = pulled_;
+            const auto size = nghttp2_session_mem_send(session_, &data);
+            if (size > 0) {
+                sink.write({reinterpret_cast<const char*>(data), static_cast<std::size_t>(size)});
+                pulled_ += static_cast<std::size_t>(size);
+            } else if (size < 0 || pulled_ == before) {
+                break;  // Nothing to write; memory is all that can fail here.
+            }
+        }
+    } while (!taken_.empty());
+    sink_ = nullptr;
+    return pulled_;
+}
+
+// Whoever hears of it may have more to send.
+void Http2Session::report_taken() {
+    for (std::size_t i = 0; i < taken_.size(); ++i) {
+        Stream* stream = find(taken_[i]);
+        if (stream == nullptr) continue;
+        observer_.on_body_taken(stream->id, std::exchange(stream->taken, 0));
+    }
+    taken_.clear();
+}
+
+bool Http2Session::wants_output() const {
+    return nghttp2_session_want_write(session_) != 0;
+}
+
+bool Http2Session::is_finished() const {
+    return nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
+}
+
+// ---- Streams ----
+
+Http2Session::Stream* Http2Session::find(Http2StreamId id) const {
+    const auto found = streams_.find(id);
+    return found == streams_.end() || found->second->is_given_up ? nullptr : found->second.get();
+}
+
+Http2Session::Stream& Http2Session::add(Http2StreamId id) {
+    std::unique_ptr<Stream> stream;
+    if (spare_.empty()) {
+        stream = std::make_unique<Stream>();
+    } else {
+        stream = std::move(spare_.back());
+        spare_.pop_back();
+    }
+    stream->id = id;
+    stream->window = under_pressure_ ? settings_.window_bytes_under_pressure : settings_.window_bytes;
+    return *streams_.emplace(id, std::move(stream)).first->second;
+}
+
+void Http2Session::forget(Http2StreamId id) {
+    auto node = streams_.extract(id);
+    if (node.empty()) return;
+    Stream& stream = *node.mapped();
+    unconsumed_ -= stream.unconsumed;
+    queued_ -= stream.queued();
+    if (spare_.size() >= spare_max) return;
+    std::string buffer = std::move(stream.out);
+    if (buffer.capacity() > kept_capacity) buffer = {};
+    buffer.clear();
+    stream = Stream{};
+    stream.out = std::move(buffer);
+    spare_.push_back(std::move(node.mapped()));
+}
+
+std::size_t Http2Session::stream_limit() const {
+    if (settings_.role == Http2Settings::Role::server) return settings_.streams_max;
+    const auto theirs =
+        nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    return std::min(theirs, settings_.streams_max);
+}
+
+bool Http2Session::takes_connect_protocol() const {
+    return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
+Result<Http2StreamId> Http2Session::open(const Http2Head& head, std::string_view body, bool end) {
+    if (draining_) return fail("http2_draining", "the connection takes no more streams");
+    if (streams_.size() >= stream_limit())
+        return fail("overloaded", "as many streams are open as may be: " + std::to_string(streams_.size()));
+    if (!head.protocol.empty() && !takes_connect_protocol())
+        return fail("upgrade_unsupported", "the peer takes no extended CONNECT");
+    std::string unused;
+    std::vector<nghttp2_nv>& block = to_block(head, unused);
+    const bool has_body = !body.empty() || !end;
+    const auto next = static_cast<Http2StreamId>(nghttp2_session_get_next_stream_id(session_));
+    Stream& stream = add(next);
+    nghttp2_data_provider provider = Callbacks::provider(stream);
+    const auto id = nghttp2_submit_request(session_, nullptr, block.data(), block.size(),
+                                           has_body ? &provider : nullptr, nullptr);
+    if (id < 0) {
+        forget(next);
+        draining_ = true;  // The ids are used up; nothing else but memory can fail.
+        return fail("http2_draining", nghttp2_strerror(id));
+    }
+    EE_CHECK(id == next);
+    stream.is_sending = has_body;
+    stream.is_body_complete = end;
+    queue_body(stream, body);
+    return id;
+}
+
+void Http2Session::respond(Http2StreamId id, const Http2Head& head, std::string_view body, bool end) {
+    Stream* stream = find(id);
+    if (stream == nullptr) return;
+    EE_CHECK(settings_.role == Http2Settings::Role::server && !stream->is_answered);
+    std::string status_text;
+    std::vector<nghttp2_nv>& block = to_block(head, status_text);
+    const bool has_body = !body.empty() || !end;
+    nghttp2_data_provider provider = Callbacks::provider(*stream);
+    stream->is_answered = true;
+    stream->is_sending = has_body;
+    stream->is_body_complete = end;
+    queue_body(*stream, body);
+    EE_CHECK(nghttp2_submit_response(session_, id, block.data(), block.size(),
+                                     has_body ? &provider : nullptr) == 0);
+}
+
+void Http2Session::interim(Http2StreamId id, int status, std::span<const Field> fields) {
+    if (find(id) == nullptr) return;
+    std::string status_text;
+    std::vector<nghttp2_nv>& block = to_block({.status = status, .fields = fields}, status_text);
+    EE_CHECK(nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, id, nullptr, block.data(), block.size(),
+                                    nullptr) == 0);
+}
+
+void Http2Session::queue_body(Stream& stream, std::string_view bytes) {
+    stream.out.append(bytes);
+    queued_ += bytes.size();
+}
+
+void Http2Session::resume(Stream& stream) {
+    if (!std::exchange(stream.is_waiting, false)) return;
+    EE_CHECK(nghttp2_session_resume_data(session_, stream.id) == 0);
+}
+
+void Http2Session::send_body(Http2StreamId id, std::string_view bytes) {
+    Stream* stream = find(id);
+    if (stream == nullptr || bytes.empty()) return;
+    EE_CHECK(stream->is_sending && !stream->is_body_complete);
+    queue_body(*stream, bytes);
+    resume(*stream);
+}
+
+void Http2Session::end_body(Http2StreamId id, std::span<const Field> trailers) {
+    Stream* stream = find(id);
+    if (stream == nullptr) return;
+    EE_CHECK(stream->is_sending && !stream->is_body_complete);
+    stream->is_body_complete = true;
+    for (const Field& field : trailers)
+        stream->trailers.push_back({std::string(field.name), std::string(field.value)});
+    resume(*stream);
+}
+
+std::size_t Http2Session::queued_bytes(Http2StreamId id) const {
+    const Stream* stream = find(id);
+    return stream == nullptr ? 0 : stream->queued();
+}
+
+void Http2Session::reset(Http2StreamId id, std::uint32_t code) {
+    Stream* stream = find(id);
+    if (stream == nullptr) return;
+    stream->is_given_up = true;
+    unconsumed_ -= std::exchange(stream->unconsumed, 0);
+    queued_ -= stream->queued();
+    stream->out.clear();
+    stream->out_at = 0;
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, code);
+}
+
+void Http2Session::consume(Http2StreamId id, std::size_t bytes) {
+    Stream* stream = find(id);
+    if (stream == nullptr) return;
+    EE_CHECK(bytes <= stream->unconsumed);
+    stream->unconsumed -= bytes;
+    unconsumed_ -= bytes;
+    if (!stream->is_ended) nghttp2_session_consume_stream(session_, id, bytes);
+    if (under_pressure_ && unconsumed_ < settings_.unconsumed_bytes_max / 4) change_pressure();
+}
+
+// ---- Windows ----
+
+void Http2Session::on_bytes(Stream& stream, std::string_view bytes) {
+    // The connection's window is no limit of ours: one slow reader would stop all others.
+    nghttp2_session_consume_connection(session_, bytes.size());
+    if (stream.is_given_up) return;
+    stream.unconsumed += bytes.size();
+    stream.received += bytes.size();
+    unconsumed_ += bytes.size();
+    if (!under_pressure_ && unconsumed_ > settings_.unconsumed_bytes_max / 2) change_pressure();
+    if (unconsumed_ > settings_.unconsumed_bytes_max) {
+        const auto largest = std::ranges::max_element(
+            streams_, {}, [](const auto& entry) { return entry.second->unconsumed; });
+        const Http2StreamId id = largest->first;
+        const bool is_this = id == stream.id;
+        reset(id, http2_code::enhance_your_calm);
+        observer_.on_reset(id, http2_code::enhance_your_calm);
+        if (is_this) return;
+    }
+    if (!probed_ && !under_pressure_ && stream.window < settings_.window_bytes_max &&
+        stream.received >= stream.window / 4) {
+        probed_ = stream.id;
+        stream.received = 0;
+        nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, probe_mark);
+    }
+    observer_.on_body(stream.id, bytes);
+}
+
+// A PING has come back: if most of a window came in the meantime, the window is what limits the stream.
+void Http2Session::on_pong(ByteSpan payload) {
+    if (!std::ranges::equal(payload, probe_mark)) return;
+    Stream* stream = probed_ ? find(*probed_) : nullptr;
+    probed_.reset();
+    if (stream == nullptr || under_pressure_ || stream->is_ended) return;
+    const std::uint64_t received = std::exchange(stream->received, 0);
+    const bool is_limit = received >= std::uint64_t{stream->window} * 2 / 3;
+    if (!is_limit || stream->unconsumed > stream->window / 2) return;  // A slow reader needs no more.
+    stream->window = std::min(stream->window * 2, settings_.window_bytes_max);
+    nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream->id,
+                                          static_cast<std::int32_t>(stream->window));
+}
+
+// What peers may send of each body, now and from now on.
+void Http2Session::change_pressure() {
+    under_pressure_ = !under_pressure_;
+    const nghttp2_settings_entry entry = {
+        NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
+        under_pressure_ ? settings_.window_bytes_under_pressure : settings_.window_bytes};
+    nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &entry, 1);
+}
+
+// ---- Heads ----
+
+bool Http2Session::collect(std::string_view name, std::string_view value) {
+    Collected& into = collected_;
+    if (into.text.size() + name.size() + value.size() > settings_.head.bytes_max ||
+        (!name.starts_with(':') && ++into.fields_seen > settings_.head.fields_max))
+        into.is_too_large = true;
+    if (into.is_too_large) return false;
+    into.spans.push_back({static_cast<std::uint32_t>(into.text.size()),
+                          static_cast<std::uint32_t>(name.size()), static_cast<std::uint32_t>(value.size())});
+    into.text.append(name).append(value);
+    return true;
+}
+
+void Http2Session::Collected::clear() {
+    text.clear();
+    spans.clear();
+    fields.clear();
+    fields_seen = 0;
+    is_too_large = false;
+}
+
+// RFC 9113 section 8.2.3: a Cookie field may have come in pieces.
+void Http2Session::Collected::join_cookies() {
+    const auto is_cookie = [](const Field& field) { return field.name == "cookie"; };
+    if (std::ranges::count_if(fields, is_cookie) < 2) return;
+    cookies.clear();
+    for (const Field& field : fields)
+        if (is_cookie(field)) cookies.append(cookies.empty() ? "" : "; ").append(field.value);
+    std::erase_if(fields, is_cookie);
+    fields.push_back({"cookie", cookies});
+}
+
+// Takes the pseudo-header fields out.
+Http2Head Http2Session::Collected::read() {
+    Http2Head head;
+    for (const Span& span : spans) {
+        const std::string_view name = std::string_view(text).substr(span.name, span.name_size);
+        const std::string_view value =
+            std::string_view(text).substr(span.name + span.name_size, span.value_size);
+        if (!name.starts_with(':')) fields.push_back({name, value});
+        if (name == ":method") head.method = value;
+        if (name == ":scheme") head.scheme = value;
+        if (name == ":authority") head.authority = value;
+        if (name == ":path") head.path = value;
+        if (name == ":protocol") head.protocol = value;
+        if (name == ":status") std::from_chars(value.data(), value.data() + value.size(), head.status);
+    }
+    join_cookies();
+    head.fields = fields;
+    return head;
+}
+
+void Http2Session::on_data_end(Stream& stream) {
+    if (stream.is_given_up || stream.is_ended) return;
+    stream.is_ended = true;
+    observer_.on_end(stream.id, {});
+}
+
+// A whole block: a request, an answer (interim or final), or trailers.
+void Http2Session::on_headers(Stream& stream, bool end) {
+    if (stream.is_given_up) return;
+    const Http2Head head = collected_.read();
+    if (stream.has_head) {
+        stream.is_ended = true;
+        return observer_.on_end(stream.id, head.fields);
+    }
+    if (head.status >= 100 && head.status < 200)
+        return observer_.on_interim(stream.id, head.status, head.fields);
+    stream.has_head = true;
+    stream.is_ended = end;
+    const Http2StreamId id = stream.id;
+    observer_.on_head(id, head, end);
+    if (end && find(id) != nullptr) observer_.on_end(id, {});
+}
+
+void Http2Session::on_closed(Stream& stream, std::uint32_t code) {
+    const bool is_server = settings_.role == Http2Settings::Role::server;
+    const bool is_complete = stream.is_ended && (!is_server || stream.is_sent);
+    // Of a request that was refused with its head the observer has not heard.
+    const bool is_known = !is_server || stream.has_head;
+    const bool is_told = is_known && !stream.is_given_up && !is_complete;
+    const Http2StreamId id = stream.id;
+    forget(id);
+    if (is_told) observer_.on_reset(id, code);
+}
+
+// ---- The connection ----
+
+void Http2Session::begin_drain() {
+    nghttp2_submit_shutdown_notice(session_);
+}
+
+void Http2Session::goaway(std::uint32_t code) {
+    draining_ = true;
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                          code, nullptr, 0);
+}
+
+void Http2Session::on_goaway(std::uint32_t code) {
+    draining_ = true;
+    observer_.on_goaway(code);
+}
+
+}  // namespace ee::http
