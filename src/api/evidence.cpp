@@ -18,7 +18,7 @@ constexpr std::chrono::seconds answer_time{10};
 
 // A request whose answer is read on another thread. The loop keeps it until that answer has come, however
 // long after the visitor has left.
-class PendingAnswer final : http::VisitorObserver {
+class PendingAnswer final : http::ExchangeObserver {
 public:
     PendingAnswer(const Request& request, std::vector<http::OwnedField> fields)
         : request_(request), fields_(std::move(fields)), deadline_(request.services.loop, [this] {

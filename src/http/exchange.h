@@ -15,16 +15,30 @@
 
 namespace ee::http {
 
-// Hears that the visitor left before its answer was complete. The exchange is gone after the call.
-class VisitorObserver {
+// Hears what becomes of an exchange. It may end the exchange within any of these calls.
+class ExchangeObserver {
 public:
+    // The visitor left, or broke the rules of HTTP, before the answer was complete. The exchange is gone
+    // after the call.
     virtual void on_visitor_gone() = 0;
 
+    // A piece of a body that follows; on_body_end() comes once, behind the last. `bytes` end with the call
+    // and count as unconsumed until Exchange::body_consumed(): while more than ServerLimits says are, the
+    // visitor is slowed.
+    virtual void on_body(std::string_view bytes) { static_cast<void>(bytes); }
+    // Views that end with the call.
+    virtual void on_body_end(std::span<const Field> trailers) { static_cast<void>(trailers); }
+
+    // The kernel has taken this many more of the bytes given to send(): never sooner, at most once a flush.
+    virtual void on_written(std::size_t body_bytes) { static_cast<void>(body_bytes); }
+
 protected:
-    ~VisitorObserver() = default;
+    ~ExchangeObserver() = default;
 };
 
-// A connection that has become something else: a WebSocket.
+// A connection that has become something else: a WebSocket, or bytes of another protocol. What the visitor
+// has sent behind its request comes to the handler that is set before the turn ends. Credit both ways:
+// net::Stream's pause_reading() and resume_reading(), pending_output() and Handler::on_progress().
 struct Upgraded {
     std::unique_ptr<net::Stream> stream;
     net::Endpoint peer;
@@ -33,6 +47,8 @@ struct Upgraded {
 // Belongs to the connection. The server of the request ends it exactly once: with respond(), with finish()
 // or cut() after begin(), or with upgrade(). Until then it may answer at any later time, provided it set an
 // observer; after the end, and after on_visitor_gone(), the exchange must not be touched.
+// An answer may begin, and end, before the request's body has come: what is left of it is then read and
+// thrown away, or the connection ends once the visitor has the answer.
 class Exchange {
 public:
     // Head and body are views that end with RequestHandler::on_request().
@@ -42,7 +58,20 @@ public:
     virtual bool is_tls() const = 0;
     virtual MonoTime started_at() const = 0;
 
-    virtual void set_observer(VisitorObserver* observer) = 0;
+    virtual void set_observer(ExchangeObserver* observer) = 0;
+
+    // Of a request whose handler streams bodies: whether one is still to come in pieces. False also when it
+    // came with the head and is small: then body() has it whole.
+    virtual bool body_follows() const = 0;
+    // From here on the body may come; an observer must be set. A visitor that waits for 100 Continue is told
+    // to go on. Until then what it sends waits in the socket. No piece comes within this call.
+    virtual void take_body() = 0;
+    // So many bytes of on_body() need no memory any more.
+    virtual void body_consumed(std::size_t bytes) = 0;
+
+    // An interim answer (1xx but 101) before the answer begins; HTTP/1.0 visitors get none. Answers false,
+    // with nothing sent, when a field cannot be written.
+    [[nodiscard]] virtual bool interim(int status, std::span<const Field> fields) = 0;
 
     // A whole answer. Content-Length and Connection are added; a body is left out where the method or the
     // status forbids one.
@@ -52,13 +81,17 @@ public:
     // false, with nothing sent, when a field cannot be written.
     [[nodiscard]] virtual bool begin(int status, std::span<const Field> fields,
                                      std::optional<std::uint64_t> content_length) = 0;
+    // Appends: nothing is refused. How much waits is the sender's to bound, by on_written().
     virtual void send(std::string_view piece) = 0;
-    virtual void finish() = 0;
+    void finish() { finish({}); }
+    // With trailers, which only a chunked answer to a visitor that said `TE: trailers` carries. Trailers that
+    // cannot be written cut the answer.
+    virtual void finish(std::span<const Field> trailers) = 0;
     // The answer cannot be completed: ends the connection, so that no part passes for the whole.
     virtual void cut() = 0;
 
-    // Hands the connection over after `response`, the complete 101 head, was written to it. Only within
-    // on_request(): what the visitor sent right behind the request follows to the new owner.
+    // Hands the connection over after `response`, the complete 101 head, was written to it: in place of an
+    // answer, at any time, once no body follows.
     virtual Upgraded upgrade(std::string_view response) = 0;
 
 protected:
@@ -72,7 +105,13 @@ public:
 
     // Asked when the head is there: the largest body this request may have. More gets 413.
     virtual std::size_t body_bytes_max(const RequestHead& head) = 0;
-    // The request is complete.
+    // Asked next, of a request with a body: true when on_request() shall come with the head and the body in
+    // pieces to the observer. How long a visitor may take over such a body is the handler's to bound.
+    virtual bool streams_body(const RequestHead& head) {
+        static_cast<void>(head);
+        return false;
+    }
+    // The request is complete, or, where bodies are streamed, its head is.
     virtual void on_request(Exchange& exchange) = 0;
     // The codec refuses what was sent, or a limit or deadline was hit. Answers the request's id, for the
     // X-Request-Id of the refusal.

@@ -118,6 +118,12 @@ std::string_view parse_field_line(std::string_view line, Field& out) {
 
 std::string_view ControlFields::note(const Field& field) {
     switch (field.name.size()) {
+        case 2:
+            if (!iequals(field.name, "te")) break;
+            for_each_token(field.value, [&](std::string_view coding) {
+                accepts_trailers = accepts_trailers || iequals(coding, "trailers");
+            });
+            break;
         case 4:
             if (!iequals(field.name, "host")) break;
             if (host) return "more than one Host";

@@ -71,6 +71,7 @@ struct ControlFields {
     bool connection_keep_alive = false;
     bool connection_upgrade = false;
     bool has_upgrade = false;
+    bool accepts_trailers = false;  // TE: trailers
 
     // Empty when the field may stand beside the ones before it, else what is wrong.
     std::string_view note(const Field& field);

@@ -142,6 +142,7 @@ Result<void> RequestParser::interpret(std::string_view buffer, RequestHead& out)
     if (auto framing = judge_framing(control, out); !framing) return framing;
     out.keep_alive = control.keep_alive(out.minor_version);
     out.upgrade = control.connection_upgrade && control.has_upgrade && out.minor_version >= 1;
+    out.accepts_trailers = control.accepts_trailers;
     out.expect_continue = false;
     if (control.expect && out.minor_version >= 1) {  // RFC 9110 section 10.1.1: ignored in HTTP/1.0.
         if (!iequals(*control.expect, "100-continue")) {

@@ -45,7 +45,8 @@ struct RequestHead {
     std::uint64_t content_length = 0;  // When framing is length.
     bool keep_alive = true;
     bool expect_continue = false;
-    bool upgrade = false;  // An Upgrade field that Connection names.
+    bool upgrade = false;           // An Upgrade field that Connection names.
+    bool accepts_trailers = false;  // TE: trailers
 
     bool has_body() const { return framing == Framing::chunked || content_length > 0; }
 

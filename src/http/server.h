@@ -23,6 +23,13 @@ struct ServerLimits {
     // The visitor takes no byte of its answer.
     std::chrono::milliseconds write_idle_time = std::chrono::seconds(60);
     std::size_t pipelined_bytes_max = 64 * 1024;
+    // Of a body that is streamed, handed out and not consumed yet: beyond this its connection is not read.
+    // One read may go over it by Loop::read_buffer_size.
+    std::size_t unconsumed_bytes_max = 256 * 1024;
+    // A body that is streamed comes whole, with its head, when it is there and no larger.
+    std::size_t whole_body_bytes_max = 64 * 1024;
+    // Read and thrown away of a body whose request is answered; more than that ends the connection.
+    std::size_t discarded_bytes_max = 256 * 1024;
     std::size_t connections_max = 100000;
     // Of a connection until its first request has been answered.
     net::Urgency newcomers = net::Urgency::normal;

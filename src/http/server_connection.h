@@ -10,23 +10,27 @@
 
 namespace ee::http {
 
-class ServerConnection final : public net::Stream::Handler, public Exchange {
+class ServerConnection final : public net::Stream::Handler, public Exchange, net::Deferred {
 public:
     ServerConnection(Server& server, net::Fd socket, const net::Endpoint& peer);
 
     void start();
     bool busy() const {
-        return (phase_ != Phase::idle && phase_ != Phase::ended) || stream_->pending_output() > 0;
+        return phase_ == Phase::head || phase_ == Phase::gathering || phase_ == Phase::serving ||
+               stream_->pending_output() > 0;
     }
     void drain();
     // Ends it now. The server has let go of it.
     void end();
 
 private:
-    enum class Phase { idle, head, body, serving, ended };
+    // `gathering`: of a body that is handed out whole. `discarding`: the request is answered, and the rest of
+    // its body is thrown away.
+    enum class Phase { idle, head, gathering, serving, discarding, ended };
 
     // net::Stream::Handler
     void on_data(std::span<char> data) override;
+    void on_progress() override { report_written(); }
     void on_drained() override;
     void on_closed(const Error& why) override;
 
@@ -36,28 +40,49 @@ private:
     const net::Endpoint& peer() const override { return peer_; }
     bool is_tls() const override { return server_.tls_ != nullptr; }
     MonoTime started_at() const override { return started_at_; }
-    void set_observer(VisitorObserver* observer) override { observer_ = observer; }
+    void set_observer(ExchangeObserver* observer) override { observer_ = observer; }
+    bool body_follows() const override { return body_follows_; }
+    void take_body() override;
+    void body_consumed(std::size_t bytes) override;
+    bool interim(int status, std::span<const Field> fields) override;
     void respond(int status, std::span<const Field> fields, std::string_view body) override;
     bool begin(int status, std::span<const Field> fields,
                std::optional<std::uint64_t> content_length) override;
     void send(std::string_view piece) override;
-    void finish() override;
+    void finish(std::span<const Field> trailers) override;
     void cut() override;
     Upgraded upgrade(std::string_view response) override;
 
+    // net::Deferred
+    void on_deferred() override;
+
     void process_buffered();
-    void keep_unread(std::span<char> rest);
-    void pause_when_ahead();
-    bool many_unread() const;
-    bool output_is_full() const;
     std::size_t process(std::string_view input);
+    bool takes_input() const;
+    bool take_some(std::string_view input, std::size_t& used);
     bool take_head(std::string_view input, std::size_t& used);
-    bool take_body(std::string_view input, std::size_t& used);
+    void keep_unread(std::string_view rest);
+    void regulate_reading();
+    bool is_ahead() const;
+    bool output_is_full() const;
+
+    bool begin_body(std::string_view head, std::string_view behind, std::size_t& used);
+    bool gather_body(std::string_view input, std::size_t& used);
     bool append_to_body(std::string_view piece);
+    bool delivers_body() const { return phase_ == Phase::serving && body_follows_ && taking_body_; }
+    bool deliver_body(std::string_view input, std::size_t& used);
+    bool discard_body(std::string_view input, std::size_t& used);
+    bool rest_is_small() const;
+    Error too_large(std::string_view what) const;
+
     void serve();
     void refuse(int status, const Error& why);
     void refuse(const Error& why);
+    void break_off(int status, const Error& why);
+    void report_written();
     void end_request();
+    void end_after_flush();
+    void arm_deadline(std::chrono::nanoseconds delay);
     void on_deadline();
     void remove();
 
@@ -72,14 +97,22 @@ private:
     std::string body_;
     std::string_view body_view_;
     std::string unread_;  // Behind what was processed.
-    VisitorObserver* observer_ = nullptr;
+    ExchangeObserver* observer_ = nullptr;
     net::Stream* handed_over_ = nullptr;  // After upgrade(): lives at least to the end of the turn.
     MonoTime started_at_;
     Phase phase_ = Phase::idle;
     std::size_t body_bytes_max_ = 0;
-    std::uint64_t written_before_ = 0;  // Bytes out when the write deadline was armed.
+    std::uint64_t body_received_ = 0;
+    std::size_t unconsumed_ = 0;        // Of what on_body() was given.
+    std::size_t unreported_ = 0;        // Of what send() was given.
+    std::size_t discarded_ = 0;         // Framing included.
+    std::uint64_t written_before_ = 0;  // Bytes out when the deadline was armed.
     bool head_method_ = false;
     bool keep_alive_ = true;
+    bool body_follows_ = false;
+    bool taking_body_ = false;
+    bool told_to_continue_ = false;
+    bool begun_ = false;  // The answer.
     bool chunked_answer_ = false;
     bool body_allowed_ = true;
     bool processing_ = false;

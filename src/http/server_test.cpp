@@ -34,7 +34,7 @@ struct TestHandler final : RequestHandler {
 };
 
 // Holds requests until told what to answer.
-struct Held final : VisitorObserver {
+struct Held final : ExchangeObserver {
     void operator()(Exchange& asked) {
         exchange = &asked;
         asked.set_observer(this);

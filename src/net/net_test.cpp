@@ -323,7 +323,7 @@ TEST(Stream, ChangesHandsWithinACall) {
         void on_data(std::span<char> data) override {
             Recorder::on_data(data.first(4));
             stream->set_handler(*heir);
-            stream->hand_in(data.subspan(4));
+            stream->put_back({data.data() + 4, data.size() - 4});
         }
         Stream* stream = nullptr;
         Recorder* heir = nullptr;

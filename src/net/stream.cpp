@@ -61,8 +61,9 @@ void Stream::on_ready(std::uint32_t events) {
         writable_ = true;
         if (was_blocked) flush();
     }
-    if (open_ && paused_ && (events & EPOLLERR))
-        return end({"connection_lost", "the connection was reset while reading was paused"});
+    if (open_ && (paused_ || half_closed_) && (events & EPOLLERR))
+        return end({"connection_lost", "the connection was reset while nothing was read"});
+    if (half_closed_ && !closing_) return;
     if (open_ && (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP))) {
         readable_ = true;
         if (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) peer_done_ = true;
@@ -71,37 +72,44 @@ void Stream::on_ready(std::uint32_t events) {
 }
 
 void Stream::on_deferred() {
-    if (open_ && readable_ && !paused_) read_some();
+    if (open_ && !paused_ && (readable_ || put_back_)) read_some();
     if (open_) flush();
 }
 
 void Stream::resume_reading() {
     if (!paused_) return;
     paused_ = false;
-    if (open_ && readable_) loop_.resume(*this);
+    if (open_ && (readable_ || put_back_)) loop_.resume(*this);
+}
+
+void Stream::put_back(std::string_view bytes) {
+    if (bytes.empty() || !open_) return;
+    EE_CHECK(!put_back_);
+    put_back_ = std::make_unique<std::string>(bytes);
+    loop_.defer(*this);
+}
+
+// True when there is something to read behind it.
+bool Stream::deliver_put_back() {
+    const std::unique_ptr<std::string> bytes = std::move(put_back_);
+    if (!closing_) handler_->on_data(*bytes);
+    return open_ && readable_ && !paused_ && !put_back_;
 }
 
 // One read a turn: a stream that has more waits for the others.
 void Stream::read_some() {
+    if (put_back_ && !deliver_put_back()) return;
     const ssize_t count = ::recv(socket_.get(), loop_.read_buffer(), Loop::read_buffer_size, 0);
     if (count < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
+            if (output_lost_) return end({"connection_lost", "the peer takes nothing any more"});
             readable_ = errno == EINTR;
             if (readable_) loop_.resume(*this);
             return;
         }
         return end({"connection_lost", std::strerror(errno)});
     }
-    if (count == 0) {
-        readable_ = false;
-        // A peer that has shut its side may still read: what was answered before goes out first.
-        const bool can_send = !tls_ || tls_->handshake_done();
-        if (can_send && !lingering_ && pending_output() > 0) return close_after_flush();
-        // RFC 8446 section 6.1: without close_notify more may have been meant to come.
-        if (tls_ && !closing_)
-            return end({"connection_lost", "the peer closed the connection without ending the TLS session"});
-        return end({"closed", "the peer closed the connection"});
-    }
+    if (count == 0) return take_end_of_input();
     bytes_in_ += static_cast<std::uint64_t>(count);
     // A short read has emptied the socket (epoll(7)), unless the peer's end of stream is next.
     readable_ = peer_done_ || static_cast<std::size_t>(count) == Loop::read_buffer_size;
@@ -111,8 +119,29 @@ void Stream::read_some() {
     if (open_ && readable_ && !paused_) loop_.resume(*this);
 }
 
+void Stream::take_end_of_input() {
+    readable_ = false;
+    if (output_lost_) return end({"connection_lost", "the peer takes nothing any more"});
+    if (!tls_ && !closing_ && handler_->on_input_end()) {
+        half_closed_ = true;
+        if (open_ && shut_) end({"closed", "both sides were shut"});
+        return;
+    }
+    if (!open_) return;
+    // A peer that has shut its side may still read: what was answered before goes out first.
+    const bool can_send = !tls_ || tls_->handshake_done();
+    if (can_send && !lingering_ && pending_output() > 0) return close_after_flush();
+    // RFC 8446 section 6.1: without close_notify more may have been meant to come.
+    if (tls_ && !closing_)
+        return end({"connection_lost", "the peer closed the connection without ending the TLS session"});
+    end({"closed", "the peer closed the connection"});
+}
+
 bool Stream::deliver(std::span<char> data) {
-    handler_->on_data(data);
+    if (put_back_)
+        put_back_->append(data.data(), data.size());  // Behind what comes first.
+    else
+        handler_->on_data(data);
     return open_;
 }
 
@@ -133,8 +162,7 @@ bool Stream::deliver_tls(std::string_view ciphertext) {
             if (!open_) return false;
         }
         if (*count == 0) break;
-        handler_->on_data({loop_.plain_buffer(), *count});
-        if (!open_) return false;
+        if (!deliver({loop_.plain_buffer(), *count})) return false;
         if (closing_) break;
     }
     tls_->feed({});  // What was not read is gone with the buffer.
@@ -144,20 +172,31 @@ bool Stream::deliver_tls(std::string_view ciphertext) {
 
 void Stream::flush() {
     if (!open_) return;
+    const bool was_closing = closing_;
     const bool had_output = pending_output() != 0;
-    if (tls_) {
-        encrypt_some();
-        if (!open_) return;
-        if (closing_ && output_.empty() && !lingering_) tls_->close();
-        if (!send_all(tls_->output(), cipher_sent_)) return;
-        if (!output_.empty() && tls_->handshake_done()) return loop_.resume(*this);
-    } else if (!send_all(output_, sent_)) {
-        return;
-    }
-    if (pending_output() != 0) return;
+    const std::uint64_t before = bytes_out_;
+    const bool all_sent = flush_some();
+    if (open_ && !closing_ && bytes_out_ != before) handler_->on_progress();
+    if (!open_ || !all_sent || pending_output() != 0 || closing_ != was_closing) return;
     if (closing_) return finish_closing();
     blocked_ = false;
-    if (had_output) handler_->on_drained();
+    if (had_output && !output_lost_) handler_->on_drained();
+    if (open_ && shutting_ && pending_output() == 0) finish_shutting();
+}
+
+// True when everything that could be encrypted was handed to the kernel.
+bool Stream::flush_some() {
+    if (output_lost_) {
+        output_.clear();
+        return true;
+    }
+    if (!tls_) return send_all(output_, sent_);
+    encrypt_some();
+    if (!open_) return false;
+    if (closing_ && output_.empty() && !lingering_) tls_->close();
+    if (!send_all(tls_->output(), cipher_sent_)) return false;
+    if (!output_.empty() && tls_->handshake_done()) loop_.resume(*this);
+    return true;
 }
 
 // No more than the shared buffers' size at a time: a large answer must not hold up the other streams.
@@ -188,7 +227,7 @@ bool Stream::send_all(std::string& bytes, std::size_t& sent) {
                 writable_ = false;
                 continue;
             }
-            end({"connection_lost", std::strerror(errno)});
+            lose_output(std::strerror(errno));
             return false;
         }
         sent += static_cast<std::size_t>(count);
@@ -198,6 +237,34 @@ bool Stream::send_all(std::string& bytes, std::size_t& sent) {
     sent = 0;
     if (bytes.capacity() > kept_capacity) bytes = {};
     return true;
+}
+
+// The peer may have answered before it closed its socket, as one that refuses a large upload does: what it
+// said is read before the connection ends.
+void Stream::lose_output(const char* why) {
+    if (closing_ || paused_ || half_closed_) return end({"connection_lost", why});
+    output_lost_ = true;
+    output_.clear();
+    sent_ = 0;
+    if (tls_) tls_->output().clear();
+    cipher_sent_ = 0;
+    blocked_ = false;
+    readable_ = peer_done_ = true;
+    loop_.resume(*this);
+}
+
+void Stream::shut_after_flush() {
+    if (tls_) return close_after_flush();
+    if (!open_ || closing_) return;
+    shutting_ = true;
+    loop_.defer(*this);
+}
+
+void Stream::finish_shutting() {
+    if (shut_) return;
+    shut_ = true;
+    ::shutdown(socket_.get(), SHUT_WR);
+    if (half_closed_) end({"closed", "both sides were shut"});
 }
 
 void Stream::close_after_flush(std::chrono::nanoseconds patience) {

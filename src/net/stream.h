@@ -22,8 +22,13 @@ public:
     public:
         // The bytes may be changed in place and are gone after the call.
         virtual void on_data(std::span<char> data) = 0;
+        // The kernel has taken some of what was written: pending_output() is less than before. Once a flush.
+        virtual void on_progress() {}
         // Everything written so far has been handed to the kernel.
         virtual void on_drained() {}
+        // The peer has shut its side (in clear only). True: ours stays open until shut_after_flush() or
+        // close_after_flush(). False: the connection ends once what is pending has been sent.
+        virtual bool on_input_end() { return false; }
         // The connection has ended; once, unless the owner called abort(). `closed` is a clean end;
         // `connection_lost` and the codes of TLS are not.
         virtual void on_closed(const Error& why) = 0;
@@ -40,8 +45,9 @@ public:
     // Who hears of what comes next: an upgraded connection changes hands, also within a call.
     void set_handler(Handler& handler) { handler_ = &handler; }
 
-    // Input that an earlier handler received and that belongs to the present one.
-    void hand_in(std::span<char> data) { handler_->on_data(data); }
+    // Input that was received and belongs to the present handler, or to the one set in this call: comes to it
+    // before any other, at the end of this turn, or when reading resumes.
+    void put_back(std::string_view bytes);
 
     // Starts reading. Separate from construction so that the owner is complete when the first call comes.
     void start(Urgency urgency = Urgency::normal);
@@ -63,11 +69,15 @@ public:
 
     // While paused nothing is read and the peer is slowed by TCP.
     void pause_reading() { paused_ = true; }
+    bool is_paused() const { return paused_; }
     void resume_reading();
 
     // After start(). What a peer that has proven nothing sends is `background`.
     void set_urgency(Urgency urgency);
 
+    // Sends what is pending, then shuts our side; input goes on until the peer shuts its own. Nothing may be
+    // written any more. Under TLS as close_after_flush().
+    void shut_after_flush();
     // Sends what is pending, shuts our side, gives the peer 2 s to shut its own; then on_closed.
     // Input is thrown away from here on. A peer that takes no byte for `patience` is given up.
     void close_after_flush(std::chrono::nanoseconds patience = std::chrono::seconds(30));
@@ -76,8 +86,8 @@ public:
     // Ends the connection now; no more calls to the handler.
     void abort();
     bool is_open() const { return open_; }
-    // False once close_after_flush() or abort() was called, or the connection ended.
-    bool is_writable() const { return open_ && !closing_; }
+    // False once one of the three was called, or the connection ended.
+    bool is_writable() const { return open_ && !closing_ && !shutting_; }
 
     const TlsSession* tls() const { return tls_.get(); }
     std::uint64_t bytes_in() const { return bytes_in_; }
@@ -87,11 +97,16 @@ private:
     void on_ready(std::uint32_t events) override;
     void on_deferred() override;
     void read_some();
+    void take_end_of_input();
+    bool deliver_put_back();
     bool deliver(std::span<char> data);
     bool deliver_tls(std::string_view ciphertext);
     void flush();
+    bool flush_some();
     bool send_all(std::string& bytes, std::size_t& sent);
     void encrypt_some();
+    void lose_output(const char* why);
+    void finish_shutting();
     void finish_closing();
     void on_closing_due();
     void end(const Error& why);
@@ -101,6 +116,7 @@ private:
     Fd socket_;
     Handler* handler_;
     std::unique_ptr<TlsSession> tls_;
+    std::unique_ptr<std::string> put_back_;
     std::string output_;
     std::size_t sent_ = 0;
     std::size_t cipher_sent_ = 0;
@@ -113,6 +129,10 @@ private:
     bool open_ = true;
     bool closing_ = false;    // Ends when the output is sent.
     bool lingering_ = false;  // Our side is shut; waiting for the peer's.
+    bool shutting_ = false;   // Our side is shut when the output is sent.
+    bool shut_ = false;
+    bool half_closed_ = false;  // The peer's side is shut, and the handler keeps ours open.
+    bool output_lost_ = false;  // The peer takes nothing any more.
     bool paused_ = false;
     bool readable_ = false;
     bool peer_done_ = false;  // A hang-up was signalled: read to the end without waiting for another edge.

@@ -21,7 +21,7 @@ constexpr std::string_view retry_after_s = "2";
 }  // namespace
 
 // One request under way. Destroys itself after its last callback.
-class Call final : public tunnel::StreamObserver, http::VisitorObserver {
+class Call final : public tunnel::StreamObserver, http::ExchangeObserver {
 public:
     Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest& request)
         : forwarder_(forwarder),

@@ -1,0 +1,184 @@
+// Answers, and what becomes of the connection behind them.
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "http/fields.h"
+#include "http/http1_writer.h"
+#include "http/problem.h"
+#include "http/server_connection.h"
+
+namespace ee::http {
+namespace {
+
+// RFC 9110 section 6.4.1: answers that never have a body.
+bool status_has_body(int status) {
+    return status >= 200 && status != 204 && status != 304;
+}
+
+}  // namespace
+
+bool ServerConnection::interim(int status, std::span<const Field> fields) {
+    EE_CHECK(phase_ == Phase::serving && !begun_ && status >= 100 && status < 200 && status != 101);
+    if (head_.minor_version == 0) return true;  // RFC 9110 section 15.2.
+    if (status == 100 && std::exchange(told_to_continue_, true)) return true;
+    if (!append_response_head(stream_->output(), status, fields)) return false;
+    stream_->flush_later();
+    return true;
+}
+
+void ServerConnection::respond(int status, std::span<const Field> fields, std::string_view body) {
+    if (body_follows_ && !rest_is_small()) keep_alive_ = false;
+    EE_CHECK(begin(status, fields, body.size()));
+    send(body);
+    finish({});
+}
+
+bool ServerConnection::begin(int status, std::span<const Field> fields,
+                             std::optional<std::uint64_t> content_length) {
+    EE_CHECK(phase_ == Phase::serving);
+    std::string& out = stream_->output();
+    const std::size_t before = out.size();
+    bool written = append_status_line(out, status);
+    for (const Field& field : fields) written = written && append_field(out, field.name, field.value);
+    if (!written) {
+        out.resize(before);
+        return false;
+    }
+    chunked_answer_ = false;
+    if (status_has_body(status)) {
+        if (content_length) {
+            append_content_length(out, *content_length);
+        } else if (head_.minor_version >= 1) {
+            chunked_answer_ = true;
+            out.append("Transfer-Encoding: chunked\r\n");
+        } else {
+            keep_alive_ = false;
+        }
+    } else {
+        body_allowed_ = false;
+    }
+    // RFC 9110 section 10.1.1: a body that nobody asked for may come or not.
+    const bool unasked_body = body_follows_ && head_.expect_continue && !told_to_continue_;
+    if (server_.draining_ || unasked_body) keep_alive_ = false;
+    if (!keep_alive_) {
+        out.append("Connection: close\r\n");
+    } else if (head_.minor_version == 0) {
+        out.append("Connection: keep-alive\r\n");
+    }
+    out.append("\r\n");
+    begun_ = true;
+    stream_->flush_later();
+    return true;
+}
+
+void ServerConnection::send(std::string_view piece) {
+    if (piece.empty()) return;
+    unreported_ += piece.size();
+    if (!body_allowed_) {
+        if (observer_ != nullptr) server_.loop_.defer(*this);
+        return;
+    }
+    if (chunked_answer_) {
+        append_chunk(stream_->output(), piece);
+        stream_->flush_later();
+    } else {
+        stream_->write(piece);
+    }
+    if (!deadline_.armed()) arm_deadline(server_.limits_.write_idle_time);
+}
+
+// What is pending may be of the head or of the framing too: never more of the body is reported than has left.
+void ServerConnection::report_written() {
+    if (observer_ == nullptr || unreported_ == 0) return;
+    const std::size_t unsent = std::min(unreported_, stream_->pending_output());
+    const std::size_t written = std::exchange(unreported_, unsent) - unsent;
+    if (written > 0) observer_->on_written(written);
+}
+
+void ServerConnection::finish(std::span<const Field> trailers) {
+    if (chunked_answer_ && body_allowed_) {
+        if (!head_.accepts_trailers) trailers = {};
+        if (!append_last_chunk(stream_->output(), trailers)) return cut();
+    }
+    stream_->flush_later();
+    end_request();
+}
+
+void ServerConnection::end_request() {
+    EE_CHECK(phase_ == Phase::serving);
+    observer_ = nullptr;
+    body_view_ = {};
+    if (body_.capacity() > 16 * 1024) body_ = {};
+    head_text_.clear();
+    if (body_follows_ && decoder_.done()) body_follows_ = false;
+    if (!keep_alive_ || (body_follows_ && !rest_is_small())) return end_after_flush();
+    phase_ = body_follows_ ? Phase::discarding : Phase::idle;
+    discarded_ = 0;
+    stream_->set_urgency(net::Urgency::normal);
+    // A visitor that takes no byte of its answer for this long is cut; otherwise the next request is due.
+    arm_deadline(server_.limits_.keep_alive_time);
+    if (!processing_) process_buffered();  // Else the loop in process() takes the next request.
+}
+
+// The visitor may still be sending: that is read and thrown away, so that no reset takes the answer from it
+// (RFC 9112 section 9.6).
+void ServerConnection::end_after_flush() {
+    phase_ = Phase::ended;
+    deadline_.cancel();
+    stream_->close_after_flush(server_.limits_.write_idle_time);
+}
+
+void ServerConnection::cut() {
+    observer_ = nullptr;
+    phase_ = Phase::ended;
+    stream_->abort();
+    remove();
+}
+
+Upgraded ServerConnection::upgrade(std::string_view response) {
+    EE_CHECK(phase_ == Phase::serving && !begun_ && !body_follows_);
+    stream_->write(response);
+    phase_ = Phase::ended;
+    observer_ = nullptr;
+    handed_over_ = stream_.get();
+    stream_->resume_reading();
+    // What was read ahead; within on_request() it is the rest of the input, which keep_unread() puts back.
+    stream_->put_back(std::exchange(unread_, {}));
+    Upgraded out{std::move(stream_), peer_};
+    remove();
+    return out;
+}
+
+// ---- Refusals ----
+
+void ServerConnection::refuse(const Error& why) {
+    refuse(refusal_status(why.code), why);
+}
+
+// What follows on the connection cannot be trusted to begin a request, so it ends.
+void ServerConnection::refuse(int status, const Error& why) {
+    const std::string body = problem_body(status, why.code, why.detail);
+    const std::string request_id = server_.handler_.on_refused(peer_, status, why);
+    const Field fields[] = {{"Content-Type", problem_content_type}, {"X-Request-Id", request_id}};
+    phase_ = Phase::serving;
+    keep_alive_ = false;
+    body_allowed_ = true;
+    head_.minor_version = 1;
+    EE_CHECK(begin(status, fields, body.size()));
+    send(body);
+    finish({});
+}
+
+// A request that is being served turns out not to be one. Its answer cannot be taken back once it has begun.
+void ServerConnection::break_off(int status, const Error& why) {
+    const bool begun = begun_;
+    body_follows_ = false;
+    if (ExchangeObserver* observer = std::exchange(observer_, nullptr)) observer->on_visitor_gone();
+    if (phase_ == Phase::ended) return;
+    if (!begun) return refuse(status, why);
+    server_.handler_.on_refused(peer_, status, why);
+    cut();
+}
+
+}  // namespace ee::http
