@@ -24,7 +24,8 @@ HealthProber::HealthProber(net::Loop& loop, net::WorkerPool& workers, net::Url t
       interval_(interval),
       on_result_(std::move(on_result)),
       timer_(loop, [this] { probe(); }),
-      connector_(loop, workers) {}
+      connector_(loop, workers),
+      answer_(answer_bytes_max, *this) {}
 
 HealthProber::~HealthProber() = default;
 
@@ -39,29 +40,31 @@ void HealthProber::probe() {
             report(socket.has_value(), socket ? "" : socket.error().detail);
         });
     }
-    connection_ =
-        std::make_shared<http::ClientConnection>(loop_, workers_, target_, tls_, answer_bytes_max, *this);
+    connection_ = std::make_shared<http::ClientConnection>(loop_, workers_, target_, tls_, nullptr);
     std::string text;
     const bool written = http::append_request_line(text, "GET", target_.path.empty() ? "/" : target_.path) &&
                          http::append_field(text, "Host", target_.authority()) &&
                          http::append_field(text, "Connection", "close");
     if (!written) return report(false, "EE_HEALTH_URL cannot be written as a request");
-    connection_->send(text.append("\r\n"), http::AskedMethod::other, timeout);
+    answer_.expect_from(*connection_);
+    connection_->begin({.text = std::move(text.append("\r\n")),
+                        .deadline = http::OutgoingRequest::Deadline::whole,
+                        .time = timeout},
+                       answer_);
 }
 
-void HealthProber::on_answer(http::ClientConnection&, const http::AnswerView& answer) {
+void HealthProber::on_answer(const http::AnswerView& answer) {
     const bool pass = answer.head.status >= 200 && answer.head.status < 400;
     report(pass, pass ? "" : "EE_HEALTH_URL answered " + std::to_string(answer.head.status));
 }
 
-void HealthProber::on_failure(http::ClientConnection&, http::ClientConnection::Failure,
-                              const std::string& why) {
+void HealthProber::on_failure(http::RequestFailure, const std::string& why) {
     report(false, why);
 }
 
 void HealthProber::report(bool pass, const std::string& detail) {
     if (connection_) {
-        connection_->abort();
+        connection_->cancel();
         loop_.dispose(std::move(connection_));
     }
     // A backend that is down is asked more often, so that the app serves soon after it is up.

@@ -6,10 +6,11 @@
 #include <string>
 
 #include "http/client_connection.h"
+#include "http/whole_answer.h"
 
 namespace ee::agent {
 
-class HealthProber final : public http::ClientConnection::Observer {
+class HealthProber final : http::WholeAnswer::Receiver {
 public:
     using OnResult = std::function<void(bool pass, const std::string& detail)>;
 
@@ -25,10 +26,8 @@ public:
 private:
     void probe();
     void report(bool pass, const std::string& detail);
-    void on_answer(http::ClientConnection& connection, const http::AnswerView& answer) override;
-    void on_failure(http::ClientConnection& connection, http::ClientConnection::Failure failure,
-                    const std::string& why) override;
-    void on_idle_close(http::ClientConnection&) override {}
+    void on_answer(const http::AnswerView& answer) override;
+    void on_failure(http::RequestFailure failure, const std::string& why) override;
 
     net::Loop& loop_;
     net::WorkerPool& workers_;
@@ -39,6 +38,7 @@ private:
     OnResult on_result_;
     net::Timer timer_;
     net::Connector connector_;
+    http::WholeAnswer answer_;
     std::shared_ptr<http::ClientConnection> connection_;
 };
 

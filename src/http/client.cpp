@@ -28,12 +28,20 @@ Result<std::string> request_text(const ClientRequest& request) {
     return text.append("\r\n");
 }
 
-const char* error_code(ClientConnection::Failure failure) {
+const char* error_code(RequestFailure failure) {
     switch (failure) {
-        case ClientConnection::Failure::connecting: return "unreachable";
-        case ClientConnection::Failure::timed_out: return "timed_out";
+        case RequestFailure::connecting: return "unreachable";
+        case RequestFailure::timed_out: return "timed_out";
         default: return "bad_response";
     }
+}
+
+ClientAnswer copy_of(const AnswerView& view) {
+    ClientAnswer answer{.status = view.head.status, .fields = {}, .body = std::string(view.body)};
+    answer.fields.reserve(view.head.fields.size());
+    for (const Field& field : view.head.fields)
+        answer.fields.push_back({std::string(field.name), std::string(field.value)});
+    return answer;
 }
 
 }  // namespace
@@ -44,17 +52,26 @@ std::optional<std::string_view> ClientAnswer::field(std::string_view name) const
     return std::nullopt;
 }
 
-struct Client::Call {
-    Call(Client& client, ClientRequest asked, OnClientAnswer callback, std::string request_text)
-        : request(std::move(asked)),
-          on_answer(std::move(callback)),
+struct Client::Call final : WholeAnswer::Receiver {
+    Call(Client& asking, ClientRequest asked, OnClientAnswer callback, std::string request_text)
+        : client(asking),
+          request(std::move(asked)),
+          answered(std::move(callback)),
           text(std::move(request_text)),
+          answer(request.body_bytes_max, *this),
           due(client.loop_.now() + request.timeout),
-          waiting(client.loop_, [this, &client] { client.expire(*this); }) {}
+          waiting(client.loop_, [this] { client.expire(*this); }) {}
 
+    void on_answer(const AnswerView& view) override { client.finish(*this, copy_of(view)); }
+    void on_failure(RequestFailure failure, const std::string& why) override {
+        client.finish(*this, fail(error_code(failure), name_of(request.url) + ": " + why));
+    }
+
+    Client& client;
     ClientRequest request;
-    OnClientAnswer on_answer;
+    OnClientAnswer answered;
     std::string text;
+    WholeAnswer answer;
     MonoTime due;
     net::Timer waiting;  // Armed while it waits for its turn.
     std::unique_ptr<ClientConnection> connection;
@@ -91,45 +108,33 @@ void Client::refuse_later(const ClientRequest& request, OnClientAnswer on_answer
 
 void Client::start(std::shared_ptr<Call> call) {
     call->waiting.cancel();
-    call->connection = std::make_unique<ClientConnection>(
-        loop_, workers_, call->request.url, call->request.url.scheme == "https" ? tls_ : nullptr,
-        call->request.body_bytes_max, *this);
-    ClientConnection& connection = *call->connection;
-    std::string text = std::move(call->text);
-    const auto left = call->due - loop_.now();
-    calls_.emplace(&connection, std::move(call));
-    connection.send(std::move(text), AskedMethod::other, left);
+    Call& started = *call;
+    started.connection =
+        std::make_unique<ClientConnection>(loop_, workers_, started.request.url,
+                                           started.request.url.scheme == "https" ? tls_ : nullptr, nullptr);
+    started.answer.expect_from(*started.connection);
+    calls_.emplace(&started, std::move(call));
+    started.connection->begin({.text = std::move(started.text),
+                               .deadline = OutgoingRequest::Deadline::whole,
+                               .time = started.due - loop_.now()},
+                              started.answer);
 }
 
-// The call has ended or is about to, and another may begin. Its connection may be on the stack: the loop
-// lets go of it at the end of the turn.
-std::shared_ptr<Client::Call> Client::take(ClientConnection& connection) {
-    const auto found = calls_.find(&connection);
+// The call has ended, and another may begin. Its connection may be on the stack: the loop lets go of it at
+// the end of the turn.
+void Client::finish(Call& call, Result<ClientAnswer> answer) {
+    const auto found = calls_.find(&call);
     EE_CHECK(found != calls_.end());
-    std::shared_ptr<Call> call = std::move(found->second);
+    const std::shared_ptr<Call> ended = std::move(found->second);
     calls_.erase(found);
-    connection.abort();
-    loop_.dispose(call);
+    ended->connection->cancel();
+    loop_.dispose(ended);
     if (!queue_.empty()) {
         std::shared_ptr<Call> next = std::move(queue_.front());
         queue_.pop_front();
         start(std::move(next));
     }
-    return call;
-}
-
-void Client::on_answer(ClientConnection& connection, const AnswerView& view) {
-    ClientAnswer answer{.status = view.head.status, .fields = {}, .body = std::string(view.body)};
-    answer.fields.reserve(view.head.fields.size());
-    for (const Field& field : view.head.fields)
-        answer.fields.push_back({std::string(field.name), std::string(field.value)});
-    take(connection)->on_answer(std::move(answer));
-}
-
-void Client::on_failure(ClientConnection& connection, ClientConnection::Failure failure,
-                        const std::string& why) {
-    const std::shared_ptr<Call> call = take(connection);
-    call->on_answer(fail(error_code(failure), name_of(call->request.url) + ": " + why));
+    ended->answered(std::move(answer));
 }
 
 void Client::expire(const Call& waiting) {
@@ -140,7 +145,7 @@ void Client::expire(const Call& waiting) {
     const std::shared_ptr<Call> call = std::move(*found);
     queue_.erase(found);
     loop_.dispose(call);
-    call->on_answer(fail("timed_out", name_of(call->request.url) + ": other requests took all of its time"));
+    call->answered(fail("timed_out", name_of(call->request.url) + ": other requests took all of its time"));
 }
 
 }  // namespace ee::http

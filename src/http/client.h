@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "http/client_connection.h"
+#include "http/whole_answer.h"
 #include "net/url.h"
 
 namespace ee::http {
@@ -57,7 +58,7 @@ struct ClientLimits {
 
 // GETs only. Belongs to the loop's thread, and so do its callbacks. When it is destroyed, which must not
 // happen within a callback, requests under way end without one.
-class Client final : public ClientConnection::Observer {
+class Client final {
 public:
     // `tls`: the roots and rules by which https servers are checked, names included. `workers` look up names.
     Client(net::Loop& loop, net::WorkerPool& workers, std::shared_ptr<const net::TlsContext> tls,
@@ -72,22 +73,17 @@ public:
 
 private:
     struct Call;
-    void on_answer(ClientConnection& connection, const AnswerView& answer) override;
-    void on_failure(ClientConnection& connection, ClientConnection::Failure failure,
-                    const std::string& why) override;
-    void on_idle_close(ClientConnection&) override {}
-
     void refuse_later(const ClientRequest& request, OnClientAnswer on_answer, Error error);
     void start(std::shared_ptr<Call> call);
     void expire(const Call& waiting);
-    std::shared_ptr<Call> take(ClientConnection& connection);
+    void finish(Call& call, Result<ClientAnswer> answer);
 
     net::Loop& loop_;
     net::WorkerPool& workers_;
     std::shared_ptr<const net::TlsContext> tls_;
     ClientLimits limits_;
     std::deque<std::shared_ptr<Call>> queue_;
-    std::unordered_map<ClientConnection*, std::shared_ptr<Call>> calls_;
+    std::unordered_map<Call*, std::shared_ptr<Call>> calls_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

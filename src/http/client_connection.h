@@ -1,11 +1,11 @@
 #pragma once
-// The client's end of an HTTP/1.1 connection (RFC 9112): one request at a time, its answer whole.
+// The client's end of an HTTP/1.1 connection (RFC 9112): one request at a time.
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "http/body_decoder.h"
+#include "http/client_exchange.h"
 #include "http/http1_response_parser.h"
 #include "net/connector.h"
 #include "net/stream.h"
@@ -13,79 +13,109 @@
 
 namespace ee::http {
 
-// Views that end with the callback.
-struct AnswerView {
-    const ResponseHead& head;
-    std::string_view body;
+struct OutgoingRequest {
+    std::string text;  // A complete head, with all the fields that frame its body; perhaps the body.
+    AskedMethod asked = AskedMethod::other;
+    Framing body = Framing::none;   // Of what comes with send_body(): none, length or chunked.
+    std::uint64_t body_length = 0;  // When length.
+    bool may_upgrade = false;       // A 101 is an answer.
+    // `whole`: from begin() to the last byte of the answer. `progress`: without a byte either way while the
+    // server owes one; to connect it then has 5 s.
+    enum class Deadline { whole, progress };
+    Deadline deadline = Deadline::progress;
+    std::chrono::nanoseconds time = std::chrono::seconds(300);
 };
 
-class ClientConnection final : public net::Stream::Handler {
+class ClientConnection final : public net::Stream::Handler, public ClientExchange {
 public:
-    enum class Failure {
-        connecting,  // Nothing was sent: no address, no connection, no TLS session.
-        silent,  // It ended without a byte of an answer: a kept connection may have been closed meanwhile.
-        timed_out,
-        broken,  // The answer began and is not valid, not complete, or too large.
-    };
-    // Exactly one of the two for each request, never from within send().
-    class Observer {
+    // Who keeps a connection between requests.
+    class Owner {
     public:
-        virtual void on_answer(ClientConnection& connection, const AnswerView& answer) = 0;
-        virtual void on_failure(ClientConnection& connection, Failure failure, const std::string& why) = 0;
-        // Between requests: the server closed a kept connection.
+        // Between requests: the server closed it, or spoke unasked.
         virtual void on_idle_close(ClientConnection& connection) = 0;
 
     protected:
-        ~Observer() = default;
+        ~Owner() = default;
     };
 
-    // `target`: host and port, its path is not used; `tls` null for clear text.
+    // `target`: host and port, or a Unix socket; its path is not used. `tls` null for clear text. `owner`
+    // null when nobody keeps it.
     ClientConnection(net::Loop& loop, net::WorkerPool& workers, net::Url target,
-                     std::shared_ptr<const net::TlsContext> tls, std::size_t body_bytes_max,
-                     Observer& observer);
+                     std::shared_ptr<const net::TlsContext> tls, Owner* owner);
 
-    // `request` is the complete text of an HTTP/1.1 request. Only when no request is under way.
-    void send(std::string request, AskedMethod asked, std::chrono::nanoseconds timeout);
-    // No callback comes after this.
-    void abort();
-    // A connection that has served before and may be used again.
+    // Only when no request is under way. Connects when it has not yet.
+    void begin(OutgoingRequest request, AnswerObserver& observer);
+
+    bool send_body(std::string_view bytes) override;
+    bool end_body(std::span<const Field> trailers) override;
+    void body_consumed(std::size_t bytes) override;
+    void keep_head() override { keep_head_ = true; }
+    void cancel() override;
+
+    // A connection that has served before and may be used again: both the request and its answer were
+    // complete, and the server keeps it.
     bool reusable() const { return reusable_ && !busy_; }
     bool used_before() const { return used_before_; }
+    bool has_connected() const { return stream_ != nullptr; }
 
 private:
     void on_data(std::span<char> data) override;
+    void on_progress() override;
     void on_secured() override;
+    bool on_input_end() override;
     void on_closed(const Error& why) override;
 
     void connected(Result<net::Fd> socket);
-    bool take_head();
+    void connection_is_ready();
+    std::string& output() { return stream_ ? stream_->output() : unsent_; }
+    void take_heads(std::string_view input);
+    void take_answer(std::string_view head, std::string_view rest);
+    void hand_over(std::string_view rest);
     void take_body(std::string_view input);
-    void refuse_size();
-    void complete(std::string_view body);
-    void fail_request(Failure failure, const std::string& why);
+    bool ends_with_the_connection();
+    void complete(bool nothing_behind);
+    void note_progress() { progress_at_ = loop_.now(); }
+    void regulate_reading();
+    bool owes_us() const;
+    void on_deadline();
+    void fail_request(RequestFailure failure, const std::string& why);
 
     net::Loop& loop_;
     net::Url target_;
     std::shared_ptr<const net::TlsContext> tls_;
-    std::size_t body_bytes_max_;
-    Observer& observer_;
+    Owner* owner_;
     net::Connector connector_;
     net::Timer deadline_;
     std::unique_ptr<net::Stream> stream_;
-    std::string request_;
+    AnswerObserver* observer_ = nullptr;
+
+    // The request.
+    std::string unsent_;  // Until there is a connection.
     AskedMethod asked_ = AskedMethod::other;
+    Framing body_ = Framing::none;
+    std::uint64_t body_left_ = 0;  // To be sent, when its length is known.
+    std::size_t unreported_ = 0;   // Of what send_body() was given.
+    std::chrono::nanoseconds time_{0};
+    MonoTime progress_at_{};
+    bool by_progress_ = true;
+    bool may_upgrade_ = false;
+    bool request_done_ = true;
+
+    // The answer.
     ResponseParser parser_;
     ResponseHead head_;
     BodyDecoder decoder_;
-    std::string head_text_;  // What head_ points into.
+    std::string head_text_;  // What head_ points into when it is kept.
     std::string input_;      // Of a head that is not complete.
-    std::string body_;
+    std::size_t unconsumed_ = 0;
+    bool keep_head_ = false;
+    bool answer_began_ = false;
+    bool in_body_ = false;
+
     bool busy_ = false;
     bool reusable_ = false;
     bool used_before_ = false;
     bool secured_ = false;
-    bool answer_began_ = false;
-    bool in_body_ = false;
 };
 
 }  // namespace ee::http
