@@ -76,7 +76,7 @@ void ServerConnection::send(std::string_view piece) {
     if (piece.empty()) return;
     unreported_ += piece.size();
     if (!body_allowed_) {
-        if (observer_ != nullptr) server_.loop_.defer(*this);
+        if (observer_ != nullptr) server_.loop_.defer(*this);  // To report it.
         return;
     }
     if (chunked_answer_) {
@@ -85,7 +85,8 @@ void ServerConnection::send(std::string_view piece) {
     } else {
         stream_->write(piece);
     }
-    if (!deadline_.armed()) arm_deadline(server_.limits_.write_idle_time);
+    // An answer without an observer ends before its request's call does, and with it comes a deadline.
+    if (observer_ != nullptr && !deadline_.armed()) arm_deadline(server_.limits_.write_idle_time);
 }
 
 // What is pending may be of the head or of the framing too: never more of the body is reported than has left.

@@ -159,7 +159,11 @@ void ServerConnection::serve() {
     observer_ = nullptr;
     begun_ = taking_body_ = told_to_continue_ = false;
     unreported_ = 0;
-    deadline_.cancel();
+    // Earlier answers may still wait to be taken.
+    if (stream_->pending_output() > 0)
+        arm_deadline(server_.limits_.write_idle_time);
+    else
+        deadline_.cancel();
     server_.handler_.on_request(*this);
 }
 

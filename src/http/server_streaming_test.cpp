@@ -580,6 +580,27 @@ TEST_F(HttpStreaming, GivesUpAVisitorThatTakesNothingButNotOneThatIsOwedNothing)
     EXPECT_TRUE(until([&] { return idle->received.ends_with("another\r\n"); }));
 }
 
+TEST_F(HttpStreaming, GivesUpAVisitorThatTakesNothingOfEarlierAnswersWhileALaterRequestIsServed) {
+    limits.write_idle_time = 50ms;
+    const std::string big(100 * 1024, 'b');
+    handler.serve = [&](Transfer& transfer) {
+        if (transfer.exchange->head().target == "/big") transfer.respond(200, big);
+    };
+    open();
+    const auto visitor = visit();
+    visitor->stream.pause_reading();
+    // Until the kernel holds as much as it will.
+    do {
+        const std::size_t answered = handler.transfers.size();
+        visitor->say("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+        ASSERT_TRUE(until([&] { return handler.transfers.size() == answered + 1; }));
+        run_turns(loop, 3);
+    } while (server->busy() == 0);
+    const std::size_t index = handler.transfers.size();
+    visitor->say("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_TRUE(until([&] { return next(index).gone == 1; }));
+}
+
 TEST_F(HttpStreaming, CountsAsWrittenWhatMayNotBeSent) {
     handler.serve = [](Transfer& transfer) {
         const bool empty = transfer.exchange->head().target == "/204";
