@@ -126,7 +126,6 @@ void ServerConnection::body_consumed(std::size_t bytes) {
 
 // Whether to read the rest, now that the request is answered: else the connection has to end.
 bool ServerConnection::rest_is_small() const {
-    if (head_.expect_continue && !told_to_continue_) return false;  // Nobody knows whether it will come.
     return head_.framing == Framing::chunked ||
            head_.content_length - body_received_ <= server_.limits_.discarded_bytes_max;
 }

@@ -535,6 +535,28 @@ TEST_F(HttpStreaming, SendsADownloadOfAnySizeInBoundedMemory) {
     EXPECT_LE(outstanding_most, window);
 }
 
+TEST_F(HttpStreaming, CountsAsWrittenOnlyWhatTheKernelHasTaken) {
+    constexpr std::size_t size = 32 << 20;
+    open();
+    for (const char* version : {"1.1", "1.0"}) {  // In chunks, and bare.
+        handler.serve = [](Transfer& transfer) {
+            ASSERT_TRUE(transfer.exchange->begin(200, {}, std::nullopt));
+            transfer.exchange->send(std::string(size, 'd'));
+        };
+        const std::size_t index = handler.transfers.size();
+        const auto visitor = pump("GET / HTTP/" + std::string(version) + "\r\nHost: a\r\n\r\n", 0);
+        visitor->stream.pause_reading();
+        Transfer& transfer = next(index);
+        ASSERT_TRUE(until([&] { return transfer.written > 0; }));
+        run_turns(loop, 50);
+        EXPECT_LT(transfer.written, size);
+        visitor->stream.resume_reading();
+        ASSERT_TRUE(until([&] { return transfer.written == size; }));
+        EXPECT_TRUE(until([&] { return visitor->heard >= size; }));
+        transfer.finish();
+    }
+}
+
 TEST_F(HttpStreaming, AStalledReaderStopsItsSenderOnly) {
     constexpr std::uint64_t size = 32 << 20;
     std::size_t outstanding_most = 0;
