@@ -67,6 +67,7 @@ int run_agent(const config::AgentConfig& config) {
                     {.url = *backend_url,
                      .tls = *backend_tls,
                      .timeout = config.proxy_timeout,
+                     .idle_time = config.stream_idle_time,
                      .body_bytes_max = config.body_bytes_max});
     TunnelClient client(loop, workers, **provider, backend, log,
                         {.control = *control,

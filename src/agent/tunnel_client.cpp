@@ -6,6 +6,7 @@
 #include "http/http1_response_parser.h"
 #include "protocol/encoder.h"
 #include "protocol/limits.h"
+#include "tunnel/message_sink.h"
 
 namespace ee::agent {
 namespace {
@@ -17,8 +18,14 @@ constexpr std::chrono::milliseconds asked_wait_max = std::chrono::hours(1);
 constexpr std::string_view leaving_mark = "leaving";
 
 // A challenge or a request of the largest size, and no more.
-constexpr http::MessageLimits limits{.text_bytes_max = protocol::request_text_bytes_max,
-                                     .binary_bytes_max = 0};
+constexpr http::MessageLimits limits_v1{.text_bytes_max = protocol::request_text_bytes_max,
+                                        .binary_bytes_max = 0};
+constexpr http::MessageLimits limits_v2{.text_bytes_max = protocol::text_bytes_max_v2,
+                                        .binary_bytes_max = tunnel::message_bytes_max};
+
+constexpr std::string_view offered[] = {tunnel::v2_subprotocol};
+// No more than this is in the output: what waits in the HTTP/2 session can still be put in another order.
+constexpr std::size_t frames_bytes_max = 256 * 1024;
 
 bool is_ours(std::string_view name) {
     return name.size() >= 3 && http::iequals(name.substr(0, 3), "ee-");
@@ -42,6 +49,7 @@ TunnelClient::TunnelClient(net::Loop& loop, net::WorkerPool& workers, attestatio
       keep_alive_(loop, [this] { on_keep_alive(); }),
       stop_deadline_(loop, [this] {
           requests_open_ = 0;
+          if (streams_) loop_.dispose(std::shared_ptr<TunnelStreams>(std::move(streams_)));
           leaving_ = false;
           check_stopped();
       }) {}
@@ -83,7 +91,7 @@ void TunnelClient::send_upgrade() {
     const std::string_view path = settings_.control.path;
     const http::WebSocketRequest request{.target = path.empty() ? std::string_view("/v1/tunnel") : path,
                                          .host = host,
-                                         .protocols = {},
+                                         .protocols = offered,
                                          .fields = {}};
     if (!http::append_websocket_request(stream_->output(), request, nonce_))
         return lost("invalid_url", "EE_CONTROL_WS cannot be written as a request");
@@ -100,13 +108,20 @@ std::size_t TunnelClient::take_upgrade_answer(std::string_view input) {
         return 0;
     }
     if (*size == 0) return 0;
-    if (const auto checked = http::check_websocket_response(head, nonce_, {}); !checked) {
+    const auto protocol = http::check_websocket_response(head, nonce_, offered);
+    if (!protocol) {
         lost("bad_handshake", "the control plane answered " + std::to_string(head.status) +
-                                  " to the upgrade: " + checked.error().detail);
+                                  " to the upgrade: " + protocol.error().detail);
         return 0;
     }
     state_ = State::registering;
-    frames_.emplace(http::FrameDecoder::Role::client, limits);
+    // An older control plane chooses none: the first version.
+    const bool is_v2 = !protocol->empty();
+    frames_.emplace(http::FrameDecoder::Role::client, is_v2 ? limits_v2 : limits_v1);
+    frames_->stream_binary(is_v2);
+    if (is_v2)
+        streams_ = std::make_unique<TunnelStreams>(loop_, backend_, log_, TunnelStreamsLimits{},
+                                                   [this] { on_streams_changed(); });
     keep_alive_.arm_after(settings_.ping_interval);
     const attestation::AgentIdentity& identity = settings_.identity;
     protocol::Register message;
@@ -116,12 +131,13 @@ std::size_t TunnelClient::take_upgrade_answer(std::string_view input) {
     message.network = identity.network;
     message.agent_id = identity.agent_id;
     if (!identity.node_id.empty()) message.node_id = identity.node_id;
-    message.tunnel_version = "1";
+    message.tunnel_version = is_v2 ? "2" : "1";
     message.max_requests = settings_.max_requests;
     send(message);
     log_.info("tunnel.connected", {{"control", settings_.control.authority()},
                                    {"app", identity.app_name},
-                                   {"agent", identity.agent_id}});
+                                   {"agent", identity.agent_id},
+                                   {"version", is_v2 ? 2 : 1}});
     return *size;
 }
 
@@ -155,10 +171,11 @@ void TunnelClient::on_data(std::span<char> data) {
 void TunnelClient::on_event(const http::Event& event) {
     switch (event.kind) {
         case http::Event::Kind::text: return on_text(event.payload);
-        case http::Event::Kind::binary: return;
+        case http::Event::Kind::binary: return on_frames(event.payload);
         case http::Event::Kind::pong:
             if (event.payload != leaving_mark) return;
             leaving_ = false;
+            if (streams_) streams_->close_to_new();
             return check_stopped();
         case http::Event::Kind::ping:
             http::append_frame(stream_->output(), http::Opcode::pong, event.payload, mask());
@@ -168,6 +185,41 @@ void TunnelClient::on_event(const http::Event& event) {
             return lost("closed", "the control plane closed the tunnel: " + std::string(event.payload));
         }
     }
+}
+
+void TunnelClient::on_frames(std::string_view bytes) {
+    if (!streams_ || state_ != State::attested) return;
+    const auto received = streams_->receive(bytes);
+    if (!received) {
+        http::append_close(stream_->output(), http::close_code::protocol_error, "", mask());
+        return lost(received.error().code, received.error().detail);
+    }
+    stream_->flush_later();
+}
+
+void TunnelClient::on_flush() {
+    if (!streams_ || state_ != State::attested) return;
+    const std::size_t waiting = stream_->pending_output();
+    if (waiting >= frames_bytes_max || !streams_->wants_output()) return;
+    {
+        tunnel::MessageSink sink(stream_->output(), [this] { return std::optional(mask()); });
+        streams_->pull(sink, frames_bytes_max - waiting);
+    }
+    if (streams_->is_broken())
+        return lost("http2_protocol_error", "the control plane broke the HTTP/2 protocol");
+    if (on_stopped_)
+        loop_.post([this, alive = alive_] {
+            if (*alive) check_stopped();
+        });
+}
+
+void TunnelClient::on_progress() {
+    if (streams_ && streams_->wants_output()) stream_->flush_later();
+}
+
+void TunnelClient::on_streams_changed() {
+    if (stream_) stream_->flush_later();
+    check_stopped();
 }
 
 void TunnelClient::on_text(std::string_view text) {
@@ -192,7 +244,7 @@ void TunnelClient::on(const protocol::AttestRequest& request) {
         attestation::report_data_layout2({.nonce = request.nonce,
                                           .agent_key = key_spki_,
                                           .channel = channel,
-                                          .wire = "1",
+                                          .wire = streams_ ? "2" : "1",
                                           .identity = settings_.identity,
                                           .measurements = settings_.measurements});
     log_.debug("attestation.challenged", {{"reason", to_word(request.reason)}, {"binding", request.binding}});
@@ -342,6 +394,8 @@ void TunnelClient::lost(const std::string& code, const std::string& detail) {
     ++connection_;
     keep_alive_.cancel();
     requests_open_ = 0;
+    // It may be in one of its calls.
+    if (streams_) loop_.dispose(std::shared_ptr<TunnelStreams>(std::move(streams_)));
     if (stream_) {
         // A close frame may still be in the output; the stream ends by itself in the next turns.
         net::Stream::close_in_background(loop_, std::move(stream_));
@@ -360,6 +414,7 @@ void TunnelClient::stop(std::function<void()> on_stopped) {
     if (state_ == State::attested) {
         // Out of routing at once, while the open requests are answered, and those that are on their way.
         send(protocol::Health{.pass = false, .detail = "the agent is stopping", .checkpoint = {}});
+        if (streams_) streams_->drain();
         send_ping(leaving_mark);
         leaving_ = true;
     }
@@ -368,7 +423,7 @@ void TunnelClient::stop(std::function<void()> on_stopped) {
 }
 
 void TunnelClient::check_stopped() {
-    if (!on_stopped_ || (stream_ && (requests_open_ > 0 || leaving_))) return;
+    if (!on_stopped_ || (stream_ && (requests_open() > 0 || leaving_))) return;
     connector_.cancel();
     if (stream_ && state_ != State::closing && stop_deadline_.armed()) {
         state_ = State::closing;  // on_closed() comes when the last answer has left.

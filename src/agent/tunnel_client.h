@@ -7,6 +7,7 @@
 #include <string>
 
 #include "agent/backend.h"
+#include "agent/tunnel_streams.h"
 #include "attestation/quote_provider.h"
 #include "attestation/report_data.h"
 #include "base/backoff.h"
@@ -57,11 +58,16 @@ private:
     void send_upgrade();
     void on_secured() override;
     void on_data(std::span<char> data) override;
+    void on_flush() override;
+    void on_progress() override;
     void on_closed(const Error& why) override;
 
     std::size_t take_upgrade_answer(std::string_view input);
     void on_event(const http::Event& event);
     void on_text(std::string_view text);
+    void on_frames(std::string_view bytes);
+    void on_streams_changed();
+    std::size_t requests_open() const { return requests_open_ + (streams_ ? streams_->open_requests() : 0); }
     void on(const protocol::AttestRequest& request);
     void on(const protocol::Status& status);
     void on(const protocol::ProxyRequest& request);
@@ -102,8 +108,9 @@ private:
     MonoTime last_heard_{};
     std::chrono::milliseconds asked_wait_{0};  // By the control plane, before the next try.
     std::optional<std::pair<bool, std::string>> health_;
-    std::size_t requests_open_ = 0;
-    bool leaving_ = false;  // The control plane may not have heard yet that we stop.
+    std::size_t requests_open_ = 0;           // v1
+    std::unique_ptr<TunnelStreams> streams_;  // v2
+    bool leaving_ = false;                    // The control plane may not have heard yet that we stop.
     std::function<void()> on_stopped_;
     net::Timer stop_deadline_;
     std::string text_;

@@ -31,7 +31,7 @@ struct TestProvider final : attestation::QuoteProvider {
 };
 
 // The client against this program's own server side, over TCP.
-class TunnelClientTest : public testing::Test, http::RequestHandler {
+class TunnelClientTest : public testing::TestWithParam<tunnel::Wire>, http::RequestHandler {
 protected:
     TunnelClientTest() : null_(::open("/dev/null", O_WRONLY | O_CLOEXEC)) {
         EE_CHECK(server.listen("127.0.0.1", 0, nullptr));
@@ -89,11 +89,13 @@ protected:
         return *found;
     }
     void ask(TestVisitor& visitor, std::string_view path = "/") {
-        ASSERT_TRUE(session().open_stream({.method = "GET", .target = path, .headers = {}, .body = {}},
-                                          visitor, loop.now() + 10s));
+        const http::Field host[] = {{"Host", "app.example"}};
+        ASSERT_TRUE(session().open_stream(
+            {.method = "GET", .target = path, .fields = host, .body = {}, .authority = "app.example"},
+            visitor, loop.now() + 10s));
     }
 
-    std::size_t body_bytes_max(const http::RequestHead&) override { return 0; }
+    http::BodyTerms body_terms(const http::RequestHead&, const net::Endpoint&) override { return {}; }
     void on_request(http::Exchange& exchange) override {
         EE_CHECK(tunnels.accept(exchange, exchange.peer().ip));
     }
@@ -105,8 +107,13 @@ protected:
     net::WorkerPool workers{1, 8};
     telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, null_.get()};
     tunnel::TestOwner owner;
-    tunnel::Tunnels tunnels{loop, owner, tunnel::TunnelSettings{}, tunnel::TunnelLimits{},
-                            tunnel::test_entropy()};
+    bool is_v2() const { return GetParam() == tunnel::Wire::v2; }
+    static tunnel::TunnelSettings tunnel_settings() {
+        tunnel::TunnelSettings out;
+        out.takes_v2 = GetParam() == tunnel::Wire::v2;
+        return out;
+    }
+    tunnel::Tunnels tunnels{loop, owner, tunnel_settings(), tunnel::TunnelLimits{}, tunnel::test_entropy()};
     http::Server server{loop, static_cast<http::RequestHandler&>(*this), http::ServerLimits{}};
     http::TestServer app{loop}, raw{loop};
     TunnelClientSettings settings;
@@ -116,7 +123,7 @@ protected:
 
 // ---- Registration and challenges ----
 
-TEST_F(TunnelClientTest, RegistersAndBindsItsAnswerToTheChallenge) {
+TEST_P(TunnelClientTest, RegistersAndBindsItsAnswerToTheChallenge) {
     serve();
     const tunnel::AttestAnswer& answer = *owner.answer;
     EXPECT_EQ(answer.registration.app_name, "myapp");
@@ -125,7 +132,7 @@ TEST_F(TunnelClientTest, RegistersAndBindsItsAnswerToTheChallenge) {
     EXPECT_EQ(answer.registration.network, "sandbox-1");
     EXPECT_EQ(answer.registration.agent_id, "a1");
     EXPECT_EQ(answer.registration.node_id, "n1");
-    EXPECT_EQ(answer.registration.tunnel_version, "1");
+    EXPECT_EQ(answer.registration.tunnel_version, is_v2() ? "2" : "1");
     EXPECT_EQ(answer.registration.max_requests, 64u);
 
     const protocol::AttestResponse& response = answer.response;
@@ -133,7 +140,7 @@ TEST_F(TunnelClientTest, RegistersAndBindsItsAnswerToTheChallenge) {
         attestation::report_data_layout2({.nonce = answer.nonce,
                                           .agent_key = response.agent_key,
                                           .channel = {},
-                                          .wire = "1",
+                                          .wire = is_v2() ? "2" : "1",
                                           .identity = settings.identity,
                                           .measurements = settings.measurements});
     EXPECT_TRUE(response.layout2);
@@ -146,7 +153,7 @@ TEST_F(TunnelClientTest, RegistersAndBindsItsAnswerToTheChallenge) {
     EXPECT_TRUE(key->verifies(attestation::session_message(expected), response.signature));
 }
 
-TEST_F(TunnelClientTest, AnswersLaterChallengesWithTheSameKeyAndAnotherNonce) {
+TEST_P(TunnelClientTest, AnswersLaterChallengesWithTheSameKeyAndAnotherNonce) {
     serve();
     const auto first = owner.answer;
     session().challenge(protocol::ChallengeReason::operator_request);
@@ -155,7 +162,7 @@ TEST_F(TunnelClientTest, AnswersLaterChallengesWithTheSameKeyAndAnotherNonce) {
     EXPECT_NE(owner.answer->response.report_data, first->response.report_data);
 }
 
-TEST_F(TunnelClientTest, StaysWhenNoQuoteCanBeMade) {
+TEST_P(TunnelClientTest, StaysWhenNoQuoteCanBeMade) {
     provider.refusal = {"quote_provider_failed", "no TDX here"};
     start();
     ASSERT_TRUE(until([&] { return owner.has("check claim"); }));
@@ -164,7 +171,7 @@ TEST_F(TunnelClientTest, StaysWhenNoQuoteCanBeMade) {
     EXPECT_EQ(tunnels.size(), 1u);
 }
 
-TEST_F(TunnelClientTest, MayDieWhileAQuoteIsMade) {
+TEST_P(TunnelClientTest, MayDieWhileAQuoteIsMade) {
     provider.gate.lock();
     start();
     ASSERT_TRUE(until([&] { return owner.has("check claim"); }));
@@ -178,7 +185,7 @@ TEST_F(TunnelClientTest, MayDieWhileAQuoteIsMade) {
     EXPECT_FALSE(owner.has("verify"));
 }
 
-TEST_F(TunnelClientTest, AQuoteForAnEarlierConnectionIsDropped) {
+TEST_P(TunnelClientTest, AQuoteForAnEarlierConnectionIsDropped) {
     provider.gate.lock();
     start();
     ASSERT_TRUE(until([&] { return owner.has("check claim"); }));
@@ -191,7 +198,7 @@ TEST_F(TunnelClientTest, AQuoteForAnEarlierConnectionIsDropped) {
     EXPECT_FALSE(owner.has("tolerated unexpected_attestation"));
 }
 
-TEST_F(TunnelClientTest, IgnoresMessagesItDoesNotKnow) {
+TEST_P(TunnelClientTest, IgnoresMessagesItDoesNotKnow) {
     settings.control.port = raw.listener->port();
     start();
     net::Peer& peer = raw_upgraded(0);
@@ -207,34 +214,35 @@ TEST_F(TunnelClientTest, IgnoresMessagesItDoesNotKnow) {
 
 // ---- Requests and health ----
 
-TEST_F(TunnelClientTest, CarriesRequestsToTheBackendAndAnswersBack) {
+TEST_P(TunnelClientTest, CarriesRequestsToTheBackendAndAnswersBack) {
     struct Fields final : tunnel::StreamObserver {
-        void on_head(int, std::span<const protocol::HeaderField> headers,
-                     std::optional<std::uint64_t>) override {
-            for (const protocol::HeaderField& field : headers) names += field.name + "=" + field.value + ";";
+        void on_head(int, std::span<const http::Field> headers, std::optional<std::uint64_t>) override {
+            for (const http::Field& field : headers)
+                names.append(field.name).append("=").append(field.value).append(";");
         }
         void on_body(std::string_view bytes) override { body = bytes; }
-        void on_end() override { ended = true; }
+        void on_end(std::span<const http::Field>) override { ended = true; }
         void on_failed(const Error& error) override { body = error.code; }
         std::string names, body;
         bool ended = false;
     } visitor;
     serve();
-    const protocol::HeaderView fields[] = {{"Host", "myapp.example"}, {"X-A", "1"}};
-    ASSERT_TRUE(session().open_stream({.method = "POST", .target = "/p?q=1", .headers = fields, .body = "in"},
-                                      visitor, loop.now() + 10s));
+    const http::Field fields[] = {{"Host", "myapp.example"}, {"x-a", "1"}};
+    ASSERT_TRUE(session().open_stream(
+        {.method = "POST", .target = "/p?q=1", .fields = fields, .body = "in", .authority = "myapp.example"},
+        visitor, loop.now() + 10s));
     ASSERT_TRUE(until([&] { return app.has_request(0); }));
     EXPECT_EQ(app.peers[0]->received,
-              "POST /p?q=1 HTTP/1.1\r\nHost: myapp.example\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nin");
+              "POST /p?q=1 HTTP/1.1\r\nHost: myapp.example\r\nx-a: 1\r\nContent-Length: 2\r\n\r\nin");
     app.peers[0]->say(
-        "HTTP/1.1 201 Created\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nEE-Agent: forged\r\n"
-        "Content-Length: 3\r\n\r\nout");
+        "HTTP/1.1 201 Created\r\nset-cookie: a=1\r\nset-cookie: b=2\r\nEE-Agent: forged\r\n"
+        "content-length: 3\r\n\r\nout");
     ASSERT_TRUE(until([&] { return visitor.ended; }));
-    EXPECT_EQ(visitor.names, "Set-Cookie=a=1;Set-Cookie=b=2;Content-Length=3;");
+    EXPECT_EQ(visitor.names, "set-cookie=a=1;set-cookie=b=2;content-length=3;");
     EXPECT_EQ(visitor.body, "out");
 }
 
-TEST_F(TunnelClientTest, SaysWhatBecameOfTheBackend) {
+TEST_P(TunnelClientTest, SaysWhatBecameOfTheBackend) {
     serve();
     TestVisitor broken, unreachable;
     ask(broken);
@@ -248,7 +256,7 @@ TEST_F(TunnelClientTest, SaysWhatBecameOfTheBackend) {
     EXPECT_EQ(unreachable.got, "backend_unreachable");
 }
 
-TEST_F(TunnelClientTest, SaysAfterEveryAttestationHowTheBackendIs) {
+TEST_P(TunnelClientTest, SaysAfterEveryAttestationHowTheBackendIs) {
     start();
     client->report_health(false, "down");
     ASSERT_TRUE(until([&] { return owner.has("health fail"); }));
@@ -262,7 +270,7 @@ TEST_F(TunnelClientTest, SaysAfterEveryAttestationHowTheBackendIs) {
 
 // ---- Lost connections ----
 
-TEST_F(TunnelClientTest, ComesBackAfterEveryKindOfEnd) {
+TEST_P(TunnelClientTest, ComesBackAfterEveryKindOfEnd) {
     serve();
     for (std::size_t i = 2; i <= 4; ++i) {
         if (i == 2) session().refuse({"rate_limited", "too many"}, std::nullopt);
@@ -280,7 +288,7 @@ TEST_F(TunnelClientTest, ComesBackAfterEveryKindOfEnd) {
     EXPECT_TRUE(until([&] { return visitor.got == "200 ok."; }));
 }
 
-TEST_F(TunnelClientTest, WaitsAsLongAsItIsAskedTo) {
+TEST_P(TunnelClientTest, WaitsAsLongAsItIsAskedTo) {
     serve();
     const MonoTime before = std::chrono::steady_clock::now();
     session().refuse({"collateral_unavailable", ""}, 1);
@@ -288,7 +296,7 @@ TEST_F(TunnelClientTest, WaitsAsLongAsItIsAskedTo) {
     EXPECT_GE(std::chrono::steady_clock::now() - before, 1s);
 }
 
-TEST_F(TunnelClientTest, ARequestUnderWayWhenTheTunnelIsLostIsForgotten) {
+TEST_P(TunnelClientTest, ARequestUnderWayWhenTheTunnelIsLostIsForgotten) {
     serve();
     TestVisitor visitor;
     ask(visitor);
@@ -304,7 +312,7 @@ TEST_F(TunnelClientTest, ARequestUnderWayWhenTheTunnelIsLostIsForgotten) {
     EXPECT_TRUE(until([&] { return stopped; }));
 }
 
-TEST_F(TunnelClientTest, TriesAgainWhenTheUpgradeFails) {
+TEST_P(TunnelClientTest, TriesAgainWhenTheUpgradeFails) {
     settings.control.port = raw.listener->port();
     settings.handshake_timeout = 60ms;
     start();
@@ -323,7 +331,7 @@ TEST_F(TunnelClientTest, TriesAgainWhenTheUpgradeFails) {
     EXPECT_TRUE(until([&] { return !raw.peers[4]->closed.empty(); }));
 }
 
-TEST_F(TunnelClientTest, EndsATunnelThatBreaksTheProtocol) {
+TEST_P(TunnelClientTest, EndsATunnelThatBreaksTheProtocol) {
     settings.control.port = raw.listener->port();
     start();
     const std::string frames[] = {
@@ -344,7 +352,7 @@ TEST_F(TunnelClientTest, EndsATunnelThatBreaksTheProtocol) {
     }
 }
 
-TEST_F(TunnelClientTest, LeavesAControlPlaneThatHasBeenSilent) {
+TEST_P(TunnelClientTest, LeavesAControlPlaneThatHasBeenSilent) {
     settings.control.port = raw.listener->port();
     settings.ping_interval = 20ms;
     settings.silence_max = 90ms;
@@ -356,7 +364,7 @@ TEST_F(TunnelClientTest, LeavesAControlPlaneThatHasBeenSilent) {
     EXPECT_NE(peer.received.find("\x89\x80"), std::string::npos);  // It had pinged.
 }
 
-TEST_F(TunnelClientTest, PongsKeepAQuietTunnel) {
+TEST_P(TunnelClientTest, PongsKeepAQuietTunnel) {
     settings.ping_interval = 15ms;
     settings.silence_max = 200ms;
     serve();
@@ -367,7 +375,7 @@ TEST_F(TunnelClientTest, PongsKeepAQuietTunnel) {
 
 // ---- Stopping ----
 
-TEST_F(TunnelClientTest, StopsAtOnceWhenNothingIsOpen) {
+TEST_P(TunnelClientTest, StopsAtOnceWhenNothingIsOpen) {
     serve();
     bool stopped = false;
     client->stop([&] { stopped = true; });
@@ -375,12 +383,12 @@ TEST_F(TunnelClientTest, StopsAtOnceWhenNothingIsOpen) {
     ASSERT_TRUE(until([&] { return stopped; }));
     EXPECT_TRUE(until([&] { return tunnels.size() == 0; }));
     EXPECT_TRUE(owner.has("health fail"));
-    EXPECT_TRUE(owner.has("closed closed_by_agent"));
+    EXPECT_TRUE(owner.has(is_v2() ? "closed agent_stopping" : "closed closed_by_agent"));
     run_turns(loop, 100);
     EXPECT_EQ(owner.count("check claim"), 1u);  // It does not come back.
 }
 
-TEST_F(TunnelClientTest, FinishesWhatIsOpenAndWhatIsOnItsWayBeforeItStops) {
+TEST_P(TunnelClientTest, FinishesWhatIsOpenAndWhatIsOnItsWayBeforeItStops) {
     serve();
     TestVisitor open, on_its_way;
     ask(open, "/open");
@@ -397,7 +405,7 @@ TEST_F(TunnelClientTest, FinishesWhatIsOpenAndWhatIsOnItsWayBeforeItStops) {
     EXPECT_TRUE(until([&] { return on_its_way.got == "200 two."; })) << on_its_way.got;
 }
 
-TEST_F(TunnelClientTest, ServesWhatTheControlPlaneSentBeforeItHeard) {
+TEST_P(TunnelClientTest, ServesWhatTheControlPlaneSentBeforeItHeard) {
     serve();
     TestVisitor on_its_way;
     bool stopped = false;
@@ -409,7 +417,7 @@ TEST_F(TunnelClientTest, ServesWhatTheControlPlaneSentBeforeItHeard) {
     EXPECT_TRUE(until([&] { return stopped; }));
 }
 
-TEST_F(TunnelClientTest, StopsAtItsDeadlineWhateverIsOpen) {
+TEST_P(TunnelClientTest, StopsAtItsDeadlineWhateverIsOpen) {
     settings.drain_timeout = 60ms;
     serve();
     TestVisitor visitor;
@@ -420,7 +428,7 @@ TEST_F(TunnelClientTest, StopsAtItsDeadlineWhateverIsOpen) {
     EXPECT_TRUE(until([&] { return stopped; }));
 }
 
-TEST_F(TunnelClientTest, StopsWhileItConnectsHandshakesOrWaits) {
+TEST_P(TunnelClientTest, StopsWhileItConnectsHandshakesOrWaits) {
     settings.control.port = raw.listener->port();
     settings.drain_timeout = 10s;
     for (const int phase : {0, 1, 2}) {
@@ -437,6 +445,9 @@ TEST_F(TunnelClientTest, StopsWhileItConnectsHandshakesOrWaits) {
         client.reset();
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Wires, TunnelClientTest, testing::Values(tunnel::Wire::v1, tunnel::Wire::v2),
+                         [](const auto& param) { return param.param == tunnel::Wire::v1 ? "V1" : "V2"; });
 
 }  // namespace
 }  // namespace ee::agent

@@ -20,10 +20,10 @@ ApiHandler::ApiHandler(Services& services)
                                                "Requests the HTTP codec refused, by reason", "reason")),
       requests_(services.metrics.counter("ee_api_requests_total", "Requests to the control listener")) {}
 
-std::size_t ApiHandler::body_bytes_max(const http::RequestHead& head) {
+http::BodyTerms ApiHandler::body_terms(const http::RequestHead& head, const net::Endpoint&) {
     const Match match = find_route(head.method, http::split_origin_form(head.origin_form).path);
-    if (match.route == nullptr || match.route->body == BodyLimit::none) return 1024 * 1024;
-    return base64_size(services_.body_bytes_max) + envelope_bytes;
+    if (match.route == nullptr || match.route->body == BodyLimit::none) return {.bytes_max = 1024 * 1024};
+    return {.bytes_max = base64_size(services_.body_bytes_max) + envelope_bytes};
 }
 
 void ApiHandler::on_request(http::Exchange& exchange) {

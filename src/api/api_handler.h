@@ -11,7 +11,7 @@ class ApiHandler final : public http::RequestHandler {
 public:
     explicit ApiHandler(Services& services);
 
-    std::size_t body_bytes_max(const http::RequestHead& head) override;
+    http::BodyTerms body_terms(const http::RequestHead& head, const net::Endpoint& peer) override;
     void on_request(http::Exchange& exchange) override;
     std::string on_refused(const net::Endpoint& peer, int status, const Error& why) override;
 

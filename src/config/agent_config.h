@@ -35,12 +35,13 @@ struct AgentConfig {
     std::optional<bool> sealed;  // EE_SEALED: false lowers the claim, true raises nothing
     std::optional<std::filesystem::path> measurements_file;  // EE_MEASUREMENTS_FILE
     std::optional<std::string> node_id;                      // EE_NODE_ID
-    std::chrono::seconds proxy_timeout{};  // EE_PROXY_TIMEOUT_SEC: a backend's whole answer, v1
-    std::size_t body_bytes_max = 0;        // EE_MAX_BODY_BYTES: a larger answer becomes 502
-    std::chrono::seconds drain_timeout{};  // EE_DRAIN_SEC
-    std::string log_level;                 // EE_LOG_LEVEL: debug, info, warn, error
-    std::string log_format;                // EE_LOG_FORMAT: json, text, auto (text on a terminal)
-    std::vector<std::string> warnings;     // Sentences to log at start; no secrets.
+    std::chrono::seconds proxy_timeout{};     // EE_PROXY_TIMEOUT_SEC: a backend's whole answer, v1
+    std::chrono::seconds stream_idle_time{};  // EE_STREAM_IDLE_SEC, v2
+    std::size_t body_bytes_max = 0;           // EE_MAX_BODY_BYTES: a larger answer becomes 502
+    std::chrono::seconds drain_timeout{};     // EE_DRAIN_SEC
+    std::string log_level;                    // EE_LOG_LEVEL: debug, info, warn, error
+    std::string log_format;                   // EE_LOG_FORMAT: json, text, auto (text on a terminal)
+    std::vector<std::string> warnings;        // Sentences to log at start; no secrets.
 };
 
 // As load_control_plane_config, for the agent.

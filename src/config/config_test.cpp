@@ -132,6 +132,7 @@ TEST_F(ConfigTest, DefaultsAreThoseOfTheDocumentation) {
     EXPECT_THAT(config.metrics_tokens, IsEmpty());
     EXPECT_EQ(config.db_path, "data/control-plane.db");
     EXPECT_EQ(config.proxy_timeout, 15s);
+    EXPECT_EQ(config.stream_idle_time, 300s);
     EXPECT_EQ(config.body_bytes_max, 64u << 20);
     EXPECT_EQ(config.streams_per_agent_max, 256u);
     EXPECT_EQ(config.tunnels_max, 200'000u);
@@ -495,6 +496,7 @@ TEST(AgentConfig, DefaultsAreThoseOfTheDocumentation) {
     EXPECT_EQ(config.reconnect_max, 60s);
     EXPECT_EQ(config.quote_provider, QuoteProviderKind::automatic);
     EXPECT_EQ(config.proxy_timeout, 15s);
+    EXPECT_EQ(config.stream_idle_time, 300s);
     EXPECT_EQ(config.body_bytes_max, 64u << 20);
     EXPECT_EQ(config.drain_timeout, 20s);
     EXPECT_FALSE(config.agent_id || config.health_url || config.simulated_dir || config.tls_ca ||

@@ -58,6 +58,7 @@ struct ControlPlaneConfig {
     std::vector<Secret> metrics_tokens;                   // EE_METRICS_TOKEN; empty: the role is closed
     std::filesystem::path db_path;                        // EE_DB_PATH
     std::chrono::seconds proxy_timeout{};                 // EE_PROXY_TIMEOUT_SEC
+    std::chrono::seconds stream_idle_time{};              // EE_STREAM_IDLE_SEC
     std::size_t body_bytes_max = 0;                       // EE_MAX_BODY_BYTES
     std::size_t streams_per_agent_max = 0;                // EE_MAX_STREAMS_PER_AGENT
     std::size_t tunnels_max = 0;                          // EE_MAX_TUNNELS

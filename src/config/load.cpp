@@ -184,6 +184,7 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.metrics_tokens = resolved.tokens("EE_METRICS_TOKEN");
     config.db_path = resolved.text("EE_DB_PATH");
     config.proxy_timeout = resolved.seconds("EE_PROXY_TIMEOUT_SEC");
+    config.stream_idle_time = resolved.seconds("EE_STREAM_IDLE_SEC");
     config.body_bytes_max = resolved.size("EE_MAX_BODY_BYTES");
     config.streams_per_agent_max = resolved.size("EE_MAX_STREAMS_PER_AGENT");
     config.tunnels_max = resolved.size("EE_MAX_TUNNELS");
@@ -223,6 +224,7 @@ AgentConfig agent_config(const Resolved& resolved) {
     config.measurements_file = resolved.optional_path("EE_MEASUREMENTS_FILE");
     config.node_id = resolved.optional_text("EE_NODE_ID");
     config.proxy_timeout = resolved.seconds("EE_PROXY_TIMEOUT_SEC");
+    config.stream_idle_time = resolved.seconds("EE_STREAM_IDLE_SEC");
     config.body_bytes_max = resolved.size("EE_MAX_BODY_BYTES");
     config.drain_timeout = resolved.seconds("EE_DRAIN_SEC");
     config.log_level = resolved.text("EE_LOG_LEVEL");

@@ -130,6 +130,8 @@ constexpr Setting table[] = {
     // The proxy path and its limits.
     {"EE_PROXY_TIMEOUT_SEC", both, seconds(1, 3600), "15",
      "a v1 request's whole answer, waiting for a place on the tunnel included; else 504"},
+    {"EE_STREAM_IDLE_SEC", both, seconds(1, 86'400), "300",
+     "a v2 request without a byte either way, the wait for the head of its answer included; else 504"},
     {"EE_MAX_BODY_BYTES", both, bytes(1024, 1024 * mib), "64 MiB",
      "largest v1 answer, and largest decoded body of `POST /v1/proxy/{app}`"},
     {"EE_MAX_STREAMS_PER_AGENT", control, count(1, 65'535), "256",
@@ -209,7 +211,6 @@ constexpr Setting table[] = {
     {"EE_USAGE_REQUIRES_LOCK", control, reserved(), "", "ledger"},
     {"EE_SLASH_AUTO", control, reserved(), "", "ledger"},
     {"EE_LEDGER_KEY_FILE", control, reserved(), "", "ledger"},
-    {"EE_STREAM_IDLE_SEC", control, reserved(), "", "idle limit of a streamed answer"},
     {"EE_RATE_LIMIT_CLIENT_RPS", control, reserved(), "", "requests a second of one client address"},
     {"EE_RATE_LIMIT_APP_RPS", control, reserved(), "", "requests a second of one app"},
     {"EE_DNS_UPDATE_ON_START", control, reserved(), "", "DNS"},

@@ -184,7 +184,7 @@ protected:
         return found ? std::string(to_word(*found)) : "unknown";
     }
 
-    std::size_t body_bytes_max(const http::RequestHead&) override { return 0; }
+    http::BodyTerms body_terms(const http::RequestHead&, const net::Endpoint&) override { return {}; }
     void on_request(http::Exchange& exchange) override {
         EE_CHECK(tunnels->accept(exchange, exchange.peer().ip));
     }

@@ -26,6 +26,8 @@ tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config)
     settings.session.drain_timeout = config.drain_timeout;
     settings.session.body_bytes_max = config.body_bytes_max;
     settings.streams_per_agent_max = config.streams_per_agent_max;
+    settings.answer_time = config.proxy_timeout;
+    settings.stream_idle_time = config.stream_idle_time;
     settings.client_certificate_required = config.ratls == config::RatlsMode::require;
     return settings;
 }
@@ -46,7 +48,6 @@ proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config
     for (const std::string& text : config.trusted_proxies)
         if (const auto network = net::Cidr::parse(text)) settings.trust.trusted_proxies.push_back(*network);
     settings.trust.app_domain = config.app_domain.value_or("");
-    settings.timeout = config.proxy_timeout;
     return settings;
 }
 

@@ -476,8 +476,7 @@ TEST_F(ClientConnectionTest, AsksOverAUnixSocket) {
 
 // Says back what it hears; gives credit only for what the asker has taken.
 struct EchoHandler final : RequestHandler, ExchangeObserver {
-    std::size_t body_bytes_max(const RequestHead&) override { return 1ull << 40; }
-    bool streams_body(const RequestHead&) override { return true; }
+    BodyTerms body_terms(const RequestHead&, const net::Endpoint&) override { return {1ull << 40, true}; }
     void on_request(Exchange& asked) override {
         exchange = &asked;
         exchange->set_observer(this);

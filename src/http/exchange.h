@@ -98,19 +98,21 @@ protected:
     ~Exchange() = default;
 };
 
+// What is to become of a request's body.
+struct BodyTerms {
+    std::size_t bytes_max = 0;  // More gets 413.
+    // on_request() comes with the head, and the body in pieces to the observer. How long a visitor may take
+    // over such a body is the handler's to bound.
+    bool streamed = false;
+};
+
 // Serves the requests of a listener.
 class RequestHandler {
 public:
     virtual ~RequestHandler() = default;
 
-    // Asked when the head is there: the largest body this request may have. More gets 413.
-    virtual std::size_t body_bytes_max(const RequestHead& head) = 0;
-    // Asked next, of a request with a body: true when on_request() shall come with the head and the body in
-    // pieces to the observer. How long a visitor may take over such a body is the handler's to bound.
-    virtual bool streams_body(const RequestHead& head) {
-        static_cast<void>(head);
-        return false;
-    }
+    // Asked when the head of a request with a body is there.
+    virtual BodyTerms body_terms(const RequestHead& head, const net::Endpoint& peer) = 0;
     // The request is complete, or, where bodies are streamed, its head is.
     virtual void on_request(Exchange& exchange) = 0;
     // The codec refuses what was sent, or a limit or deadline was hit. Answers the request's id, for the

@@ -253,11 +253,12 @@ void Http2Session::reset(Http2StreamId id, std::uint32_t code) {
     Stream* stream = find(id);
     if (stream == nullptr) return;
     stream->is_given_up = true;
+    const bool is_complete = stream->is_ended && stream->is_sent;
     unconsumed_ -= std::exchange(stream->unconsumed, 0);
     queued_ -= stream->queued();
     stream->out.clear();
     stream->out_at = 0;
-    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, code);
+    if (!is_complete) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, code);
 }
 
 void Http2Session::consume(Http2StreamId id, std::size_t bytes) {

@@ -46,7 +46,7 @@ struct Http2Settings {
     // that holds most is reset.
     std::size_t unconsumed_bytes_max = 64 * 1024 * 1024;
     std::uint32_t window_bytes_under_pressure = 64 * 1024;
-    HeadLimits head;
+    HeadLimits head{};
     // How many streams a client may reset at once, and a second from then on; more ends the connection.
     std::uint64_t resets_at_once = 1000;
     std::uint64_t resets_per_second = 33;

@@ -10,12 +10,13 @@ namespace ee::http {
 bool ServerConnection::begin_body(std::string_view head, std::string_view behind, std::size_t& used) {
     const ServerLimits& limits = server_.limits_;
     const bool sized = head_.framing == Framing::length;
-    body_bytes_max_ = server_.handler_.body_bytes_max(head_);
+    const BodyTerms terms = server_.handler_.body_terms(head_, peer_);
+    body_bytes_max_ = terms.bytes_max;
     if (sized && head_.content_length > body_bytes_max_) {
         refuse(413, too_large(std::to_string(head_.content_length) + " bytes"));
         return false;
     }
-    const bool streamed = server_.handler_.streams_body(head_);
+    const bool streamed = terms.streamed;
     const bool is_here = sized && behind.size() >= head_.content_length;
     if (is_here && (!streamed || head_.content_length <= limits.whole_body_bytes_max)) {
         // Head and body are there together: no copy.

@@ -59,8 +59,7 @@ struct Transfer final : ExchangeObserver {
 };
 
 struct StreamingHandler final : RequestHandler {
-    std::size_t body_bytes_max(const RequestHead&) override { return body_max; }
-    bool streams_body(const RequestHead&) override { return true; }
+    BodyTerms body_terms(const RequestHead&, const net::Endpoint&) override { return {body_max, true}; }
     void on_request(Exchange& exchange) override {
         wholes.emplace_back(exchange.body());
         auto& transfer = *transfers.emplace_back(std::make_unique<Transfer>(exchange));

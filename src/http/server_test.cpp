@@ -15,7 +15,7 @@ using net::run_until;
 
 // Serves as a test tells it to; says back what was asked when it was told nothing.
 struct TestHandler final : RequestHandler {
-    std::size_t body_bytes_max(const RequestHead&) override { return body_max; }
+    BodyTerms body_terms(const RequestHead&, const net::Endpoint&) override { return {body_max}; }
     void on_request(Exchange& exchange) override {
         const RequestHead& head = exchange.head();
         asked.push_back(std::string(head.method) + " " + std::string(head.origin_form));

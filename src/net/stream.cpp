@@ -73,6 +73,7 @@ void Stream::on_ready(std::uint32_t events) {
 
 void Stream::on_deferred() {
     if (open_ && !paused_ && (readable_ || put_back_)) read_some();
+    if (is_writable()) handler_->on_flush();
     if (open_) flush();
 }
 

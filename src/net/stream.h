@@ -22,6 +22,8 @@ public:
     public:
         // The bytes may be changed in place and are gone after the call.
         virtual void on_data(std::span<char> data) = 0;
+        // The turn ends and what was written is about to be sent: time to write what was put off until now.
+        virtual void on_flush() {}
         // The kernel has taken some of what was written: pending_output() is less than before. Once a flush.
         virtual void on_progress() {}
         // Everything written so far has been handed to the kernel.

@@ -21,7 +21,6 @@ namespace ee::proxy {
 
 struct ForwardSettings {
     TrustSettings trust;
-    std::chrono::milliseconds timeout = std::chrono::seconds(15);
     registry::PublicNames names;  // For the resolve body of a 403.
 };
 
@@ -34,6 +33,7 @@ struct ForwardRequest {
     std::string_view target;
     std::span<const http::Field> fields;
     std::string_view body;
+    bool body_follows = false;    // The exchange streams it: only where streams_bodies() said so.
     Origin origin = Origin::app;  // `control`: described by a message, not sent as it is.
 };
 
@@ -44,6 +44,9 @@ public:
     Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunnels& tunnels,
               telemetry::AccessLog& access_log, telemetry::Metrics& metrics, ForwardSettings settings);
     ~Forwarder();
+
+    // Whether every agent that may serve the app takes bodies in pieces.
+    bool streams_bodies(std::string_view app);
 
     // Answers the exchange, now or later. Never fails without an answer.
     void forward(http::Exchange& exchange, const ForwardRequest& request);

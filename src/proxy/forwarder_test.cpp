@@ -24,7 +24,7 @@ protected:
     // Where agents come in.
     struct Control final : http::RequestHandler {
         explicit Control(tunnel::Tunnels& all) : tunnels(all) {}
-        std::size_t body_bytes_max(const http::RequestHead&) override { return 0; }
+        http::BodyTerms body_terms(const http::RequestHead&, const net::Endpoint&) override { return {}; }
         void on_request(http::Exchange& exchange) override {
             EE_CHECK(tunnels.accept(exchange, exchange.peer().ip));
         }
@@ -46,6 +46,13 @@ protected:
         EE_CHECK(control.listen("127.0.0.1", 0, nullptr));
         settings.trust.trusted_proxies = {*net::Cidr::parse("127.0.0.1")};
         open();
+    }
+    // Short for the test that waits for it.
+    static tunnel::TunnelSettings settings_of_tunnels() {
+        tunnel::TunnelSettings out;
+        const std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
+        if (name == "GivesUpOnASilentAgentAtTheDeadline") out.answer_time = 40ms;
+        return out;
     }
     void open() {
         proxy.reset();
@@ -110,8 +117,8 @@ protected:
     net::Loop loop;
     registry::Registry registry{registry::RegistrySettings{}, {{"sandbox-1", {"nonce", 86400s}}}};
     tunnel::TestOwner owner;
-    tunnel::Tunnels tunnels{loop, owner, tunnel::TunnelSettings{}, tunnel::TunnelLimits{},
-                            tunnel::test_entropy()};
+    tunnel::TunnelSettings tunnel_settings = settings_of_tunnels();
+    tunnel::Tunnels tunnels{loop, owner, tunnel_settings, tunnel::TunnelLimits{}, tunnel::test_entropy()};
     telemetry::Metrics metrics;
     telemetry::AccessLog access_log{::fileno(log_file)};
     ForwardSettings settings;
@@ -318,8 +325,6 @@ TEST_F(ForwarderTest, SaysWhatBecameOfARequest) {
 }
 
 TEST_F(ForwarderTest, GivesUpOnASilentAgentAtTheDeadline) {
-    settings.timeout = 40ms;
-    open();
     const auto agent = come();
     const std::string heard = ask(get("/"));
     EXPECT_TRUE(heard.starts_with("HTTP/1.1 504 ")) << heard;
@@ -360,7 +365,7 @@ TEST_F(ForwarderTest, ADescribedRequestCannotForgeWhereItComesFrom) {
     // A handler as POST /v1/proxy/{app} has one: the fields come from the message's body.
     struct Described final : http::RequestHandler {
         explicit Described(Forwarder& to) : forwarder(to) {}
-        std::size_t body_bytes_max(const http::RequestHead&) override { return 0; }
+        http::BodyTerms body_terms(const http::RequestHead&, const net::Endpoint&) override { return {}; }
         void on_request(http::Exchange& exchange) override {
             const http::Field fields[] = {{"X-Forwarded-For", "1.1.1.1"}, {"X-Forwarded-Proto", "https"}};
             const Visitor visitor =

@@ -62,6 +62,7 @@ bool RequestFields::build(std::span<const http::Field> fields, const RequestCont
     std::string_view proto = context.is_tls ? "https" : "http";
     std::string_view host = context.host;
     for (const http::Field& field : end_to_end_) {
+        if (!context.passes_host && http::iequals(field.name, "host")) continue;
         if (!is_ours_in_requests(field.name)) {
             result_.push_back({field.name, field.value});
         } else if (context.peer_trusted) {
@@ -89,15 +90,19 @@ bool RequestFields::build(std::span<const http::Field> fields, const RequestCont
     return true;
 }
 
-bool AnswerFields::build(std::span<const protocol::HeaderField> fields, Origin origin,
-                         std::string_view request_id) {
-    all_.clear();
-    for (const protocol::HeaderField& field : fields) all_.push_back({field.name, field.value});
-    if (!http::copy_end_to_end(all_, result_)) return false;
+bool AnswerFields::build(std::span<const http::Field> fields, Origin origin, std::string_view request_id) {
+    if (!http::copy_end_to_end(fields, result_)) return false;
     std::erase_if(result_,
                   [origin](const http::Field& field) { return is_dropped_from_answers(field.name, origin); });
     result_.push_back({"X-Request-Id", request_id});
     if (origin == Origin::control) result_.push_back({"Content-Security-Policy", "sandbox"});
+    return true;
+}
+
+bool AnswerFields::build_trailers(std::span<const http::Field> fields) {
+    if (!http::copy_end_to_end(fields, result_)) return false;
+    std::erase_if(result_,
+                  [](const http::Field& field) { return is_dropped_from_answers(field.name, Origin::app); });
     return true;
 }
 

@@ -7,12 +7,12 @@
 
 #include "http/message.h"
 #include "net/address.h"
-#include "protocol/header_field.h"
 
 namespace ee::proxy {
 
 struct RequestContext {
-    std::string_view host;  // As the visitor sent it.
+    std::string_view host;    // As the visitor sent it.
+    bool passes_host = true;  // As a field; else it travels apart from them.
     net::IpAddress peer;
     bool peer_trusted = false;  // Believed about what came before it.
     bool is_tls = false;
@@ -28,13 +28,13 @@ public:
     // False when the message must be refused (Connection names too many options). The answer's views point
     // into `fields` and into this object, until the next call.
     [[nodiscard]] bool build(std::span<const http::Field> fields, const RequestContext& context);
-    std::span<const protocol::HeaderView> result() const { return result_; }
+    std::span<const http::Field> result() const { return result_; }
 
 private:
     void append_to(std::string& list, std::string_view name, std::span<const http::Field> fields, bool keep);
 
     std::vector<http::Field> end_to_end_;
-    std::vector<protocol::HeaderView> result_;
+    std::vector<http::Field> result_;
     std::string forwarded_for_, forwarded_, via_, peer_;
 };
 
@@ -45,12 +45,12 @@ enum class Origin { app, control };
 // Builds the fields of the answer to the visitor. False when the agent's answer must be refused.
 class AnswerFields {
 public:
-    [[nodiscard]] bool build(std::span<const protocol::HeaderField> fields, Origin origin,
-                             std::string_view request_id);
+    [[nodiscard]] bool build(std::span<const http::Field> fields, Origin origin, std::string_view request_id);
+    // Of an answer's trailers.
+    [[nodiscard]] bool build_trailers(std::span<const http::Field> fields);
     std::span<const http::Field> result() const { return result_; }
 
 private:
-    std::vector<http::Field> all_;
     std::vector<http::Field> result_;
 };
 

@@ -22,7 +22,7 @@ struct Request {
     Lines build(std::vector<Field> given) {
         EXPECT_TRUE(fields.build(given, context));
         Lines out;
-        for (const protocol::HeaderView& field : fields.result())
+        for (const http::Field& field : fields.result())
             out.push_back(std::string(field.name) + ": " + std::string(field.value));
         return out;
     }
@@ -30,7 +30,7 @@ struct Request {
     std::string value(std::vector<Field> given, std::string_view name) {
         EXPECT_TRUE(fields.build(given, context));
         std::string out;
-        for (const protocol::HeaderView& field : fields.result())
+        for (const http::Field& field : fields.result())
             if (http::iequals(field.name, name)) out.append(out.empty() ? "" : " | ").append(field.value);
         return out;
     }
@@ -119,7 +119,7 @@ TEST(RequestFields, SaysWhatTheVisitorUsed) {
 
 // ---- Answers ----
 
-Lines answer(std::vector<protocol::HeaderField> given, Origin origin) {
+Lines answer(std::vector<http::Field> given, Origin origin) {
     AnswerFields fields;
     EXPECT_TRUE(fields.build(given, origin, "id-1"));
     Lines out;
@@ -166,7 +166,7 @@ TEST(AnswerFields, RefusesAConnectionFieldWithTooManyOptions) {
     std::string many;
     for (int i = 0; i < 65; ++i) many += "x" + std::to_string(i) + ",";
     AnswerFields fields;
-    const protocol::HeaderField options{"Connection", many};
+    const http::Field options{"Connection", many};
     EXPECT_FALSE(fields.build({&options, 1}, Origin::app, "id-1"));
 }
 

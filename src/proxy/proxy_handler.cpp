@@ -1,5 +1,7 @@
 #include "proxy/proxy_handler.h"
 
+#include <limits>
+
 #include "telemetry/trace.h"
 
 namespace ee::proxy {
@@ -10,8 +12,12 @@ ProxyHandler::ProxyHandler(Forwarder& forwarder, std::size_t body_bytes_max, tel
       refused_(metrics.counter_family("ee_http_refused_total", "Requests the HTTP codec refused, by reason",
                                       "reason")) {}
 
-std::size_t ProxyHandler::body_bytes_max(const http::RequestHead&) {
-    return body_bytes_max_;
+// Where an agent takes whole requests only, bodies are gathered first.
+http::BodyTerms ProxyHandler::body_terms(const http::RequestHead& head, const net::Endpoint& peer) {
+    const TrustSettings& trust = forwarder_.settings().trust;
+    const auto app = select_app(head, identify_visitor(head, peer, trust).peer_trusted, trust);
+    if (!app || !forwarder_.streams_bodies(*app)) return {.bytes_max = body_bytes_max_};
+    return {.bytes_max = std::numeric_limits<std::size_t>::max(), .streamed = true};
 }
 
 void ProxyHandler::on_request(http::Exchange& exchange) {
@@ -25,7 +31,8 @@ void ProxyHandler::on_request(http::Exchange& exchange) {
                                  .method = head.method,
                                  .target = head.origin_form,
                                  .fields = head.fields,
-                                 .body = exchange.body()};
+                                 .body = exchange.body(),
+                                 .body_follows = exchange.body_follows()};
     if (!app) return forwarder_.refuse(exchange, request, app.error());
     forwarder_.forward(exchange, request);
 }

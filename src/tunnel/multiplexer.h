@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "protocol/header_field.h"
+#include "http/message.h"
 
 namespace ee::tunnel {
 
@@ -20,12 +20,18 @@ using StreamId = std::uint64_t;
 struct StreamRequest {
     std::string_view method{};
     std::string_view target{};  // Path and query, as the visitor sent them.
-    std::span<const protocol::HeaderView> headers{};
+    std::span<const http::Field> fields{};
     std::string_view body{};
+    // The body goes on: send_body() and end_body() follow. Only where the multiplexer streams bodies.
+    bool body_follows = false;
+    std::optional<std::uint64_t> content_length{};  // Of a body that follows, when it is known.
+    std::string_view scheme = "https";
+    std::string_view authority{};  // The visitor's Host; v1 has it among the fields.
+    std::string_view protocol{};   // Of an extended CONNECT: "websocket".
 };
 
 // The visitor's side of a stream. Called on the loop's thread; exactly one of on_end and on_failed comes
-// last, and nothing comes after cancel(). A callback but on_sent() may call open() and cancel() of the same
+// last, and nothing comes after cancel(). A callback but on_sent() may call every function of the same
 // multiplexer; it must not destroy it.
 class StreamObserver {
 public:
@@ -33,12 +39,21 @@ public:
 
     // The request goes out to the agent now: it waits no longer for its turn.
     virtual void on_sent() {}
+    // An interim answer, 1xx but 101.
+    virtual void on_interim(int status, std::span<const http::Field> fields) {
+        static_cast<void>(status);
+        static_cast<void>(fields);
+    }
     // `content_length` is the size of the body that follows, when it is known beforehand.
-    virtual void on_head(int status, std::span<const protocol::HeaderField> headers,
+    virtual void on_head(int status, std::span<const http::Field> fields,
                          std::optional<std::uint64_t> content_length) = 0;
+    // To be given back with consumed(): until then the agent is held to the stream's window.
     virtual void on_body(std::string_view bytes) = 0;
-    virtual void on_end() = 0;
-    // proxy_timeout, tunnel_closed (or the reason given to close()), backend_unreachable, bad_agent_answer.
+    virtual void on_end(std::span<const http::Field> trailers) = 0;
+    // So many more bytes given to send_body() are on their way: there is room for as many.
+    virtual void on_body_taken(std::size_t bytes) { static_cast<void>(bytes); }
+    // proxy_timeout, tunnel_closed (or the reason given to close()), backend_unreachable, bad_agent_answer,
+    // slow_visitor (what it did not read filled the memory there is).
     virtual void on_failed(const Error& error) = 0;
 };
 
@@ -48,15 +63,22 @@ public:
     virtual ~Multiplexer() = default;
 
     // The observer must live until its last callback or cancel(). Refused at once, without a callback:
-    // `overloaded` (the tunnel is full), `body_too_large` (v1), or the reason given to close().
-    // No callback is made from within open().
-    virtual Result<StreamId> open(const StreamRequest& request, StreamObserver& observer,
-                                  MonoTime deadline) = 0;
+    // `overloaded` (the tunnel is full), `body_too_large` (v1), `upgrade_unsupported`, `tunnel_closed` (the
+    // agent takes no more), or the reason given to close(). No callback is made from within open().
+    virtual Result<StreamId> open(const StreamRequest& request, StreamObserver& observer, MonoTime now) = 0;
 
-    // The visitor left. Unknown and finished ids are ignored.
+    // Whether bodies may follow their request. If not, nothing may be called of what comes next.
+    virtual bool streams_bodies() const = 0;
+    // More of a request's body, and its end. Kept until it is on its way: bound it by on_body_taken().
+    virtual void send_body(StreamId id, std::string_view bytes) = 0;
+    virtual void end_body(StreamId id, std::span<const http::Field> trailers) = 0;
+    // So many bytes of on_body() are with the visitor. Unknown and finished ids are ignored, here and below.
+    virtual void consumed(StreamId id, std::size_t bytes) = 0;
+
+    // The visitor left.
     virtual void cancel(StreamId id) = 0;
 
-    // Fails every stream whose deadline has come with `proxy_timeout`.
+    // Fails every stream whose time is up with `proxy_timeout`.
     virtual void expire(MonoTime now) = 0;
     // No stream is due before this moment.
     virtual std::optional<MonoTime> next_deadline() const = 0;

@@ -29,9 +29,10 @@ Error too_large(std::size_t bytes_max) {
 
 }  // namespace
 
-Result<StreamId> MultiplexerV1::open(const StreamRequest& request, StreamObserver& observer,
-                                     MonoTime deadline) {
+Result<StreamId> MultiplexerV1::open(const StreamRequest& request, StreamObserver& observer, MonoTime now) {
     if (closed_) return fail(*closed_);
+    if (!request.protocol.empty() || request.body_follows)
+        return fail("upgrade_unsupported", "a tunnel of version 1 carries whole requests only");
     // Before any copy is made: the body alone may be over the limit.
     if (base64_size(request.body.size()) > limits_.request_text_bytes_max)
         return fail(too_large(limits_.request_text_bytes_max));
@@ -43,15 +44,18 @@ Result<StreamId> MultiplexerV1::open(const StreamRequest& request, StreamObserve
     const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), last_id_ + 1);
     std::string text = std::move(spare_);
     text.clear();
+    headers_.clear();
+    for (const http::Field& field : request.fields) headers_.push_back({field.name, field.value});
     protocol::append_proxy_request(
         text, {.request_id = std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())),
                .method = request.method,
                .path = request.target,
-               .headers = request.headers,
+               .headers = headers_,
                .body = request.body});
     if (text.size() > limits_.request_text_bytes_max) return fail(too_large(limits_.request_text_bytes_max));
 
     const StreamId id = ++last_id_;
+    const MonoTime deadline = now + limits_.answer_time;
     streams_.emplace(id, Stream{State::waiting, &observer, deadline, std::move(text)});
     waiting_.push_back(id);
     if (!earliest_deadline_ || deadline < *earliest_deadline_) earliest_deadline_ = deadline;
@@ -102,9 +106,13 @@ MultiplexerV1::Receipt MultiplexerV1::receive(protocol::ProxyResponse response) 
 void MultiplexerV1::deliver(StreamId id, StreamObserver& observer, const protocol::ProxyAnswer& answer) {
     Delivery delivery{.id = id, .cancelled = false, .outer = delivery_};
     delivery_ = &delivery;
-    observer.on_head(answer.status, answer.headers, answer.body.size());
+    std::vector<http::Field> fields = std::move(fields_);
+    fields.clear();
+    for (const protocol::HeaderField& header : answer.headers) fields.push_back({header.name, header.value});
+    observer.on_head(answer.status, fields, answer.body.size());
+    fields_ = std::move(fields);
     if (!delivery.cancelled && !answer.body.empty()) observer.on_body(answer.body);
-    if (!delivery.cancelled) observer.on_end();
+    if (!delivery.cancelled) observer.on_end({});
     delivery_ = delivery.outer;
 }
 

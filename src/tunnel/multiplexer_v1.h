@@ -11,7 +11,8 @@
 namespace ee::tunnel {
 
 struct MultiplexerV1Limits {
-    std::size_t outstanding_max = 1;  // max_requests of `register`
+    std::size_t outstanding_max = 1;           // max_requests of `register`
+    std::chrono::milliseconds answer_time{0};  // for the whole answer, from open() on
     std::size_t waiting_max = 64;
     std::size_t body_bytes_max = 64 * 1024 * 1024;
     std::size_t request_text_bytes_max = 4 * 1024 * 1024;
@@ -26,7 +27,12 @@ public:
     MultiplexerV1(const MultiplexerV1&) = delete;
     MultiplexerV1& operator=(const MultiplexerV1&) = delete;
 
-    Result<StreamId> open(const StreamRequest& request, StreamObserver& observer, MonoTime deadline) override;
+    Result<StreamId> open(const StreamRequest& request, StreamObserver& observer, MonoTime now) override;
+    // Requests and answers go whole.
+    bool streams_bodies() const override { return false; }
+    void send_body(StreamId, std::string_view) override {}
+    void end_body(StreamId, std::span<const http::Field>) override {}
+    void consumed(StreamId, std::size_t) override {}
     void cancel(StreamId id) override;
     void expire(MonoTime now) override;
     std::optional<MonoTime> next_deadline() const override;
@@ -84,7 +90,9 @@ private:
     StreamId last_id_ = 0;
     std::uint64_t unknown_answers_ = 0;
     std::uint64_t late_answers_ = 0;
-    std::string spare_;  // A buffer to encode the next request into.
+    std::string spare_;                          // A buffer to encode the next request into.
+    std::vector<protocol::HeaderView> headers_;  // Of the request being encoded.
+    std::vector<http::Field> fields_;            // Of the answer being delivered.
 };
 
 }  // namespace ee::tunnel

@@ -21,12 +21,12 @@ public:
     std::vector<std::string> heard;
     std::function<void(std::string_view)> then = [](std::string_view) {};
 
-    void on_head(int status, std::span<const protocol::HeaderField> headers,
+    void on_head(int status, std::span<const http::Field> headers,
                  std::optional<std::uint64_t> content_length) override {
         hear(fmt::format("head {} {} {}", status, headers.size(), content_length.value()));
     }
     void on_body(std::string_view bytes) override { hear(fmt::format("body {}", bytes)); }
-    void on_end() override { hear("end"); }
+    void on_end(std::span<const http::Field>) override { hear("end"); }
     void on_failed(const Error& error) override { hear(error.code); }
 
 private:
@@ -58,7 +58,7 @@ StreamId open(MultiplexerV1& mux, Visitor& visitor, MonoTime deadline = start + 
 TEST(MultiplexerV1, ARequestGoesOutAndItsAnswerComesBack) {
     MultiplexerV1 mux({});
     Visitor visitor;
-    const protocol::HeaderView headers[] = {{"Host", "h"}};
+    const http::Field headers[] = {{"Host", "h"}};
     const StreamId id = mux.open({"POST", "/a?b", headers, "body"}, visitor, start + 15s).value();
     EXPECT_TRUE(visitor.heard.empty());
     EXPECT_EQ(next(mux),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "tunnel/message_sink.h"
 
 namespace ee::tunnel {
 namespace {
@@ -12,18 +13,23 @@ struct Match : Cases... {
     using Cases::operator()...;
 };
 
-// A binary message is refused on v1 (`unknown_message`), so none is worth gathering beyond this.
+// A binary message is refused on v1 (`unknown_message`), so none is worth gathering beyond this; on v2 they
+// are not gathered.
 http::MessageLimits limits_of(const SessionMachine& machine) {
     return {.text_bytes_max = machine.text_bytes_max(),
-            .binary_bytes_max = protocol::text_bytes_max_unattested};
+            .binary_bytes_max =
+                machine.wire() == Wire::v2 ? message_bytes_max : protocol::text_bytes_max_unattested};
 }
+
+// On v2 no more than this is in the output: what waits in the multiplexer can still be put in another order.
+constexpr std::size_t frames_bytes_max = 256 * 1024;
 
 // A buffer that grew for one large message is given back.
 constexpr std::size_t kept_capacity = 16 * 1024;
 
 }  // namespace
 
-Session::Session(const SessionContext& context, TunnelId id, http::Upgraded connection,
+Session::Session(const SessionContext& context, TunnelId id, Wire wire, http::Upgraded connection,
                  std::function<void(Session&)> on_gone)
     : context_(context),
       id_(id),
@@ -32,7 +38,7 @@ Session::Session(const SessionContext& context, TunnelId id, http::Upgraded conn
       on_gone_(std::move(on_gone)),
       decoder_(http::FrameDecoder::Role::server,
                {protocol::text_bytes_max_unattested, protocol::text_bytes_max_unattested}),
-      machine_(context.settings.session, Wire::v1, context.decoder, context.entropy, context.loop.now()),
+      machine_(context.settings.session, wire, context.decoder, context.entropy, context.loop.now()),
       timer_(context.loop, [this] { on_timer(); }),
       last_heard_(context.loop.now()),
       next_ping_(last_heard_ + context.settings.keep_alive.ping_interval) {
@@ -61,6 +67,8 @@ Bytes Session::client_certificate() const {
 void Session::on_data(std::span<char> data) {
     heard();
     while (!closed_) {
+        // Only between messages may it change.
+        if (v2_ != nullptr && !decoder_.in_message()) decoder_.stream_binary(true);
         std::size_t consumed = 0;
         const auto step = decoder_.next(data, consumed);
         data = data.subspan(consumed);
@@ -83,14 +91,18 @@ void Session::on_data(std::span<char> data) {
 // An agent reads its requests while it answers others, so these alone must never stop us from listening.
 bool Session::output_is_full() const {
     const TunnelSettings& settings = context_.settings;
-    const std::size_t requests = mux_ ? settings.output_bytes_max + protocol::request_text_bytes_max : 0;
+    const std::size_t requests = v1_   ? settings.output_bytes_max + protocol::request_text_bytes_max
+                                 : v2_ ? 2 * frames_bytes_max
+                                       : 0;
     return stream_->pending_output() > requests + settings.replies_bytes_max;
 }
 
 void Session::on_event(const http::Event& event) {
     switch (event.kind) {
         case http::Event::Kind::text: return on_text(event.payload);
-        case http::Event::Kind::binary: return machine_.receive_binary(event.payload, actions_);
+        case http::Event::Kind::binary:
+            if (v2_ != nullptr) return on_frames(event.payload);
+            return machine_.receive_binary(actions_);
         case http::Event::Kind::ping:
             http::append_frame(stream_->output(), http::Opcode::pong, event.payload);
             return stream_->flush_later();
@@ -115,6 +127,32 @@ void Session::on_text(std::string_view text) {
     text_.assign(text);
     machine_.receive_text(protocol::PaddedText(text_), now(), actions_);
     if (text_.capacity() > kept_capacity) text_ = {};
+}
+
+// On v2: what the agent's HTTP/2 says. Each piece of a message at once.
+void Session::on_frames(std::string_view bytes) {
+    const auto received = v2_->receive(bytes, context_.loop.now());
+    if (closed_) return;  // By what one of the streams' visitors did.
+    if (!received) return fail_connection(http::close_code::protocol_error, received.error().code);
+    stream_->flush_later();
+    if (v2_->is_draining() && !draining_)
+        machine_.drain("agent_stopping", std::nullopt, context_.loop.now(), actions_);
+    after_streams_changed();
+}
+
+void Session::on_flush() {
+    if (closed_ || v2_ == nullptr) return;
+    const std::size_t waiting = stream_->pending_output();
+    if (waiting >= frames_bytes_max || !v2_->wants_output()) return;
+    {
+        MessageSink sink(stream_->output(), [] { return std::optional<http::MaskKey>(); });
+        v2_->pull(sink, frames_bytes_max - waiting);
+    }
+    if (v2_->is_broken()) fail_connection(http::close_code::protocol_error, "http2_protocol_error");
+}
+
+void Session::on_progress() {
+    if (v2_ != nullptr && v2_->wants_output()) stream_->flush_later();
 }
 
 void Session::on_drained() {
@@ -185,7 +223,6 @@ void Session::carry_out(Action& action) {
                        deliver(std::move(answer.response));
                        after_streams_changed();
                    },
-                   [&](DeliverBytes&) {},  // v2 only; the machine refuses binary messages on v1.
                    [&](Refused& refused) { owner.on_refused(*this, refused); },
                    [&](BeginDrain& drain) {
                        draining_ = true;
@@ -206,12 +243,22 @@ void Session::carry_out(Action& action) {
 
 void Session::activate() {
     stream_->set_urgency(net::Urgency::normal);
-    MultiplexerV1Limits limits;
-    limits.outstanding_max =
-        std::min<std::size_t>(registration()->max_requests, context_.settings.streams_per_agent_max);
-    limits.body_bytes_max = context_.settings.session.body_bytes_max;
-    limits.request_text_bytes_max = protocol::request_text_bytes_max;
-    mux_ = std::make_unique<MultiplexerV1>(limits);
+    const TunnelSettings& settings = context_.settings;
+    if (machine_.wire() == Wire::v2) {
+        auto mux = std::make_unique<MultiplexerV2>(MultiplexerV2Limits{
+            .streams_max = settings.streams_per_agent_max, .idle_time = settings.stream_idle_time});
+        v2_ = mux.get();
+        mux_ = std::move(mux);
+    } else {
+        auto mux = std::make_unique<MultiplexerV1>(MultiplexerV1Limits{
+            .outstanding_max =
+                std::min<std::size_t>(registration()->max_requests, settings.streams_per_agent_max),
+            .answer_time = settings.answer_time,
+            .body_bytes_max = settings.session.body_bytes_max,
+            .request_text_bytes_max = protocol::request_text_bytes_max});
+        v1_ = mux.get();
+        mux_ = std::move(mux);
+    }
     context_.owner.on_activated(*this);
 }
 
@@ -269,9 +316,9 @@ void Session::probe(std::function<void(bool answered)> on_answer) {
 }
 
 void Session::deliver(protocol::ProxyResponse response) {
-    if (!mux_) return;
+    if (v1_ == nullptr) return;
     using Receipt = MultiplexerV1::Receipt;
-    const Receipt receipt = mux_->receive(std::move(response));
+    const Receipt receipt = v1_->receive(std::move(response));
     if (receipt != Receipt::delivered)
         context_.owner.on_answer_dropped(*this,
                                          receipt == Receipt::unknown ? "unknown_request" : "visitor_gone");
@@ -279,15 +326,32 @@ void Session::deliver(protocol::ProxyResponse response) {
 
 // ---- Streams ----
 
-Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserver& observer,
-                                      MonoTime deadline) {
+Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserver& observer, MonoTime now) {
     if (closed_ || draining_ || !mux_) return fail("tunnel_closed", "the tunnel takes no new requests");
-    auto opened = mux_->open(request, observer, deadline);
+    auto opened = mux_->open(request, observer, now);
     if (!opened) return opened;
     ++requests_;
     pump();
-    if (deadline < timer_due_) schedule_timer();
+    if (const auto due = mux_->next_deadline(); due && *due < timer_due_) schedule_timer();
     return opened;
+}
+
+void Session::send_body(StreamId id, std::string_view bytes) {
+    if (closed_ || !mux_) return;
+    mux_->send_body(id, bytes);
+    pump();
+}
+
+void Session::end_body(StreamId id, std::span<const http::Field> trailers) {
+    if (closed_ || !mux_) return;
+    mux_->end_body(id, trailers);
+    pump();
+}
+
+void Session::consumed(StreamId id, std::size_t bytes) {
+    if (closed_ || !mux_) return;
+    mux_->consumed(id, bytes);
+    pump();
 }
 
 void Session::cancel_stream(StreamId id) {
@@ -300,7 +364,11 @@ void Session::cancel_stream(StreamId id) {
 // Writes the requests that the agent takes now; they leave with everything else at the end of the turn.
 void Session::pump() {
     if (closed_ || !mux_) return;
-    while (stream_->pending_output() < context_.settings.output_bytes_max && mux_->next_message(text_)) {
+    if (v2_ != nullptr) {
+        if (v2_->wants_output()) stream_->flush_later();  // on_flush() writes them.
+        return;
+    }
+    while (stream_->pending_output() < context_.settings.output_bytes_max && v1_->next_message(text_)) {
         http::append_frame(stream_->output(), http::Opcode::text, text_);
         stream_->flush_later();
     }

@@ -12,6 +12,7 @@
 #include "net/stream.h"
 #include "protocol/limits.h"
 #include "tunnel/multiplexer_v1.h"
+#include "tunnel/multiplexer_v2.h"
 #include "tunnel/session_machine.h"
 
 namespace ee::tunnel {
@@ -58,6 +59,10 @@ struct TunnelSettings {
     SessionSettings session;
     KeepAlive keep_alive;
     std::size_t streams_per_agent_max = 256;
+    bool takes_v2 = true;  // False: as control planes of the first version.
+    // v1: for a whole answer. v2: without a byte either way.
+    std::chrono::milliseconds answer_time = std::chrono::seconds(15);
+    std::chrono::milliseconds stream_idle_time = std::chrono::seconds(300);
     // Requests to an agent whose socket is full wait in the multiplexer beyond this.
     std::size_t output_bytes_max = 4 * 1024 * 1024;
     // An agent that does not read what it is sent is not listened to beyond this much more: else pings and
@@ -81,7 +86,7 @@ struct SessionContext {
 class Session final : public net::Stream::Handler {
 public:
     // `on_gone` is called last, when nothing of the session is on the stack but its own frame.
-    Session(const SessionContext& context, TunnelId id, http::Upgraded connection,
+    Session(const SessionContext& context, TunnelId id, Wire wire, http::Upgraded connection,
             std::function<void(Session&)> on_gone);
 
     TunnelId id() const { return id_; }
@@ -112,7 +117,11 @@ public:
 
     // ---- The handle through which requests travel; see Multiplexer ----
     // Besides: `tunnel_closed` when the tunnel does not serve.
-    Result<StreamId> open_stream(const StreamRequest& request, StreamObserver& observer, MonoTime deadline);
+    Result<StreamId> open_stream(const StreamRequest& request, StreamObserver& observer, MonoTime now);
+    bool streams_bodies() const { return v2_ != nullptr; }
+    void send_body(StreamId id, std::string_view bytes);
+    void end_body(StreamId id, std::span<const http::Field> trailers);
+    void consumed(StreamId id, std::size_t bytes);
     void cancel_stream(StreamId id);
     std::size_t open_streams() const { return mux_ ? mux_->open_streams() : 0; }
     std::uint64_t requests() const { return requests_; }
@@ -120,11 +129,14 @@ public:
 
 private:
     void on_data(std::span<char> data) override;
+    void on_flush() override;
+    void on_progress() override;
     void on_drained() override;
     void on_closed(const Error& why) override;
 
     void on_event(const http::Event& event);
     void on_text(std::string_view text);
+    void on_frames(std::string_view bytes);
     void run_actions();
     void carry_out(Action& action);
     void activate();
@@ -147,7 +159,9 @@ private:
     std::function<void(Session&)> on_gone_;
     http::FrameDecoder decoder_;
     SessionMachine machine_;
-    std::unique_ptr<MultiplexerV1> mux_;
+    std::unique_ptr<Multiplexer> mux_;  // Once it is active: one of these.
+    MultiplexerV1* v1_ = nullptr;
+    MultiplexerV2* v2_ = nullptr;
     Actions actions_;
     std::uint64_t requests_ = 0;
     bool running_ = false;

@@ -32,12 +32,8 @@ void SessionMachine::receive_text(protocol::PaddedText text, Moment now, Actions
     std::visit([&](auto& content) { on(content, now, out); }, *message);
 }
 
-void SessionMachine::receive_binary(std::string_view bytes, Actions& out) {
+void SessionMachine::receive_binary(Actions& out) {
     if (state_ == SessionState::closed) return;
-    if (wire_ == Wire::v2 && attested_) {
-        out.push_back(DeliverBytes{bytes});
-        return;
-    }
     malformed({"unknown_message", wire_ == Wire::v1 ? "v1 has text messages only"
                                                     : "binary messages follow \"status ok attested\""},
               out);

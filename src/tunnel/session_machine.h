@@ -77,10 +77,6 @@ struct HealthReport {
 struct DeliverAnswer {
     protocol::ProxyResponse response;
 };
-// For the v2 multiplexer; borrowed from the message.
-struct DeliverBytes {
-    std::string_view bytes{};
-};
 // To be logged with agent, app and peer, counted by code, and shown to operators.
 struct Refused {
     Error error{};
@@ -98,7 +94,7 @@ struct Close {
 };
 
 using Action = std::variant<SendText, CheckClaim, Verify, Admit, Activated, Renew, Inconclusive, AttestMiss,
-                            HealthReport, DeliverAnswer, DeliverBytes, Refused, BeginDrain, Close>;
+                            HealthReport, DeliverAnswer, Refused, BeginDrain, Close>;
 // Carried out by index and moved out before: carrying one out may append more.
 using Actions = std::vector<Action>;
 
@@ -140,7 +136,8 @@ public:
 
     // ---- From the socket ----
     void receive_text(protocol::PaddedText text, Moment now, Actions& out);
-    void receive_binary(std::string_view bytes, Actions& out);
+    // A binary message where none is taken: on v1, and before attestation.
+    void receive_binary(Actions& out);
     // A message over text_bytes_max() began.
     void message_too_large(Actions& out);
     // No pong and nothing else came for 30 s.
@@ -177,6 +174,7 @@ public:
 
     SessionState state() const { return state_; }
     bool attested() const { return attested_; }
+    Wire wire() const { return wire_; }
     // Empty before `register`.
     const std::optional<protocol::Register>& registration() const { return registration_; }
 

@@ -46,7 +46,6 @@ std::string describe(const Action& action) {
         std::string operator()(const AttestMiss& a) { return "attest_miss " + a.reason.code; }
         std::string operator()(const HealthReport& a) { return a.pass ? "health pass" : "health fail"; }
         std::string operator()(const DeliverAnswer& a) { return "answer " + a.response.request_id; }
-        std::string operator()(const DeliverBytes& a) { return fmt::format("bytes {}", a.bytes); }
         std::string operator()(const Refused& a) {
             return (a.closes ? "refused " : "tolerated ") + a.error.code;
         }
@@ -91,8 +90,8 @@ public:
         machine.receive_text(protocol::PaddedText(message), now(), actions_);
         return did();
     }
-    Did binary(std::string_view bytes) {
-        machine.receive_binary(bytes, actions_);
+    Did binary() {
+        machine.receive_binary(actions_);
         return did();
     }
     // The answer to the challenge sent last, or to `nonce`.
@@ -290,17 +289,16 @@ TEST(SessionMachine, AWellFormedMessageBeginsTheCountAnew) {
 
 TEST(SessionMachine, BinaryIsUnknownOnV1AndBeforeAttestation) {
     Tunnel v1, v2(Wire::v2);
-    EXPECT_EQ(v1.active().binary("x"), tolerated("unknown_message"));
-    EXPECT_EQ(v2.binary("x"), tolerated("unknown_message"));
-    EXPECT_EQ(v2.challenged().binary("x"), tolerated("unknown_message"));
-    for (int i = 0; i < 8; ++i) EXPECT_EQ(v2.binary("x"), tolerated("unknown_message"));
-    EXPECT_EQ(v2.binary("x"), refusal("unknown_message")) << "the tenth in a row";
+    EXPECT_EQ(v1.active().binary(), tolerated("unknown_message"));
+    EXPECT_EQ(v2.binary(), tolerated("unknown_message"));
+    EXPECT_EQ(v2.challenged().binary(), tolerated("unknown_message"));
+    for (int i = 0; i < 8; ++i) EXPECT_EQ(v2.binary(), tolerated("unknown_message"));
+    EXPECT_EQ(v2.binary(), refusal("unknown_message")) << "the tenth in a row";
 }
 
-TEST(SessionMachine, V2CarriesBytesOnceAttested) {
+TEST(SessionMachine, V2CarriesNoAnswersInMessages) {
     Tunnel tunnel(Wire::v2);
     tunnel.active();
-    EXPECT_EQ(tunnel.binary("PRI *"), Did{"bytes PRI *"});
     EXPECT_EQ(tunnel.text(answer_7), tolerated("unknown_message"));
     EXPECT_EQ(tunnel.text(health_pass), Did{"health pass"});
 }
@@ -624,7 +622,7 @@ TEST(SessionMachine, AfterTheEndNothingIsDone) {
     EXPECT_EQ(tunnel.judged(), Did{});
     EXPECT_EQ(tunnel.admitted(), Did{});
     EXPECT_EQ(tunnel.text(health_pass), Did{});
-    EXPECT_EQ(tunnel.binary("x"), Did{});
+    EXPECT_EQ(tunnel.binary(), Did{});
     EXPECT_EQ(tunnel.drain("draining"), Did{});
     EXPECT_EQ(tunnel.pass(10000s), Did{});
     EXPECT_FALSE(tunnel.machine.next_deadline());

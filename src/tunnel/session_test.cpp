@@ -18,11 +18,11 @@ protected:
         auto [ours, theirs] = net::socket_pair();
         auto stream = std::make_unique<net::Stream>(loop, std::move(ours), before_upgrade);
         stream->start();
-        session =
-            std::make_shared<Session>(context, 1, http::Upgraded{std::move(stream), {}}, [this](Session&) {
-                gone = true;
-                loop.dispose(std::move(session));
-            });
+        session = std::make_shared<Session>(context, 1, Wire::v1, http::Upgraded{std::move(stream), {}},
+                                            [this](Session&) {
+                                                gone = true;
+                                                loop.dispose(std::move(session));
+                                            });
         agent = std::make_unique<TestAgent>(loop, std::move(theirs));
     }
     void activate(std::uint32_t max_requests = 64) {
@@ -36,13 +36,15 @@ protected:
     }
     Result<StreamId> open(TestVisitor& visitor, std::string_view target, std::string_view body = "",
                           std::chrono::milliseconds timeout = 30s) {
-        return session->open_stream({.method = "GET", .target = target, .headers = {}, .body = body}, visitor,
+        return session->open_stream({.method = "GET", .target = target, .fields = {}, .body = body}, visitor,
                                     loop.now() + timeout);
     }
     bool until(const std::function<bool()>& done) { return run_until(loop, done); }
     bool closes() {
         return until([&] { return gone && !agent->closed.empty(); });
     }
+
+    TunnelSession() { settings.answer_time = 0ms; }  // open() says when a request is due.
 
     net::Loop loop;
     TestOwner owner;

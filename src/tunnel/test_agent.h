@@ -201,11 +201,11 @@ struct TestOwner final : SessionOwner {
 
 // Writes down what became of its request.
 struct TestVisitor final : StreamObserver {
-    void on_head(int status, std::span<const protocol::HeaderField>, std::optional<std::uint64_t>) override {
+    void on_head(int status, std::span<const http::Field>, std::optional<std::uint64_t>) override {
         got = std::to_string(status) + " ";
     }
     void on_body(std::string_view bytes) override { got.append(bytes); }
-    void on_end() override { got.append("."); }
+    void on_end(std::span<const http::Field>) override { got.append("."); }
     void on_failed(const Error& error) override {
         got.append(error.code);
         if (failed) failed();

@@ -1,6 +1,7 @@
 #include "tunnel/tunnels.h"
 
 #include "http/websocket_handshake.h"
+#include "tunnel/message_sink.h"
 
 namespace ee::tunnel {
 
@@ -14,14 +15,18 @@ Tunnels::Tunnels(net::Loop& loop, SessionOwner& owner, const TunnelSettings& set
 Tunnels::~Tunnels() = default;
 
 Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& client) {
-    // No subprotocol is offered back: v1 is the wire without one.
-    const auto acceptance = http::accept_websocket(exchange.head(), {});
+    // v1 is the wire without a subprotocol.
+    const std::string_view supported[] = {v2_subprotocol};
+    const auto acceptance = http::accept_websocket(
+        exchange.head(), settings_.takes_v2 ? std::span<const std::string_view>(supported)
+                                            : std::span<const std::string_view>());
     if (!acceptance) return fail(acceptance.error());
     const std::optional<Error> refusal = over_limit(client);
     std::string response;
     http::append_websocket_acceptance(response, *acceptance);
     const TunnelId id = ++last_id_;
-    auto session = std::make_shared<Session>(context_, id, exchange.upgrade(response),
+    const Wire wire = acceptance->protocol.empty() ? Wire::v1 : Wire::v2;
+    auto session = std::make_shared<Session>(context_, id, wire, exchange.upgrade(response),
                                              [this](Session& gone) { remove(gone); });
     Session& added = *session;
     sessions_.emplace(id, Entry{std::move(session), client});

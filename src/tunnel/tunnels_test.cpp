@@ -30,7 +30,7 @@ protected:
     }
     bool until(const std::function<bool()>& done) { return run_until(loop, done); }
 
-    std::size_t body_bytes_max(const http::RequestHead&) override { return 0; }
+    http::BodyTerms body_terms(const http::RequestHead&, const net::Endpoint&) override { return {}; }
     void on_request(http::Exchange& exchange) override {
         if (const auto accepted = tunnels->accept(exchange, client); !accepted)
             exchange.respond(http::refusal_status(accepted.error().code), {}, accepted.error().code);

@@ -1,0 +1,59 @@
+#pragma once
+// The requests of a v2 tunnel, each from its HTTP/2 stream to the backend and its answer back.
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+#include "agent/backend.h"
+#include "http/http2_session.h"
+#include "telemetry/log.h"
+
+namespace ee::agent {
+
+struct TunnelStreamsLimits {
+    std::uint32_t streams_max = 1024;
+    std::size_t unconsumed_bytes_max = 64 * 1024 * 1024;
+};
+
+// Belongs to one connection to the control plane. Must not be destroyed within a call of its own.
+class TunnelStreams final : http::Http2Observer {
+public:
+    // `on_output` is called when there is something to pull, and when a request has ended.
+    TunnelStreams(net::Loop& loop, Backend& backend, const telemetry::Log& log,
+                  const TunnelStreamsLimits& limits, std::function<void()> on_output);
+    ~TunnelStreams();
+
+    // Refused when it is no HTTP/2: the connection is to be closed.
+    Result<void> receive(std::string_view bytes);
+    std::size_t pull(http::Http2Sink& sink, std::size_t bytes_max) { return session_.pull(sink, bytes_max); }
+    bool wants_output() const { return session_.wants_output(); }
+    // The control plane broke the protocol, or ended the HTTP/2 connection.
+    bool is_broken() const { return session_.is_finished() && !session_.is_draining(); }
+    // Asks for no more requests; those on their way are still served, until close_to_new().
+    void drain();
+    void close_to_new();
+    // Until the last byte of the answer has been pulled.
+    std::size_t open_requests() const { return session_.open_streams(); }
+
+private:
+    class Relay;
+
+    void on_head(http::Http2StreamId id, const http::Http2Head& head, bool end) override;
+    void on_body(http::Http2StreamId id, std::string_view bytes) override;
+    void on_end(http::Http2StreamId id, std::span<const http::Field> trailers) override;
+    void on_reset(http::Http2StreamId id, std::uint32_t code) override;
+    void on_body_taken(http::Http2StreamId id, std::size_t bytes) override;
+
+    Relay* find(http::Http2StreamId id) const;
+    void forget(http::Http2StreamId id);
+
+    net::Loop& loop_;
+    Backend& backend_;
+    const telemetry::Log& log_;
+    std::function<void()> on_output_;
+    http::Http2Session session_;
+    std::unordered_map<http::Http2StreamId, std::shared_ptr<Relay>> relays_;
+};
+
+}  // namespace ee::agent

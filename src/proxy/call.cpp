@@ -1,0 +1,243 @@
+#include "proxy/call.h"
+
+#include <charconv>
+
+#include "http/fields.h"
+#include "http/http1_writer.h"
+#include "http/target.h"
+#include "proxy/refusals.h"
+
+namespace ee::proxy {
+namespace {
+
+// How long a line of the access log may wait for others.
+constexpr std::chrono::milliseconds access_log_delay{200};
+// Of a WebSocket's bytes so many may wait for the agent before its visitor is slowed.
+constexpr std::size_t to_agent_max = 256 * 1024;
+
+// The length that a GET would have had, when the answer to HEAD says so.
+std::optional<std::uint64_t> announced_length(std::span<const http::Field> fields) {
+    for (const http::Field& field : fields) {
+        if (!http::iequals(field.name, "content-length")) continue;
+        std::uint64_t length = 0;
+        const char* end = field.value.data() + field.value.size();
+        const auto [stop, error] = std::from_chars(field.value.data(), end, length);
+        if (error == std::errc{} && stop == end) return length;
+    }
+    return std::nullopt;
+}
+
+// Negative when one of them has not come.
+std::chrono::microseconds between(std::optional<MonoTime> from, std::optional<MonoTime> to) {
+    if (!from || !to) return std::chrono::microseconds(-1);
+    return std::chrono::duration_cast<std::chrono::microseconds>(*to - *from);
+}
+
+}  // namespace
+
+Call::Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest& request)
+    : forwarder_(forwarder),
+      exchange_(&exchange),
+      origin_(request.origin),
+      is_head_(exchange.head().method == "HEAD"),
+      app_(request.app),
+      method_(request.method),
+      path_(http::split_origin_form(request.target).path),
+      client_(request.visitor.client),
+      request_id_(request.request_id),
+      started_at_(exchange.started_at()),
+      request_bytes_(request.body.size()),
+      whole_body_(request.body.size()) {
+    ++forwarder_.calls_;
+}
+
+Call::~Call() {
+    --forwarder_.calls_;
+}
+
+void Call::set_trace(std::string_view traceparent) {
+    traced_ = traceparent.copy(trace_id_.data(), trace_id_.size(), 3) == trace_id_.size();
+}
+
+void Call::opened(tunnel::Session& session, tunnel::StreamId id, bool body_follows) {
+    tunnel_ = session.id();
+    stream_ = id;
+    rtt_ = session.rtt().value_or(std::chrono::microseconds(-1));
+    if (session.registration()) agent_ = session.registration()->agent_id;
+    exchange_->set_observer(&visitor_side_);
+    if (body_follows) exchange_->take_body();
+}
+
+tunnel::Session* Call::session() const {
+    return forwarder_.tunnels_.find(tunnel_);
+}
+
+// ---- From the agent ----
+
+void Call::on_sent() {
+    sent_at_ = std::chrono::steady_clock::now();
+}
+
+void Call::on_interim(int status, std::span<const http::Field> fields) {
+    AnswerFields& passed = forwarder_.answer_fields_;
+    // 100 is ours to say, and one that cannot be written is no loss.
+    if (status != 100 && passed.build(fields, origin_, request_id_))
+        static_cast<void>(exchange_->interim(status, passed.result()));
+}
+
+void Call::on_head(int status, std::span<const http::Field> fields,
+                   std::optional<std::uint64_t> content_length) {
+    status_ = status;
+    head_at_ = std::chrono::steady_clock::now();
+    if (is_head_) content_length = announced_length(fields);
+    AnswerFields& passed = forwarder_.answer_fields_;
+    const bool is_built = passed.build(fields, origin_, request_id_);
+    if (is_built && !websocket_accept_.empty() && status == 200) return become_websocket(passed.result());
+    if (!is_built || !exchange_->begin(status, passed.result(), content_length)) return refuse_answer();
+    begun_ = true;
+}
+
+// The agent's backend has switched (RFC 8441 section 5): so does our connection.
+void Call::become_websocket(std::span<const http::Field> fields) {
+    status_ = 101;
+    std::string response =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    bool is_written = http::append_field(response, "Sec-WebSocket-Accept", websocket_accept_);
+    for (const http::Field& field : fields)
+        is_written = is_written && http::append_field(response, field.name, field.value);
+    if (!is_written) return refuse_answer();
+    response.append("\r\n");
+    begun_ = true;
+    websocket_ = exchange_->upgrade(response).stream;
+    websocket_->set_handler(visitor_side_);
+}
+
+// The head of the agent's answer cannot be passed on.
+void Call::refuse_answer() {
+    if (tunnel::Session* tunnel = session()) tunnel->cancel_stream(stream_);
+    on_failed({"bad_agent_answer", "the agent's answer has header fields that cannot be passed on"});
+}
+
+void Call::on_body(std::string_view bytes) {
+    if (!begun_) return;
+    response_bytes_ += bytes.size();
+    if (!websocket_) return exchange_->send(bytes);
+    if (websocket_->is_writable()) {
+        websocket_->write(bytes);
+        to_visitor_ += bytes.size();
+    } else if (tunnel::Session* tunnel = session()) {
+        tunnel->consumed(stream_, bytes.size());
+    }
+}
+
+void Call::on_end(std::span<const http::Field> trailers) {
+    if (websocket_) {
+        net::Stream::close_in_background(forwarder_.loop_, std::move(websocket_));
+    } else if (begun_) {
+        AnswerFields& passed = forwarder_.answer_fields_;
+        exchange_->finish(passed.build_trailers(trailers) ? passed.result() : std::span<const http::Field>());
+    }
+    finish();
+}
+
+void Call::on_body_taken(std::size_t bytes) {
+    // What came with the head was not handed out in pieces.
+    const std::size_t whole = std::min(bytes, whole_body_);
+    whole_body_ -= whole;
+    bytes -= whole;
+    if (bytes == 0) return;
+    if (!websocket_) return exchange_->body_consumed(bytes);
+    to_agent_ -= bytes;
+    if (to_agent_ < to_agent_max / 2) websocket_->resume_reading();
+}
+
+void Call::on_failed(const Error& error) {
+    error_ = error.code;
+    if (websocket_) {
+        websocket_->abort();
+    } else if (begun_) {
+        exchange_->cut();
+    } else {
+        status_ = refusal_row(error.code).status;
+        forwarder_.refuse_app(*exchange_, app_, error, request_id_);
+    }
+    finish();
+}
+
+// ---- From the visitor ----
+
+void Call::visitor_left() {
+    if (tunnel::Session* tunnel = session()) tunnel->cancel_stream(stream_);
+    if (!websocket_) status_ = 499;  // nginx's number for "the client closed the request".
+    error_ = "visitor_gone";
+    finish();
+}
+
+void Call::VisitorSide::on_visitor_gone() {
+    call_.visitor_left();
+}
+
+void Call::VisitorSide::on_body(std::string_view bytes) {
+    call_.request_bytes_ += bytes.size();
+    if (tunnel::Session* tunnel = call_.session()) tunnel->send_body(call_.stream_, bytes);
+}
+
+void Call::VisitorSide::on_body_end(std::span<const http::Field> trailers) {
+    if (tunnel::Session* tunnel = call_.session()) tunnel->end_body(call_.stream_, trailers);
+}
+
+void Call::VisitorSide::on_written(std::size_t body_bytes) {
+    if (tunnel::Session* tunnel = call_.session()) tunnel->consumed(call_.stream_, body_bytes);
+}
+
+void Call::VisitorSide::on_data(std::span<char> data) {
+    on_body({data.data(), data.size()});
+    call_.to_agent_ += data.size();
+    if (call_.to_agent_ > to_agent_max) call_.websocket_->pause_reading();
+}
+
+void Call::VisitorSide::on_progress() {
+    const std::size_t waiting = std::min(call_.websocket_->pending_output(), call_.to_visitor_);
+    if (waiting < call_.to_visitor_) on_written(call_.to_visitor_ - waiting);
+    call_.to_visitor_ = waiting;
+}
+
+// The visitor's last bytes may still be on their way: the backend ends the stream once it has read them.
+void Call::VisitorSide::on_closed(const Error& why) {
+    tunnel::Session* tunnel = call_.session();
+    if (why.code != "closed" || tunnel == nullptr) return call_.visitor_left();
+    tunnel->end_body(call_.stream_, {});
+}
+
+// ---- The end ----
+
+void Call::finish() {
+    const auto total =
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started_at_);
+    forwarder_.duration_.observe(std::chrono::duration<double>(total).count());
+    if (!error_.empty()) forwarder_.refused_.count(error_);
+    if (forwarder_.access_log_.enabled()) {
+        if (!forwarder_.flush_access_log_.armed()) forwarder_.flush_access_log_.arm_after(access_log_delay);
+        const std::string client = client_.to_string();
+        forwarder_.access_log_.append(
+            {.time = wall_now(),
+             .request_id = request_id_,
+             .trace_id = traced_ ? std::string_view(trace_id_.data(), trace_id_.size()) : std::string_view(),
+             .client = client,
+             .app = app_,
+             .agent = agent_,
+             .method = method_,
+             .path = path_,
+             .status = status_,
+             .error = error_,
+             .request_bytes = request_bytes_,
+             .response_bytes = response_bytes_,
+             .queue = between(opened_at_, sent_at_),
+             .tunnel = rtt_,
+             .upstream = between(sent_at_, head_at_),
+             .total = total});
+    }
+    forwarder_.loop_.dispose(std::shared_ptr<Call>(this));
+}
+
+}  // namespace ee::proxy

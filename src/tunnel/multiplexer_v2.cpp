@@ -1,0 +1,221 @@
+#include "tunnel/multiplexer_v2.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "http/fields.h"
+#include "protocol/messages.h"
+#include "tunnel/message_sink.h"
+
+namespace ee::tunnel {
+namespace {
+
+using http::Http2StreamId;
+
+// An agent without a backend to ask says so in a field of its answer.
+constexpr std::string_view error_field = "ee-error";
+
+Http2StreamId wire_id(StreamId id) {
+    return static_cast<Http2StreamId>(id);
+}
+
+std::optional<std::uint64_t> content_length(std::span<const http::Field> fields) {
+    const auto text = http::find(fields, "content-length");
+    std::uint64_t length = 0;
+    if (!text) return std::nullopt;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), length);
+    if (error != std::errc{} || end != text->data() + text->size()) return std::nullopt;
+    return length;
+}
+
+std::optional<Error> failure_of(const http::Http2Head& head) {
+    if (head.status != 502 && head.status != 504) return std::nullopt;
+    const auto word = http::find(head.fields, error_field);
+    if (!word) return std::nullopt;
+    if (*word == "backend_unreachable")
+        return Error{"backend_unreachable", "the agent cannot reach its backend"};
+    if (*word == protocol::backend_timeout)
+        return Error{"proxy_timeout", "the backend did not answer in time"};
+    return Error{"bad_agent_answer", "the agent says of its backend: " + std::string(*word)};
+}
+
+Error reset_error(std::uint32_t code) {
+    switch (code) {
+        case http::http2_code::refused_stream:
+            return {"tunnel_closed", "the agent took no more requests when this one came"};
+        case http::http2_code::enhance_your_calm:
+            return {"slow_visitor", "what the visitor did not read filled the memory that a tunnel may use"};
+        default:
+            return {"bad_agent_answer", fmt::format("the agent gave the answer up (HTTP/2 error {})", code)};
+    }
+}
+
+}  // namespace
+
+http::Http2Session& MultiplexerV2::session() {
+    if (session_) return *session_;
+    http::Http2Settings settings{.role = http::Http2Settings::Role::client,
+                                 .streams_max = static_cast<std::uint32_t>(limits_.streams_max)};
+    settings.head = head_limits;
+    settings.window_bytes = limits_.window_bytes;
+    settings.window_bytes_max = limits_.window_bytes_max;
+    settings.unconsumed_bytes_max = limits_.unconsumed_bytes_max;
+    http::Http2Observer& observer = *this;
+    session_ = std::make_unique<http::Http2Session>(settings, observer);
+    return *session_;
+}
+
+MultiplexerV2::Stream* MultiplexerV2::find(StreamId id) {
+    const auto found = streams_.find(id);
+    if (found == streams_.end()) return nullptr;
+    found->second.last_active = now_;
+    return &found->second;
+}
+
+std::size_t MultiplexerV2::stream_limit() const {
+    return session_ ? session_->stream_limit() : limits_.streams_max;
+}
+
+// ---- From visitors ----
+
+Result<StreamId> MultiplexerV2::open(const StreamRequest& request, StreamObserver& observer, MonoTime now) {
+    if (closed_) return fail(*closed_);
+    const bool has_body = !request.body.empty() || request.body_follows;
+    const auto length =
+        request.body_follows ? request.content_length : std::optional<std::uint64_t>(request.body.size());
+    fields_.assign(request.fields.begin(), request.fields.end());
+    const std::string digits = has_body && length ? std::to_string(*length) : std::string();
+    if (!digits.empty()) fields_.push_back({"content-length", digits});
+    const http::Http2Head head{.method = request.method,
+                               .scheme = request.scheme,
+                               .authority = request.authority,
+                               .path = request.target,
+                               .protocol = request.protocol,
+                               .fields = fields_};
+    const auto id = session().open(head, request.body, !request.body_follows);
+    if (!id) {
+        if (id.error().code != "http2_draining") return fail(id.error());
+        return fail("tunnel_closed", "the agent takes no new requests");
+    }
+    now_ = std::max(now_, now);
+    const auto stream = static_cast<StreamId>(*id);
+    streams_.emplace(stream, Stream{&observer, now_});
+    unsent_.push_back(stream);
+    const MonoTime deadline = now_ + limits_.idle_time;
+    if (!earliest_deadline_ || deadline < *earliest_deadline_) earliest_deadline_ = deadline;
+    return stream;
+}
+
+void MultiplexerV2::send_body(StreamId id, std::string_view bytes) {
+    if (find(id) != nullptr) session_->send_body(wire_id(id), bytes);
+}
+
+void MultiplexerV2::end_body(StreamId id, std::span<const http::Field> trailers) {
+    if (find(id) != nullptr) session_->end_body(wire_id(id), trailers);
+}
+
+void MultiplexerV2::consumed(StreamId id, std::size_t bytes) {
+    if (find(id) != nullptr) session_->consume(wire_id(id), bytes);
+}
+
+void MultiplexerV2::cancel(StreamId id) {
+    if (streams_.erase(id) > 0) session_->reset(wire_id(id), http::http2_code::cancel);
+}
+
+// ---- From the agent ----
+
+Result<void> MultiplexerV2::receive(std::string_view bytes, MonoTime now) {
+    if (closed_) return {};
+    now_ = std::max(now_, now);
+    auto received = session().receive(bytes);
+    if (received && is_broken()) return fail("http2_protocol_error", "the agent ended the HTTP/2 connection");
+    return received;
+}
+
+std::size_t MultiplexerV2::pull(http::Http2Sink& sink, std::size_t bytes_max) {
+    if (!session_) return 0;
+    const std::size_t size = session_->pull(sink, bytes_max);
+    for (std::size_t i = 0; i < unsent_.size(); ++i) {
+        const auto found = streams_.find(unsent_[i]);
+        if (found != streams_.end()) found->second.observer->on_sent();
+    }
+    unsent_.clear();
+    return size;
+}
+
+void MultiplexerV2::on_head(Http2StreamId id, const http::Http2Head& head, bool) {
+    Stream* stream = find(static_cast<StreamId>(id));
+    if (stream == nullptr) return;
+    if (const auto failure = failure_of(head)) {
+        session_->reset(id, http::http2_code::cancel);
+        return fail_stream(static_cast<StreamId>(id), *failure);
+    }
+    if (head.status < 200 || head.status > 599) {
+        session_->reset(id, http::http2_code::cancel);
+        return fail_stream(static_cast<StreamId>(id),
+                           {"bad_agent_answer", fmt::format("the answer's status is {}", head.status)});
+    }
+    stream->observer->on_head(head.status, head.fields, content_length(head.fields));
+}
+
+void MultiplexerV2::on_interim(Http2StreamId id, int status, std::span<const http::Field> fields) {
+    if (Stream* stream = find(static_cast<StreamId>(id))) stream->observer->on_interim(status, fields);
+}
+
+void MultiplexerV2::on_body(Http2StreamId id, std::string_view bytes) {
+    if (Stream* stream = find(static_cast<StreamId>(id))) stream->observer->on_body(bytes);
+}
+
+// The rest of the request, if any, concerns nobody any more.
+void MultiplexerV2::on_end(Http2StreamId id, std::span<const http::Field> trailers) {
+    const auto node = streams_.extract(static_cast<StreamId>(id));
+    if (node.empty()) return;
+    node.mapped().observer->on_end(trailers);
+    session_->reset(id, http::http2_code::no_error);
+}
+
+void MultiplexerV2::on_reset(Http2StreamId id, std::uint32_t code) {
+    fail_stream(static_cast<StreamId>(id), reset_error(code));
+}
+
+void MultiplexerV2::on_body_taken(Http2StreamId id, std::size_t bytes) {
+    if (Stream* stream = find(static_cast<StreamId>(id))) stream->observer->on_body_taken(bytes);
+}
+
+void MultiplexerV2::fail_stream(StreamId id, const Error& error) {
+    const auto node = streams_.extract(id);
+    if (!node.empty()) node.mapped().observer->on_failed(error);
+}
+
+// ---- Ends ----
+
+void MultiplexerV2::expire(MonoTime now) {
+    now_ = std::max(now_, now);
+    if (!earliest_deadline_ || now < *earliest_deadline_) return;
+    std::vector<StreamId> ids;
+    for (const auto& [id, stream] : streams_)
+        if (stream.last_active + limits_.idle_time <= now) ids.push_back(id);
+    std::ranges::sort(ids);
+    for (const StreamId id : ids) {
+        if (!streams_.contains(id)) continue;  // Cancelled by a callback.
+        session_->reset(wire_id(id), http::http2_code::cancel);
+        fail_stream(id, {"proxy_timeout",
+                         fmt::format("nothing came or went for {} s", limits_.idle_time.count() / 1000)});
+    }
+    earliest_deadline_.reset();
+    for (const auto& [id, stream] : streams_) {
+        const MonoTime deadline = stream.last_active + limits_.idle_time;
+        if (!earliest_deadline_ || deadline < *earliest_deadline_) earliest_deadline_ = deadline;
+    }
+}
+
+void MultiplexerV2::close(const Error& reason) {
+    if (closed_) return;
+    closed_ = reason;
+    earliest_deadline_.reset();
+    while (!streams_.empty()) fail_stream(streams_.begin()->first, reason);
+}
+
+}  // namespace ee::tunnel

@@ -1,0 +1,313 @@
+// The multiplexer against an HTTP/2 server of the same process, as an agent has it.
+#include "tunnel/multiplexer_v2.h"
+
+#include <functional>
+#include <map>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tunnel/message_sink.h"
+
+namespace ee::tunnel {
+namespace {
+
+using namespace std::chrono_literals;
+using http::Http2StreamId;
+
+const MonoTime start{1h};
+using Heard = std::vector<std::string>;
+
+struct StringSink final : http::Http2Sink {
+    void write(std::string_view bytes) override { text.append(bytes); }
+    std::string text;
+};
+
+struct Agent final : http::Http2Observer {
+    Agent() : session({.role = http::Http2Settings::Role::server, .connect_protocol = true}, *this) {}
+
+    void on_head(Http2StreamId stream, const http::Http2Head& head, bool end) override {
+        std::string text = fmt::format("{} {} {}", head.method, head.authority, head.path);
+        for (const http::Field& field : head.fields) text += fmt::format(" {}={}", field.name, field.value);
+        heads[stream] = text + (end ? "." : "");
+        last = stream;
+    }
+    void on_body(Http2StreamId stream, std::string_view bytes) override {
+        bodies[stream].append(bytes);
+        session.consume(stream, bytes.size());
+    }
+    void on_end(Http2StreamId stream, std::span<const http::Field>) override { ended.push_back(stream); }
+    void on_reset(Http2StreamId stream, std::uint32_t code) override { resets[stream] = code; }
+
+    http::Http2Session session;
+    std::map<Http2StreamId, std::string> heads, bodies;
+    std::map<Http2StreamId, std::uint32_t> resets;
+    std::vector<Http2StreamId> ended;
+    Http2StreamId last = 0;
+};
+
+class Visitor final : public StreamObserver {
+public:
+    Heard heard;
+    std::function<void(std::string_view)> then = [](std::string_view) {};
+
+    void on_sent() override { ++sent; }
+    void on_interim(int status, std::span<const http::Field>) override {
+        hear(fmt::format("interim {}", status));
+    }
+    void on_head(int status, std::span<const http::Field> fields,
+                 std::optional<std::uint64_t> content_length) override {
+        hear(fmt::format("head {} {} {}", status, fields.size(),
+                         content_length ? std::to_string(*content_length) : "?"));
+    }
+    void on_body(std::string_view bytes) override {
+        received += bytes.size();
+        hear(fmt::format("body {}", bytes.size() < 10 ? bytes : "..."));
+    }
+    void on_end(std::span<const http::Field> trailers) override {
+        hear(fmt::format("end {}", trailers.size()));
+    }
+    void on_body_taken(std::size_t bytes) override { taken += bytes; }
+    void on_failed(const Error& error) override { hear(error.code); }
+
+    std::size_t received = 0, taken = 0;
+    int sent = 0;
+
+private:
+    void hear(const std::string& what) {
+        heard.push_back(what);
+        then(what);
+    }
+};
+
+struct MultiplexerV2Test : testing::Test {
+    // Until neither side has more to say.
+    void exchange() {
+        for (bool any = true; any;) {
+            StringSink out, in;
+            mux.pull(out, 1 << 20);
+            agent.session.pull(in, 1 << 20);
+            any = !out.text.empty() || !in.text.empty();
+            ASSERT_TRUE(agent.session.receive(out.text));
+            if (const auto taken = mux.receive(in.text, now); !taken) refused = taken.error().code;
+        }
+    }
+    StreamId open(Visitor& visitor, std::string_view body = "", bool body_follows = false) {
+        const auto id = mux.open({.method = "POST",
+                                  .target = "/x?y",
+                                  .body = body,
+                                  .body_follows = body_follows,
+                                  .authority = "app.test"},
+                                 visitor, now);
+        EXPECT_TRUE(id) << id.error().code;
+        return id.value_or(0);
+    }
+    void respond(int status, std::span<const http::Field> fields = {}, std::string_view body = "",
+                 bool end = true) {
+        agent.session.respond(agent.last, {.status = status, .fields = fields}, body, end);
+    }
+
+    MultiplexerV2 mux{{.streams_max = 3}};
+    Agent agent;
+    MonoTime now = start;
+    std::string refused;
+};
+
+TEST_F(MultiplexerV2Test, CarriesARequestAndItsAnswer) {
+    EXPECT_EQ(mux.held_bytes(), 0u);
+    Visitor visitor;
+    open(visitor, "body");
+    EXPECT_EQ(visitor.sent, 0);
+    exchange();
+    EXPECT_EQ(visitor.sent, 1);
+    EXPECT_EQ(agent.heads[1], "POST app.test /x?y content-length=4");
+    EXPECT_EQ(agent.bodies[1], "body");
+    const http::Field fields[] = {{"content-length", "2"}, {"a", "b"}};
+    agent.session.interim(1, 103, {});
+    respond(200, fields, "hi");
+    exchange();
+    EXPECT_EQ(visitor.heard, (Heard{"interim 103", "head 200 2 2", "body hi", "end 0"}));
+    EXPECT_EQ(mux.open_streams(), 0u);
+    EXPECT_TRUE(agent.resets.empty()) << "what is complete is not reset";
+}
+
+TEST_F(MultiplexerV2Test, StreamsABodyAndTellsOfRoom) {
+    Visitor visitor;
+    const StreamId id = open(visitor, "", true);
+    mux.send_body(id, std::string(100'000, 'x'));
+    exchange();
+    EXPECT_EQ(visitor.taken, 100'000u);
+    mux.end_body(id, {});
+    exchange();
+    EXPECT_EQ(agent.bodies[1].size(), 100'000u);
+    EXPECT_EQ(agent.ended, std::vector<Http2StreamId>{1});
+}
+
+TEST_F(MultiplexerV2Test, HoldsTheAgentToTheWindowUntilTheVisitorHasTheBytes) {
+    Visitor visitor;
+    const StreamId id = open(visitor);
+    exchange();
+    respond(200, {}, std::string(3 << 20, 'x'));
+    exchange();
+    EXPECT_EQ(visitor.received, 1u << 20);
+    EXPECT_EQ(mux.held_bytes(), 1u << 20);
+    mux.consumed(id, 1 << 20);
+    exchange();
+    EXPECT_EQ(visitor.received, 2u << 20);
+    mux.cancel(id);
+    EXPECT_EQ(mux.held_bytes(), 0u);
+    exchange();
+    EXPECT_EQ(agent.resets[1], http::http2_code::cancel);
+    EXPECT_EQ(visitor.received, 2u << 20);
+}
+
+TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
+    const struct {
+        int status;
+        http::Field field;
+        const char* heard;
+    } rows[] = {
+        {502, {"ee-error", "backend_unreachable"}, "backend_unreachable"},
+        {504, {"ee-error", "backend_timeout"}, "proxy_timeout"},
+        {502, {"ee-error", "bad_backend_answer"}, "bad_agent_answer"},
+        {502, {"a", "b"}, "head 502 1 ?"},  // The backend's own.
+        {200, {"ee-error", "backend_unreachable"}, "head 200 1 ?"},
+        {600, {"a", "b"}, "bad_agent_answer"},
+    };
+    for (const auto& row : rows) {
+        Visitor visitor;
+        const StreamId id = open(visitor);
+        exchange();
+        respond(row.status, {&row.field, 1}, "", false);
+        exchange();
+        EXPECT_EQ(visitor.heard, Heard{row.heard}) << row.status;
+        mux.cancel(id);
+        exchange();
+    }
+    Visitor broken, half;
+    open(broken);
+    exchange();
+    agent.session.reset(agent.last, http::http2_code::internal_error);
+    open(half);
+    exchange();
+    respond(200, {}, "ab", false);
+    exchange();
+    agent.session.reset(agent.last, http::http2_code::internal_error);
+    exchange();
+    EXPECT_EQ(broken.heard, Heard{"bad_agent_answer"});
+    EXPECT_EQ(half.heard, (Heard{"head 200 0 ?", "body ab", "bad_agent_answer"}));
+}
+
+TEST_F(MultiplexerV2Test, TakesSoManyAndNoneOnceTheAgentStops) {
+    Visitor visitors[4];
+    for (int i = 0; i < 3; ++i) open(visitors[i]);
+    EXPECT_EQ(mux.open({.method = "GET", .target = "/", .authority = "a"}, visitors[3], now).error().code,
+              "overloaded");
+    exchange();
+    agent.session.begin_drain();
+    agent.session.goaway(http::http2_code::no_error);
+    exchange();
+    EXPECT_TRUE(mux.is_draining());
+    mux.cancel(1);
+    EXPECT_EQ(mux.open({.method = "GET", .target = "/", .authority = "a"}, visitors[3], now).error().code,
+              "tunnel_closed");
+    respond(200);
+    exchange();
+    EXPECT_EQ(visitors[2].heard, (Heard{"head 200 0 ?", "end 0"})) << "what was open is finished";
+    EXPECT_EQ(refused, "");
+}
+
+TEST_F(MultiplexerV2Test, FailsStreamsOnWhichNothingComesOrGoes) {
+    Visitor idle, busy;
+    open(idle);
+    const StreamId kept = open(busy, "", true);
+    exchange();
+    EXPECT_EQ(mux.next_deadline(), start + 300s);
+    now = start + 200s;
+    exchange();
+    EXPECT_TRUE(mux.receive("", now));
+    mux.send_body(kept, "x");
+    exchange();
+    mux.expire(start + 299s);
+    EXPECT_TRUE(idle.heard.empty());
+    mux.expire(start + 300s);
+    EXPECT_EQ(idle.heard, Heard{"proxy_timeout"});
+    EXPECT_TRUE(busy.heard.empty());
+    EXPECT_EQ(mux.next_deadline(), start + 500s);
+    exchange();
+    EXPECT_EQ(agent.resets.size(), 1u);
+}
+
+TEST_F(MultiplexerV2Test, ClosesEachStreamOnceAndTakesNoMore) {
+    Visitor a, b, c;
+    open(a);
+    const StreamId second = open(b);
+    exchange();
+    a.then = [&](std::string_view) { mux.cancel(second); };
+    mux.close({"tunnel_closed", "x"});
+    EXPECT_LE(a.heard.size() + b.heard.size(), 2u);
+    EXPECT_GE(a.heard.size() + b.heard.size(), 1u);
+    EXPECT_EQ(mux.open({.method = "GET", .target = "/", .authority = "a"}, c, now).error().code,
+              "tunnel_closed");
+    EXPECT_EQ(mux.open_streams(), 0u);
+}
+
+TEST_F(MultiplexerV2Test, CallbacksMayOpenCancelAndClose) {
+    Visitor first, second, third;
+    const StreamId id = open(first);
+    first.then = [&](std::string_view what) {
+        if (what.starts_with("head")) {
+            mux.cancel(id);
+            open(second);
+        }
+    };
+    second.then = [&](std::string_view what) {
+        if (what.starts_with("body")) mux.close({"tunnel_closed", ""});
+    };
+    exchange();
+    respond(200, {}, "abc");
+    exchange();
+    EXPECT_EQ(first.heard, Heard{"head 200 0 ?"}) << "nothing comes after cancel()";
+    respond(200, {}, "abc");
+    exchange();
+    EXPECT_EQ(second.heard, (Heard{"head 200 0 ?", "body abc", "tunnel_closed"}));
+}
+
+TEST_F(MultiplexerV2Test, RefusesWhatIsNoHttp2) {
+    Visitor visitor;
+    open(visitor);
+    StringSink said;
+    mux.pull(said, 1 << 20);
+    EXPECT_FALSE(mux.is_broken());
+    const auto taken = mux.receive("HTTP/1.1 200 OK\r\n\r\n", now);
+    mux.pull(said, 1 << 20);
+    EXPECT_TRUE(!taken || mux.is_broken());
+}
+
+TEST(MessageSink, CutsMessagesAtTheirLimit) {
+    std::string out;
+    {
+        MessageSink sink(out, [] { return std::optional<http::MaskKey>({1, 2, 3, 4}); });
+        for (int i = 0; i < 100; ++i) sink.write(std::string(999, static_cast<char>('a' + i % 26)));
+    }
+    http::FrameDecoder decoder(http::FrameDecoder::Role::server,
+                               {.text_bytes_max = 0, .binary_bytes_max = message_bytes_max});
+    std::span<char> rest(out);
+    std::string all;
+    std::vector<std::size_t> sizes;
+    while (!rest.empty()) {
+        std::size_t consumed = 0;
+        const auto event = decoder.next(rest, consumed).value();
+        ASSERT_TRUE(event);
+        all.append(event->payload);
+        sizes.push_back(event->payload.size());
+        rest = rest.subspan(consumed);
+    }
+    EXPECT_EQ(all.size(), 99'900u);
+    EXPECT_EQ(all.substr(998, 3), "abb");
+    EXPECT_EQ(sizes,
+              (std::vector<std::size_t>{16384, 16384, 16384, 16384, 16384, 16384, 99'900 - 6 * 16384}));
+}
+
+}  // namespace
+}  // namespace ee::tunnel
