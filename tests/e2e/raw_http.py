@@ -50,6 +50,10 @@ class Connection:
         self.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (body or b""))
         return self.read_answer(method) if read else None
 
+    def buffered(self):
+        """What has been read behind the last head or answer."""
+        return self._buffer
+
     def _more(self):
         chunk = self.socket.recv(262144)
         self._buffer += chunk

@@ -1,0 +1,102 @@
+"""A backend that streams: WebSocket, server-sent events, bodies of any size. Handlers run on one background loop."""
+
+import asyncio
+import threading
+
+from aiohttp import WSMsgType, web
+
+_loop = asyncio.new_event_loop()
+threading.Thread(target=_loop.run_forever, daemon=True).start()
+
+PIECE = bytes(range(256)) * 256  # 64 KiB
+
+
+def run(coroutine, timeout=60):
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop).result(timeout)
+
+
+class StreamingBackend:
+    """Paths:
+
+    /ws             echoes; takes the subprotocol "echo"; closes with 4001 "as asked" on the text "close"
+    /refused        403 to whoever asks for a WebSocket
+    /events         an event stream: one for each emit()
+    /download/N     N MiB; .cancelled is set when the reader leaves
+    /upload         counts what comes into .uploaded, answers the sum; /upload/held waits for go() first
+    /trailers       a chunked answer with a trailer"""
+
+    def __init__(self):
+        self.uploaded, self.cancelled, self.arrived = 0, threading.Event(), threading.Event()
+        self._events, self._go = asyncio.Queue(), asyncio.Event()
+        run(self._start())
+
+    async def _start(self):
+        app = web.Application(client_max_size=1 << 40)
+        app.add_routes([web.get("/ws", self._ws), web.get("/refused", self._refused), web.get("/events", self._sse),
+                        web.get("/download/{mib}", self._download), web.post("/upload", self._upload),
+                        web.post("/upload/held", self._upload), web.get("/", self._ok)])
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        await site.start()
+        self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+
+    def stop(self):
+        run(self._runner.cleanup())
+
+    def emit(self, text):
+        _loop.call_soon_threadsafe(self._events.put_nowait, text)
+
+    def go(self):
+        _loop.call_soon_threadsafe(self._go.set)
+
+    async def _ok(self, _):
+        return web.Response(text="ok")
+
+    async def _refused(self, _):
+        return web.Response(status=403, text="not here")
+
+    async def _ws(self, request):
+        socket = web.WebSocketResponse(protocols=["echo"], max_msg_size=0)
+        await socket.prepare(request)
+        async for message in socket:
+            if message.type == WSMsgType.TEXT and message.data == "close":
+                await socket.close(code=4001, message=b"as asked")
+            elif message.type == WSMsgType.TEXT:
+                await socket.send_str(message.data)
+            elif message.type == WSMsgType.BINARY:
+                await socket.send_bytes(message.data)
+        self.cancelled.set()
+        return socket
+
+    async def _sse(self, request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        while (text := await self._events.get()) is not None:
+            await response.write(f"data: {text}\n\n".encode())
+        return response
+
+    async def _download(self, request):
+        size = int(request.match_info["mib"]) << 20
+        response = web.StreamResponse(headers={"Content-Length": str(size)})
+        try:
+            await response.prepare(request)
+            for _ in range(0, size, len(PIECE)):
+                await response.write(PIECE)
+        except (ConnectionError, asyncio.CancelledError):
+            self.cancelled.set()
+            raise
+        return response
+
+    async def _upload(self, request):
+        self.uploaded = 0
+        self.arrived.set()
+        if request.path.endswith("held"):
+            await self._go.wait()
+        try:
+            async for piece in request.content.iter_any():
+                self.uploaded += len(piece)
+        except (ConnectionError, asyncio.CancelledError, web.HTTPException):
+            self.cancelled.set()
+            raise
+        return web.json_response({"bytes": self.uploaded})

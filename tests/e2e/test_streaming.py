@@ -1,0 +1,226 @@
+"""What a v2 tunnel carries that does not fit into one message: streams both ways, WebSocket, events."""
+
+import json
+import socket
+import statistics
+import threading
+import time
+
+import aiohttp
+import pytest
+
+from backend import answer
+from harness import APP_DOMAIN, until
+from programs import memory_factor
+from raw_http import Connection
+from streaming_backend import PIECE, StreamingBackend, run
+
+HOST = f"myapp.{APP_DOMAIN}"
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def site(world):
+    class Site:
+        backend = StreamingBackend()
+        control = world.control()
+        agent = world.agent(control, backend, EE_HEALTH_INTERVAL_SEC=60)
+
+        def connection(self, **how):
+            return Connection(self.control.proxy_port, **how)
+
+        def url(self, path):
+            return f"http://127.0.0.1:{self.control.proxy_port}{path}"
+
+        def rss(self):
+            return self.control.rss_bytes() + self.agent.rss_bytes()
+
+    site = Site()
+    yield site
+    site.backend.stop()
+
+
+# ---- WebSocket ---------------------------------------------------------------------------------------------
+
+
+def test_a_websocket_goes_through_whole(site):
+    async def talk():
+        async with aiohttp.ClientSession() as session:
+            async with session.ws_connect(site.url("/ws"), headers={"Host": HOST}, protocols=["other", "echo"],
+                                          max_msg_size=0) as ws:
+                assert ws.protocol == "echo"
+                for size in [0, 1, 125, 126, 65535, 65536, 300_000, 3 * MIB]:
+                    await ws.send_bytes(bytes(size))
+                    await ws.send_str("é" * (size // 2))
+                    assert await ws.receive_bytes() == bytes(size)
+                    assert await ws.receive_str() == "é" * (size // 2)
+                await ws.send_str("close")
+                message = await ws.receive()
+                return message.type, ws.close_code, message.extra
+
+    kind, code, reason = run(talk())
+    assert (kind, code, reason) == (aiohttp.WSMsgType.CLOSE, 4001, "as asked")
+    line = site.control.wait_access(path="/ws")
+    assert line["status"] == 101 and "error" not in line
+
+
+def test_a_visitors_close_reaches_the_backend_and_a_refusal_the_visitor(site):
+    async def talk():
+        async with aiohttp.ClientSession() as session:
+            async with session.ws_connect(site.url("/ws"), headers={"Host": HOST}) as ws:
+                await ws.send_str("x")
+                assert await ws.receive_str() == "x"
+            try:
+                await session.ws_connect(site.url("/refused"), headers={"Host": HOST})
+            except aiohttp.WSServerHandshakeError as refused:
+                return refused.status
+
+    assert run(talk()) == 403
+    assert site.backend.cancelled.wait(5), "the backend's socket has ended"
+    until(lambda: site.control.app_agents("myapp")[0]["open_streams"] == 0, what="no stream is left open")
+
+
+def test_a_websocket_handshake_that_is_none_is_refused(site):
+    with site.connection() as visitor:
+        fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "8"),
+                  ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]
+        assert visitor.request("GET", "/ws", HOST, fields).status == 426
+
+
+# ---- Events ------------------------------------------------------------------------------------------------
+
+
+def test_every_event_passes_at_once(site):
+    late = []
+    with site.connection(timeout=20) as visitor:
+        visitor.send(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert visitor.read_head()[0] == 200
+        for i in range(50):
+            sent = time.monotonic()
+            site.backend.emit(f"{i}")
+            got = b""
+            while b"data: %d\n\n" % i not in got:
+                got += visitor.socket.recv(4096)
+            late.append(time.monotonic() - sent)
+    assert statistics.median(late) < 0.05, late
+
+
+# ---- Large bodies, slow readers ----------------------------------------------------------------------------
+
+
+def test_bodies_of_any_size_pass_without_filling_memory(site):
+    size = 512 * MIB
+    site.control.visit("myapp", "/")
+    before, peak = site.rss(), 0
+    with site.connection(timeout=60) as visitor:
+        visitor.send(f"POST /upload HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size}\r\n\r\n".encode())
+        for at in range(0, size, len(PIECE)):
+            visitor.send(PIECE)
+            if at % (32 * MIB) == 0:
+                peak = max(peak, site.rss())
+        assert json.loads(visitor.read_answer().body) == {"bytes": size}
+        visitor.send(f"GET /download/512 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert visitor.read_head()[0] == 200
+        left, looked = size - len(visitor.buffered()), size
+        while left:
+            left -= len(visitor.socket.recv(MIB))
+            if looked - left > 16 * MIB:
+                peak, looked = max(peak, site.rss()), left
+    peak = max(peak, site.rss())
+    assert peak - before < 64 * MIB * memory_factor(), f"{(peak - before) / MIB:.0f} MiB more"
+
+
+def test_a_visitor_that_stops_reading_slows_nobody_else(site):
+    def latencies(seconds):
+        out = []
+        until_ = time.monotonic() + seconds
+        with site.connection() as visitor:
+            while time.monotonic() < until_:
+                started = time.monotonic()
+                assert visitor.request("GET", "/", HOST).status == 200
+                out.append(time.monotonic() - started)
+        return sorted(out)
+
+    latencies(0.5)
+    quiet = latencies(2)
+    before = site.rss()
+    with site.connection(receive_buffer=16 * 1024) as stalled:
+        stalled.send(f"GET /download/1024 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert stalled.read_head()[0] == 200
+        latencies(0.5)  # Until its share of the memory is full.
+        beside = latencies(2)
+        assert site.rss() - before < 24 * MIB * memory_factor()
+        # It goes on when the visitor does.
+        for _ in range(16):
+            assert len(stalled.socket.recv(MIB)) > 0
+    p99 = [values[int(len(values) * 0.99)] for values in (quiet, beside)]
+    assert p99[1] < 2 * p99[0] + 0.02, p99
+    assert site.backend.cancelled.wait(5), "the backend hears that the visitor has left"
+
+
+def test_a_backend_that_stops_reading_slows_its_visitor_only(site):
+    before = site.rss()
+    with site.connection(timeout=3) as visitor:
+        visitor.send(f"POST /upload/held HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {256 * MIB}\r\n\r\n".encode())
+        assert site.backend.arrived.wait(5)
+        sent = 0
+        visitor.socket.settimeout(1)
+        try:
+            while sent < 256 * MIB:
+                sent += visitor.socket.send(PIECE)
+        except TimeoutError:
+            pass
+        assert sent < 64 * MIB, "the visitor is held back"
+        assert site.control.visit("myapp", "/").status == 200
+        assert site.rss() - before < 24 * MIB * memory_factor()
+        site.backend.go()
+        visitor.socket.settimeout(30)
+        while sent < 256 * MIB:
+            sent += visitor.socket.send(PIECE[:256 * MIB - sent])
+        assert json.loads(visitor.read_answer().body) == {"bytes": 256 * MIB}
+
+
+# ---- Ends --------------------------------------------------------------------------------------------------
+
+
+def test_the_backend_hears_within_a_second_that_the_visitor_left(site):
+    with site.connection() as visitor:
+        visitor.send(f"POST /upload HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n".encode())
+        assert site.backend.arrived.wait(5)
+    left = time.monotonic()
+    assert site.backend.cancelled.wait(5)
+    assert time.monotonic() - left < 1
+    until(lambda: site.control.app_agents("myapp")[0]["open_streams"] == 0, what="no stream is left open")
+
+
+def test_trailers_pass_to_whoever_takes_them(world):
+    backend = world.backend()
+    chunked = [("Transfer-Encoding", "chunked"), ("Trailer", "X-Sum")]
+    body = b"3\r\none\r\n0\r\nX-Sum: 1\r\nEE-Forged: 1\r\n\r\n"
+    backend.on("/trailers", lambda request: answer(200, chunked, body))
+    control = world.control()
+    world.agent(control, backend)
+    for fields, wanted in (("TE: trailers\r\nConnection: TE\r\n", b"\r\n0\r\nx-sum: 1\r\n\r\n"), ("", b"\r\n0\r\n\r\n")):
+        with Connection(control.proxy_port) as visitor:
+            visitor.send(f"GET /trailers HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n".encode())
+            got = b""
+            while not got.endswith(b"\r\n0\r\n\r\n") and not got.endswith(b"1\r\n\r\n"):
+                got += visitor.socket.recv(4096)
+            assert got.lower().endswith(wanted), got
+
+
+def test_an_agent_that_stops_finishes_its_streams_and_gets_no_more(site):
+    with site.connection(timeout=30) as visitor:
+        visitor.send(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert visitor.read_head()[0] == 200
+        site.agent.process.terminate()
+        until(lambda: site.control.visit("myapp", "/").status == 503, what="the agent is out of routing")
+        site.backend.emit("last")
+        site.backend.emit(None)
+        got = b""
+        while not got.endswith(b"0\r\n\r\n"):
+            piece = visitor.socket.recv(4096)
+            assert piece, got
+            got += piece
+        assert b"data: last" in got
+    assert site.agent.process.wait(10) == 0
