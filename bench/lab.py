@@ -317,18 +317,18 @@ def two_hops(lab, backend_port):
     return Way("nginx, two hops", front_port, f"{APP}.{DOMAIN}", [front, second])
 
 
-def v1_tunnel(lab, backend_port):
-    """The product: control plane, v1 tunnel, agent, backend."""
+def app_tunnel(lab, backend_port):
+    """The product: control plane, v2 tunnel, agent, backend."""
     control, control_port, proxy_port = lab.control()
     agent = lab.agent(control_port, backend_port)
-    way = Way("v1 tunnel", proxy_port, f"{APP}.{DOMAIN}", [control, agent])
+    way = Way("tunnel", proxy_port, f"{APP}.{DOMAIN}", [control, agent])
     way.control_port = control_port
     return way
 
 
 def both_ways(lab):
     _, backend_port = lab.nginx("backend", "backend.conf", BODY=BODY)
-    ways = v1_tunnel(lab, backend_port), two_hops(lab, backend_port)
+    ways = app_tunnel(lab, backend_port), two_hops(lab, backend_port)
     for way in ways:
         way.check()
     return ways

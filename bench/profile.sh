@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Shows where the time goes under the load of v1_requests: system calls a request, with those of both nginx hops
+# Shows where the time goes under the load of requests: system calls a request, with those of both nginx hops
 # beside them, then the top symbols of the control plane and of the agent. Needs root and linux-perf.
 #
 #   bench/profile.sh [--bin DIR] [CONNECTIONS=64] [SECONDS=4]
