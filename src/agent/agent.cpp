@@ -43,8 +43,7 @@ int run_agent(const config::AgentConfig& config) {
     for (const auto* url : {&control, &backend_url, &health_url})
         if (!*url) return refuse(log, url->error());
     if (backend_url->scheme == "h2c")
-        return refuse(
-            log, {"invalid_url", "EE_BACKEND_URL: h2c needs tunnel v2, which this version does not have"});
+        return refuse(log, {"invalid_url", "EE_BACKEND_URL: h2c is not there yet; http, https and unix are"});
     const auto agent_id = agent_id_of(config);
     if (!agent_id) return refuse(log, agent_id.error());
     auto claims = claims_of(config);
