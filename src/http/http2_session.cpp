@@ -389,6 +389,12 @@ void Http2Session::on_headers(Stream& stream, bool end) {
         stream.is_ended = true;
         return observer_.on_end(stream.id, head.fields);
     }
+    // nghttp2 takes any three digits.
+    if (settings_.role == Http2Settings::Role::client && head.status < 100) {
+        const Http2StreamId id = stream.id;
+        reset(id, http2_code::protocol_error);
+        return observer_.on_reset(id, http2_code::protocol_error);
+    }
     if (head.status >= 100 && head.status < 200)
         return observer_.on_interim(stream.id, head.status, head.fields);
     stream.has_head = true;

@@ -25,6 +25,7 @@ using Http2StreamId = std::int32_t;
 // Error codes of RFC 9113 section 7 that this side uses.
 namespace http2_code {
 constexpr std::uint32_t no_error = 0x0;
+constexpr std::uint32_t protocol_error = 0x1;
 constexpr std::uint32_t internal_error = 0x2;
 constexpr std::uint32_t refused_stream = 0x7;
 constexpr std::uint32_t cancel = 0x8;

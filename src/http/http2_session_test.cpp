@@ -474,6 +474,18 @@ TEST_F(Http2SessionTest, MalformedMessagesAreRefused) {
     }
 }
 
+TEST_F(Http2SessionTest, AStatusThatIsNoneResetsItsStream) {
+    const Http2StreamId id = open(get());
+    exchange();
+    // HEADERS with a literal `:status: 000`.
+    StringSink sink;
+    server->session.pull(sink, 1 << 20);
+    using namespace std::string_literals;
+    ASSERT_TRUE(client->session.receive(sink.text + "\0\0\x0d\1\4\0\0\0\1\0\x07:status\x03"s + "000"));
+    EXPECT_EQ(client->streams[id].reset, http2_code::protocol_error);
+    EXPECT_EQ(client->streams[id].head, "");
+}
+
 TEST_F(Http2SessionTest, WhatIsNoHttp2EndsTheConnection) {
     const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     const auto frame = [](std::size_t size, char type, char flags, std::string_view rest) {
