@@ -37,8 +37,7 @@ WallTime time_of(const att::VectorRow& row) {
     WallTime latest{};
     const auto quote = att::parse_quote(quote_in(row));
     const auto chain = att::read_pck_certificates(quote.value().pck_chain);
-    for (const auto& certificate : chain.value())
-        latest = std::max(latest, certificate.not_before());
+    for (const auto& certificate : chain.value()) latest = std::max(latest, certificate.not_before());
     return latest;
 }
 
