@@ -27,20 +27,8 @@ struct Fields {
     }
 };
 
-struct Row {
-    const char* name;
-    void (*change)(Fields&);
-    const char* detail;
-};
-
-void expect_refused(std::initializer_list<Row> rows) {
-    for (const Row& row : rows) {
-        Fields fields;
-        row.change(fields);
-        const auto parsed = Certificate::from_der(fields.der());
-        ASSERT_FALSE(parsed) << row.name;
-        EXPECT_EQ(parsed.error(), (Error{"certificate_malformed", row.detail})) << row.name;
-    }
+void expect_refused(std::initializer_list<RefusedRow<Fields>> rows) {
+    expect_each_refused<Certificate>("certificate_malformed", rows);
 }
 
 void constrain(Fields& fields, std::string_view value) {

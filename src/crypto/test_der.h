@@ -4,6 +4,8 @@
 
 #include <initializer_list>
 
+#include <gtest/gtest.h>
+
 #include "base/hex.h"
 #include "crypto/der.h"
 #include "crypto/x509_fields.h"
@@ -34,5 +36,25 @@ inline const Bytes bits_of_one_octet = hex("03020001");
 inline const Bytes name_of_nobody = sequence({});
 inline const Bytes new_year = der_element(der_tag::utc_time, as_bytes("260101000000Z"));
 inline const Bytes new_years_eve = der_element(der_tag::utc_time, as_bytes("261231000000Z"));
+
+// One way in which the fields of a thing are changed, and what is said of it then.
+template <class Fields>
+struct RefusedRow {
+    const char* name;
+    void (*change)(Fields&);
+    const char* detail;
+};
+
+// Each of them alone is refused by `Parsed::from_der` with this code.
+template <class Parsed, class Fields>
+void expect_each_refused(const char* code, std::initializer_list<RefusedRow<Fields>> rows) {
+    for (const RefusedRow<Fields>& row : rows) {
+        Fields fields;
+        row.change(fields);
+        const auto parsed = Parsed::from_der(fields.der());
+        ASSERT_FALSE(parsed) << row.name;
+        EXPECT_EQ(parsed.error(), (Error{code, row.detail})) << row.name;
+    }
+}
 
 }  // namespace ee::crypto

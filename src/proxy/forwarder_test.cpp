@@ -32,7 +32,7 @@ protected:
         tunnel::Tunnels& tunnels;
     };
 
-    ForwarderTest() {
+    explicit ForwarderTest(const tunnel::TunnelSettings& chosen = {}) : tunnel_settings(chosen) {
         owner.activated = [this](tunnel::Session& session) { admit(session); };
         owner.health = [this](tunnel::Session& session, bool pass) {
             registry.health(session.id(), pass, "", now());
@@ -46,13 +46,6 @@ protected:
         EE_CHECK(control.listen("127.0.0.1", 0, nullptr));
         settings.trust.trusted_proxies = {*net::Cidr::parse("127.0.0.1")};
         open();
-    }
-    // Short for the test that waits for it.
-    static tunnel::TunnelSettings settings_of_tunnels() {
-        tunnel::TunnelSettings out;
-        const std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
-        if (name == "GivesUpOnASilentAgentAtTheDeadline") out.answer_time = 40ms;
-        return out;
     }
     void open() {
         proxy.reset();
@@ -117,7 +110,7 @@ protected:
     net::Loop loop;
     registry::Registry registry{registry::RegistrySettings{}, {{"sandbox-1", {"nonce", 86400s}}}};
     tunnel::TestOwner owner;
-    tunnel::TunnelSettings tunnel_settings = settings_of_tunnels();
+    tunnel::TunnelSettings tunnel_settings;
     tunnel::Tunnels tunnels{loop, owner, tunnel_settings, tunnel::TunnelLimits{}, tunnel::test_entropy()};
     telemetry::Metrics metrics;
     telemetry::AccessLog access_log{::fileno(log_file)};
@@ -324,7 +317,16 @@ TEST_F(ForwarderTest, SaysWhatBecameOfARequest) {
     EXPECT_EQ(tunnels.find(1)->open_streams(), 0u);
 }
 
-TEST_F(ForwarderTest, GivesUpOnASilentAgentAtTheDeadline) {
+struct ImpatientForwarderTest : ForwarderTest {
+    static tunnel::TunnelSettings impatient() {
+        tunnel::TunnelSettings out;
+        out.answer_time = 40ms;
+        return out;
+    }
+    ImpatientForwarderTest() : ForwarderTest(impatient()) {}
+};
+
+TEST_F(ImpatientForwarderTest, GivesUpOnASilentAgentAtTheDeadline) {
     const auto agent = come();
     const std::string heard = ask(get("/"));
     EXPECT_TRUE(heard.starts_with("HTTP/1.1 504 ")) << heard;

@@ -1,9 +1,7 @@
 """What a v2 tunnel carries that does not fit into one message: streams both ways, WebSocket, events."""
 
 import json
-import socket
 import statistics
-import threading
 import time
 
 import aiohttp
