@@ -24,12 +24,6 @@ constexpr http::MessageLimits limits_v2{.text_bytes_max = protocol::text_bytes_m
                                         .binary_bytes_max = tunnel::message_bytes_max};
 
 constexpr std::string_view offered[] = {tunnel::v2_subprotocol};
-// No more than this is in the output: what waits in the HTTP/2 session can still be put in another order.
-constexpr std::size_t frames_bytes_max = 256 * 1024;
-
-bool is_ours(std::string_view name) {
-    return name.size() >= 3 && http::iequals(name.substr(0, 3), "ee-");
-}
 
 }  // namespace
 
@@ -120,8 +114,7 @@ std::size_t TunnelClient::take_upgrade_answer(std::string_view input) {
     frames_.emplace(http::FrameDecoder::Role::client, is_v2 ? limits_v2 : limits_v1);
     frames_->stream_binary(is_v2);
     if (is_v2)
-        streams_ = std::make_unique<TunnelStreams>(loop_, backend_, log_, TunnelStreamsLimits{},
-                                                   [this] { on_streams_changed(); });
+        streams_ = std::make_unique<TunnelStreams>(loop_, backend_, log_, [this] { on_streams_changed(); });
     keep_alive_.arm_after(settings_.ping_interval);
     const attestation::AgentIdentity& identity = settings_.identity;
     protocol::Register message;
@@ -199,12 +192,8 @@ void TunnelClient::on_frames(std::string_view bytes) {
 
 void TunnelClient::on_flush() {
     if (!streams_ || state_ != State::attested) return;
-    const std::size_t waiting = stream_->pending_output();
-    if (waiting >= frames_bytes_max || !streams_->wants_output()) return;
-    {
-        tunnel::MessageSink sink(stream_->output(), [this] { return std::optional(mask()); });
-        streams_->pull(sink, frames_bytes_max - waiting);
-    }
+    tunnel::pull_messages(*streams_, stream_->output(), stream_->pending_output(),
+                          [this] { return std::optional(mask()); });
     if (streams_->is_broken())
         return lost("http2_protocol_error", "the control plane broke the HTTP/2 protocol");
     if (on_stopped_)
@@ -321,7 +310,7 @@ void TunnelClient::answer(const std::string& request_id, const http::AnswerView*
     if (backend_answer != nullptr) {
         std::vector<protocol::HeaderView> headers;
         for (const http::Field& field : backend_answer->head.fields)
-            if (!is_ours(field.name)) headers.push_back({field.name, field.value});
+            if (!http::istarts_with(field.name, "ee-")) headers.push_back({field.name, field.value});
         return send_answer({.request_id = request_id,
                             .status = backend_answer->head.status,
                             .headers = headers,

@@ -1,7 +1,6 @@
 #include "agent/tunnel_streams.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "http/fields.h"
 #include "protocol/messages.h"
@@ -13,36 +12,24 @@ namespace {
 using http::Field;
 using http::Http2StreamId;
 
+// What the control plane is offered; it has a limit of its own.
+constexpr std::uint32_t streams_max = 1024;
 // Of a WebSocket's bytes so many may wait for the tunnel before the backend is slowed.
 constexpr std::size_t to_visitor_max = 256 * 1024;
 
-http::Http2Settings session_settings(const TunnelStreamsLimits& limits) {
-    http::Http2Settings settings{.role = http::Http2Settings::Role::server,
-                                 .streams_max = limits.streams_max,
-                                 .connect_protocol = true};
+http::Http2Settings session_settings() {
+    http::Http2Settings settings{
+        .role = http::Http2Settings::Role::server, .streams_max = streams_max, .connect_protocol = true};
     settings.head = tunnel::head_limits;
-    settings.unconsumed_bytes_max = limits.unconsumed_bytes_max;
     // Visitors leave in crowds, and the control plane tells of each.
     settings.resets_at_once = settings.resets_per_second = 1'000'000;
     return settings;
 }
 
-std::optional<std::uint64_t> content_length(std::span<const Field> fields) {
-    const auto text = http::find(fields, "content-length");
-    std::uint64_t length = 0;
-    if (!text) return std::nullopt;
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), length);
-    return error == std::errc{} && end == text->data() + text->size() ? std::optional(length) : std::nullopt;
-}
-
-bool is_ours(std::string_view name) {
-    return name.size() >= 3 && http::iequals(name.substr(0, 3), "ee-");
-}
-
 // What of the backend's answer goes on: not what belongs to the hop, nor what only the control plane may say.
 bool copy_answer_fields(std::span<const Field> fields, std::vector<Field>& out) {
     if (!http::copy_end_to_end(fields, out)) return false;
-    std::erase_if(out, [](const Field& field) { return is_ours(field.name); });
+    std::erase_if(out, [](const Field& field) { return http::istarts_with(field.name, "ee-"); });
     return true;
 }
 
@@ -106,7 +93,7 @@ void TunnelStreams::Relay::begin(const http::Http2Head& head, bool end) {
                                          .path = head.path,
                                          .fields = fields,
                                          .body_follows = is_receiving_,
-                                         .content_length = content_length(head.fields),
+                                         .content_length = http::content_length(head.fields),
                                          .accepts_trailers = http::has_token(head.fields, "te", "trailers"),
                                          .websocket = is_websocket},
                                         *this);
@@ -147,7 +134,7 @@ void TunnelStreams::Relay::cancel() {
 
 // ---- From the backend ----
 
-// False ends the answer's head with the stream: nothing follows.
+// `end`: the answer has no body.
 void TunnelStreams::Relay::respond(const http::ResponseHead& head, bool end) {
     std::vector<Field> fields;
     if (!copy_answer_fields(head.fields, fields)) {
@@ -237,11 +224,7 @@ void TunnelStreams::Relay::on_data(std::span<char> data) {
 }
 
 void TunnelStreams::Relay::on_progress() {
-    const std::size_t waiting = std::min(websocket_->pending_output(), to_backend_);
-    if (waiting == to_backend_) return;
-    streams_.session_.consume(id_, to_backend_ - waiting);
-    to_backend_ = waiting;
-    streams_.on_output_();
+    if (const std::size_t written = websocket_->take_written(to_backend_)) on_written(written);
 }
 
 void TunnelStreams::Relay::on_closed(const Error& why) {
@@ -256,12 +239,12 @@ void TunnelStreams::Relay::on_closed(const Error& why) {
 // ---- All streams ----
 
 TunnelStreams::TunnelStreams(net::Loop& loop, Backend& backend, const telemetry::Log& log,
-                             const TunnelStreamsLimits& limits, std::function<void()> on_output)
+                             std::function<void()> on_output)
     : loop_(loop),
       backend_(backend),
       log_(log),
       on_output_(std::move(on_output)),
-      session_(session_settings(limits), *this) {}
+      session_(session_settings(), *this) {}
 
 TunnelStreams::~TunnelStreams() = default;
 

@@ -11,17 +11,12 @@
 
 namespace ee::agent {
 
-struct TunnelStreamsLimits {
-    std::uint32_t streams_max = 1024;
-    std::size_t unconsumed_bytes_max = 64 * 1024 * 1024;
-};
-
 // Belongs to one connection to the control plane. Must not be destroyed within a call of its own.
 class TunnelStreams final : http::Http2Observer {
 public:
     // `on_output` is called when there is something to pull, and when a request has ended.
     TunnelStreams(net::Loop& loop, Backend& backend, const telemetry::Log& log,
-                  const TunnelStreamsLimits& limits, std::function<void()> on_output);
+                  std::function<void()> on_output);
     ~TunnelStreams();
 
     // Refused when it is no HTTP/2: the connection is to be closed.

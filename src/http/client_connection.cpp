@@ -107,13 +107,10 @@ bool ClientConnection::end_body(std::span<const Field> trailers) {
     return true;
 }
 
-// What is pending may be of the head or of the framing too: never more of the body is reported than has left.
 void ClientConnection::on_progress() {
     note_progress();
     if (!busy_ || unreported_ == 0) return;
-    const std::size_t unsent = std::min(unreported_, stream_->pending_output());
-    const std::size_t written = std::exchange(unreported_, unsent) - unsent;
-    if (written > 0) observer_->on_written(written);
+    if (const std::size_t written = stream_->take_written(unreported_)) observer_->on_written(written);
 }
 
 void ClientConnection::cancel() {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <charconv>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -59,6 +60,10 @@ bool iequals(std::string_view a, std::string_view b) {
     return true;
 }
 
+bool istarts_with(std::string_view text, std::string_view prefix) {
+    return iequals(text.substr(0, prefix.size()), prefix);
+}
+
 bool is_token(std::string_view text) {
     for (const char c : text) {
         if (!token_characters[static_cast<unsigned char>(c)]) return false;
@@ -109,6 +114,15 @@ std::size_t count(std::span<const Field> fields, std::string_view name) {
     std::size_t found = 0;
     for (const Field& field : fields) found += iequals(field.name, name) ? 1 : 0;
     return found;
+}
+
+std::optional<std::uint64_t> content_length(std::span<const Field> fields) {
+    const auto text = find(fields, "content-length");
+    if (!text) return std::nullopt;
+    std::uint64_t length = 0;
+    const char* end = text->data() + text->size();
+    const auto [stop, error] = std::from_chars(text->data(), end, length);
+    return error == std::errc{} && stop == end ? std::optional(length) : std::nullopt;
 }
 
 bool has_token(std::span<const Field> fields, std::string_view name, std::string_view token) {

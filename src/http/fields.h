@@ -15,6 +15,9 @@ namespace ee::http {
 // ASCII without regard to case, as field names, connection options and codings are compared.
 bool iequals(std::string_view a, std::string_view b);
 
+// Whether it begins so, without regard to case.
+bool istarts_with(std::string_view text, std::string_view prefix);
+
 // RFC 9110 section 5.6.2.
 bool is_token(std::string_view text);
 // No control character but HTAB, no space or HTAB at either end (RFC 9110 section 5.5).
@@ -31,6 +34,8 @@ std::string_view trim_whitespace(std::string_view text);
 // The value of the first field so named.
 std::optional<std::string_view> find(std::span<const Field> fields, std::string_view name);
 std::size_t count(std::span<const Field> fields, std::string_view name);
+// What the first Content-Length says; nullopt without one, or when it is no number.
+std::optional<std::uint64_t> content_length(std::span<const Field> fields);
 
 // Calls `visit(element)` for each element of a comma-separated list that is not empty, without the
 // white space around it (RFC 9110 section 5.6.1). Not for lists with quoted strings.

@@ -107,5 +107,21 @@ TEST(Fields, RefusesMoreConnectionOptionsThanAnybodyNeeds) {
     EXPECT_FALSE(copy_end_to_end(std::vector<Field>{{"Connection", one_more}}, out));
 }
 
+TEST(Fields, BeginsAreComparedWithoutCase) {
+    EXPECT_TRUE(istarts_with("EE-Agent", "ee-") && istarts_with("ee-", "ee-") && istarts_with("x", ""));
+    EXPECT_FALSE(istarts_with("ee", "ee-") || istarts_with("X-EE-App", "ee-"));
+}
+
+TEST(Fields, ContentLengthIsAWholeNumberOrNone) {
+    const auto length = [](std::string_view value) {
+        return content_length(std::vector<Field>{{"A", "1"}, {"content-LENGTH", value}});
+    };
+    EXPECT_EQ(length("0"), 0u);
+    EXPECT_EQ(length("18446744073709551615"), 18446744073709551615u);
+    for (const char* bad : {"", "-1", "+1", "1 ", "0x1", "1,1", "18446744073709551616"})
+        EXPECT_FALSE(length(bad)) << bad;
+    EXPECT_FALSE(content_length({}));
+}
+
 }  // namespace
 }  // namespace ee::http

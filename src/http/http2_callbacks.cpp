@@ -149,10 +149,7 @@ ssize_t Http2Session::Callbacks::read_body(nghttp2_session* session, std::int32_
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (stream.trailers.empty()) return static_cast<ssize_t>(ready);
     std::vector<nghttp2_nv> block;
-    for (OwnedField& field : stream.trailers)
-        block.push_back({reinterpret_cast<std::uint8_t*>(field.name.data()),
-                         reinterpret_cast<std::uint8_t*>(field.value.data()), field.name.size(),
-                         field.value.size(), NGHTTP2_NV_FLAG_NONE});
+    for (const OwnedField& field : stream.trailers) block.push_back(name_value(field.name, field.value));
     if (nghttp2_submit_trailer(session, id, block.data(), block.size()) == 0)
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     return static_cast<ssize_t>(ready);

@@ -7,6 +7,14 @@
 
 namespace ee::http {
 
+// Borrows both.
+inline nghttp2_nv name_value(std::string_view name, std::string_view value) {
+    const auto octets = [](std::string_view text) {
+        return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
+    };
+    return {octets(name), octets(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+}
+
 struct Http2Session::Stream {
     Http2StreamId id = 0;
     std::string out;         // Our body, as far as it is known and from out_at on not yet pulled.

@@ -20,13 +20,6 @@ constexpr std::size_t spare_max = 32;
 constexpr std::size_t kept_capacity = 16 * 1024;
 constexpr std::uint8_t probe_mark[8] = {'e', 'e', '-', 'p', 'r', 'o', 'b', 'e'};
 
-nghttp2_nv name_value(std::string_view name, std::string_view value) {
-    const auto octets = [](std::string_view text) {
-        return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
-    };
-    return {octets(name), octets(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
 // The pseudo-header fields come first. Reused from head to head.
 std::vector<nghttp2_nv>& to_block(const Http2Head& head, std::string& status_text) {
     thread_local std::vector<nghttp2_nv> block;

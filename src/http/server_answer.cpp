@@ -89,12 +89,9 @@ void ServerConnection::send(std::string_view piece) {
     if (observer_ != nullptr && !deadline_.armed()) arm_deadline(server_.limits_.write_idle_time);
 }
 
-// What is pending may be of the head or of the framing too: never more of the body is reported than has left.
 void ServerConnection::report_written() {
     if (observer_ == nullptr || unreported_ == 0) return;
-    const std::size_t unsent = std::min(unreported_, stream_->pending_output());
-    const std::size_t written = std::exchange(unreported_, unsent) - unsent;
-    if (written > 0) observer_->on_written(written);
+    if (const std::size_t written = stream_->take_written(unreported_)) observer_->on_written(written);
 }
 
 void ServerConnection::finish(std::span<const Field> trailers) {

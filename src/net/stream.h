@@ -2,10 +2,12 @@
 // A byte stream over a socket, in clear or under TLS. Input arrives in the loop's shared buffer; output is
 // collected during the turn and sent at its end with one system call.
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 #include "net/address.h"
@@ -67,6 +69,13 @@ public:
     // Bytes collected or refused by the socket so far.
     std::size_t pending_output() const {
         return output_.size() - sent_ + (tls_ ? tls_->output().size() - cipher_sent_ : 0);
+    }
+
+    // Of `unreported` bytes that were written last, those that the kernel has taken meanwhile are taken off
+    // and answered: never more than have left, whatever else is pending.
+    std::size_t take_written(std::size_t& unreported) const {
+        const std::size_t unsent = std::min(unreported, pending_output());
+        return std::exchange(unreported, unsent) - unsent;
     }
 
     // While paused nothing is read and the peer is slowed by TCP.

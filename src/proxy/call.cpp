@@ -1,7 +1,5 @@
 #include "proxy/call.h"
 
-#include <charconv>
-
 #include "http/fields.h"
 #include "http/http1_writer.h"
 #include "http/target.h"
@@ -14,18 +12,6 @@ namespace {
 constexpr std::chrono::milliseconds access_log_delay{200};
 // Of a WebSocket's bytes so many may wait for the agent before its visitor is slowed.
 constexpr std::size_t to_agent_max = 256 * 1024;
-
-// The length that a GET would have had, when the answer to HEAD says so.
-std::optional<std::uint64_t> announced_length(std::span<const http::Field> fields) {
-    for (const http::Field& field : fields) {
-        if (!http::iequals(field.name, "content-length")) continue;
-        std::uint64_t length = 0;
-        const char* end = field.value.data() + field.value.size();
-        const auto [stop, error] = std::from_chars(field.value.data(), end, length);
-        if (error == std::errc{} && stop == end) return length;
-    }
-    return std::nullopt;
-}
 
 // Negative when one of them has not come.
 std::chrono::microseconds between(std::optional<MonoTime> from, std::optional<MonoTime> to) {
@@ -89,7 +75,8 @@ void Call::on_head(int status, std::span<const http::Field> fields,
                    std::optional<std::uint64_t> content_length) {
     status_ = status;
     head_at_ = std::chrono::steady_clock::now();
-    if (is_head_) content_length = announced_length(fields);
+    // What a GET would have had, where the answer to HEAD says so.
+    if (is_head_) content_length = http::content_length(fields);
     AnswerFields& passed = forwarder_.answer_fields_;
     const bool is_built = passed.build(fields, origin_, request_id_);
     if (is_built && !websocket_accept_.empty() && status == 200) return become_websocket(passed.result());
@@ -197,9 +184,7 @@ void Call::VisitorSide::on_data(std::span<char> data) {
 }
 
 void Call::VisitorSide::on_progress() {
-    const std::size_t waiting = std::min(call_.websocket_->pending_output(), call_.to_visitor_);
-    if (waiting < call_.to_visitor_) on_written(call_.to_visitor_ - waiting);
-    call_.to_visitor_ = waiting;
+    if (const std::size_t written = call_.websocket_->take_written(call_.to_visitor_)) on_written(written);
 }
 
 // The visitor's last bytes may still be on their way: the backend ends the stream once it has read them.

@@ -13,10 +13,6 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
     return false;
 }
 
-bool has_prefix(std::string_view name, std::string_view prefix) {
-    return name.size() >= prefix.size() && http::iequals(name.substr(0, prefix.size()), prefix);
-}
-
 // Written anew by us, or meaningful only between the visitor and us.
 bool is_ours_in_requests(std::string_view name) {
     if (name.empty()) return true;
@@ -24,7 +20,7 @@ bool is_ours_in_requests(std::string_view name) {
         case 'c': return is_one_of(name, {"content-length"});
         case 'e':
             return http::iequals(name, "expect") ||
-                   (has_prefix(name, "ee-") && !http::iequals(name, "ee-require"));
+                   (http::istarts_with(name, "ee-") && !http::iequals(name, "ee-require"));
         case 'f': return http::iequals(name, "forwarded");
         case 't': return http::iequals(name, "traceparent");
         case 'v': return http::iequals(name, "via");
@@ -36,7 +32,7 @@ bool is_ours_in_requests(std::string_view name) {
 }
 
 bool is_dropped_from_answers(std::string_view name, Origin origin) {
-    if (has_prefix(name, "ee-") || is_one_of(name, {"content-length", "x-request-id"})) return true;
+    if (http::istarts_with(name, "ee-") || is_one_of(name, {"content-length", "x-request-id"})) return true;
     return origin == Origin::control &&
            is_one_of(name, {"set-cookie", "service-worker-allowed", "clear-site-data", "alt-svc",
                             "strict-transport-security", "content-security-policy"});

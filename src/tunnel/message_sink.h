@@ -46,4 +46,16 @@ private:
     std::optional<http::FrameInPlace> frame_;
 };
 
+// At the end of a turn: what a source of frames (`wants_output()`, `pull()`) has to say goes behind what
+// waits for the socket already, up to so much in all. What stays with the source can still be put in another
+// order.
+constexpr std::size_t frames_bytes_max = 256 * 1024;
+
+template <class Source, class Mask>
+void pull_messages(Source& source, std::string& out, std::size_t waiting, Mask mask) {
+    if (waiting >= frames_bytes_max || !source.wants_output()) return;
+    MessageSink sink(out, std::move(mask));
+    source.pull(sink, frames_bytes_max - waiting);
+}
+
 }  // namespace ee::tunnel

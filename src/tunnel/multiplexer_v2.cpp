@@ -1,7 +1,6 @@
 #include "tunnel/multiplexer_v2.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
@@ -19,15 +18,6 @@ constexpr std::string_view error_field = "ee-error";
 
 Http2StreamId wire_id(StreamId id) {
     return static_cast<Http2StreamId>(id);
-}
-
-std::optional<std::uint64_t> content_length(std::span<const http::Field> fields) {
-    const auto text = http::find(fields, "content-length");
-    std::uint64_t length = 0;
-    if (!text) return std::nullopt;
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), length);
-    if (error != std::errc{} || end != text->data() + text->size()) return std::nullopt;
-    return length;
 }
 
 std::optional<Error> failure_of(const http::Http2Head& head) {
@@ -59,9 +49,6 @@ http::Http2Session& MultiplexerV2::session() {
     http::Http2Settings settings{.role = http::Http2Settings::Role::client,
                                  .streams_max = static_cast<std::uint32_t>(limits_.streams_max)};
     settings.head = head_limits;
-    settings.window_bytes = limits_.window_bytes;
-    settings.window_bytes_max = limits_.window_bytes_max;
-    settings.unconsumed_bytes_max = limits_.unconsumed_bytes_max;
     http::Http2Observer& observer = *this;
     session_ = std::make_unique<http::Http2Session>(settings, observer);
     return *session_;
@@ -157,7 +144,7 @@ void MultiplexerV2::on_head(Http2StreamId id, const http::Http2Head& head, bool)
         return fail_stream(static_cast<StreamId>(id),
                            {"bad_agent_answer", fmt::format("the answer's status is {}", head.status)});
     }
-    stream->observer->on_head(head.status, head.fields, content_length(head.fields));
+    stream->observer->on_head(head.status, head.fields, http::content_length(head.fields));
 }
 
 void MultiplexerV2::on_interim(Http2StreamId id, int status, std::span<const http::Field> fields) {

@@ -14,9 +14,6 @@ struct MultiplexerV2Limits {
     std::size_t streams_max = 256;
     // Without a byte either way; covers the wait for the head of the answer, too.
     std::chrono::milliseconds idle_time = std::chrono::seconds(300);
-    std::uint32_t window_bytes = 1024 * 1024;
-    std::uint32_t window_bytes_max = 8 * 1024 * 1024;
-    std::size_t unconsumed_bytes_max = 64 * 1024 * 1024;
 };
 
 class MultiplexerV2 final : public Multiplexer, http::Http2Observer {

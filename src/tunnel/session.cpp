@@ -21,9 +21,6 @@ http::MessageLimits limits_of(const SessionMachine& machine) {
                 machine.wire() == Wire::v2 ? message_bytes_max : protocol::text_bytes_max_unattested};
 }
 
-// On v2 no more than this is in the output: what waits in the multiplexer can still be put in another order.
-constexpr std::size_t frames_bytes_max = 256 * 1024;
-
 // A buffer that grew for one large message is given back.
 constexpr std::size_t kept_capacity = 16 * 1024;
 
@@ -142,12 +139,8 @@ void Session::on_frames(std::string_view bytes) {
 
 void Session::on_flush() {
     if (closed_ || v2_ == nullptr) return;
-    const std::size_t waiting = stream_->pending_output();
-    if (waiting >= frames_bytes_max || !v2_->wants_output()) return;
-    {
-        MessageSink sink(stream_->output(), [] { return std::optional<http::MaskKey>(); });
-        v2_->pull(sink, frames_bytes_max - waiting);
-    }
+    pull_messages(*v2_, stream_->output(), stream_->pending_output(),
+                  [] { return std::optional<http::MaskKey>(); });
     if (v2_->is_broken()) fail_connection(http::close_code::protocol_error, "http2_protocol_error");
 }
 
