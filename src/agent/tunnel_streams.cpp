@@ -80,6 +80,7 @@ private:
 };
 
 void TunnelStreams::Relay::begin(const http::Http2Head& head, bool end) {
+    if (head.is_too_large) return fail("bad_request", "the request's head is too large");
     const bool is_websocket = head.protocol == "websocket";
     if (!is_websocket && head.method == "CONNECT")
         return fail("upgrade_unsupported", "the stream asks for " + std::string(head.protocol));

@@ -34,9 +34,10 @@ constexpr std::initializer_list<int> handled_signals = {SIGTERM, SIGINT, SIGHUP}
 using Tls = std::shared_ptr<const net::TlsContext>;
 
 Result<Tls> server_tls(const std::optional<config::TlsFiles>& files,
-                       const net::CertificateRequest& request = {}) {
+                       const net::CertificateRequest& request = {},
+                       std::span<const std::string_view> protocols = {}) {
     if (!files) return Tls();
-    return net::TlsContext::server(files->certificate, files->key, request);
+    return net::TlsContext::server(files->certificate, files->key, request, protocols);
 }
 
 // The TLS of each listener, from one reading of the settings.
@@ -49,7 +50,7 @@ Result<ListenerTls> listener_tls(const config::ControlPlaneConfig& config) {
     if (!control) return fail(std::move(control.error()));
     auto ratls = server_tls(config.control_tls, {net::CertificateRequest::When::always});
     if (!ratls) return fail(std::move(ratls.error()));
-    auto proxy = server_tls(config.proxy_tls);
+    auto proxy = server_tls(config.proxy_tls, {}, http::server_protocols);
     if (!proxy) return fail(std::move(proxy.error()));
     return ListenerTls{std::move(*control), std::move(*ratls), std::move(*proxy)};
 }
@@ -121,6 +122,12 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
 http::ServerLimits control_limits() {
     http::ServerLimits limits;
     limits.newcomers = net::Urgency::background;
+    return limits;
+}
+
+http::ServerLimits proxy_limits() {
+    http::ServerLimits limits;
+    limits.http2 = true;
     return limits;
 }
 
@@ -229,7 +236,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       api_handler_(services_),
       control_(loop_, api_handler_, control_limits()),
       ratls_(loop_, api_handler_, control_limits()),
-      proxy_(loop_, proxy_handler_, {}),
+      proxy_(loop_, proxy_handler_, proxy_limits()),
       drained_(loop_, [this] {
           const bool done = tunnels_.size() + control_.busy() + ratls_.busy() + proxy_.busy() == 0;
           if (done || loop_.now() >= drain_until_) return finish();

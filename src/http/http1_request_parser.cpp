@@ -16,14 +16,6 @@ bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-// Visible ASCII but '#': a fragment is never sent. Wider than RFC 3986, which clients do not keep to.
-bool is_target_text(std::string_view text) {
-    for (const char c : text) {
-        if (c <= ' ' || c > '~' || c == '#') return false;
-    }
-    return !text.empty();
-}
-
 // RFC 9112 section 3: method SP target SP version, one space each.
 Result<void> parse_request_line(std::string_view line, RequestHead& out) {
     const std::size_t method_end = line.find(' ');

@@ -18,9 +18,6 @@ std::string_view text(const std::uint8_t* data, std::size_t size) {
     return {reinterpret_cast<const char*>(data), size};
 }
 
-// A stream error: the stream is reset, the connection goes on.
-constexpr int refuse_stream = NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-
 }  // namespace
 
 nghttp2_session* Http2Session::Callbacks::make(const Http2Settings& settings, Http2Session& self) {
@@ -73,14 +70,16 @@ int Http2Session::Callbacks::on_begin_headers(nghttp2_session*, const nghttp2_fr
 int Http2Session::Callbacks::on_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name,
                                        std::size_t name_size, const std::uint8_t* value,
                                        std::size_t value_size, std::uint8_t, void* user_data) {
-    return self(user_data).collect(text(name, name_size), text(value, value_size)) ? 0 : refuse_stream;
+    self(user_data).collect(text(name, name_size), text(value, value_size));
+    return 0;
 }
 
 // A field that is not well formed is not passed over: who is behind us might read it otherwise.
 int Http2Session::Callbacks::on_invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*,
                                                std::size_t, const std::uint8_t*, std::size_t, std::uint8_t,
-                                               void*) {
-    return refuse_stream;
+                                               void* user_data) {
+    self(user_data).collected_.is_malformed = true;
+    return 0;
 }
 
 int Http2Session::Callbacks::on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {

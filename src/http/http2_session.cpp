@@ -317,16 +317,15 @@ void Http2Session::change_pressure() {
 
 // ---- Heads ----
 
-bool Http2Session::collect(std::string_view name, std::string_view value) {
+void Http2Session::collect(std::string_view name, std::string_view value) {
     Collected& into = collected_;
     if (into.text.size() + name.size() + value.size() > settings_.head.bytes_max ||
         (!name.starts_with(':') && ++into.fields_seen > settings_.head.fields_max))
         into.is_too_large = true;
-    if (into.is_too_large) return false;
+    if (into.is_too_large) return;
     into.spans.push_back({static_cast<std::uint32_t>(into.text.size()),
                           static_cast<std::uint32_t>(name.size()), static_cast<std::uint32_t>(value.size())});
     into.text.append(name).append(value);
-    return true;
 }
 
 void Http2Session::Collected::clear() {
@@ -334,7 +333,7 @@ void Http2Session::Collected::clear() {
     spans.clear();
     fields.clear();
     fields_seen = 0;
-    is_too_large = false;
+    is_too_large = is_malformed = false;
 }
 
 // RFC 9113 section 8.2.3: a Cookie field may have come in pieces.
@@ -365,6 +364,7 @@ Http2Head Http2Session::Collected::read() {
     }
     join_cookies();
     head.fields = fields;
+    head.is_too_large = is_too_large;
     return head;
 }
 
@@ -374,9 +374,21 @@ void Http2Session::on_data_end(Stream& stream) {
     observer_.on_end(stream.id, {});
 }
 
+// A request that is too large gets an answer, which is the observer's to give; all else that cannot be taken
+// is the end of its stream.
+bool Http2Session::refuse_headers(const Stream& stream) {
+    const bool is_request = settings_.role == Http2Settings::Role::server && !stream.has_head;
+    const bool is_refused = collected_.is_malformed || (collected_.is_too_large && !is_request);
+    if (!is_refused) return false;
+    const Http2StreamId id = stream.id;
+    reset(id, http2_code::protocol_error);
+    if (!is_request) observer_.on_reset(id, http2_code::protocol_error);
+    return true;
+}
+
 // A whole block: a request, an answer (interim or final), or trailers.
 void Http2Session::on_headers(Stream& stream, bool end) {
-    if (stream.is_given_up) return;
+    if (stream.is_given_up || refuse_headers(stream)) return;
     const Http2Head head = collected_.read();
     if (stream.has_head) {
         stream.is_ended = true;
@@ -402,10 +414,15 @@ void Http2Session::on_closed(Stream& stream, std::uint32_t code) {
     const bool is_complete = stream.is_ended && (!is_server || stream.is_sent);
     // Of a request that was refused with its head the observer has not heard.
     const bool is_known = !is_server || stream.has_head;
-    const bool is_told = is_known && !stream.is_given_up && !is_complete;
+    const bool is_heard = is_known && !stream.is_given_up;
     const Http2StreamId id = stream.id;
     forget(id);
-    if (is_told) observer_.on_reset(id, code);
+    if (!is_heard) return;
+    if (!is_complete) {
+        observer_.on_reset(id, code);
+    } else if (is_server) {
+        observer_.on_complete(id);
+    }
 }
 
 // ---- The connection ----

@@ -63,6 +63,7 @@ struct Http2Head {
     std::string_view protocol{};
     int status = 0;                   // Of an answer.
     std::span<const Field> fields{};  // Names in lower case when received.
+    bool is_too_large = false;        // Of a request, beyond HeadLimits: answer 431; only a part is here.
 };
 
 // Called from within receive() and pull(). May call every function of the session but these two.
@@ -79,6 +80,8 @@ public:
     // Ended before both sides were complete, by an error code of RFC 9113; not after reset(). Nothing
     // follows.
     virtual void on_reset(Http2StreamId stream, std::uint32_t code) = 0;
+    // Both sides are complete and pulled (a server): nothing follows. Not after reset().
+    virtual void on_complete(Http2StreamId) {}
     // So many more bytes of our body have been pulled.
     virtual void on_body_taken(Http2StreamId, std::size_t /*bytes*/) {}
     // The peer takes no new streams.
@@ -160,6 +163,7 @@ private:
         std::string cookies;
         std::size_t fields_seen = 0;
         bool is_too_large = false;
+        bool is_malformed = false;
 
         void clear();
         Http2Head read();
@@ -171,7 +175,8 @@ private:
     void forget(Http2StreamId id);
     void queue_body(Stream& stream, std::string_view bytes);
     void resume(Stream& stream);
-    bool collect(std::string_view name, std::string_view value);
+    void collect(std::string_view name, std::string_view value);
+    bool refuse_headers(const Stream& stream);
     void on_headers(Stream& stream, bool end);
     void on_bytes(Stream& stream, std::string_view bytes);
     void on_data_end(Stream& stream);

@@ -1,78 +1,14 @@
 // Two sessions back to back, through strings.
 #include "http/http2_session.h"
 
-#include <map>
 #include <random>
 
 #include <gtest/gtest.h>
 
+#include "http/test_http2.h"
+
 namespace ee::http {
 namespace {
-
-struct StringSink final : Http2Sink {
-    void write(std::string_view bytes) override { text.append(bytes); }
-    std::string text;
-};
-
-// Remembers what it heard of each stream, and consumes at once unless told not to.
-struct Side final : Http2Observer {
-    struct Heard {
-        std::string head;  // "GET https host /path field=value"
-        std::string interim, body, trailers;
-        bool ended = false;
-        std::optional<std::uint32_t> reset;
-        std::size_t taken = 0;
-    };
-
-    explicit Side(const Http2Settings& settings) : session(settings, *this) {}
-
-    void on_head(Http2StreamId stream, const Http2Head& head, bool) override {
-        Heard& heard = streams[stream];
-        EXPECT_TRUE(heard.head.empty()) << "one head a stream";
-        for (const std::string_view part :
-             {head.method, head.protocol, head.scheme, head.authority, head.path})
-            if (!part.empty()) heard.head.append(heard.head.empty() ? "" : " ").append(part);
-        if (head.status != 0) heard.head = std::to_string(head.status);
-        heard.head += text_of(head.fields);
-        order.push_back(stream);
-        if (on_request) on_request(stream);
-    }
-    void on_interim(Http2StreamId stream, int status, std::span<const Field> fields) override {
-        streams[stream].interim += std::to_string(status) + text_of(fields);
-    }
-    void on_body(Http2StreamId stream, std::string_view bytes) override {
-        streams[stream].body.append(keep_bodies ? bytes : "");
-        received[stream] += bytes.size();
-        order.push_back(stream);
-        if (consumes) session.consume(stream, bytes.size());
-        if (on_bytes) on_bytes(stream);
-    }
-    void on_end(Http2StreamId stream, std::span<const Field> trailers) override {
-        EXPECT_FALSE(streams[stream].ended);
-        streams[stream].ended = true;
-        streams[stream].trailers = text_of(trailers);
-    }
-    void on_reset(Http2StreamId stream, std::uint32_t code) override {
-        EXPECT_FALSE(streams[stream].reset);
-        streams[stream].reset = code;
-    }
-    void on_body_taken(Http2StreamId stream, std::size_t bytes) override { streams[stream].taken += bytes; }
-    void on_goaway(std::uint32_t code) override { goaway = code; }
-
-    static std::string text_of(std::span<const Field> fields) {
-        std::string out;
-        for (const Field& field : fields) out.append(" ").append(field.name).append("=").append(field.value);
-        return out;
-    }
-
-    std::map<Http2StreamId, Heard> streams;
-    std::map<Http2StreamId, std::size_t> received;
-    std::vector<Http2StreamId> order;  // Of heads and bodies.
-    std::optional<std::uint32_t> goaway;
-    std::function<void(Http2StreamId)> on_request, on_bytes;
-    bool consumes = true, keep_bodies = true;
-    Http2Session session;
-};
 
 struct Http2SessionTest : testing::Test {
     void make(Http2Settings client_settings = {}, Http2Settings server_settings = {}) {
@@ -412,7 +348,7 @@ TEST_F(Http2SessionTest, WhatTheOtherSideDidNotTakeWasNotServed) {
     EXPECT_TRUE(server->streams.empty());
 }
 
-TEST_F(Http2SessionTest, HeadsOverTheLimitsResetTheirStream) {
+TEST_F(Http2SessionTest, RequestsOverTheLimitsAreToldAndAnswersResetTheirStream) {
     Http2Settings small;
     small.head = {.bytes_max = 1000, .fields_max = 5};
     make(small, small);
@@ -421,10 +357,12 @@ TEST_F(Http2SessionTest, HeadsOverTheLimitsResetTheirStream) {
     const Http2StreamId too_large = open(get("/", large)), too_many = open(get("/", many)),
                         fits = open(get("/", good));
     exchange();
-    EXPECT_EQ(server->streams.size(), 1u);
-    EXPECT_TRUE(server->streams.contains(fits));
-    EXPECT_TRUE(client->streams[too_large].reset && client->streams[too_many].reset);
-    // The same of answers and of trailers.
+    EXPECT_EQ(server->streams[too_large].head, "too large");
+    EXPECT_EQ(server->streams[too_many].head, "too large a=b a=b a=b a=b a=b");
+    EXPECT_EQ(server->streams[fits].head, "GET https app.test / a=b a=b a=b a=b a=b");
+    server->session.respond(too_many, {.status = 431}, "", true);
+    exchange();
+    EXPECT_EQ(client->streams[too_many].head, "431");
     server->session.respond(fits, {.status = 200, .fields = large}, "", true);
     exchange();
     EXPECT_TRUE(client->streams[fits].reset);
@@ -436,6 +374,21 @@ TEST_F(Http2SessionTest, HeadsOverTheLimitsResetTheirStream) {
     exchange();
     EXPECT_FALSE(client->streams[trailing].ended);
     EXPECT_TRUE(client->streams[trailing].reset);
+}
+
+TEST_F(Http2SessionTest, AServerHearsOfTheEndOfBothSides) {
+    const Http2StreamId id = open(post(), "", false);
+    exchange();
+    server->session.respond(id, ok, "answer", true);
+    EXPECT_EQ(server->streams[id].completed, 0);
+    exchange();
+    EXPECT_EQ(server->streams[id].completed, 1) << "what is left of the request is not waited for";
+    EXPECT_FALSE(server->streams[id].reset);
+    const Http2StreamId given_up = open(get());
+    exchange();
+    server->session.reset(given_up, http2_code::cancel);
+    exchange();
+    EXPECT_EQ(server->streams[given_up].completed, 0);
 }
 
 TEST_F(Http2SessionTest, CookiesInPiecesAreJoined) {

@@ -2,6 +2,11 @@
 
 namespace ee::http {
 
+Error body_too_large(std::optional<std::uint64_t> bytes, std::uint64_t bytes_max) {
+    return {"body_too_large", "the body has " + (bytes ? std::to_string(*bytes) + " bytes" : "more") +
+                                  "; at most " + std::to_string(bytes_max) + " bytes are allowed"};
+}
+
 int refusal_status(std::string_view code) {
     struct Row {
         std::string_view code;

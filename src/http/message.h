@@ -3,6 +3,7 @@
 // buffer keep it alive and in place for as long as they use the head.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,13 +36,15 @@ struct HeadLimits {
 };
 
 struct RequestHead {
+    int major_version = 1;  // 1 or 2.
     std::string_view method;
     std::string_view target;       // As sent.
     std::string_view origin_form;  // Path and query, also of an absolute-form target; "*" for OPTIONS *.
     std::string_view authority;    // The valid Host; empty only for HTTP/1.0 without one.
-    int minor_version = 1;         // 0 or 1.
+    int minor_version = 1;         // 0 or 1; of HTTP/2 it means nothing.
     std::vector<Field> fields;
-    Framing framing = Framing::none;
+    std::string_view protocol;         // Of an extended CONNECT (RFC 8441).
+    Framing framing = Framing::none;   // HTTP/2: `chunked` stands for a body of unknown length.
     std::uint64_t content_length = 0;  // When framing is length.
     bool keep_alive = true;
     bool expect_continue = false;
@@ -68,6 +71,14 @@ struct ResponseHead {
 
     friend bool operator==(const ResponseHead&, const ResponseHead&) = default;
 };
+
+// RFC 9110 section 6.4.1: some answers never have a body.
+constexpr bool status_has_body(int status) {
+    return status >= 200 && status != 204 && status != 304;
+}
+
+// body_too_large; `bytes` when the size is known.
+Error body_too_large(std::optional<std::uint64_t> bytes, std::uint64_t bytes_max);
 
 // The status that answers a request refused by a codec of this folder: 400, 413, 417, 426, 431, 501 or
 // 505; 400 for a code it does not know.

@@ -24,13 +24,16 @@ Result<void> Server::listen(const std::string& address, std::uint16_t port,
 
 void Server::accept(net::Fd socket, const net::Endpoint& peer) {
     if (connections_.size() >= limits_.connections_max) return;  // Closed by its owner, here.
-    auto connection = std::make_shared<ServerConnection>(*this, std::move(socket), peer);
-    ServerConnection& added = *connection;
+    add(std::make_shared<ServerConnection>(*this, std::move(socket), peer));
+}
+
+void Server::add(std::shared_ptr<Connection> connection) {
+    Connection& added = *connection;
     connections_.emplace(&added, std::move(connection));
     added.start();
 }
 
-void Server::remove(ServerConnection& connection) {
+void Server::remove(Connection& connection) {
     const auto found = connections_.find(&connection);
     if (found == connections_.end()) return;
     loop_.dispose(std::move(found->second));
@@ -46,9 +49,9 @@ std::size_t Server::busy() const {
 void Server::drain() {
     draining_ = true;
     if (listener_) listener_->close();
-    std::vector<ServerConnection*> all;
+    std::vector<Connection*> all;
     for (const auto& [connection, owner] : connections_) all.push_back(connection);
-    for (ServerConnection* connection : all) connection->drain();
+    for (Connection* connection : all) connection->drain();
 }
 
 void Server::close() {

@@ -1,9 +1,11 @@
 #pragma once
-// Serves HTTP/1.1 on a listener: keep-alive, pipelining, limits and deadlines.
+// Serves HTTP/1.1, and HTTP/2 where it is told to, on a listener: keep-alive, pipelining, limits and
+// deadlines.
 
 #include <memory>
 #include <unordered_map>
 
+#include "http/connection.h"
 #include "http/exchange.h"
 #include "http/message.h"
 #include "net/listener.h"
@@ -33,9 +35,17 @@ struct ServerLimits {
     std::size_t connections_max = 100000;
     // Of a connection until its first request has been answered.
     net::Urgency newcomers = net::Urgency::normal;
+
+    // ---- HTTP/2 ----
+    // In clear to who begins with its preface, under TLS to whom ALPN gave it: `server_protocols` is what
+    // the listener's TlsContext is made with then.
+    bool http2 = false;
+    std::uint32_t streams_max = 256;  // At once, of a connection.
+    // Of all bodies of a connection, handed out and not consumed yet.
+    std::size_t http2_unconsumed_bytes_max = 16 * 1024 * 1024;
 };
 
-class ServerConnection;
+constexpr std::string_view server_protocols[] = {"h2", "http/1.1"};
 
 class Server {
 public:
@@ -59,15 +69,18 @@ public:
 
 private:
     friend class ServerConnection;
+    friend class Http2ServerConnection;
+    friend class Http2Exchange;
     void accept(net::Fd socket, const net::Endpoint& peer);
-    void remove(ServerConnection& connection);
+    void add(std::shared_ptr<Connection> connection);
+    void remove(Connection& connection);
 
     net::Loop& loop_;
     RequestHandler& handler_;
     ServerLimits limits_;
     std::shared_ptr<const net::TlsContext> tls_;
     std::unique_ptr<net::Listener> listener_;
-    std::unordered_map<ServerConnection*, std::shared_ptr<ServerConnection>> connections_;
+    std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
     bool draining_ = false;
 };
 

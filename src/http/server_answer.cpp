@@ -9,14 +9,6 @@
 #include "http/server_connection.h"
 
 namespace ee::http {
-namespace {
-
-// RFC 9110 section 6.4.1: answers that never have a body.
-bool status_has_body(int status) {
-    return status >= 200 && status != 204 && status != 304;
-}
-
-}  // namespace
 
 bool ServerConnection::interim(int status, std::span<const Field> fields) {
     EE_CHECK(phase_ == Phase::serving && !begun_ && status >= 100 && status < 200 && status != 101);

@@ -13,7 +13,7 @@ bool ServerConnection::begin_body(std::string_view head, std::string_view behind
     const BodyTerms terms = server_.handler_.body_terms(head_, peer_);
     body_bytes_max_ = terms.bytes_max;
     if (sized && head_.content_length > body_bytes_max_) {
-        refuse(413, too_large(std::to_string(head_.content_length) + " bytes"));
+        refuse(413, body_too_large(head_.content_length, body_bytes_max_));
         return false;
     }
     const bool streamed = terms.streamed;
@@ -43,11 +43,6 @@ bool ServerConnection::begin_body(std::string_view head, std::string_view behind
     return true;
 }
 
-Error ServerConnection::too_large(std::string_view what) const {
-    return {"body_too_large", "the body has " + std::string(what) + "; at most " +
-                                  std::to_string(body_bytes_max_) + " bytes are allowed"};
-}
-
 // ---- Whole ----
 
 bool ServerConnection::gather_body(std::string_view input, std::size_t& used) {
@@ -73,7 +68,7 @@ bool ServerConnection::gather_body(std::string_view input, std::size_t& used) {
 
 bool ServerConnection::append_to_body(std::string_view piece) {
     if (body_.size() + piece.size() > body_bytes_max_) {
-        refuse(413, too_large("more"));
+        refuse(413, body_too_large(std::nullopt, body_bytes_max_));
         return false;
     }
     body_.append(piece);
@@ -105,7 +100,7 @@ bool ServerConnection::deliver_body(std::string_view input, std::size_t& used) {
         input.remove_prefix(step->consumed);
         body_received_ += step->data.size();
         if (body_received_ > body_bytes_max_) {
-            break_off(413, too_large("more"));
+            break_off(413, body_too_large(std::nullopt, body_bytes_max_));
             return false;
         }
         unconsumed_ += step->data.size();

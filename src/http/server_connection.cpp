@@ -1,6 +1,7 @@
 #include "http/server_connection.h"
 
 #include "base/check.h"
+#include "http/http2_server_connection.h"
 
 namespace ee::http {
 namespace {
@@ -20,7 +21,8 @@ ServerConnection::ServerConnection(Server& server, net::Fd socket, const net::En
           std::make_unique<net::Stream>(server.loop_, std::move(socket), *this, new_session(server.tls_))),
       peer_(peer),
       deadline_(server.loop_, [this] { on_deadline(); }),
-      parser_(server.limits_.head) {
+      parser_(server.limits_.head),
+      may_be_http2_(server.limits_.http2 && !server.tls_) {
     deadline_.arm_after(server_.limits_.head_time);
 }
 
@@ -44,6 +46,7 @@ void ServerConnection::end() {
 void ServerConnection::on_data(std::span<char> data) {
     const std::string_view input(data.data(), data.size());
     if (phase_ == Phase::ended) return;
+    if (may_be_http2_ && begins_http2(input)) return;
     if (!unread_.empty() || (phase_ == Phase::serving && !delivers_body())) {
         unread_.append(input);
         return process_buffered();
@@ -51,6 +54,34 @@ void ServerConnection::on_data(std::span<char> data) {
     const std::size_t used = process(input);
     keep_unread(input.substr(used));
     regulate_reading();
+}
+
+// RFC 9113 section 3.3: a client that knows of HTTP/2 begins with its preface. True: the input is taken.
+bool ServerConnection::begins_http2(std::string_view input) {
+    may_be_http2_ = false;
+    if (unread_.empty() && input.front() != http2_preface.front()) return false;
+    unread_.append(input);
+    const std::string_view begin = std::string_view(unread_).substr(0, http2_preface.size());
+    if (!http2_preface.starts_with(begin)) {
+        process_buffered();
+    } else if (begin == http2_preface) {
+        become_http2(std::exchange(unread_, {}));
+    } else {
+        may_be_http2_ = true;
+    }
+    return true;
+}
+
+void ServerConnection::become_http2(std::string_view input) {
+    phase_ = Phase::ended;
+    auto connection = std::make_shared<Http2ServerConnection>(server_, std::move(stream_), peer_);
+    connection->put_back(input);
+    server_.add(std::move(connection));
+    remove();
+}
+
+void ServerConnection::on_secured() {
+    if (stream_->tls()->protocol() == server_protocols[0]) become_http2({});
 }
 
 // A visitor that sends faster than it takes answers, or than its body is consumed, is slowed by TCP: neither

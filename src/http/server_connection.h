@@ -1,5 +1,6 @@
 #pragma once
-// One connection of an HTTP server. Requests are served one after another, in order.
+// One HTTP/1.1 connection of a server. Requests are served one after another, in order. One that turns out to
+// speak HTTP/2 is handed to an Http2ServerConnection.
 
 #include <string>
 
@@ -10,18 +11,20 @@
 
 namespace ee::http {
 
-class ServerConnection final : public net::Stream::Handler, public Exchange, net::Deferred {
+class ServerConnection final : public Connection,
+                               public net::Stream::Handler,
+                               public Exchange,
+                               net::Deferred {
 public:
     ServerConnection(Server& server, net::Fd socket, const net::Endpoint& peer);
 
-    void start();
-    bool busy() const {
+    void start() override;
+    bool busy() const override {
         return phase_ == Phase::head || phase_ == Phase::gathering || phase_ == Phase::serving ||
                stream_->pending_output() > 0;
     }
-    void drain();
-    // Ends it now. The server has let go of it.
-    void end();
+    void drain() override;
+    void end() override;
 
 private:
     // `gathering`: of a body that is handed out whole. `discarding`: the request is answered, and the rest of
@@ -33,6 +36,7 @@ private:
     void on_progress() override { report_written(); }
     void on_drained() override;
     void on_closed(const Error& why) override;
+    void on_secured() override;
 
     // Exchange
     const RequestHead& head() const override { return head_; }
@@ -56,6 +60,8 @@ private:
     // net::Deferred
     void on_deferred() override;
 
+    bool begins_http2(std::string_view input);
+    void become_http2(std::string_view input);
     void process_buffered();
     std::size_t process(std::string_view input);
     bool takes_input() const;
@@ -73,7 +79,6 @@ private:
     bool deliver_body(std::string_view input, std::size_t& used);
     bool discard_body(std::string_view input, std::size_t& used);
     bool rest_is_small() const;
-    Error too_large(std::string_view what) const;
 
     void serve();
     void refuse(int status, const Error& why);
@@ -107,6 +112,7 @@ private:
     std::size_t unreported_ = 0;        // Of what send() was given.
     std::size_t discarded_ = 0;         // Framing included.
     std::uint64_t written_before_ = 0;  // Bytes out when the deadline was armed.
+    bool may_be_http2_ = false;         // Nothing but a part of its preface has come.
     bool head_method_ = false;
     bool keep_alive_ = true;
     bool body_follows_ = false;

@@ -76,6 +76,13 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 
 }  // namespace
 
+bool is_target_text(std::string_view text) {
+    for (const char c : text) {
+        if (c <= ' ' || c > '~' || c == '#') return false;
+    }
+    return !text.empty();
+}
+
 PathAndQuery split_origin_form(std::string_view origin_form) {
     const std::size_t mark = origin_form.find('?');
     if (mark == std::string_view::npos) return {origin_form, {}};

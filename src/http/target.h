@@ -10,6 +10,10 @@
 
 namespace ee::http {
 
+// Visible ASCII but '#', at least one: a fragment is never sent. Wider than RFC 3986, which clients do not
+// keep to.
+bool is_target_text(std::string_view text);
+
 struct PathAndQuery {
     std::string_view path;
     std::string_view query;  // Behind the first '?', empty when there is none.

@@ -108,6 +108,30 @@ struct CertificateAsking {
     static constexpr long peer_certificates_bytes_max = 64 * 1024;
 };
 
+// RFC 7301 section 3.2: the server's preference decides.
+struct ProtocolChoice {
+    static int choose(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
+                      unsigned int offered_size, void* context) {
+        const std::string& ours = static_cast<const TlsContext*>(context)->protocols_;
+        unsigned char* chosen = nullptr;
+        const int found =
+            SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(ours.data()),
+                                  static_cast<unsigned int>(ours.size()), offered, offered_size);
+        if (found != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
+        *out = chosen;
+        return SSL_TLSEXT_ERR_OK;
+    }
+
+    static void set_up(TlsContext& context, std::span<const std::string_view> protocols) {
+        for (const std::string_view protocol : protocols) {
+            EE_CHECK(!protocol.empty() && protocol.size() < 256);
+            context.protocols_.push_back(static_cast<char>(protocol.size()));
+            context.protocols_.append(protocol);
+        }
+        SSL_CTX_set_alpn_select_cb(context.context_, choose, &context);
+    }
+};
+
 namespace {
 
 SSL_CTX* new_context(const SSL_METHOD* method) {
@@ -125,10 +149,12 @@ SSL_CTX* new_context(const SSL_METHOD* method) {
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::server(const std::filesystem::path& certificate,
                                                              const std::filesystem::path& key,
-                                                             const CertificateRequest& request) {
+                                                             const CertificateRequest& request,
+                                                             std::span<const std::string_view> protocols) {
     const std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_server_method()), true, request));
     SSL_CTX* context = made->native();
     if (request.when != CertificateRequest::When::never) CertificateAsking::set_up(context, made.get());
+    if (!protocols.empty()) ProtocolChoice::set_up(*made, protocols);
     if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1)
         return fail("tls_config_invalid", "cannot use the certificate chain in " + certificate.string() +
                                               ": " + crypto::take_openssl_errors());
@@ -228,6 +254,13 @@ void TlsSession::close() {
 
 bool TlsSession::handshake_done() const {
     return SSL_is_init_finished(ssl_) == 1;
+}
+
+std::string_view TlsSession::protocol() const {
+    const unsigned char* name = nullptr;
+    unsigned int size = 0;
+    SSL_get0_alpn_selected(ssl_, &name, &size);
+    return size == 0 ? std::string_view() : as_text(ByteSpan(name, size));
 }
 
 std::optional<Bytes> TlsSession::channel_binding() const {

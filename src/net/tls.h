@@ -29,9 +29,12 @@ struct CertificateRequest {
 class TlsContext {
 public:
     // Certificate chain and key in PEM. Refusal `tls_config_invalid` names the file.
+    // `protocols`: what is spoken here, the preferred first (ALPN, RFC 7301); a client that names only others
+    // is refused, one that names none is not. Empty: the client's wishes are passed over.
     static Result<std::shared_ptr<const TlsContext>> server(const std::filesystem::path& certificate,
                                                             const std::filesystem::path& key,
-                                                            const CertificateRequest& request = {});
+                                                            const CertificateRequest& request = {},
+                                                            std::span<const std::string_view> protocols = {});
     // `ca`: PEM file of trusted roots; empty for the system's.
     static Result<std::shared_ptr<const TlsContext>> client(const std::filesystem::path& ca);
     ~TlsContext();
@@ -41,11 +44,13 @@ public:
 
 private:
     friend struct CertificateAsking;
+    friend struct ProtocolChoice;
     TlsContext(ssl_ctx_st* context, bool is_server, CertificateRequest request = {})
         : context_(context), is_server_(is_server), request_(std::move(request)) {}
     ssl_ctx_st* context_;
     bool is_server_;
     CertificateRequest request_;
+    std::string protocols_;  // As ALPN writes them: each behind a byte with its length.
 };
 
 // One connection's codec. After an error only destruction is allowed.
@@ -70,6 +75,8 @@ public:
     void close();
 
     bool handshake_done() const;
+    // What ALPN chose; empty when nothing was.
+    std::string_view protocol() const;
     // Is anything that was fed not yet consumed?
     bool has_input() const { return !input_.empty(); }
     // RFC 9266 channel binding: TLS 1.3 exporter, 32 bytes; nullopt below TLS 1.3.

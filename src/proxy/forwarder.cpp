@@ -51,10 +51,13 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
     };
     const auto session = choose(request.app, now);
     if (!session) return refuse_now(session.error());
-    const bool is_websocket = head.upgrade && http::has_token(head.fields, "upgrade", "websocket");
+    const bool is_upgrade = head.upgrade && http::has_token(head.fields, "upgrade", "websocket");
+    const bool is_websocket = is_upgrade || head.protocol == "websocket";
+    if (!head.protocol.empty() && !is_websocket)
+        return refuse_now({"upgrade_unsupported", "only WebSocket is carried by an extended CONNECT"});
     if (is_websocket && !(*session)->streams_bodies())
         return refuse_now({"upgrade_unsupported", "the agent's tunnel (v1) cannot carry WebSocket"});
-    if (is_websocket) {
+    if (is_upgrade) {
         auto acceptance = http::accept_websocket(head, {});
         if (!acceptance) return refuse_now(acceptance.error());
         call->set_websocket(std::move(acceptance->accept));
@@ -70,11 +73,12 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
                                  .peer = described ? request.visitor.client : exchange.peer().ip,
                                  .peer_trusted = request.visitor.peer_trusted && !described,
                                  .is_tls = exchange.is_tls(),
+                                 .is_http2 = head.major_version == 2,
                                  .request_id = request.request_id,
                                  .traceparent = trace};
     if (!request_fields_.build(request.fields, context))
         return refuse_now({"bad_request", "Connection names too many options"});
-    const bool body_follows = request.body_follows || is_websocket;
+    const bool body_follows = request.body_follows || is_upgrade;
     const auto opened = (*session)->open_stream(
         {.method = is_websocket ? std::string_view("CONNECT") : request.method,
          .target = request.target,

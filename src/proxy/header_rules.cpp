@@ -5,7 +5,8 @@
 namespace ee::proxy {
 namespace {
 
-constexpr std::string_view via_self = "1.1 easyenclave";
+constexpr std::string_view via_http1 = "1.1 easyenclave";
+constexpr std::string_view via_http2 = "2.0 easyenclave";
 
 bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
     for (const std::string_view other : names)
@@ -75,7 +76,7 @@ bool RequestFields::build(std::span<const http::Field> fields, const RequestCont
     // A quoted string needs escapes only for what a valid Host cannot contain.
     forwarded_.append(";host=\"").append(context.host).append("\"");
     append_to(via_, "via", end_to_end_, true);
-    via_.append(via_self);
+    via_.append(context.is_http2 ? via_http2 : via_http1);
     result_.push_back({"X-Forwarded-For", forwarded_for_});
     result_.push_back({"X-Forwarded-Proto", proto});
     result_.push_back({"X-Forwarded-Host", host});

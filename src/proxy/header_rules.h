@@ -16,6 +16,7 @@ struct RequestContext {
     net::IpAddress peer;
     bool peer_trusted = false;  // Believed about what came before it.
     bool is_tls = false;
+    bool is_http2 = false;
     std::string_view request_id;
     std::string_view traceparent;
 };

@@ -132,7 +132,7 @@ std::size_t MultiplexerV2::pull(http::Http2Sink& sink, std::size_t bytes_max) {
     return size;
 }
 
-void MultiplexerV2::on_head(Http2StreamId id, const http::Http2Head& head, bool) {
+void MultiplexerV2::on_head(Http2StreamId id, const http::Http2Head& head, bool end) {
     Stream* stream = find(static_cast<StreamId>(id));
     if (stream == nullptr) return;
     if (const auto failure = failure_of(head)) {
@@ -144,7 +144,9 @@ void MultiplexerV2::on_head(Http2StreamId id, const http::Http2Head& head, bool)
         return fail_stream(static_cast<StreamId>(id),
                            {"bad_agent_answer", fmt::format("the answer's status is {}", head.status)});
     }
-    stream->observer->on_head(head.status, head.fields, http::content_length(head.fields));
+    // A head that is the end has no body, whatever length it tells of (HEAD, 304).
+    const auto length = end ? std::optional<std::uint64_t>(0) : http::content_length(head.fields);
+    stream->observer->on_head(head.status, head.fields, length);
 }
 
 void MultiplexerV2::on_interim(Http2StreamId id, int status, std::span<const http::Field> fields) {

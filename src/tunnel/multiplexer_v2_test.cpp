@@ -213,7 +213,7 @@ TEST_F(MultiplexerV2Test, TakesSoManyAndNoneOnceTheAgentStops) {
               "tunnel_closed");
     respond(200);
     exchange();
-    EXPECT_EQ(visitors[2].heard, (Heard{"head 200 0 ?", "end 0"})) << "what was open is finished";
+    EXPECT_EQ(visitors[2].heard, (Heard{"head 200 0 0", "end 0"})) << "what was open is finished";
     EXPECT_EQ(refused, "");
 }
 

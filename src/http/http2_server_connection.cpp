@@ -1,0 +1,219 @@
+#include "http/http2_server_connection.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace ee::http {
+namespace {
+
+// Frames that the visitor has not taken yet: beyond this no more are made of what is to be sent. Enough for
+// the kernel's buffer, little enough that what is urgent comes soon.
+constexpr std::size_t unsent_bytes_max = 256 * 1024;
+constexpr std::size_t spare_max = 32;
+// Behind the first GOAWAY: as long as a visitor that has not read it yet may begin requests (RFC 9113
+// section 6.8).
+constexpr std::chrono::seconds farewell{1};
+
+struct ToOutput final : Http2Sink {
+    explicit ToOutput(std::string& to) : out(to) {}
+    void write(std::string_view bytes) override { out.append(bytes); }
+    std::string& out;
+};
+
+Http2Settings session_settings(const ServerLimits& limits) {
+    Http2Settings settings{.role = Http2Settings::Role::server,
+                           .streams_max = limits.streams_max,
+                           .connect_protocol = true,
+                           .window_bytes = 256 * 1024,
+                           .unconsumed_bytes_max = limits.http2_unconsumed_bytes_max};
+    settings.head = limits.head;
+    settings.resets_at_once = 4 * limits.streams_max;
+    return settings;
+}
+
+}  // namespace
+
+Http2ServerConnection::Http2ServerConnection(Server& server, std::unique_ptr<net::Stream> stream,
+                                             const net::Endpoint& peer)
+    : server_(server),
+      stream_(std::move(stream)),
+      peer_(peer),
+      session_(session_settings(server.limits_), *this),
+      deadline_(server.loop_, [this] { on_deadline(); }) {
+    stream_->set_handler(*this);
+    stream_->resume_reading();
+    stream_->flush_later();
+    deadline_.arm_after(server_.limits_.head_time);
+}
+
+Http2ServerConnection::~Http2ServerConnection() = default;
+
+// ---- Bytes ----
+
+void Http2ServerConnection::on_data(std::span<char> data) {
+    if (ended_ || broken_) return;
+    broken_ = !session_.receive({data.data(), data.size()});
+    stream_->flush_later();
+}
+
+void Http2ServerConnection::on_flush() {
+    if (ended_) return;
+    if (const std::size_t pending = stream_->pending_output(); pending < unsent_bytes_max) {
+        ToOutput sink(stream_->output());
+        session_.pull(sink, unsent_bytes_max - pending);
+    }
+    if (!broken_ && !session_.is_finished()) return;
+    // Finished by GOAWAY, ours or the visitor's, and the last stream; or, without one, by a violation.
+    if (broken_ || !session_.is_draining())
+        server_.handler_.on_refused(peer_, 400, {"http2_protocol_error", "the visitor broke the protocol"});
+    close();
+}
+
+void Http2ServerConnection::pull_more() {
+    if (!ended_ && session_.wants_output()) stream_->flush_later();
+}
+
+void Http2ServerConnection::close() {
+    ended_ = true;
+    deadline_.cancel();
+    end_exchanges();
+    stream_->close_after_flush(server_.limits_.write_idle_time);
+}
+
+void Http2ServerConnection::end_exchanges() {
+    for (const auto& [id, exchange] : std::exchange(exchanges_, {})) exchange->visitor_gone();
+}
+
+void Http2ServerConnection::on_closed(const Error&) {
+    ended_ = true;
+    end_exchanges();
+    remove();
+}
+
+void Http2ServerConnection::end() {
+    stream_->abort();
+    on_closed({"closed", "the server ends its connections"});
+}
+
+void Http2ServerConnection::remove() {
+    deadline_.cancel();
+    server_.remove(*this);
+}
+
+// ---- Streams ----
+
+Http2Exchange* Http2ServerConnection::find(Http2StreamId id) const {
+    const auto found = exchanges_.find(id);
+    return found == exchanges_.end() ? nullptr : found->second.get();
+}
+
+Http2Exchange& Http2ServerConnection::add(Http2StreamId id) {
+    std::unique_ptr<Http2Exchange> exchange;
+    if (spare_.empty()) {
+        exchange = std::make_unique<Http2Exchange>(*this);
+    } else {
+        exchange = std::move(spare_.back());
+        spare_.pop_back();
+    }
+    exchange->reset(id);
+    return *exchanges_.emplace(id, std::move(exchange)).first->second;
+}
+
+void Http2ServerConnection::forget(Http2StreamId id) {
+    auto node = exchanges_.extract(id);
+    if (node.empty()) return;
+    if (spare_.size() < spare_max)
+        spare_.push_back(std::move(node.mapped()));
+    else
+        server_.loop_.dispose(std::move(node.mapped()));
+    if (exchanges_.empty()) arm_deadline();
+}
+
+void Http2ServerConnection::answered() {
+    if (!std::exchange(has_served_, true)) stream_->set_urgency(net::Urgency::normal);
+}
+
+void Http2ServerConnection::on_head(Http2StreamId id, const Http2Head& head, bool end) {
+    Http2Exchange& exchange = add(id);
+    if (exchanges_.size() == 1) arm_deadline();
+    exchange.begin_request(head, end);
+}
+
+void Http2ServerConnection::on_body(Http2StreamId id, std::string_view bytes) {
+    if (Http2Exchange* exchange = find(id)) return exchange->receive(bytes);
+    session_.consume(id, bytes.size());
+}
+
+void Http2ServerConnection::on_end(Http2StreamId id, std::span<const Field> trailers) {
+    if (Http2Exchange* exchange = find(id)) exchange->end_of_body(trailers);
+}
+
+void Http2ServerConnection::on_reset(Http2StreamId id, std::uint32_t) {
+    if (Http2Exchange* exchange = find(id)) {
+        exchange->visitor_gone();
+        forget(id);
+    }
+}
+
+void Http2ServerConnection::on_complete(Http2StreamId id) {
+    if (Http2Exchange* exchange = find(id); exchange != nullptr && exchange->stream_closed()) forget(id);
+}
+
+void Http2ServerConnection::on_body_taken(Http2StreamId id, std::size_t bytes) {
+    if (Http2Exchange* exchange = find(id)) exchange->taken(bytes);
+}
+
+void Http2ServerConnection::defer(Http2StreamId id) {
+    deferred_.push_back(id);
+    server_.loop_.defer(*this);
+}
+
+void Http2ServerConnection::on_deferred() {
+    for (const Http2StreamId id : std::exchange(deferred_, {}))
+        if (Http2Exchange* exchange = find(id)) exchange->go_on();
+    pull_more();
+}
+
+// ---- Deadlines ----
+
+// Without a stream the connection is idle; with one, what moves is looked at from time to time.
+void Http2ServerConnection::arm_deadline() {
+    if (ended_ || (draining_ && takes_streams_)) return;
+    written_before_ = stream_->bytes_out();
+    const ServerLimits& limits = server_.limits_;
+    deadline_.arm_after(exchanges_.empty() ? limits.keep_alive_time : limits.write_idle_time);
+}
+
+void Http2ServerConnection::on_deadline() {
+    if (stream_->pending_output() > 0 && stream_->bytes_out() == written_before_) return end();
+    if (exchanges_.empty() || draining_) close_to_new();
+    give_up_stalled();
+    arm_deadline();
+}
+
+void Http2ServerConnection::close_to_new() {
+    if (!std::exchange(takes_streams_, false)) return;
+    session_.goaway(http2_code::no_error);
+    stream_->flush_later();
+}
+
+// One stream may stall while others move: what it holds is not held for ever.
+void Http2ServerConnection::give_up_stalled() {
+    std::vector<Http2StreamId> stalled;
+    for (const auto& [id, exchange] : exchanges_)
+        if (exchange->is_stalled()) stalled.push_back(id);
+    for (const Http2StreamId id : stalled)
+        if (Http2Exchange* exchange = find(id)) exchange->give_up();
+    if (!stalled.empty()) stream_->flush_later();
+}
+
+void Http2ServerConnection::drain() {
+    if (ended_ || std::exchange(draining_, true)) return;
+    session_.begin_drain();
+    stream_->flush_later();
+    written_before_ = stream_->bytes_out();
+    deadline_.arm_after(farewell);
+}
+
+}  // namespace ee::http
