@@ -26,6 +26,8 @@ nghttp2_session* Http2Session::Callbacks::make(const Http2Settings& settings, Ht
     EE_CHECK(nghttp2_session_callbacks_new(&made_callbacks) == 0 && nghttp2_option_new(&made_option) == 0);
     const std::unique_ptr<nghttp2_session_callbacks, DeleteCallbacks> callbacks(made_callbacks);
     const std::unique_ptr<nghttp2_option, DeleteOption> option(made_option);
+    if (settings.is_strict)
+        nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks.get(), on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks.get(), on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks.get(), on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks.get(), on_invalid_header);
@@ -36,7 +38,7 @@ nghttp2_session* Http2Session::Callbacks::make(const Http2Settings& settings, Ht
     nghttp2_session_callbacks_set_send_data_callback(callbacks.get(), send_body);
     nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks.get(), frame_size);
     nghttp2_option_set_no_auto_window_update(option.get(), 1);
-    nghttp2_option_set_no_closed_streams(option.get(), 1);
+    nghttp2_option_set_no_closed_streams(option.get(), settings.is_strict ? 0 : 1);
     nghttp2_option_set_max_send_header_block_length(option.get(), 2 * settings.head.bytes_max);
     nghttp2_option_set_stream_reset_rate_limit(option.get(), settings.resets_at_once,
                                                settings.resets_per_second);
@@ -59,11 +61,23 @@ Http2Session::Stream* Http2Session::Callbacks::stream_of(void* user_data, std::i
 
 // ---- Receiving ----
 
+// A stream that is older than the newest one and was never begun (RFC 9113 section 5.1.1): nghttp2, which
+// knows those that ended not long ago, would pass it over.
+int Http2Session::Callbacks::on_begin_frame(nghttp2_session* nghttp2, const nghttp2_frame_hd* header,
+                                            void* user_data) {
+    if (header->type == NGHTTP2_HEADERS && header->stream_id < self(user_data).last_request_ &&
+        nghttp2_session_find_stream(nghttp2, header->stream_id) == nullptr)
+        nghttp2_session_terminate_session(nghttp2, NGHTTP2_PROTOCOL_ERROR);
+    return 0;
+}
+
 int Http2Session::Callbacks::on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     Http2Session& session = self(user_data);
     session.collected_.clear();
     const bool is_request = frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
-    if (is_request && session.settings_.role == Http2Settings::Role::server) session.add(frame->hd.stream_id);
+    if (!is_request || session.settings_.role != Http2Settings::Role::server) return 0;
+    session.last_request_ = frame->hd.stream_id;
+    session.add(frame->hd.stream_id);
     return 0;
 }
 

@@ -43,6 +43,7 @@ struct Http2Session::Callbacks {
 private:
     static Http2Session& self(void* user_data) { return *static_cast<Http2Session*>(user_data); }
     static Stream* stream_of(void* user_data, std::int32_t id);
+    static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* header, void* user_data);
     static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user_data);
     static int on_header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name,
                          std::size_t name_size, const std::uint8_t* value, std::size_t value_size,

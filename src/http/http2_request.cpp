@@ -57,6 +57,8 @@ Result<void> read_request(const Http2Head& in, bool end, RequestHead& out) {
     ControlFields control;
     out.fields.push_back({"Host", {}});
     for (const Field& field : in.fields) {
+        if (!is_token(field.name) || !is_valid_field_value(field.value))
+            return refuse("a field's name or value has a character that is not allowed");
         if (const std::string_view problem = control.note(field); !problem.empty()) return refuse(problem);
         if (field.name != "host") out.fields.push_back(field);
     }

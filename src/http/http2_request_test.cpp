@@ -97,6 +97,10 @@ TEST(Http2Request, WhatCouldMeanSomethingElseToTheNextServerIsRefused) {
         {"a length with a sign", [](Http2Head&, auto& f) { f = {{"content-length", "+1"}}; }, "bad_request"},
         {"another expectation", [](Http2Head&, auto& f) { f = {{"expect", "tea"}}; },
          "unsupported_expectation"},
+        {"a control character", [](Http2Head&, auto& f) { f = {{"x", "a\x7f"}}; }, "bad_request"},
+        {"CR in a value", [](Http2Head&, auto& f) { f = {{"x", "a\rb"}}; }, "bad_request"},
+        {"white space at the end", [](Http2Head&, auto& f) { f = {{"x", "a "}}; }, "bad_request"},
+        {"a space in a name", [](Http2Head&, auto& f) { f = {{"x y", "a"}}; }, "bad_request"},
         {"too large", [](Http2Head& h, auto&) { h.is_too_large = true; }, "head_too_large"},
     };
     for (const Row& row : rows) {

@@ -25,6 +25,8 @@ Http2Settings session_settings(const ServerLimits& limits) {
     Http2Settings settings{.role = Http2Settings::Role::server,
                            .streams_max = limits.streams_max,
                            .connect_protocol = true,
+                           .frame_bytes_max = 16 * 1024,
+                           .is_strict = true,
                            .window_bytes = 256 * 1024,
                            .unconsumed_bytes_max = limits.http2_unconsumed_bytes_max};
     settings.head = limits.head;

@@ -11,8 +11,6 @@
 namespace ee::http {
 namespace {
 
-// The larger a frame, the fewer times a body is looked at.
-constexpr std::uint32_t frame_bytes_max = 64 * 1024;
 // All bodies of a connection count against this only until they are handed out.
 constexpr std::int32_t connection_window = 64 * 1024 * 1024;
 constexpr std::size_t spare_max = 32;
@@ -46,7 +44,7 @@ Http2Session::Http2Session(const Http2Settings& settings, Http2Observer& observe
     const bool is_server = settings_.role == Http2Settings::Role::server;
     std::vector<nghttp2_settings_entry> entries = {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings_.window_bytes},
-        {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, frame_bytes_max},
+        {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, settings_.frame_bytes_max},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(settings_.head.bytes_max)}};
     if (is_server) {
         entries.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, settings_.streams_max});

@@ -39,6 +39,12 @@ struct Http2Settings {
     Role role = Role::client;
     std::uint32_t streams_max = 256;  // At once; a client keeps the peer's limit besides.
     bool connect_protocol = false;    // A server takes extended CONNECT.
+    // The larger a frame, the fewer times a body is looked at.
+    std::uint32_t frame_bytes_max = 64 * 1024;
+    // A server that does not know its clients: frames on streams that have ended, or never began, end the
+    // connection (RFC 9113 sections 5.1 and 5.1.1). Costs some memory for each stream that has ended, up to
+    // `streams_max` of them.
+    bool is_strict = false;
     // What a peer may send of one body before it is consumed: at first, and as it grows where the path's
     // bandwidth and delay ask for it.
     std::uint32_t window_bytes = 1024 * 1024;
@@ -197,6 +203,7 @@ private:
     std::vector<Http2StreamId> taken_;
     std::size_t unconsumed_ = 0;
     std::size_t queued_ = 0;
+    Http2StreamId last_request_ = 0;       // A server's newest stream.
     std::optional<Http2StreamId> probed_;  // Whose bytes are counted until a PING comes back.
     bool under_pressure_ = false;
     bool draining_ = false;

@@ -40,7 +40,7 @@ struct ServerLimits {
     // In clear to who begins with its preface, under TLS to whom ALPN gave it: `server_protocols` is what
     // the listener's TlsContext is made with then.
     bool http2 = false;
-    std::uint32_t streams_max = 256;  // At once, of a connection.
+    std::uint32_t streams_max = 128;  // At once, of a connection.
     // Of all bodies of a connection, handed out and not consumed yet.
     std::size_t http2_unconsumed_bytes_max = 16 * 1024 * 1024;
 };

@@ -1,11 +1,13 @@
 // Any bytes from an HTTP/2 peer, after a byte of switches: for a server that answers what it is asked, or for
 // a client that has asked. Whatever comes, what is held stays within its limits and each stream is told of
-// its end once.
+// its end once; and a request that is taken, written as HTTP/1.1, is read there as the same.
 
 #include <set>
 
 #include "base/check.h"
-#include "http/http2_session.h"
+#include "http/http1_request_parser.h"
+#include "http/http1_writer.h"
+#include "http/http2_request.h"
 
 namespace {
 
@@ -13,8 +15,24 @@ using namespace ee::http;
 
 constexpr std::size_t unconsumed_max = 64 * 1024;
 
-Http2Settings settings(Http2Settings::Role role) {
-    Http2Settings out{.role = role, .streams_max = 8, .connect_protocol = true};
+void compare_with_http1(const Http2Head& head, bool end) {
+    RequestHead taken;
+    if (!read_request(head, end, taken)) return;
+    std::string text;
+    EE_CHECK(append_request_head(text, taken.method, taken.target, taken.fields));
+    if (!taken.protocol.empty()) return;  // CONNECT, which HTTP/1.1 does not serve.
+    RequestParser parser({.bytes_max = 1 << 16, .fields_max = 100});
+    RequestHead read;
+    const auto size = parser.parse(text, read);
+    EE_CHECK(size && *size == text.size());
+    EE_CHECK(read.method == taken.method && read.origin_form == taken.origin_form);
+    EE_CHECK(read.authority == taken.authority && read.fields == taken.fields);
+    EE_CHECK(end || (read.framing == Framing::length) == (taken.framing == Framing::length));
+    EE_CHECK(end || read.content_length == taken.content_length);
+}
+
+Http2Settings settings(Http2Settings::Role role, bool is_strict) {
+    Http2Settings out{.role = role, .streams_max = 8, .connect_protocol = true, .is_strict = is_strict};
     out.window_bytes = 16 * 1024;
     out.window_bytes_max = 64 * 1024;
     out.unconsumed_bytes_max = unconsumed_max;
@@ -26,12 +44,14 @@ Http2Settings settings(Http2Settings::Role role) {
 class Peer final : public Http2Observer {
 public:
     Peer(Http2Settings::Role role, unsigned switches)
-        : session(settings(role), *this), consumes_((switches & 2) != 0), answers_((switches & 4) != 0) {}
+        : session(settings(role, (switches & 16) != 0), *this),
+          consumes_((switches & 2) != 0),
+          answers_((switches & 4) != 0) {}
 
     Http2Session session;
 
 private:
-    void on_head(Http2StreamId stream, const Http2Head& head, bool) override {
+    void on_head(Http2StreamId stream, const Http2Head& head, bool end) override {
         EE_CHECK(heads_.insert(stream).second);
         EE_CHECK(head.fields.size() <= 20);
         EE_CHECK((head.status != 0) == head.method.empty());
@@ -39,6 +59,7 @@ private:
             EE_CHECK(!field.name.empty() && field.name[0] != ':');
             EE_CHECK(field.value.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos);
         }
+        if (head.status == 0) compare_with_http1(head, end);
         if (head.status == 0 && answers_) session.respond(stream, {.status = 200}, "answer", true);
     }
     void on_body(Http2StreamId stream, std::string_view bytes) override {
@@ -51,8 +72,12 @@ private:
     }
     void on_reset(Http2StreamId stream, std::uint32_t) override { EE_CHECK(reset_.insert(stream).second); }
 
+    void on_complete(Http2StreamId stream) override {
+        EE_CHECK(heads_.contains(stream) && complete_.insert(stream).second && !reset_.contains(stream));
+    }
+
     bool consumes_, answers_;
-    std::set<Http2StreamId> heads_, ended_, reset_;
+    std::set<Http2StreamId> heads_, ended_, reset_, complete_;
 };
 
 struct Counter final : Http2Sink {
