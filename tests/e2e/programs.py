@@ -21,15 +21,16 @@ def memory_factor():
 
 class Program:
     """A running program. Its JSON log (stderr) and, for the control plane, access log (stdout) are read as they
-    come: wait_event() returns as soon as the line is there. Start programs from the main thread (they die with it)."""
+    come: wait_event() returns as soon as the line is there. Start programs from the main thread (they die with it).
+    `prefix`: what runs the command, such as `ip netns exec NAME`."""
 
-    def __init__(self, name, environment, arguments=()):
+    def __init__(self, name, environment, arguments=(), prefix=()):
         self.name = name
         self.log, self.access, self.other_lines = [], [], []
         self._changed = threading.Condition()
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("EE_")}
         # Whatever ends the tests ends the program: nothing is left behind by a killed run.
-        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", binary(name), *arguments],
+        self.process = subprocess.Popen([*prefix, "setpriv", "--pdeathsig", "KILL", binary(name), *arguments],
                                         env={**inherited, **{k: str(v) for k, v in environment.items()}},
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._open_readers = 2

@@ -25,7 +25,8 @@ class StreamingBackend:
     /upload         counts what comes into .uploaded, answers the sum; /upload/held waits for go() first
     /trailers       a chunked answer with a trailer"""
 
-    def __init__(self):
+    def __init__(self, unix=None):
+        self._unix = unix
         self.uploaded, self.cancelled, self.arrived = 0, threading.Event(), threading.Event()
         self._events, self._go = asyncio.Queue(), asyncio.Event()
         run(self._start())
@@ -37,6 +38,10 @@ class StreamingBackend:
                         web.post("/upload/held", self._upload), web.get("/", self._ok)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
+        if self._unix:
+            await web.UnixSite(self._runner, str(self._unix), shutdown_timeout=0.1).start()
+            self.url = f"unix:{self._unix}"
+            return
         site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
         await site.start()
         self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
