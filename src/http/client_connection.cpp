@@ -14,8 +14,12 @@ constexpr std::size_t unconsumed_bytes_max = 256 * 1024;
 
 }  // namespace
 
-// Only an observer that asked for it gets here.
+// Only observers that asked for it get here.
 void AnswerObserver::on_upgraded(const ResponseHead&, std::unique_ptr<net::Stream>) {
+    EE_CHECK(false);
+}
+
+void AnswerObserver::on_opened(const ResponseHead&) {
     EE_CHECK(false);
 }
 

@@ -110,6 +110,9 @@ int Http2Session::Callbacks::on_frame_recv(nghttp2_session*, const nghttp2_frame
         case NGHTTP2_PING:
             if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) session.on_pong(frame->ping.opaque_data);
             break;
+        case NGHTTP2_SETTINGS:
+            if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) session.observer_.on_settings();
+            break;
         case NGHTTP2_GOAWAY: session.on_goaway(frame->goaway.error_code); break;
         default: break;
     }

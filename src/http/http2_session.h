@@ -90,7 +90,9 @@ public:
     virtual void on_complete(Http2StreamId) {}
     // So many more bytes of our body have been pulled.
     virtual void on_body_taken(Http2StreamId, std::size_t /*bytes*/) {}
-    // The peer takes no new streams.
+    // What the peer allows is known from here on, or has changed.
+    virtual void on_settings() {}
+    // The peer takes no new streams. Those that it will not look at are reset next, with `refused_stream`.
     virtual void on_goaway(std::uint32_t /*code*/) {}
 
 protected:

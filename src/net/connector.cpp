@@ -31,14 +31,14 @@ void Connector::cancel() {
 void Connector::connect(const Url& url, std::chrono::nanoseconds timeout, OnDone on_done) {
     cancel();
     on_done_ = std::move(on_done);
-    target_ = url.scheme == "unix" ? "unix:" + url.host : url.host + ":" + std::to_string(url.port);
+    target_ = url.is_unix() ? "unix:" + url.host : url.host + ":" + std::to_string(url.port);
     targets_.clear();
     next_ = 0;
     last_error_.clear();
     deadline_.arm_after(timeout);
     alive_ = std::make_shared<bool>(true);
 
-    if (url.scheme == "unix") {
+    if (url.is_unix()) {
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
         std::memcpy(address.sun_path, url.host.c_str(), url.host.size() + 1);

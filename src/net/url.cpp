@@ -17,14 +17,14 @@ std::uint16_t default_port(std::string_view scheme) {
 }  // namespace
 
 std::string Url::authority() const {
-    if (scheme == "unix") return "localhost";
+    if (is_unix()) return "localhost";
     std::string out = host.find(':') == std::string::npos ? host : "[" + host + "]";
     if (port != default_port(scheme)) out += ":" + std::to_string(port);
     return out;
 }
 
 bool Url::is_loopback() const {
-    if (scheme == "unix" || host == "localhost") return true;
+    if (is_unix() || host == "localhost") return true;
     const auto ip = IpAddress::parse(host);
     return ip && (Cidr::parse("127.0.0.0/8")->contains(*ip) || Cidr::parse("::1")->contains(*ip));
 }
@@ -38,9 +38,9 @@ Result<Url> parse_url(std::string_view text) {
             return refuse("has a space or control character");
 
     Url url;
-    if (text.starts_with("unix:")) {
-        url.scheme = "unix";
-        url.host = text.substr(5);
+    url.scheme = text.substr(0, std::min(text.find(':'), text.size()));
+    if (url.is_unix()) {
+        url.host = text.substr(std::min(url.scheme.size() + 1, text.size()));
         if (url.host.empty() || url.host.front() != '/')
             return refuse("unix: takes an absolute path, as in unix:/run/app.sock");
         if (url.host.size() > 107) return refuse("a Unix socket's path has at most 107 bytes");
@@ -52,7 +52,7 @@ Result<Url> parse_url(std::string_view text) {
     std::transform(url.scheme.begin(), url.scheme.end(), url.scheme.begin(),
                    [](unsigned char c) { return std::tolower(c); });
     url.port = default_port(url.scheme);
-    if (url.port == 0) return refuse("the scheme must be one of ws, wss, http, https, h2c, unix");
+    if (url.port == 0) return refuse("the scheme must be one of ws, wss, http, https, h2c, unix, h2c+unix");
 
     std::string_view rest = text.substr(colon + 3);
     const std::size_t end = rest.find_first_of("/?#");

@@ -21,11 +21,13 @@ Http2StreamId wire_id(StreamId id) {
 }
 
 std::optional<Error> failure_of(const http::Http2Head& head) {
-    if (head.status != 502 && head.status != 504) return std::nullopt;
+    if (head.status != 501 && head.status != 502 && head.status != 504) return std::nullopt;
     const auto word = http::find(head.fields, error_field);
     if (!word) return std::nullopt;
     if (*word == "backend_unreachable")
         return Error{"backend_unreachable", "the agent cannot reach its backend"};
+    if (*word == "upgrade_unsupported")
+        return Error{"upgrade_unsupported", "the agent's backend takes no WebSocket"};
     if (*word == protocol::backend_timeout)
         return Error{"proxy_timeout", "the backend did not answer in time"};
     return Error{"bad_agent_answer", "the agent says of its backend: " + std::string(*word)};

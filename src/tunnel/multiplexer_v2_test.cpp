@@ -170,6 +170,8 @@ TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
         {502, {"ee-error", "backend_unreachable"}, "backend_unreachable"},
         {504, {"ee-error", "backend_timeout"}, "proxy_timeout"},
         {502, {"ee-error", "bad_backend_answer"}, "bad_agent_answer"},
+        {501, {"ee-error", "upgrade_unsupported"}, "upgrade_unsupported"},
+        {501, {"a", "b"}, "head 501 1 ?"},
         {502, {"a", "b"}, "head 502 1 ?"},  // The backend's own.
         {200, {"ee-error", "backend_unreachable"}, "head 200 1 ?"},
         {600, {"a", "b"}, "bad_agent_answer"},
