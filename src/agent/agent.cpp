@@ -42,8 +42,6 @@ int run_agent(const config::AgentConfig& config) {
     const auto health_url = net::parse_url(config.health_url.value_or(config.backend_url));
     for (const auto* url : {&control, &backend_url, &health_url})
         if (!*url) return refuse(log, url->error());
-    if (backend_url->scheme == "h2c")
-        return refuse(log, {"invalid_url", "EE_BACKEND_URL: h2c is not there yet; http, https and unix are"});
     const auto agent_id = agent_id_of(config);
     if (!agent_id) return refuse(log, agent_id.error());
     auto claims = claims_of(config);
@@ -62,13 +60,13 @@ int run_agent(const config::AgentConfig& config) {
     net::Signals signals(loop, {SIGTERM, SIGINT}, [&](int signal) { on_signal(signal); });
     std::signal(SIGPIPE, SIG_IGN);
     net::WorkerPool workers(2, 64);
-    Backend backend(loop, workers,
-                    {.url = *backend_url,
-                     .tls = *backend_tls,
-                     .timeout = config.proxy_timeout,
-                     .idle_time = config.stream_idle_time,
-                     .body_bytes_max = config.body_bytes_max});
-    TunnelClient client(loop, workers, **provider, backend, log,
+    const std::unique_ptr<Backend> backend = make_backend(loop, workers,
+                                                          {.url = *backend_url,
+                                                           .tls = *backend_tls,
+                                                           .timeout = config.proxy_timeout,
+                                                           .idle_time = config.stream_idle_time,
+                                                           .body_bytes_max = config.body_bytes_max});
+    TunnelClient client(loop, workers, **provider, *backend, log,
                         {.control = *control,
                          .tls = *tls,
                          .identity = {.agent_id = *agent_id,
@@ -87,7 +85,7 @@ int run_agent(const config::AgentConfig& config) {
     bool stopping = false;
     on_signal = [&](int signal) {
         if (std::exchange(stopping, true)) return loop.stop();  // A second signal: now.
-        log.info("agent.stopping", {{"signal", signal}, {"open_requests", backend.requests_open()}});
+        log.info("agent.stopping", {{"signal", signal}, {"open_requests", backend->requests_open()}});
         client.stop([&loop] { loop.stop(); });
     };
     log.info("agent.started", {{"app", config.app_name},

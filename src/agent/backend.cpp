@@ -1,10 +1,7 @@
 #include "agent/backend.h"
 
-#include <algorithm>
-
-#include "agent/backend_call.h"
-#include "base/base64.h"
-#include "http/websocket_handshake.h"
+#include "agent/http1_backend.h"
+#include "agent/http2_backend.h"
 
 namespace ee::agent {
 
@@ -13,86 +10,14 @@ const char* error_code(http::RequestFailure failure) {
         case http::RequestFailure::unwritable: return "bad_request";
         case http::RequestFailure::timed_out: return "backend_timeout";
         case http::RequestFailure::broken: return "bad_backend_answer";
+        case http::RequestFailure::unsupported: return "upgrade_unsupported";
         default: return "backend_unreachable";
     }
 }
 
-Backend::Backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings)
-    : loop_(loop), workers_(workers), settings_(std::move(settings)) {}
-
-Backend::~Backend() {
-    while (!calls_.empty()) {
-        Call& call = calls_.front();
-        call.unlink();
-        call.drop();
-    }
-}
-
-// ---- Requests ----
-
-http::ClientExchange& Backend::open(const BackendRequest& request, http::AnswerObserver& observer) {
-    return start(request, observer, http::OutgoingRequest::Deadline::progress, settings_.idle_time);
-}
-
-void Backend::send(const protocol::ProxyRequest& request, OnDone on_done) {
-    fields_.clear();
-    for (const protocol::HeaderField& field : request.headers) fields_.push_back({field.name, field.value});
-    auto whole = std::make_unique<WholeCall>(settings_.body_bytes_max, std::move(on_done));
-    Call& call =
-        start({.method = request.method, .path = request.path, .fields = fields_, .body = request.body},
-              whole->answer(), http::OutgoingRequest::Deadline::whole, settings_.timeout);
-    call.own(std::move(whole));
-}
-
-Backend::Call& Backend::start(const BackendRequest& request, http::AnswerObserver& observer,
-                              http::OutgoingRequest::Deadline deadline, std::chrono::nanoseconds time) {
-    const std::string key = request.websocket
-                                ? to_base64(random_.take<std::tuple_size_v<http::WebSocketNonce>>())
-                                : std::string();
-    auto text = write_request(request, settings_.url, key);
-    if (text) {
-        text->deadline = deadline;
-        text->time = time;
-    }
-    const auto call = std::make_shared<Call>(*this, observer);
-    call->set_websocket_key(key);
-    call->begin(std::move(text), !request.body_follows && is_idempotent(request.method));
-    return *call;
-}
-
-// ---- Connections ----
-
-http::ClientConnection& Backend::take_connection(bool fresh) {
-    if (!fresh && !idle_.empty()) {
-        http::ClientConnection* connection =
-            idle_.back();  // The one used last is the least likely to have timed out.
-        idle_.pop_back();
-        return *connection;
-    }
-    auto made = std::make_shared<http::ClientConnection>(loop_, workers_, settings_.url, settings_.tls, this);
-    http::ClientConnection* connection = made.get();
-    connections_.emplace(connection, std::move(made));
-    return *connection;
-}
-
-void Backend::keep_or_release(http::ClientConnection& connection) {
-    if (connection.reusable() && idle_.size() < settings_.idle_max)
-        idle_.push_back(&connection);
-    else
-        release(connection);
-}
-
-void Backend::on_idle_close(http::ClientConnection& connection) {
-    release(connection);
-}
-
-void Backend::release(http::ClientConnection& connection) {
-    std::erase(idle_, &connection);
-    connection.cancel();
-    const auto found = connections_.find(&connection);
-    if (found == connections_.end()) return;
-    loop_.dispose(std::move(found->second));
-    connections_.erase(found);
+std::unique_ptr<Backend> make_backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings) {
+    if (settings.url.is_http2()) return std::make_unique<Http2Backend>(loop, workers, std::move(settings));
+    return std::make_unique<Http1Backend>(loop, workers, std::move(settings));
 }
 
 }  // namespace ee::agent

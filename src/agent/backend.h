@@ -1,16 +1,15 @@
 #pragma once
-// Sends requests to the backend over a pool of keep-alive connections.
+// The backend as those who ask it see it, whichever version of HTTP it speaks.
 
 #include <functional>
 #include <memory>
-#include <unordered_map>
-#include <vector>
 
 #include "agent/backend_request.h"
-#include "crypto/random_pool.h"
-#include "http/client_connection.h"
+#include "http/client_exchange.h"
 #include "http/whole_answer.h"
-#include "net/intrusive_list.h"
+#include "net/tls.h"
+#include "net/url.h"
+#include "net/worker_pool.h"
 #include "protocol/messages.h"
 
 namespace ee::agent {
@@ -22,51 +21,41 @@ struct BackendSettings {
     // Without a byte either way while the backend owes one, the answer's head included; for open().
     std::chrono::milliseconds idle_time = std::chrono::seconds(300);
     std::size_t body_bytes_max = 64 * 1024 * 1024;  // Of an answer, for send().
-    std::size_t idle_max = 64;                      // Kept connections.
+    std::size_t idle_max = 64;                      // Kept HTTP/1.1 connections.
+
+    // ---- HTTP/2 ----
+    std::chrono::milliseconds connect_time = std::chrono::seconds(5);  // Until the backend's SETTINGS.
+    std::size_t connections_max = 16;
+    std::uint32_t streams_max = 256;  // On one connection, where the backend does not allow less.
+    std::size_t waiting_max = 1024;   // Requests, for a connection that takes them.
+    // A connection without a request for so long is closed.
+    std::chrono::milliseconds unused_time = std::chrono::seconds(60);
 };
 
-// `backend_unreachable`, `backend_timeout`, `bad_backend_answer`, or `bad_request` for what cannot be
-// written.
+// `backend_unreachable`, `backend_timeout`, `bad_backend_answer`, `upgrade_unsupported`, or `bad_request` for
+// what cannot be written.
 const char* error_code(http::RequestFailure failure);
 
-class Backend final : public http::ClientConnection::Owner {
+class Backend {
 public:
     // Exactly one call for each request. `answer` is null when there is none; `error` then has a code of
     // error_code().
     using OnDone = std::function<void(const http::AnswerView* answer, const Error& error)>;
 
-    Backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings);
-    ~Backend();
+    // Open requests end without a call.
+    virtual ~Backend() = default;
 
     // A request whose bodies come and go in pieces. The exchange belongs to the backend: see
     // http::ClientExchange for how long it may be used. A request without a body that follows is sent a
-    // second time, on a fresh connection, when it is idempotent and a kept one ended before a byte of the
-    // answer.
-    http::ClientExchange& open(const BackendRequest& request, http::AnswerObserver& observer);
+    // second time, on a fresh connection, when it is idempotent and one that served before ended before a
+    // byte of the answer.
+    virtual http::ClientExchange& open(const BackendRequest& request, http::AnswerObserver& observer) = 0;
     // A whole request, for a whole answer.
-    void send(const protocol::ProxyRequest& request, OnDone on_done);
-    std::size_t requests_open() const { return open_; }
-
-private:
-    class Call;
-    class WholeCall;
-
-    void on_idle_close(http::ClientConnection& connection) override;
-    Call& start(const BackendRequest& request, http::AnswerObserver& observer,
-                http::OutgoingRequest::Deadline deadline, std::chrono::nanoseconds time);
-    http::ClientConnection& take_connection(bool fresh);
-    void keep_or_release(http::ClientConnection& connection);
-    void release(http::ClientConnection& connection);
-
-    net::Loop& loop_;
-    net::WorkerPool& workers_;
-    BackendSettings settings_;
-    crypto::RandomPool random_;
-    std::unordered_map<http::ClientConnection*, std::shared_ptr<http::ClientConnection>> connections_;
-    std::vector<http::ClientConnection*> idle_;
-    net::List<Call> calls_;
-    std::vector<http::Field> fields_;  // Of the request that is being sent.
-    std::size_t open_ = 0;
+    virtual void send(const protocol::ProxyRequest& request, OnDone on_done) = 0;
+    virtual std::size_t requests_open() const = 0;
 };
+
+// HTTP/2 with prior knowledge where the URL says `h2c`, else HTTP/1.1.
+std::unique_ptr<Backend> make_backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings);
 
 }  // namespace ee::agent

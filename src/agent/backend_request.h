@@ -1,5 +1,5 @@
 #pragma once
-// A request as it is written to the backend.
+// A request as it is written to the backend over HTTP/1.1.
 
 #include <cstdint>
 #include <optional>
@@ -23,8 +23,8 @@ struct BackendRequest {
     std::optional<std::uint64_t> content_length{};  // Of a body that follows; chunked without.
     bool expect_continue = false;                   // The body waits for on_interim() with 100.
     bool accepts_trailers = false;
-    // A GET that opens a WebSocket (RFC 6455): the backend is asked to upgrade, with a key of our own.
-    // Answers other than 101 are answers too.
+    // A GET that opens a WebSocket (RFC 6455): the backend is asked to upgrade, with a key of our own, or
+    // over HTTP/2 by an extended CONNECT (RFC 8441). Answers that refuse are answers too.
     bool websocket = false;
 };
 

@@ -25,7 +25,14 @@ HealthProber::HealthProber(net::Loop& loop, net::WorkerPool& workers, net::Url t
       on_result_(std::move(on_result)),
       timer_(loop, [this] { probe(); }),
       connector_(loop, workers),
-      answer_(answer_bytes_max, *this) {}
+      answer_(answer_bytes_max, *this) {
+    if (connect_only_ || !target_.is_http2()) return;
+    http2_ = make_backend(loop, workers,
+                          {.url = target_,
+                           .tls = nullptr,
+                           .timeout = std::min<std::chrono::seconds>(probe_timeout, interval_),
+                           .body_bytes_max = answer_bytes_max});
+}
 
 HealthProber::~HealthProber() = default;
 
@@ -40,6 +47,7 @@ void HealthProber::probe() {
             report(socket.has_value(), socket ? "" : socket.error().detail);
         });
     }
+    if (http2_) return probe_http2();
     connection_ = std::make_shared<http::ClientConnection>(loop_, workers_, target_, tls_, nullptr);
     std::string text;
     const bool written = http::append_request_line(text, "GET", target_.path.empty() ? "/" : target_.path) &&
@@ -51,6 +59,18 @@ void HealthProber::probe() {
                         .deadline = http::OutgoingRequest::Deadline::whole,
                         .time = timeout},
                        answer_);
+}
+
+void HealthProber::probe_http2() {
+    protocol::ProxyRequest request;
+    request.method = "GET";
+    request.path = target_.path.empty() ? "/" : target_.path;
+    http2_->send(request, [this](const http::AnswerView* answer, const Error& error) {
+        if (answer != nullptr)
+            on_answer(*answer);
+        else
+            report(false, error.detail);
+    });
 }
 
 void HealthProber::on_answer(const http::AnswerView& answer) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "agent/backend.h"
 #include "http/client_connection.h"
 #include "http/whole_answer.h"
 
@@ -25,6 +26,7 @@ public:
 
 private:
     void probe();
+    void probe_http2();
     void report(bool pass, const std::string& detail);
     void on_answer(const http::AnswerView& answer) override;
     void on_failure(http::RequestFailure failure, const std::string& why) override;
@@ -40,6 +42,7 @@ private:
     net::Connector connector_;
     http::WholeAnswer answer_;
     std::shared_ptr<http::ClientConnection> connection_;
+    std::unique_ptr<Backend> http2_;  // Where EE_HEALTH_URL says h2c.
 };
 
 }  // namespace ee::agent

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/http2_test_server.h"
 #include "crypto/ed25519.h"
 #include "http/server.h"
 #include "http/test_server.h"
@@ -53,8 +54,10 @@ protected:
         server.close();
         loop.collect();
     }
+    net::Url backend_url() const { return http2_app ? http2_app->url() : app.url(); }
     void start() {
-        backend.emplace(loop, workers, BackendSettings{.url = app.url(), .tls = nullptr, .timeout = 5s});
+        backend =
+            make_backend(loop, workers, BackendSettings{.url = backend_url(), .tls = nullptr, .timeout = 5s});
         client.emplace(loop, workers, provider, *backend, log, settings);
         client->start();
     }
@@ -116,8 +119,9 @@ protected:
     tunnel::Tunnels tunnels{loop, owner, tunnel_settings(), tunnel::TunnelLimits{}, tunnel::test_entropy()};
     http::Server server{loop, static_cast<http::RequestHandler&>(*this), http::ServerLimits{}};
     http::TestServer app{loop}, raw{loop};
+    std::optional<Http2TestServer> http2_app;  // In place of `app`.
     TunnelClientSettings settings;
-    std::optional<Backend> backend;
+    std::unique_ptr<Backend> backend;
     std::optional<TunnelClient> client;
 };
 
@@ -240,6 +244,48 @@ TEST_P(TunnelClientTest, CarriesRequestsToTheBackendAndAnswersBack) {
     ASSERT_TRUE(until([&] { return visitor.ended; }));
     EXPECT_EQ(visitor.names, "set-cookie=a=1;set-cookie=b=2;content-length=3;");
     EXPECT_EQ(visitor.body, "out");
+}
+
+TEST_P(TunnelClientTest, CarriesRequestsToABackendOfHttp2) {
+    http2_app.emplace(loop);
+    serve();
+    TestVisitor visitor, broken;
+    ask(visitor, "/h2");
+    ASSERT_TRUE(until([&] { return http2_app->has(0, 1); }));
+    EXPECT_EQ(http2_app->request(0, 1).path, "/h2");
+    EXPECT_EQ(http2_app->request(0, 1).authority, "app.example");
+    http2_app->peers[0]->answer(1, 200, "out");
+    ASSERT_TRUE(until([&] { return visitor.got == "200 out."; })) << visitor.got;
+    ask(broken);
+    ASSERT_TRUE(until([&] { return http2_app->has(0, 3); }));
+    http2_app->listener->close();
+    http2_app->peers[0]->stream.abort();
+    ASSERT_TRUE(until([&] { return !broken.got.empty(); }));
+    EXPECT_EQ(broken.got, "backend_unreachable");
+}
+
+TEST_P(TunnelClientTest, A2xxOpensNoWebSocketWhereTheBackendDoesNotSwitch) {
+    if (!is_v2()) return;  // A tunnel of version 1 carries none.
+    serve();
+    TestVisitor first, visitor;
+    ask(first);  // With its answer comes what the agent takes.
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    app.peers[0]->say("HTTP/1.1 204 No Content\r\n\r\n");
+    ASSERT_TRUE(until([&] { return first.got == "204 ."; }));
+    app.peers[0]->received.clear();
+    ASSERT_TRUE(session().open_stream({.method = "CONNECT",
+                                       .target = "/",
+                                       .fields = {},
+                                       .body = {},
+                                       .body_follows = true,
+                                       .scheme = "http",
+                                       .authority = "app.example",
+                                       .protocol = "websocket"},
+                                      visitor, loop.now() + 10s));
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    app.peers[0]->say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    ASSERT_TRUE(until([&] { return !visitor.got.empty(); }));
+    EXPECT_EQ(visitor.got, "bad_agent_answer");
 }
 
 TEST_P(TunnelClientTest, SaysWhatBecameOfTheBackend) {

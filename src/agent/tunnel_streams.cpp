@@ -59,12 +59,14 @@ private:
     void on_failure(http::RequestFailure failure, const std::string& why) override;
     void on_written(std::size_t body_bytes) override;
     void on_upgraded(const http::ResponseHead& head, std::unique_ptr<net::Stream> stream) override;
+    void on_opened(const http::ResponseHead& head) override;
 
     void on_data(std::span<char> data) override;
     void on_progress() override;
     void on_closed(const Error& why) override;
 
     void respond(const http::ResponseHead& head, bool end);
+    void open_websocket(const http::ResponseHead& head);
     void fail(std::string_view code, const std::string& why);
     void finish();
 
@@ -74,7 +76,8 @@ private:
     std::unique_ptr<net::Stream> websocket_;
     std::size_t to_backend_ = 0;  // Bytes that the WebSocket's connection has not taken.
     std::size_t to_visitor_ = 0;  // Bytes of it that the tunnel has not taken.
-    bool is_receiving_ = false;   // The backend takes a body.
+    bool asks_for_websocket_ = false;
+    bool is_receiving_ = false;  // The backend takes a body.
     bool is_answered_ = false;
     bool is_complete_ = false;  // The answer has no body, or all of it was given.
 };
@@ -89,6 +92,7 @@ void TunnelStreams::Relay::begin(const http::Http2Head& head, bool end) {
     if (!head.authority.empty()) fields.push_back({"Host", head.authority});
     for (const Field& field : head.fields)
         if (head.authority.empty() || field.name != "host") fields.push_back(field);
+    asks_for_websocket_ = is_websocket;
     is_receiving_ = !end && !is_websocket;
     exchange_ = &streams_.backend_.open({.method = is_websocket ? std::string_view("GET") : head.method,
                                          .path = head.path,
@@ -156,6 +160,12 @@ void TunnelStreams::Relay::on_interim(const http::ResponseHead& head) {
 }
 
 void TunnelStreams::Relay::on_head(const http::ResponseHead& head) {
+    // On the tunnel a 2xx would say that there is a WebSocket (RFC 8441 section 5).
+    if (asks_for_websocket_ && head.status < 300) {
+        cancel();
+        return fail("bad_backend_answer", "the backend answers " + std::to_string(head.status) +
+                                              " to the WebSocket that was asked for, not 101");
+    }
     const bool is_empty = head.framing == http::Framing::none ||
                           (head.framing == http::Framing::length && head.content_length == 0);
     respond(head, is_empty);
@@ -187,7 +197,10 @@ void TunnelStreams::Relay::fail(std::string_view code, const std::string& why) {
     if (is_answered_) {
         streams_.session_.reset(id_, http::http2_code::internal_error);
     } else {
-        const int status = code == protocol::backend_timeout ? 504 : code == "bad_request" ? 400 : 502;
+        const int status = code == protocol::backend_timeout ? 504
+                           : code == "bad_request"           ? 400
+                           : code == "upgrade_unsupported"   ? 501
+                                                             : 502;
         const Field fields[] = {{"content-type", "text/plain; charset=utf-8"}, {"ee-error", code}};
         streams_.session_.respond(id_, {.status = status, .fields = fields}, code, true);
     }
@@ -210,6 +223,15 @@ void TunnelStreams::Relay::on_upgraded(const http::ResponseHead& head, std::uniq
     exchange_ = nullptr;
     websocket_ = std::move(stream);
     websocket_->set_handler(*this);
+    open_websocket(head);
+}
+
+void TunnelStreams::Relay::on_opened(const http::ResponseHead& head) {
+    is_receiving_ = true;
+    open_websocket(head);
+}
+
+void TunnelStreams::Relay::open_websocket(const http::ResponseHead& head) {
     http::ResponseHead switched = head;
     switched.status = 200;  // RFC 8441 section 5.
     std::erase_if(switched.fields,

@@ -533,9 +533,10 @@ TEST(AgentConfig, SettingsThatContradictEachOtherAreRefused) {
     EXPECT_THAT(agent_refusal(agent_environment({{"EE_QUOTE_PROVIDER", "simulated"}})),
                 HasSubstr("EE_SIMULATED_TDX_DIR is not set"));
     EXPECT_THAT(
-        agent_refusal(agent_environment({{"EE_BACKEND_URL", "h2c://127.0.0.1"}})),
-        HasSubstr("must be a URL with the scheme http or https, a host, perhaps a port, and nothing after "
-                  "it; or unix: and an absolute path"));
+        agent_refusal(agent_environment({{"EE_BACKEND_URL", "h3://127.0.0.1"}})),
+        HasSubstr(
+            "must be a URL with the scheme http, https or h2c, a host, perhaps a port, and nothing after "
+            "it; or unix: or h2c+unix: and an absolute path"));
 }
 
 TEST(AgentConfig, RootsWithoutTlsAreAWarning) {

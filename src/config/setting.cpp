@@ -77,8 +77,11 @@ std::string allowed_values(const Rule& rule) {
             std::string_view schemes = rule.words;
             const bool sockets = schemes.ends_with(" unix");
             if (sockets) schemes.remove_suffix(5);
-            return fmt::format("a URL with the scheme {}, a host, perhaps a port, and nothing after it{}",
-                               join_words(schemes), sockets ? "; or unix: and an absolute path" : "");
+            const bool http2 = schemes.find("h2c") != std::string_view::npos;
+            return fmt::format("a URL with the scheme {}, a host, perhaps a port, and nothing after it{}{}{}",
+                               join_words(schemes), sockets ? "; or unix:" : "",
+                               sockets && http2 ? " or h2c+unix:" : "",
+                               sockets ? " and an absolute path" : "");
         }
         case Kind::tokens: return "one token or several, separated by commas, of visible ASCII characters";
         case Kind::networks:

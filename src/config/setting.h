@@ -29,7 +29,7 @@ enum class Kind : std::uint8_t {
     directory,  // Must exist.
     path,       // Made when needed.
     url,        // With a scheme from `words`; the word none when that is the last of them.
-    origin,     // A URL of scheme, host and port only, or unix:/path.
+    origin,     // A URL of scheme, host and port only, or a Unix socket.
     tokens,     // Comma-separated secrets.
     networks,   // Comma-separated CIDRs, addresses and words.
     domain,     // A DNS name.

@@ -157,9 +157,11 @@ constexpr Setting table[] = {
     {"EE_NODE_ID", agent, of(Kind::identifier), "", "the registered node this agent belongs to"},
 
     // The agent's backend.
-    {"EE_BACKEND_URL", agent, origin("http https unix"), "http://127.0.0.1:8080",
-     "where requests go; a sealed agent sends plaintext to loopback or `unix:` only"},
-    {"EE_HEALTH_URL", agent, url("http https"), "",
+    {"EE_BACKEND_URL", agent, origin("http https h2c unix"), "http://127.0.0.1:8080",
+     "where requests go; `h2c` is HTTP/2 with prior knowledge, which gRPC servers speak; a sealed agent "
+     "sends "
+     "plaintext to loopback or a Unix socket only"},
+    {"EE_HEALTH_URL", agent, url("http https h2c"), "",
      "a 2xx answer from it counts as `pass`; unset: a TCP connection to the backend does"},
     {"EE_HEALTH_INTERVAL_SEC", agent, seconds(1, 3600), "30", "time between heartbeats"},
     {"EE_RECONNECT_MIN_SEC", agent, seconds(1, 3600), "1",

@@ -165,6 +165,8 @@ bool is_domain(std::string_view text) {
 }
 
 bool is_url(std::string_view text, std::string_view schemes, bool origin_only) {
+    const bool http2 = (' ' + std::string(schemes) + ' ').find(" h2c ") != std::string::npos;
+    if (http2 && text.starts_with("h2c+unix:")) text.remove_prefix(4);
     if (text.starts_with("unix:") && schemes.ends_with(" unix")) {
         return text.substr(5).starts_with('/') && text.find('\0') == std::string_view::npos;
     }

@@ -25,8 +25,8 @@ std::optional<std::vector<std::string>> parse_tokens(std::string_view text);
 bool is_ip_address(std::string_view text);
 // Labels of a-z, 0-9 and - in either case, joined by dots.
 bool is_domain(std::string_view text);
-// `schemes` is space-separated; "unix" as the last allows unix:/path. No user name, no fragment; with
-// `origin_only` no path but "/" and no query.
+// `schemes` is space-separated; "unix" as the last allows unix:/path, and beside "h2c" h2c+unix:/path. No
+// user name, no fragment; with `origin_only` no path but "/" and no query.
 bool is_url(std::string_view text, std::string_view schemes, bool origin_only);
 
 // Whether `text` is a value that `rule` accepts. Looks at the file system for files and folders.

@@ -165,6 +165,11 @@ TEST(ConfigValue, AUrlHasAKnownSchemeAHostAndNoUser) {
     EXPECT_TRUE(is_url("wss://control.example.com:8088/v1/tunnel", "ws wss", false));
     EXPECT_TRUE(is_url("unix:/run/app.sock", "http https unix", true));
     EXPECT_FALSE(is_url("unix:/run/app.sock", "http https", true));
+    EXPECT_TRUE(is_url("h2c+unix:/run/app.sock", "http h2c unix", true));
+    EXPECT_FALSE(is_url("h2c+unix:run/app.sock", "http h2c unix", true));
+    EXPECT_FALSE(is_url("h2c+unix:/run/app.sock", "http unix", true));
+    EXPECT_FALSE(is_url("h2c+unix:/run/app.sock", "http h2c", true));
+    EXPECT_FALSE(is_url("http+unix:/run/app.sock", "http h2c unix", true));
     EXPECT_FALSE(is_url("unix:run/app.sock", "http https unix", true));
     EXPECT_FALSE(is_url("unix://example.com", "http https", true));
     EXPECT_FALSE(is_url("w://control.example.com", "ws wss", false));

@@ -1,4 +1,4 @@
-#include "agent/backend.h"
+#include "agent/http1_backend.h"
 
 #include <gtest/gtest.h>
 
@@ -59,7 +59,7 @@ protected:
     net::WorkerPool workers{1, 8};
     http::TestServer server{loop};
     BackendSettings settings;
-    std::optional<Backend> backend;
+    std::optional<Http1Backend> backend;
 };
 
 const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -1,16 +1,17 @@
 #pragma once
-// One request to the backend: takes a connection, sends again where it may, and gives the connection back.
+// One request over HTTP/1.1: takes a connection, sends again where it may, and gives the connection back.
 
-#include "agent/backend.h"
+#include "agent/http1_backend.h"
+#include "agent/whole_call.h"
 
 namespace ee::agent {
 
-class Backend::Call final : public net::ListNode,
-                            public std::enable_shared_from_this<Call>,
-                            public http::ClientExchange,
-                            public http::AnswerObserver {
+class Http1Backend::Call final : public net::ListNode,
+                                 public std::enable_shared_from_this<Call>,
+                                 public http::ClientExchange,
+                                 public http::AnswerObserver {
 public:
-    Call(Backend& backend, http::AnswerObserver& observer) : backend_(backend), observer_(observer) {}
+    Call(Http1Backend& backend, http::AnswerObserver& observer) : backend_(backend), observer_(observer) {}
 
     // Holds itself until it has ended.
     void begin(Result<http::OutgoingRequest> request, bool may_send_again);
@@ -41,30 +42,13 @@ private:
     void end();
     void end_with(http::RequestFailure failure, const std::string& why);
 
-    Backend& backend_;
+    Http1Backend& backend_;
     http::AnswerObserver& observer_;
     http::ClientConnection* connection_ = nullptr;  // Null for a request that cannot be written.
     http::OutgoingRequest again_;  // For a second try on a fresh connection; without text when there is none.
     std::string websocket_key_;
     std::unique_ptr<WholeCall> whole_;
     std::shared_ptr<Call> self_;
-};
-
-// Who waits for a whole answer.
-class Backend::WholeCall final : http::WholeAnswer::Receiver {
-public:
-    WholeCall(std::size_t body_bytes_max, OnDone on_done)
-        : answer_(body_bytes_max, *this), on_done_(std::move(on_done)) {}
-    http::WholeAnswer& answer() { return answer_; }
-
-private:
-    void on_answer(const http::AnswerView& answer) override { on_done_(&answer, {}); }
-    void on_failure(http::RequestFailure failure, const std::string& why) override {
-        on_done_(nullptr, {error_code(failure), why});
-    }
-
-    http::WholeAnswer answer_;
-    OnDone on_done_;
 };
 
 }  // namespace ee::agent

@@ -1,10 +1,10 @@
-#include "agent/backend_call.h"
+#include "agent/http1_call.h"
 
 namespace ee::agent {
 
 using http::RequestFailure;
 
-void Backend::Call::begin(Result<http::OutgoingRequest> request, bool may_send_again) {
+void Http1Backend::Call::begin(Result<http::OutgoingRequest> request, bool may_send_again) {
     self_ = shared_from_this();
     ++backend_.open_;
     backend_.calls_.push_back(*this);
@@ -19,26 +19,26 @@ void Backend::Call::begin(Result<http::OutgoingRequest> request, bool may_send_a
     connection_->begin(std::move(*request), *this);
 }
 
-void Backend::Call::own(std::unique_ptr<WholeCall> whole) {
+void Http1Backend::Call::own(std::unique_ptr<WholeCall> whole) {
     whole_ = std::move(whole);
     whole_->answer().expect_from(*this);
 }
 
 // ---- The request ----
 
-bool Backend::Call::send_body(std::string_view bytes) {
+bool Http1Backend::Call::send_body(std::string_view bytes) {
     if (connection_ == nullptr || connection_->send_body(bytes)) return true;
     cancel();
     return false;
 }
 
-bool Backend::Call::end_body(std::span<const http::Field> trailers) {
+bool Http1Backend::Call::end_body(std::span<const http::Field> trailers) {
     if (connection_ == nullptr || connection_->end_body(trailers)) return true;
     cancel();
     return false;
 }
 
-void Backend::Call::cancel() {
+void Http1Backend::Call::cancel() {
     if (ended()) return;
     if (connection_ != nullptr) backend_.release(*connection_);
     end();
@@ -46,14 +46,14 @@ void Backend::Call::cancel() {
 
 // ---- The answer ----
 
-void Backend::Call::on_end(std::span<const http::Field> trailers) {
+void Http1Backend::Call::on_end(std::span<const http::Field> trailers) {
     http::ClientConnection& connection = *connection_;
     end();
     observer_.on_end(trailers);
     backend_.keep_or_release(connection);
 }
 
-void Backend::Call::on_failure(RequestFailure failure, const std::string& why) {
+void Http1Backend::Call::on_failure(RequestFailure failure, const std::string& why) {
     const bool was_kept = connection_->used_before();
     backend_.release(*connection_);
     // A kept connection that ends without a byte was most likely closed before our request came.
@@ -64,7 +64,7 @@ void Backend::Call::on_failure(RequestFailure failure, const std::string& why) {
     end_with(failure, why);
 }
 
-void Backend::Call::on_upgraded(const http::ResponseHead& head, std::unique_ptr<net::Stream> stream) {
+void Http1Backend::Call::on_upgraded(const http::ResponseHead& head, std::unique_ptr<net::Stream> stream) {
     backend_.release(*connection_);
     if (is_websocket_answer(head, websocket_key_)) {
         end();
@@ -77,13 +77,13 @@ void Backend::Call::on_upgraded(const http::ResponseHead& head, std::unique_ptr<
 
 // The last call to the observer may still be on the stack, or to come: the loop lets go at the end of the
 // turn.
-void Backend::Call::end() {
+void Http1Backend::Call::end() {
     unlink();
     --backend_.open_;
     backend_.loop_.dispose(std::exchange(self_, nullptr));
 }
 
-void Backend::Call::end_with(RequestFailure failure, const std::string& why) {
+void Http1Backend::Call::end_with(RequestFailure failure, const std::string& why) {
     end();
     observer_.on_failure(failure, why);
 }

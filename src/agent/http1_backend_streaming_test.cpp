@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "agent/backend.h"
+#include "agent/http1_backend.h"
 #include "http/fields.h"
 #include "http/test_server.h"
 #include "http/websocket_handshake.h"
@@ -101,7 +101,7 @@ protected:
     net::WorkerPool workers{1, 8};
     std::unique_ptr<http::TestServer> server = std::make_unique<http::TestServer>(loop);
     BackendSettings settings;
-    std::optional<Backend> backend;
+    std::optional<Http1Backend> backend;
 };
 
 const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
