@@ -15,8 +15,9 @@ void Http1Backend::Call::begin(Result<http::OutgoingRequest> request, bool may_s
         });
     }
     connection_ = &backend_.take_connection(false);
-    if (may_send_again && connection_->has_connected()) again_ = *request;
-    connection_->begin(std::move(*request), *this);
+    const bool is_kept = may_send_again && connection_->has_connected();
+    connection_->begin(*request, *this);
+    if (is_kept) again_ = std::move(*request);
 }
 
 void Http1Backend::Call::own(std::unique_ptr<WholeCall> whole) {

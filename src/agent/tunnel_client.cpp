@@ -113,8 +113,7 @@ std::size_t TunnelClient::take_upgrade_answer(std::string_view input) {
     const bool is_v2 = !protocol->empty();
     frames_.emplace(http::FrameDecoder::Role::client, is_v2 ? limits_v2 : limits_v1);
     frames_->stream_binary(is_v2);
-    if (is_v2)
-        streams_ = std::make_unique<TunnelStreams>(loop_, backend_, log_, [this] { on_streams_changed(); });
+    if (is_v2) streams_ = std::make_unique<TunnelStreams>(backend_, log_, [this] { on_streams_changed(); });
     keep_alive_.arm_after(settings_.ping_interval);
     const attestation::AgentIdentity& identity = settings_.identity;
     protocol::Register message;

@@ -12,6 +12,7 @@ namespace {
 using http::Field;
 using http::Http2StreamId;
 
+constexpr std::size_t spare_max = 64;
 // What the control plane is offered; it has a limit of its own.
 constexpr std::uint32_t streams_max = 1024;
 // Of a WebSocket's bytes so many may wait for the tunnel before the backend is slowed.
@@ -38,10 +39,13 @@ bool copy_answer_fields(std::span<const Field> fields, std::vector<Field>& out) 
 // One request. Hears from the backend's answer, and from its connection once that is a WebSocket.
 class TunnelStreams::Relay final : public http::AnswerObserver, public net::Stream::Handler {
 public:
-    Relay(TunnelStreams& streams, Http2StreamId id) : streams_(streams), id_(id) {}
+    explicit Relay(TunnelStreams& streams) : streams_(streams) {}
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
     ~Relay() { cancel(); }
+
+    // For another request, once the one before has ended.
+    void reset(Http2StreamId id);
 
     void begin(const http::Http2Head& head, bool end);
     // From the visitor.
@@ -71,7 +75,7 @@ private:
     void finish();
 
     TunnelStreams& streams_;
-    Http2StreamId id_;
+    Http2StreamId id_ = 0;
     http::ClientExchange* exchange_ = nullptr;  // While it may be used.
     std::unique_ptr<net::Stream> websocket_;
     std::size_t to_backend_ = 0;  // Bytes that the WebSocket's connection has not taken.
@@ -82,13 +86,21 @@ private:
     bool is_complete_ = false;  // The answer has no body, or all of it was given.
 };
 
+void TunnelStreams::Relay::reset(Http2StreamId id) {
+    cancel();
+    websocket_.reset();
+    id_ = id;
+    to_backend_ = to_visitor_ = 0;
+    asks_for_websocket_ = is_receiving_ = is_answered_ = is_complete_ = false;
+}
+
 void TunnelStreams::Relay::begin(const http::Http2Head& head, bool end) {
     if (head.is_too_large) return fail("bad_request", "the request's head is too large");
     const bool is_websocket = head.protocol == "websocket";
     if (!is_websocket && head.method == "CONNECT")
         return fail("upgrade_unsupported", "the stream asks for " + std::string(head.protocol));
-    std::vector<Field> fields;
-    fields.reserve(head.fields.size() + 1);
+    std::vector<Field>& fields = streams_.fields_;
+    fields.clear();
     if (!head.authority.empty()) fields.push_back({"Host", head.authority});
     for (const Field& field : head.fields)
         if (head.authority.empty() || field.name != "host") fields.push_back(field);
@@ -141,7 +153,7 @@ void TunnelStreams::Relay::cancel() {
 
 // `end`: the answer has no body.
 void TunnelStreams::Relay::respond(const http::ResponseHead& head, bool end) {
-    std::vector<Field> fields;
+    std::vector<Field>& fields = streams_.answer_fields_;
     if (!copy_answer_fields(head.fields, fields)) {
         cancel();
         return fail("bad_backend_answer", "Connection names too many options");
@@ -153,7 +165,7 @@ void TunnelStreams::Relay::respond(const http::ResponseHead& head, bool end) {
 }
 
 void TunnelStreams::Relay::on_interim(const http::ResponseHead& head) {
-    std::vector<Field> fields;
+    std::vector<Field>& fields = streams_.answer_fields_;
     if (head.status == 100 || !copy_answer_fields(head.fields, fields)) return;
     streams_.session_.interim(id_, head.status, fields);
     streams_.on_output_();
@@ -179,7 +191,7 @@ void TunnelStreams::Relay::on_body(std::string_view bytes) {
 void TunnelStreams::Relay::on_end(std::span<const Field> trailers) {
     exchange_ = nullptr;
     if (!is_complete_) {
-        std::vector<Field> passed;
+        std::vector<Field>& passed = streams_.answer_fields_;
         static_cast<void>(copy_answer_fields(trailers, passed));
         streams_.session_.end_body(id_, passed);
     }
@@ -261,17 +273,18 @@ void TunnelStreams::Relay::on_closed(const Error& why) {
 
 // ---- All streams ----
 
-TunnelStreams::TunnelStreams(net::Loop& loop, Backend& backend, const telemetry::Log& log,
-                             std::function<void()> on_output)
-    : loop_(loop),
-      backend_(backend),
-      log_(log),
-      on_output_(std::move(on_output)),
-      session_(session_settings(), *this) {}
+TunnelStreams::TunnelStreams(Backend& backend, const telemetry::Log& log, std::function<void()> on_output)
+    : backend_(backend), log_(log), on_output_(std::move(on_output)), session_(session_settings(), *this) {}
 
 TunnelStreams::~TunnelStreams() = default;
 
 Result<void> TunnelStreams::receive(std::string_view bytes) {
+    for (auto& node : ended_) {
+        if (spare_.size() >= spare_max) break;
+        node.mapped()->reset(0);
+        spare_.push_back(std::move(node));
+    }
+    ended_.clear();
     auto received = session_.receive(bytes);
     if (received && is_broken())
         return ee::fail("http2_protocol_error", "the control plane ended the HTTP/2 connection");
@@ -293,15 +306,26 @@ TunnelStreams::Relay* TunnelStreams::find(Http2StreamId id) const {
     return found == relays_.end() ? nullptr : found->second.get();
 }
 
+TunnelStreams::Relay& TunnelStreams::add(Http2StreamId id) {
+    Relay* relay = nullptr;
+    if (spare_.empty()) {
+        relay = relays_.emplace(id, std::make_unique<Relay>(*this)).first->second.get();
+    } else {
+        spare_.back().key() = id;
+        relay = relays_.insert(std::move(spare_.back())).position->second.get();
+        spare_.pop_back();
+    }
+    relay->reset(id);
+    return *relay;
+}
+
 void TunnelStreams::forget(Http2StreamId id) {
     auto node = relays_.extract(id);
-    if (!node.empty()) loop_.dispose(std::move(node.mapped()));
+    if (!node.empty()) ended_.push_back(std::move(node));
 }
 
 void TunnelStreams::on_head(Http2StreamId id, const http::Http2Head& head, bool end) {
-    auto& relay = relays_.emplace(id, std::make_shared<Relay>(*this, id)).first->second;
-    const std::shared_ptr<Relay> kept = relay;  // It may end at once.
-    kept->begin(head, end);
+    add(id).begin(head, end);
 }
 
 void TunnelStreams::on_body(Http2StreamId id, std::string_view bytes) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "agent/backend.h"
 #include "http/http2_session.h"
@@ -15,8 +16,7 @@ namespace ee::agent {
 class TunnelStreams final : http::Http2Observer {
 public:
     // `on_output` is called when there is something to pull, and when a request has ended.
-    TunnelStreams(net::Loop& loop, Backend& backend, const telemetry::Log& log,
-                  std::function<void()> on_output);
+    TunnelStreams(Backend& backend, const telemetry::Log& log, std::function<void()> on_output);
     ~TunnelStreams();
 
     // Refused when it is no HTTP/2: the connection is to be closed.
@@ -41,14 +41,19 @@ private:
     void on_body_taken(http::Http2StreamId id, std::size_t bytes) override;
 
     Relay* find(http::Http2StreamId id) const;
+    Relay& add(http::Http2StreamId id);
     void forget(http::Http2StreamId id);
 
-    net::Loop& loop_;
     Backend& backend_;
     const telemetry::Log& log_;
     std::function<void()> on_output_;
     http::Http2Session session_;
-    std::unordered_map<http::Http2StreamId, std::shared_ptr<Relay>> relays_;
+    using Relays = std::unordered_map<http::Http2StreamId, std::unique_ptr<Relay>>;
+    Relays relays_;
+    // Of requests that have ended. Calls to them may still be on the stack until the next bytes come.
+    std::vector<Relays::node_type> ended_, spare_;
+    std::vector<http::Field> fields_;         // Of the request that is being sent.
+    std::vector<http::Field> answer_fields_;  // Of the answer that is.
 };
 
 }  // namespace ee::agent

@@ -34,7 +34,7 @@ ClientConnection::ClientConnection(net::Loop& loop, net::WorkerPool& workers, ne
 
 // ---- The request ----
 
-void ClientConnection::begin(OutgoingRequest request, AnswerObserver& observer) {
+void ClientConnection::begin(const OutgoingRequest& request, AnswerObserver& observer) {
     EE_CHECK(!busy_);
     busy_ = true;
     observer_ = &observer;
@@ -54,7 +54,7 @@ void ClientConnection::begin(OutgoingRequest request, AnswerObserver& observer) 
         return stream_->write(request.text);
     }
     deadline_.arm_after(by_progress_ ? connect_timeout : time_);
-    unsent_ = std::move(request.text);
+    unsent_ = request.text;
     connector_.connect(target_, connect_timeout,
                        [this](Result<net::Fd> socket) { connected(std::move(socket)); });
 }

@@ -44,7 +44,7 @@ public:
                      std::shared_ptr<const net::TlsContext> tls, Owner* owner);
 
     // Only when no request is under way. Connects when it has not yet.
-    void begin(OutgoingRequest request, AnswerObserver& observer);
+    void begin(const OutgoingRequest& request, AnswerObserver& observer);
 
     bool send_body(std::string_view bytes) override;
     bool end_body(std::span<const Field> trailers) override;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "http/fields.h"
 #include "http/http2_callbacks.h"
 
 namespace ee::http {
@@ -17,6 +18,21 @@ constexpr std::size_t spare_max = 32;
 // A buffer that grew for a large body is given back.
 constexpr std::size_t kept_capacity = 16 * 1024;
 constexpr std::uint8_t probe_mark[8] = {'e', 'e', '-', 'p', 'r', 'o', 'b', 'e'};
+
+// What is kept out of the table of fields that HPACK lets a connection refer back to. Secrets: one connection
+// carries many visitors' requests, and how large one becomes would tell of another's (RFC 7541 section 7.1).
+// And what is never the same twice: it would push the fields out that always are.
+bool is_unindexed(std::string_view name) {
+    switch (name.size()) {
+        case 6: return iequals(name, "cookie");
+        case 10: return iequals(name, "set-cookie") || iequals(name, "tracestate");
+        case 11: return iequals(name, "traceparent");
+        case 12: return iequals(name, "x-request-id");
+        case 13: return iequals(name, "authorization");
+        case 19: return iequals(name, "proxy-authorization");
+        default: return false;
+    }
+}
 
 // The pseudo-header fields come first. Reused from head to head.
 std::vector<nghttp2_nv>& to_block(const Http2Head& head, std::string& status_text) {
@@ -32,7 +48,10 @@ std::vector<nghttp2_nv>& to_block(const Http2Head& head, std::string& status_tex
         if (!head.path.empty()) block.push_back(name_value(":path", head.path));
         if (!head.authority.empty()) block.push_back(name_value(":authority", head.authority));
     }
-    for (const Field& field : head.fields) block.push_back(name_value(field.name, field.value));
+    for (const Field& field : head.fields) {
+        block.push_back(name_value(field.name, field.value));
+        if (is_unindexed(field.name)) block.back().flags = NGHTTP2_NV_FLAG_NO_INDEX;
+    }
     return block;
 }
 
@@ -119,16 +138,17 @@ Http2Session::Stream* Http2Session::find(Http2StreamId id) const {
 }
 
 Http2Session::Stream& Http2Session::add(Http2StreamId id) {
-    std::unique_ptr<Stream> stream;
+    Stream* stream = nullptr;
     if (spare_.empty()) {
-        stream = std::make_unique<Stream>();
+        stream = streams_.emplace(id, std::make_unique<Stream>()).first->second.get();
     } else {
-        stream = std::move(spare_.back());
+        spare_.back().key() = id;
+        stream = streams_.insert(std::move(spare_.back())).position->second.get();
         spare_.pop_back();
     }
     stream->id = id;
     stream->window = under_pressure_ ? settings_.window_bytes_under_pressure : settings_.window_bytes;
-    return *streams_.emplace(id, std::move(stream)).first->second;
+    return *stream;
 }
 
 void Http2Session::forget(Http2StreamId id) {
@@ -143,7 +163,7 @@ void Http2Session::forget(Http2StreamId id) {
     buffer.clear();
     stream = Stream{};
     stream.out = std::move(buffer);
-    spare_.push_back(std::move(node.mapped()));
+    spare_.push_back(std::move(node));
 }
 
 std::size_t Http2Session::stream_limit() const {

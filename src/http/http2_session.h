@@ -197,8 +197,9 @@ private:
     const Http2Settings settings_;
     Http2Observer& observer_;
     nghttp2_session* session_ = nullptr;
-    std::unordered_map<Http2StreamId, std::unique_ptr<Stream>> streams_;
-    std::vector<std::unique_ptr<Stream>> spare_;
+    using Streams = std::unordered_map<Http2StreamId, std::unique_ptr<Stream>>;
+    Streams streams_;
+    std::vector<Streams::node_type> spare_;
     Collected collected_;
     Http2Sink* sink_ = nullptr;  // During pull().
     std::size_t pulled_ = 0, pull_max_ = 0;

@@ -16,6 +16,8 @@ using http::Http2StreamId;
 // An agent without a backend to ask says so in a field of its answer.
 constexpr std::string_view error_field = "ee-error";
 
+constexpr std::size_t spare_max = 32;
+
 Http2StreamId wire_id(StreamId id) {
     return static_cast<Http2StreamId>(id);
 }
@@ -63,6 +65,25 @@ MultiplexerV2::Stream* MultiplexerV2::find(StreamId id) {
     return &found->second;
 }
 
+void MultiplexerV2::add(StreamId id, StreamObserver& observer) {
+    if (spare_.empty()) {
+        streams_.emplace(id, Stream{&observer, now_});
+        return;
+    }
+    spare_.back().key() = id;
+    spare_.back().mapped() = {&observer, now_};
+    streams_.insert(std::move(spare_.back()));
+    spare_.pop_back();
+}
+
+StreamObserver* MultiplexerV2::remove(StreamId id) {
+    auto node = streams_.extract(id);
+    if (node.empty()) return nullptr;
+    StreamObserver* observer = node.mapped().observer;
+    if (spare_.size() < spare_max) spare_.push_back(std::move(node));
+    return observer;
+}
+
 std::size_t MultiplexerV2::stream_limit() const {
     return session_ ? session_->stream_limit() : limits_.streams_max;
 }
@@ -90,7 +111,7 @@ Result<StreamId> MultiplexerV2::open(const StreamRequest& request, StreamObserve
     }
     now_ = std::max(now_, now);
     const auto stream = static_cast<StreamId>(*id);
-    streams_.emplace(stream, Stream{&observer, now_});
+    add(stream, observer);
     unsent_.push_back(stream);
     const MonoTime deadline = now_ + limits_.idle_time;
     if (!earliest_deadline_ || deadline < *earliest_deadline_) earliest_deadline_ = deadline;
@@ -110,7 +131,7 @@ void MultiplexerV2::consumed(StreamId id, std::size_t bytes) {
 }
 
 void MultiplexerV2::cancel(StreamId id) {
-    if (streams_.erase(id) > 0) session_->reset(wire_id(id), http::http2_code::cancel);
+    if (remove(id) != nullptr) session_->reset(wire_id(id), http::http2_code::cancel);
 }
 
 // ---- From the agent ----
@@ -161,9 +182,9 @@ void MultiplexerV2::on_body(Http2StreamId id, std::string_view bytes) {
 
 // The rest of the request, if any, concerns nobody any more.
 void MultiplexerV2::on_end(Http2StreamId id, std::span<const http::Field> trailers) {
-    const auto node = streams_.extract(static_cast<StreamId>(id));
-    if (node.empty()) return;
-    node.mapped().observer->on_end(trailers);
+    StreamObserver* observer = remove(static_cast<StreamId>(id));
+    if (observer == nullptr) return;
+    observer->on_end(trailers);
     session_->reset(id, http::http2_code::no_error);
 }
 
@@ -176,8 +197,7 @@ void MultiplexerV2::on_body_taken(Http2StreamId id, std::size_t bytes) {
 }
 
 void MultiplexerV2::fail_stream(StreamId id, const Error& error) {
-    const auto node = streams_.extract(id);
-    if (!node.empty()) node.mapped().observer->on_failed(error);
+    if (StreamObserver* observer = remove(id)) observer->on_failed(error);
 }
 
 // ---- Ends ----

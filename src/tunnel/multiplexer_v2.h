@@ -64,11 +64,16 @@ private:
 
     http::Http2Session& session();
     Stream* find(StreamId id);
+    void add(StreamId id, StreamObserver& observer);
+    // Who is told of the stream's end; nullptr when nobody is.
+    StreamObserver* remove(StreamId id);
     void fail_stream(StreamId id, const Error& error);
 
     MultiplexerV2Limits limits_;
     std::unique_ptr<http::Http2Session> session_;  // From the first byte on: an idle tunnel holds none.
-    std::unordered_map<StreamId, Stream> streams_;
+    using Streams = std::unordered_map<StreamId, Stream>;
+    Streams streams_;
+    std::vector<Streams::node_type> spare_;
     std::vector<StreamId> unsent_;
     std::vector<http::Field> fields_;            // Of the request being opened.
     std::optional<MonoTime> earliest_deadline_;  // A lower bound.
