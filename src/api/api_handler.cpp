@@ -22,8 +22,14 @@ ApiHandler::ApiHandler(Services& services)
 
 http::BodyTerms ApiHandler::body_terms(const http::RequestHead& head, const net::Endpoint&) {
     const Match match = find_route(head.method, http::split_origin_form(head.origin_form).path);
-    if (match.route == nullptr || match.route->body == BodyLimit::none) return {.bytes_max = 1024 * 1024};
-    return {.bytes_max = base64_size(services_.body_bytes_max) + envelope_bytes};
+    const BodyLimit limit = match.route == nullptr ? BodyLimit::none : match.route->body;
+    switch (limit) {
+        case BodyLimit::none: return {.bytes_max = 1024 * 1024};
+        case BodyLimit::enveloped:
+            return {.bytes_max = base64_size(services_.body_bytes_max) + envelope_bytes};
+        case BodyLimit::forwarded: return services_.forwarder.body_terms(match.parameters[0]);
+    }
+    return {};
 }
 
 void ApiHandler::on_request(http::Exchange& exchange) {
@@ -36,6 +42,7 @@ void ApiHandler::on_request(http::Exchange& exchange) {
         .services = services_,
         .query = query,
         .parameters = std::move(match.parameters),
+        .rest = match.rest,
         .request_id = proxy::request_id_of(head, random_),
         .visitor = proxy::identify_visitor(head, exchange.peer(), services_.forwarder.settings().trust)};
     if (match.route == nullptr) {

@@ -1,27 +1,44 @@
-// POST /v1/proxy/{app}: forwards the request that the body describes and answers with the app's own answer.
+// Requests to apps by way of the control listener: POST /v1/proxy/{app} forwards the request that its body
+// describes, ANY /v1/proxy/{app}/{path} is forwarded itself. Both answer with the app's own answer.
 
+#include "api/app_fields.h"
 #include "api/proxy_envelope.h"
 #include "api/routes.h"
-#include "http/fields.h"
 
 namespace ee::api {
 
 void post_proxy(Request& request) {
     Services& services = request.services;
-    auto envelope = parse_proxy_envelope(request.exchange.body(), services.body_bytes_max);
+    const auto envelope = parse_proxy_envelope(request.exchange.body(), services.body_bytes_max);
     if (!envelope) return request.refuse(envelope.error());
-    // A caller's credential for us is none of the app's business.
-    std::erase_if(envelope->headers, [&](const http::OwnedField& field) {
-        return http::iequals(field.name, "authorization") && services.access.is_own_token(field.value);
-    });
-    const std::vector<http::Field> fields(envelope->headers.begin(), envelope->headers.end());
+    const std::vector<http::Field> described(envelope->headers.begin(), envelope->headers.end());
+    const AppFields fields(described, services.access);
     services.forwarder.forward(request.exchange, {.visitor = request.visitor,
                                                   .request_id = request.request_id,
                                                   .app = request.parameters[0],
                                                   .method = envelope->method,
                                                   .target = envelope->path,
-                                                  .fields = fields,
+                                                  .fields = fields.get(),
                                                   .body = envelope->body,
+                                                  .origin = proxy::Origin::control,
+                                                  .described = true});
+}
+
+// The target from the '/' behind the app's name on, byte for byte: what is encoded stays so, and dot segments
+// are the app's to make sense of, as they are at the proxy listener.
+void any_proxy(Request& request) {
+    Services& services = request.services;
+    const http::RequestHead& head = request.exchange.head();
+    const std::size_t target_at = static_cast<std::size_t>(request.rest.data() - head.origin_form.data());
+    const AppFields fields(head.fields, services.access);
+    services.forwarder.forward(request.exchange, {.visitor = request.visitor,
+                                                  .request_id = request.request_id,
+                                                  .app = request.parameters[0],
+                                                  .method = head.method,
+                                                  .target = head.origin_form.substr(target_at),
+                                                  .fields = fields.get(),
+                                                  .body = request.exchange.body(),
+                                                  .body_follows = request.exchange.body_follows(),
                                                   .origin = proxy::Origin::control});
 }
 

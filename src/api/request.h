@@ -15,6 +15,7 @@ struct Request {
     Services& services;
     std::string_view query;
     std::vector<std::string> parameters;  // Of the path, decoded, in order.
+    std::string_view rest;                // Of the path, as Match has it.
     std::string request_id;
     proxy::Visitor visitor;
 

@@ -11,7 +11,8 @@ constexpr Route table[] = {
     {"GET", "/readyz", Access::anyone, BodyLimit::none, get_readyz},
     {"GET", "/v1/tunnel", Access::anyone, BodyLimit::none, get_tunnel},
     {"GET", "/v1/resolve/{app}", Access::anyone, BodyLimit::none, get_resolve},
-    {"POST", "/v1/proxy/{app}", Access::anyone, BodyLimit::forwarded, post_proxy},
+    {"POST", "/v1/proxy/{app}", Access::anyone, BodyLimit::enveloped, post_proxy},
+    {any_method, "/v1/proxy/{app}/{path}", Access::anyone, BodyLimit::forwarded, any_proxy},
     {"GET", "/v1/apps", Access::admin, BodyLimit::none, get_apps},
     {"GET", "/v1/apps/{app}", Access::admin, BodyLimit::none, get_app},
     {"POST", "/v1/apps/{app}/allowlist", Access::admin, BodyLimit::none, post_allowlist},
@@ -30,10 +31,17 @@ std::string_view take_segment(std::string_view& path) {
     return segment;
 }
 
-bool matches(std::string_view pattern, std::string_view path, std::vector<std::string>& parameters) {
-    parameters.clear();
+// Dot segments are segments like others, before and after they are decoded: nothing here leads upwards.
+bool matches(const Route& route, std::string_view path, Match& match) {
+    match.parameters.clear();
+    std::string_view pattern = route.path;
     while (!pattern.empty() && !path.empty()) {
+        const std::string_view before = path;
         const std::string_view expected = take_segment(pattern);
+        if (pattern.empty() && route.method == any_method) {
+            match.rest = before;
+            return true;
+        }
         const std::string_view segment = take_segment(path);
         if (!expected.starts_with('{')) {
             if (expected != segment) return false;
@@ -41,7 +49,7 @@ bool matches(std::string_view pattern, std::string_view path, std::vector<std::s
         }
         auto decoded = http::percent_decode_segment(segment);
         if (!decoded || decoded->empty()) return false;
-        parameters.push_back(std::move(*decoded));
+        match.parameters.push_back(std::move(*decoded));
     }
     return pattern.empty() && path.empty();
 }
@@ -56,10 +64,13 @@ Match find_route(std::string_view method, std::string_view path) {
     Match match;
     if (!path.starts_with('/')) return match;
     if (method == "HEAD") method = "GET";
-    std::vector<std::string> parameters;
     for (const Route& route : table) {
-        if (!matches(route.path, path, parameters)) continue;
-        if (route.method == method) return {&route, std::move(parameters), {}};
+        if (!matches(route, path, match)) continue;
+        if (route.method == method || route.method == any_method) {
+            match.route = &route;
+            match.allow.clear();
+            return match;
+        }
         match.allow.append(match.allow.empty() ? "" : ", ").append(route.method);
         if (route.method == "GET") match.allow.append(", HEAD");
     }

@@ -10,11 +10,18 @@
 
 namespace ee::api {
 
-enum class BodyLimit { none, forwarded };
+enum class BodyLimit {
+    none,       // 1 MiB.
+    enveloped,  // EE_MAX_BODY_BYTES, and its envelope.
+    forwarded,  // What the app takes, in pieces.
+};
+
+// Stands for every method.
+inline constexpr std::string_view any_method = "ANY";
 
 struct Route {
     std::string_view method;
-    std::string_view path;  // "{name}" stands for one segment.
+    std::string_view path;  // "{name}" stands for one segment; the last one of `any_method` for the rest.
     Access access;
     BodyLimit body;
     void (*serve)(Request&);
@@ -23,9 +30,10 @@ struct Route {
 std::span<const Route> routes();
 
 struct Match {
-    const Route* route = nullptr;  // nullptr: no route, or none for this method.
-    std::vector<std::string> parameters;
-    std::string allow;  // The methods the path takes, when `route` is null; empty: unknown path.
+    const Route* route = nullptr;         // nullptr: no route, or none for this method.
+    std::vector<std::string> parameters;  // Decoded.
+    std::string_view rest;  // Of a route for `any_method`: the rest of the path, from '/' on, as it was sent.
+    std::string allow;      // The methods the path takes, when `route` is null; empty: unknown path.
 };
 // HEAD is served as GET.
 Match find_route(std::string_view method, std::string_view path);
@@ -37,6 +45,7 @@ void get_readyz(Request& request);
 void get_tunnel(Request& request);
 void get_resolve(Request& request);
 void post_proxy(Request& request);
+void any_proxy(Request& request);
 void get_apps(Request& request);
 void get_app(Request& request);
 void post_allowlist(Request& request);

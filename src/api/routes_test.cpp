@@ -13,6 +13,7 @@ std::string find(std::string_view method, std::string_view path) {
     if (match.route == nullptr) return match.allow.empty() ? "none" : "takes " + match.allow;
     std::string out(match.route->path);
     for (const std::string& parameter : match.parameters) out.append(" ").append(parameter);
+    if (!match.rest.empty()) out.append(" + ").append(match.rest);
     return out;
 }
 
@@ -57,6 +58,41 @@ TEST(Routes, AreFoundByMethodAndPath) {
         EXPECT_EQ(find(row.method, row.path), row.expected) << row.method << " " << row.path;
 }
 
+// The rest of the path is the app's: nothing in it is decoded, joined or followed upwards.
+TEST(Routes, AProxiedPathBelongsToTheAppBeforeIt) {
+    struct Row {
+        const char* path;
+        const char* expected;
+    };
+    const std::string found = "/v1/proxy/{app}/{path} ";
+    const Row rows[] = {
+        {"/v1/proxy/myapp/", "myapp + /"},
+        {"/v1/proxy/myapp/a/b", "myapp + /a/b"},
+        {"/v1/proxy/myapp//", "myapp + //"},
+        {"/v1/proxy/myapp//other/x", "myapp + //other/x"},
+        {"/v1/proxy/my%61pp/x", "myapp + /x"},
+        {"/v1/proxy/myapp/%2e%2E/%2Fa%", "myapp + /%2e%2E/%2Fa%"},
+        {"/v1/proxy/myapp/..", "myapp + /.."},
+        {"/v1/proxy/myapp/../other/x", "myapp + /../other/x"},
+        {"/v1/proxy/myapp/../../apps", "myapp + /../../apps"},
+        {"/v1/proxy/myapp/./x", "myapp + /./x"},
+        {"/v1/proxy/myapp/{path}", "myapp + /{path}"},
+        {"/v1/proxy/myapp/\\..\\x", "myapp + /\\..\\x"},
+        // Names that no app has.
+        {"/v1/proxy/../apps", ".. + /apps"},
+        {"/v1/proxy/%2e%2e/apps", ".. + /apps"},
+        {"/v1/proxy/./myapp/", ". + /myapp/"},
+        {"/v1/proxy/a%2Fb/c", "a/b + /c"},
+    };
+    for (const Row& row : rows)
+        for (const char* method : {"GET", "HEAD", "POST", "PUT", "TRACE", "PROPFIND", "get"})
+            EXPECT_EQ(find(method, row.path), found + row.expected) << method << " " << row.path;
+    for (const char* path : {"/v1/proxy//x", "/v1/proxy/", "/v1/proxy", "/v1/proxy/a%/x", "/v1/proxy/a%00/x",
+                             "/v1/proxy/%ff/x", "/v1//proxy/myapp/", "/v1/Proxy/myapp/", "/v1/./proxy/myapp/",
+                             "/v1/apps/../proxy/myapp/", "/v1/%70roxy/myapp/"})
+        EXPECT_EQ(find("GET", path), "none") << path;
+}
+
 TEST(Routes, OnlyTheseAreOpenToAnyone) {
     const std::set<std::string_view> open = {"/health",
                                              "/healthz",
@@ -64,6 +100,7 @@ TEST(Routes, OnlyTheseAreOpenToAnyone) {
                                              "/v1/tunnel",
                                              "/v1/resolve/{app}",
                                              "/v1/proxy/{app}",
+                                             "/v1/proxy/{app}/{path}",
                                              "/openapi.yaml",
                                              "/v1/apps/{app}/evidence",
                                              "/v1/collateral/{sha256}"};
@@ -71,9 +108,11 @@ TEST(Routes, OnlyTheseAreOpenToAnyone) {
         EXPECT_EQ(route.access == Access::anyone, open.contains(route.path)) << route.path;
 }
 
-TEST(Routes, OnlyAForwardedRequestMayBeLarge) {
-    for (const Route& route : routes())
-        EXPECT_EQ(route.body == BodyLimit::forwarded, route.path == "/v1/proxy/{app}") << route.path;
+TEST(Routes, OnlyARequestToAnAppMayBeLarge) {
+    for (const Route& route : routes()) {
+        EXPECT_EQ(route.body == BodyLimit::enveloped, route.path == "/v1/proxy/{app}") << route.path;
+        EXPECT_EQ(route.body == BodyLimit::forwarded, route.path == "/v1/proxy/{app}/{path}") << route.path;
+    }
 }
 
 TEST(StatusOf, EveryRefusalHasItsStatus) {

@@ -15,7 +15,6 @@
 #include "control_plane/sources.h"
 #include "http/server.h"
 #include "net/signals.h"
-#include "protocol/limits.h"
 #include "proxy/proxy_handler.h"
 #include "registry/sqlite/network_identity.h"
 
@@ -24,8 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// v1 carries no larger request, so nothing larger is read.
-constexpr std::size_t proxy_body_bytes_max = protocol::request_text_bytes_max;
 // Answers waiting for a worker; each is a quote of at most 16 KiB and its claims.
 constexpr std::size_t worker_queue_max = 4096;
 constexpr auto drain_look = 20ms;
@@ -216,7 +213,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       // Newcomers keep half of what is admitted a second.
       challenge_round_(loop_, tunnels_, log, config.admissions_per_second_max / 2),
       forwarder_(loop_, registry_, tunnels_, access_log_, metrics_, forward_settings(config)),
-      proxy_handler_(forwarder_, proxy_body_bytes_max, metrics_),
+      proxy_handler_(forwarder_, metrics_),
       access_(config.admin_tokens, config.metrics_tokens),
       services_{.loop = loop_,
                 .registry = registry_,

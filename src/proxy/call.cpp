@@ -122,7 +122,8 @@ void Call::on_end(std::span<const http::Field> trailers) {
         net::Stream::close_in_background(forwarder_.loop_, std::move(websocket_));
     } else if (begun_) {
         AnswerFields& passed = forwarder_.answer_fields_;
-        exchange_->finish(passed.build_trailers(trailers) ? passed.result() : std::span<const http::Field>());
+        exchange_->finish(passed.build_trailers(trailers, origin_) ? passed.result()
+                                                                   : std::span<const http::Field>());
     }
     finish();
 }

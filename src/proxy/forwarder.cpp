@@ -1,5 +1,7 @@
 #include "proxy/forwarder.h"
 
+#include <limits>
+
 #include "http/fields.h"
 #include "http/problem.h"
 #include "http/websocket_handshake.h"
@@ -65,13 +67,11 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
 
     const std::string trace = traceparent(request.fields);
     call->set_trace(trace);
-    // The fields of a described request were written by who sent it, not by the proxies on its way here.
-    const bool described = request.origin == Origin::control;
     const std::string_view host = http::find(request.fields, "host").value_or(head.authority);
     const RequestContext context{.host = host,
                                  .passes_host = !(*session)->streams_bodies(),
-                                 .peer = described ? request.visitor.client : exchange.peer().ip,
-                                 .peer_trusted = request.visitor.peer_trusted && !described,
+                                 .peer = request.described ? request.visitor.client : exchange.peer().ip,
+                                 .peer_trusted = request.visitor.peer_trusted && !request.described,
                                  .is_tls = exchange.is_tls(),
                                  .is_http2 = head.major_version == 2,
                                  .request_id = request.request_id,
@@ -93,6 +93,12 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
         *call, now.mono);
     if (!opened) return refuse_now(opened.error());
     call.release()->opened(**session, *opened, request.body_follows);
+}
+
+// Where an agent takes whole requests only, bodies are gathered first.
+http::BodyTerms Forwarder::body_terms(std::string_view app) {
+    if (!streams_bodies(app)) return {.bytes_max = settings_.whole_body_bytes_max};
+    return {.bytes_max = std::numeric_limits<std::size_t>::max(), .streamed = true};
 }
 
 bool Forwarder::streams_bodies(std::string_view app) {

@@ -8,6 +8,7 @@
 #include "crypto/random_pool.h"
 #include "http/exchange.h"
 #include "net/loop.h"
+#include "protocol/limits.h"
 #include "proxy/header_rules.h"
 #include "proxy/visitor.h"
 #include "registry/registry.h"
@@ -22,6 +23,8 @@ namespace ee::proxy {
 struct ForwardSettings {
     TrustSettings trust;
     registry::PublicNames names;  // For the resolve body of a 403.
+    // Of a request whose body is gathered: v1 carries no larger one, so nothing larger is read.
+    std::size_t whole_body_bytes_max = protocol::request_text_bytes_max;
 };
 
 // What is to be forwarded; borrowed for the call.
@@ -33,8 +36,9 @@ struct ForwardRequest {
     std::string_view target;
     std::span<const http::Field> fields;
     std::string_view body;
-    bool body_follows = false;    // The exchange streams it: only where streams_bodies() said so.
-    Origin origin = Origin::app;  // `control`: described by a message, not sent as it is.
+    bool body_follows = false;  // The exchange streams it: only where streams_bodies() said so.
+    Origin origin = Origin::app;
+    bool described = false;  // By a message: the fields were written by who sent it, not on its way here.
 };
 
 class Call;
@@ -45,8 +49,8 @@ public:
               telemetry::AccessLog& access_log, telemetry::Metrics& metrics, ForwardSettings settings);
     ~Forwarder();
 
-    // Whether every agent that may serve the app takes bodies in pieces.
-    bool streams_bodies(std::string_view app);
+    // Of a request to the app: in pieces of any size where every agent that may serve it takes them so.
+    http::BodyTerms body_terms(std::string_view app);
 
     // Answers the exchange, now or later. Never fails without an answer.
     void forward(http::Exchange& exchange, const ForwardRequest& request);
@@ -61,6 +65,7 @@ public:
 
 private:
     friend class Call;
+    bool streams_bodies(std::string_view app);
     Result<tunnel::Session*> choose(std::string_view app, Moment now);
     void refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
                     std::string_view request_id);

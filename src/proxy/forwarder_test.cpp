@@ -51,7 +51,7 @@ protected:
         proxy.reset();
         handler.reset();
         forwarder.emplace(loop, registry, tunnels, access_log, metrics, settings);
-        handler.emplace(*forwarder, 4 << 20, metrics);
+        handler.emplace(*forwarder, metrics);
         proxy.emplace(loop, *handler, http::ServerLimits{});
         EE_CHECK(proxy->listen("127.0.0.1", 0, nullptr));
     }
@@ -379,7 +379,8 @@ TEST_F(ForwarderTest, ADescribedRequestCannotForgeWhereItComesFrom) {
                                          .target = "/described",
                                          .fields = fields,
                                          .body = {},
-                                         .origin = Origin::control});
+                                         .origin = Origin::control,
+                                         .described = true});
         }
         std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
         Forwarder& forwarder;

@@ -32,11 +32,12 @@ bool is_ours_in_requests(std::string_view name) {
     }
 }
 
+// On the control listener's origin: what a browser would keep for all of it, beyond this answer.
 bool is_dropped_from_answers(std::string_view name, Origin origin) {
     if (http::istarts_with(name, "ee-") || is_one_of(name, {"content-length", "x-request-id"})) return true;
     return origin == Origin::control &&
            is_one_of(name, {"set-cookie", "service-worker-allowed", "clear-site-data", "alt-svc",
-                            "strict-transport-security", "content-security-policy"});
+                            "strict-transport-security", "content-security-policy", "nel", "report-to"});
 }
 
 }  // namespace
@@ -96,10 +97,10 @@ bool AnswerFields::build(std::span<const http::Field> fields, Origin origin, std
     return true;
 }
 
-bool AnswerFields::build_trailers(std::span<const http::Field> fields) {
+bool AnswerFields::build_trailers(std::span<const http::Field> fields, Origin origin) {
     if (!http::copy_end_to_end(fields, result_)) return false;
     std::erase_if(result_,
-                  [](const http::Field& field) { return is_dropped_from_answers(field.name, Origin::app); });
+                  [origin](const http::Field& field) { return is_dropped_from_answers(field.name, origin); });
     return true;
 }
 

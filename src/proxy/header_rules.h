@@ -39,8 +39,8 @@ private:
     std::string forwarded_for_, forwarded_, via_, peer_;
 };
 
-// Which answer: apps share the control listener's origin under /v1/proxy/, so there they must not be able to
-// act on it.
+// Where visitors see an answer: apps share the control listener's origin under /v1/proxy/, so there they must
+// not be able to act on it.
 enum class Origin { app, control };
 
 // Builds the fields of the answer to the visitor. False when the agent's answer must be refused.
@@ -48,7 +48,7 @@ class AnswerFields {
 public:
     [[nodiscard]] bool build(std::span<const http::Field> fields, Origin origin, std::string_view request_id);
     // Of an answer's trailers.
-    [[nodiscard]] bool build_trailers(std::span<const http::Field> fields);
+    [[nodiscard]] bool build_trailers(std::span<const http::Field> fields, Origin origin);
     std::span<const http::Field> result() const { return result_; }
 
 private:

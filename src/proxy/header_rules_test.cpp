@@ -157,9 +157,21 @@ TEST(AnswerFields, AnAppCannotActOnTheControlListenersOrigin) {
                       {"Clear-Site-Data", "\"*\""},
                       {"Alt-Svc", "h3=\":443\""},
                       {"Strict-Transport-Security", "max-age=1"},
+                      {"NEL", "{\"report_to\":\"x\",\"max_age\":1,\"success_fraction\":1}"},
+                      {"Report-To", "{\"group\":\"x\"}"},
                       {"content-security-policy", "default-src *"}},
                      Origin::control),
               (Lines{"Content-Type: text/html", "X-Request-Id: id-1", "Content-Security-Policy: sandbox"}));
+}
+
+TEST(AnswerFields, TrailersAreNoWayAroundThat) {
+    AnswerFields fields;
+    const std::vector<Field> given = {{"Set-Cookie", "a=1"}, {"EE-Agent", "forged"}, {"X-Sum", "1"}};
+    ASSERT_TRUE(fields.build_trailers(given, Origin::control));
+    ASSERT_EQ(fields.result().size(), 1u);
+    EXPECT_EQ(fields.result()[0].name, "X-Sum");
+    ASSERT_TRUE(fields.build_trailers(given, Origin::app));
+    EXPECT_EQ(fields.result().size(), 2u);
 }
 
 TEST(AnswerFields, RefusesAConnectionFieldWithTooManyOptions) {

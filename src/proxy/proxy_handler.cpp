@@ -1,23 +1,18 @@
 #include "proxy/proxy_handler.h"
 
-#include <limits>
-
 #include "telemetry/trace.h"
 
 namespace ee::proxy {
 
-ProxyHandler::ProxyHandler(Forwarder& forwarder, std::size_t body_bytes_max, telemetry::Metrics& metrics)
+ProxyHandler::ProxyHandler(Forwarder& forwarder, telemetry::Metrics& metrics)
     : forwarder_(forwarder),
-      body_bytes_max_(body_bytes_max),
       refused_(metrics.counter_family("ee_http_refused_total", "Requests the HTTP codec refused, by reason",
                                       "reason")) {}
 
-// Where an agent takes whole requests only, bodies are gathered first.
 http::BodyTerms ProxyHandler::body_terms(const http::RequestHead& head, const net::Endpoint& peer) {
     const TrustSettings& trust = forwarder_.settings().trust;
     const auto app = select_app(head, identify_visitor(head, peer, trust).peer_trusted, trust);
-    if (!app || !forwarder_.streams_bodies(*app)) return {.bytes_max = body_bytes_max_};
-    return {.bytes_max = std::numeric_limits<std::size_t>::max(), .streamed = true};
+    return forwarder_.body_terms(app ? std::string_view(*app) : std::string_view());
 }
 
 void ProxyHandler::on_request(http::Exchange& exchange) {

@@ -10,7 +10,7 @@ namespace ee::proxy {
 
 class ProxyHandler final : public http::RequestHandler {
 public:
-    ProxyHandler(Forwarder& forwarder, std::size_t body_bytes_max, telemetry::Metrics& metrics);
+    ProxyHandler(Forwarder& forwarder, telemetry::Metrics& metrics);
 
     http::BodyTerms body_terms(const http::RequestHead& head, const net::Endpoint& peer) override;
     void on_request(http::Exchange& exchange) override;
@@ -18,7 +18,6 @@ public:
 
 private:
     Forwarder& forwarder_;
-    std::size_t body_bytes_max_;
     telemetry::CounterFamily& refused_;
     crypto::RandomPool random_;
 };
