@@ -134,6 +134,8 @@ TEST_F(ConfigTest, DefaultsAreThoseOfTheDocumentation) {
     EXPECT_EQ(config.proxy_timeout, 15s);
     EXPECT_EQ(config.stream_idle_time, 300s);
     EXPECT_EQ(config.body_bytes_max, 64u << 20);
+    EXPECT_EQ(config.rate_limit_client_rps, 0u);
+    EXPECT_EQ(config.rate_limit_app_rps, 0u);
     EXPECT_EQ(config.streams_per_agent_max, 256u);
     EXPECT_EQ(config.tunnels_max, 200'000u);
     EXPECT_EQ(config.unregistered_max, 4096u);

@@ -60,6 +60,8 @@ struct ControlPlaneConfig {
     std::chrono::seconds proxy_timeout{};                 // EE_PROXY_TIMEOUT_SEC
     std::chrono::seconds stream_idle_time{};              // EE_STREAM_IDLE_SEC
     std::size_t body_bytes_max = 0;                       // EE_MAX_BODY_BYTES
+    std::uint32_t rate_limit_client_rps = 0;              // EE_RATE_LIMIT_CLIENT_RPS; 0: off
+    std::uint32_t rate_limit_app_rps = 0;                 // EE_RATE_LIMIT_APP_RPS; 0: off
     std::size_t streams_per_agent_max = 0;                // EE_MAX_STREAMS_PER_AGENT
     std::size_t tunnels_max = 0;                          // EE_MAX_TUNNELS
     std::size_t unregistered_max = 0;                     // EE_MAX_UNREGISTERED

@@ -134,6 +134,11 @@ constexpr Setting table[] = {
      "a v2 request without a byte either way, the wait for the head of its answer included; else 504"},
     {"EE_MAX_BODY_BYTES", both, bytes(1024, 1024 * mib), "64 MiB",
      "largest v1 answer, and largest decoded body of `POST /v1/proxy/{app}`"},
+    {"EE_RATE_LIMIT_CLIENT_RPS", control, count(0, 1'000'000), "0",
+     "requests a second to apps of one client address (of IPv6: one /64), a second's worth and at least 10 "
+     "at "
+     "once; and ten times as many, at least 100, open; beyond it 429; 0: no limit"},
+    {"EE_RATE_LIMIT_APP_RPS", control, count(0, 1'000'000), "0", "the same of one app"},
     {"EE_MAX_STREAMS_PER_AGENT", control, count(1, 65'535), "256",
      "requests at once on one tunnel, whatever the agent offers"},
     {"EE_MAX_TUNNELS", control, count(1, 10'000'000), "200000", "tunnels in all"},
@@ -213,8 +218,6 @@ constexpr Setting table[] = {
     {"EE_USAGE_REQUIRES_LOCK", control, reserved(), "", "ledger"},
     {"EE_SLASH_AUTO", control, reserved(), "", "ledger"},
     {"EE_LEDGER_KEY_FILE", control, reserved(), "", "ledger"},
-    {"EE_RATE_LIMIT_CLIENT_RPS", control, reserved(), "", "requests a second of one client address"},
-    {"EE_RATE_LIMIT_APP_RPS", control, reserved(), "", "requests a second of one app"},
     {"EE_DNS_UPDATE_ON_START", control, reserved(), "", "DNS"},
     {"EE_DNS_AUTO_IP", control, reserved(), "", "DNS"},
     {"EE_DNS_IP", control, reserved(), "", "DNS"},

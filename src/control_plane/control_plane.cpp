@@ -295,8 +295,8 @@ void ControlPlane::finish() {
     loop_.post([this] { loop_.stop(); });
 }
 
-// Tokens, certificates, networks and the log level; everything else needs a restart. A bad setting changes
-// nothing.
+// Tokens, certificates, networks, rate limits and the log level; everything else needs a restart. A bad
+// setting changes nothing.
 void ControlPlane::reload() {
     const auto loaded = reload_();
     const auto* config = std::get_if<config::ControlPlaneConfig>(&loaded);
@@ -316,6 +316,7 @@ void ControlPlane::reload() {
     proxy_.set_tls(tls->proxy);
     access_.set_tokens(config->admin_tokens, config->metrics_tokens);
     releases_.set_token(config->github_token);
+    forwarder_.set_rate_limits(rate_limits(*config));
     log_.set_level(*telemetry::parse_log_level(config->log_level));
     change_networks(std::move(*networks));
     log_.info("control.reloaded");

@@ -43,11 +43,16 @@ tunnel::TunnelLimits tunnel_limits(const config::ControlPlaneConfig& config) {
             .unattested_per_address_max = config.unregistered_per_address_max};
 }
 
+proxy::RateLimitSettings rate_limits(const config::ControlPlaneConfig& config) {
+    return {.client_rps = config.rate_limit_client_rps, .app_rps = config.rate_limit_app_rps};
+}
+
 proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config) {
     proxy::ForwardSettings settings;
     for (const std::string& text : config.trusted_proxies)
         if (const auto network = net::Cidr::parse(text)) settings.trust.trusted_proxies.push_back(*network);
     settings.trust.app_domain = config.app_domain.value_or("");
+    settings.rate_limits = rate_limits(config);
     return settings;
 }
 

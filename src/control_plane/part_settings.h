@@ -20,6 +20,7 @@ tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config)
 tunnel::TunnelLimits tunnel_limits(const config::ControlPlaneConfig& config);
 // Of the control listener: by name where EE_RATLS is on.
 net::CertificateRequest certificate_request(const config::ControlPlaneConfig& config);
+proxy::RateLimitSettings rate_limits(const config::ControlPlaneConfig& config);
 proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
 

@@ -147,7 +147,7 @@ void Call::on_failed(const Error& error) {
         exchange_->cut();
     } else {
         status_ = refusal_row(error.code).status;
-        forwarder_.refuse_app(*exchange_, app_, error, request_id_);
+        forwarder_.refuse_app(*exchange_, app_, error, {request_id_, retry_after_s_});
     }
     finish();
 }

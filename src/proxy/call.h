@@ -23,6 +23,11 @@ public:
     void set_trace(std::string_view traceparent);
     // A WebSocket: what Sec-WebSocket-Accept will say.
     void set_websocket(std::string accept) { websocket_accept_ = std::move(accept); }
+    // What it counts against, until it ends.
+    void hold_client(Buckets::Pass pass) { client_pass_ = std::move(pass); }
+    void hold_app(Buckets::Pass pass) { app_pass_ = std::move(pass); }
+    // Seconds after which a visitor that is refused may try again.
+    void set_retry_after(std::uint32_t seconds) { retry_after_s_ = seconds; }
 
     // Takes the stream's events from here on, and the rest of the request's body where it follows.
     void opened(tunnel::Session& session, tunnel::StreamId id, bool body_follows);
@@ -75,6 +80,8 @@ private:
     std::array<char, 32> trace_id_{};
     bool traced_ = false;
     std::string error_;
+    std::uint32_t retry_after_s_ = 2;  // About the agents' first reconnection.
+    Buckets::Pass client_pass_, app_pass_;
     MonoTime started_at_;
     MonoTime opened_at_ = std::chrono::steady_clock::now();
     std::optional<MonoTime> sent_at_, head_at_;

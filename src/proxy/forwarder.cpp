@@ -11,12 +11,6 @@
 #include "telemetry/trace.h"
 
 namespace ee::proxy {
-namespace {
-
-// Seconds after which a refused visitor may try again: about the agents' first reconnection.
-constexpr std::string_view retry_after_s = "2";
-
-}  // namespace
 
 Forwarder::Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunnels& tunnels,
                      telemetry::AccessLog& access_log, telemetry::Metrics& metrics, ForwardSettings settings)
@@ -31,7 +25,13 @@ Forwarder::Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunn
       duration_(metrics.histogram("ee_proxy_duration_seconds",
                                   "From the request's head to the end of its answer",
                                   telemetry::duration_bounds_s())),
-      flush_access_log_(loop, [this] { access_log_.flush(); }) {}
+      rate_limits_(settings_.rate_limits, random_.take<16>()),
+      flush_access_log_(loop, [this] { access_log_.flush(); }) {
+    for (std::size_t i = 0; i < rate_limited_.size(); ++i)
+        rate_limited_[i] =
+            &metrics.counter("ee_proxy_rate_limited_total", "Requests to apps beyond a limit, by limit",
+                             {{"limit", to_word(static_cast<RateLimits::Limit>(i))}});
+}
 
 Forwarder::~Forwarder() = default;
 
@@ -51,8 +51,15 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
     const auto refuse_now = [&](const Error& why) {
         static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(why);
     };
+    auto client_pass = rate_limits_.take_client(request.visitor.client, now.mono);
+    if (!client_pass) return refuse_now(exceeded(*call, client_pass.error()));
+    call->hold_client(std::move(*client_pass));
     const auto session = choose(request.app, now);
     if (!session) return refuse_now(session.error());
+    // An app that there is: names that strangers make up take no place.
+    auto app_pass = rate_limits_.take_app(request.app, now.mono);
+    if (!app_pass) return refuse_now(exceeded(*call, app_pass.error()));
+    call->hold_app(std::move(*app_pass));
     const bool is_upgrade = head.upgrade && http::has_token(head.fields, "upgrade", "websocket");
     const bool is_websocket = is_upgrade || head.protocol == "websocket";
     if (!head.protocol.empty() && !is_websocket)
@@ -130,14 +137,23 @@ Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now) {
 
 void Forwarder::refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why) {
     auto call = std::make_unique<Call>(*this, exchange, request);
-    static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(why);
+    const auto pass = rate_limits_.take_client(request.visitor.client, loop_.now());
+    const Error error = pass ? why : exceeded(*call, pass.error());
+    static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(error);
+}
+
+Error Forwarder::exceeded(Call& call, const RateLimits::Exceeded& why) {
+    rate_limited_[static_cast<std::size_t>(why.limit)]->add();
+    call.set_retry_after(why.retry_after_s);
+    return {"rate_limited", why.detail};
 }
 
 void Forwarder::refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
-                           std::string_view request_id) {
+                           const RefusalFields& named) {
     const RefusalRow row = refusal_row(why.code);
-    std::vector<http::Field> fields{{"X-Request-Id", request_id}};
-    if (row.retry) fields.push_back({"Retry-After", retry_after_s});
+    const std::string retry_after = std::to_string(named.retry_after_s);
+    std::vector<http::Field> fields{{"X-Request-Id", named.request_id}};
+    if (row.retry) fields.push_back({"Retry-After", retry_after});
     if (row.resolve_body) {
         if (const auto resolution = registry_.resolve(app, {loop_.now(), wall_now()})) {
             fields.push_back({"Content-Type", "application/json"});

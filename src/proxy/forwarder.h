@@ -1,6 +1,7 @@
 #pragma once
 // Carries one request from a visitor to an eligible agent and the answer back.
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "net/loop.h"
 #include "protocol/limits.h"
 #include "proxy/header_rules.h"
+#include "proxy/rate_limits.h"
 #include "proxy/visitor.h"
 #include "registry/registry.h"
 #include "registry/resolution_json.h"
@@ -23,6 +25,7 @@ namespace ee::proxy {
 struct ForwardSettings {
     TrustSettings trust;
     registry::PublicNames names;  // For the resolve body of a 403.
+    RateLimitSettings rate_limits;
     // Of a request whose body is gathered: v1 carries no larger one, so nothing larger is read.
     std::size_t whole_body_bytes_max = protocol::request_text_bytes_max;
 };
@@ -61,14 +64,20 @@ public:
     const ForwardSettings& settings() const { return settings_; }
     // Known once the listeners have their ports.
     void set_names(registry::PublicNames names) { settings_.names = std::move(names); }
+    void set_rate_limits(const RateLimitSettings& rate_limits) { rate_limits_.set(rate_limits); }
     std::size_t open_calls() const { return calls_; }
 
 private:
     friend class Call;
     bool streams_bodies(std::string_view app);
     Result<tunnel::Session*> choose(std::string_view app, Moment now);
+    struct RefusalFields {
+        std::string_view request_id;
+        std::uint32_t retry_after_s;
+    };
     void refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
-                    std::string_view request_id);
+                    const RefusalFields& named);
+    Error exceeded(Call& call, const RateLimits::Exceeded& why);
     std::string traceparent(std::span<const http::Field> fields);
 
     net::Loop& loop_;
@@ -79,7 +88,9 @@ private:
     telemetry::Counter& requests_;
     telemetry::CounterFamily& refused_;
     telemetry::Histogram& duration_;
+    std::array<telemetry::Counter*, RateLimits::limits> rate_limited_{};
     crypto::RandomPool random_;
+    RateLimits rate_limits_;
     RequestFields request_fields_;
     AnswerFields answer_fields_;
     std::vector<router::Candidate> candidates_;

@@ -20,6 +20,7 @@ constexpr NamedRow rows[] = {
     {"no_stake", {403, false, true}},
     {"unfunded", {403, false, true}},
     {"body_too_large", {413, false, false}},
+    {"rate_limited", {429, true, false}},
     {"unsupported_websocket_version", {426, false, false}},
     {"upgrade_unsupported", {501, false, false}},
     {"offline", {503, true, false}},

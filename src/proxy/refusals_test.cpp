@@ -22,6 +22,7 @@ TEST(Refusals, EveryReasonHasItsStatus) {
         {"no_stake", 403, false, true},
         {"unfunded", 403, false, true},
         {"body_too_large", 413, false, false},
+        {"rate_limited", 429, true, false},
         {"upgrade_unsupported", 501, false, false},
         {"offline", 503, true, false},
         {"unhealthy", 503, true, false},

@@ -144,9 +144,9 @@ def lasting_port():
 class Control(Program):
     """easyenclave-control on free ports of loopback."""
 
-    def __init__(self, world, settings):
+    def __init__(self, world, settings, arguments=()):
         self.world = world
-        super().__init__("easyenclave-control", settings)
+        super().__init__("easyenclave-control", settings, arguments)
         started = self.wait_event("control.started", START_SECONDS)
         self.port = int(started["control"].rsplit(":", 1)[1])
         self.proxy_port = int(started["proxy"].rsplit(":", 1)[1])
@@ -254,7 +254,7 @@ class World:
         self.backends.append(backend)
         return backend
 
-    def control(self, **settings):
+    def control(self, *arguments, **settings):
         """Starts a control plane. A setting that is None is left unset. EE_DB_PATH stays the same within a world."""
         return self._run(Control(self, self._chosen({
             "EE_CONTROL_BIND": "127.0.0.1", "EE_CONTROL_PORT": 0, "EE_PROXY_BIND": "127.0.0.1", "EE_PROXY_PORT": 0,
@@ -262,7 +262,7 @@ class World:
             "EE_GITHUB_API_URL": "none",
             "EE_TDX_ROOT_CA": self.platform.root, "EE_ADMIN_TOKEN": ADMIN_TOKEN, "EE_APP_DOMAIN": APP_DOMAIN,
             "EE_DB_PATH": self.path / "control-plane.db", "EE_DRAIN_SEC": 5, "EE_LOG_LEVEL": "debug",
-            "EE_LOG_FORMAT": "json"}, settings)))
+            "EE_LOG_FORMAT": "json"}, settings), arguments))
 
     def agent_settings(self, control, backend=None, app="myapp", **settings):
         return self._chosen({
