@@ -18,6 +18,19 @@ constexpr std::chrono::seconds linger_time{2};
 // Output buffers above this are given back once sent; below it reuse is cheaper.
 constexpr std::size_t kept_capacity = 16 * 1024;
 
+// What has been sent leaves the buffer once it is half of it: a peer that takes its time, and never all,
+// must not make it grow.
+void drop_sent(std::string& bytes, std::size_t& sent) {
+    if (sent == bytes.size()) {
+        bytes.clear();
+        sent = 0;
+        if (bytes.capacity() > kept_capacity) bytes = {};
+    } else if (sent > kept_capacity && sent >= bytes.size() / 2) {
+        bytes.erase(0, sent);
+        sent = 0;
+    }
+}
+
 }  // namespace
 
 Stream::Stream(Loop& loop, Fd socket, Handler& handler, std::unique_ptr<TlsSession> tls)
@@ -208,10 +221,7 @@ void Stream::encrypt_some() {
         tls_->write(std::string_view(output_).substr(sent_, Loop::read_buffer_size));
     if (!taken) return end(taken.error());
     sent_ += *taken;
-    if (sent_ != output_.size()) return;
-    output_.clear();
-    sent_ = 0;
-    if (output_.capacity() > kept_capacity) output_ = {};
+    drop_sent(output_, sent_);
 }
 
 // True when everything was handed to the kernel.
@@ -219,6 +229,7 @@ bool Stream::send_all(std::string& bytes, std::size_t& sent) {
     while (sent < bytes.size()) {
         if (!writable_) {
             blocked_ = true;
+            drop_sent(bytes, sent);
             return false;
         }
         const ssize_t count = ::send(socket_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
@@ -234,9 +245,7 @@ bool Stream::send_all(std::string& bytes, std::size_t& sent) {
         sent += static_cast<std::size_t>(count);
         bytes_out_ += static_cast<std::uint64_t>(count);
     }
-    bytes.clear();
-    sent = 0;
-    if (bytes.capacity() > kept_capacity) bytes = {};
+    drop_sent(bytes, sent);
     return true;
 }
 

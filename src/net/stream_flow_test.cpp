@@ -74,6 +74,21 @@ TEST_F(StreamFlow, TellsStepByStepWhatTheKernelHasTaken) {
     EXPECT_EQ(near.drained, 1);
 }
 
+// A reader that is never done and never stops: what it has taken must not stay behind.
+TEST_F(StreamFlow, HoldsNoMoreThanWaitsHoweverMuchHasGoneThrough) {
+    open();
+    const std::string piece(64 * 1024, 'x');
+    std::size_t taken = 0, most = 0;
+    EXPECT_TRUE(run_until(loop, [&] {
+        while (stream->pending_output() < 8 << 20) stream->write(piece);
+        taken += read_all().size();
+        most = std::max(most, stream->output().size());
+        return taken > 256u << 20;
+    }));
+    EXPECT_EQ(near.drained, 0);
+    EXPECT_LE(most, 2 * ((8u << 20) + piece.size()));
+}
+
 TEST_F(StreamFlow, TellsOncePerFlushHoweverMuchWasWritten) {
     open();
     for (int i = 0; i < 10; ++i) stream->write("piece");
