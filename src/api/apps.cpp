@@ -89,6 +89,7 @@ void append_agent(JsonWriter& json, const registry::AgentDetail& detail) {
         .field("requests", agent.traffic.requests)
         .field("bytes_in", agent.traffic.bytes_in)
         .field("bytes_out", agent.traffic.bytes_out)
+        .field("held_bytes", agent.traffic.held_bytes)
         .end_object();
 }
 
@@ -103,6 +104,7 @@ void refresh_traffic(Services& services, std::string_view app) {
         traffic->requests = session->requests();
         traffic->bytes_in = session->bytes_in();
         traffic->bytes_out = session->bytes_out();
+        traffic->held_bytes = session->held_bytes();
         traffic->rtt = session->rtt();
     }
 }

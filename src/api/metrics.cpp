@@ -12,6 +12,11 @@ void get_metrics(Request& request) {
         .set(static_cast<std::int64_t>(services.tunnels.unattested()));
     services.metrics.gauge("ee_proxy_open_requests", "Requests to apps under way")
         .set(static_cast<std::int64_t>(services.forwarder.open_calls()));
+    services.metrics
+        .gauge("ee_body_bytes", "Bytes of bodies held in memory for peers that have not taken them")
+        .set(static_cast<std::int64_t>(services.body_memory.held()));
+    services.metrics.gauge("ee_body_bytes_max", "How many may be")
+        .set(static_cast<std::int64_t>(services.body_memory.bytes_max()));
     request.reply(200, telemetry::Metrics::content_type, services.metrics.render());
 }
 

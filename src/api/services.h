@@ -8,6 +8,7 @@
 #include "api/access.h"
 #include "api/evidence_source.h"
 #include "attestation/release_source.h"
+#include "base/body_memory.h"
 #include "crypto/digest.h"
 #include "net/loop.h"
 #include "proxy/forwarder.h"
@@ -29,6 +30,7 @@ struct Services {
     tunnel::Tunnels& tunnels;
     proxy::Forwarder& forwarder;
     telemetry::Metrics& metrics;
+    const BodyMemory& body_memory;
     AccessControl& access;
     EvidenceSource& evidence;
     // Sealed networks go by the allowlist of this digest from now on; refusals: `allowlist_differs`,

@@ -134,6 +134,7 @@ TEST_F(ConfigTest, DefaultsAreThoseOfTheDocumentation) {
     EXPECT_EQ(config.proxy_timeout, 15s);
     EXPECT_EQ(config.stream_idle_time, 300s);
     EXPECT_EQ(config.body_bytes_max, 64u << 20);
+    EXPECT_FALSE(config.buffered_bytes_max);
     EXPECT_EQ(config.rate_limit_client_rps, 0u);
     EXPECT_EQ(config.rate_limit_app_rps, 0u);
     EXPECT_EQ(config.streams_per_agent_max, 256u);

@@ -60,6 +60,7 @@ struct ControlPlaneConfig {
     std::chrono::seconds proxy_timeout{};                 // EE_PROXY_TIMEOUT_SEC
     std::chrono::seconds stream_idle_time{};              // EE_STREAM_IDLE_SEC
     std::size_t body_bytes_max = 0;                       // EE_MAX_BODY_BYTES
+    std::optional<std::size_t> buffered_bytes_max;        // EE_MAX_BUFFERED_BYTES; unset: by the machine
     std::uint32_t rate_limit_client_rps = 0;              // EE_RATE_LIMIT_CLIENT_RPS; 0: off
     std::uint32_t rate_limit_app_rps = 0;                 // EE_RATE_LIMIT_APP_RPS; 0: off
     std::size_t streams_per_agent_max = 0;                // EE_MAX_STREAMS_PER_AGENT

@@ -186,6 +186,8 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.proxy_timeout = resolved.seconds("EE_PROXY_TIMEOUT_SEC");
     config.stream_idle_time = resolved.seconds("EE_STREAM_IDLE_SEC");
     config.body_bytes_max = resolved.size("EE_MAX_BODY_BYTES");
+    if (resolved.is_set("EE_MAX_BUFFERED_BYTES"))
+        config.buffered_bytes_max = resolved.size("EE_MAX_BUFFERED_BYTES");
     config.rate_limit_client_rps = static_cast<std::uint32_t>(resolved.integer("EE_RATE_LIMIT_CLIENT_RPS"));
     config.rate_limit_app_rps = static_cast<std::uint32_t>(resolved.integer("EE_RATE_LIMIT_APP_RPS"));
     config.streams_per_agent_max = resolved.size("EE_MAX_STREAMS_PER_AGENT");

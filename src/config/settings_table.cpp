@@ -134,6 +134,10 @@ constexpr Setting table[] = {
      "a v2 request without a byte either way, the wait for the head of its answer included; else 504"},
     {"EE_MAX_BODY_BYTES", both, bytes(1024, 1024 * mib), "64 MiB",
      "largest v1 answer, and largest decoded body of `POST /v1/proxy/{app}`"},
+    {"EE_MAX_BUFFERED_BYTES", control, bytes(16 * mib, 1024 * 1024 * mib), "",
+     "bodies held in memory for peers that have not taken them; from half of it on windows are small, beyond "
+     "it "
+     "the streams that hold most are ended; unset: a quarter of the memory there is"},
     {"EE_RATE_LIMIT_CLIENT_RPS", control, count(0, 1'000'000), "0",
      "requests a second to apps of one client address (of IPv6: one /64), a second's worth and at least 10 "
      "at "

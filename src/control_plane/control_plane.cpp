@@ -17,6 +17,7 @@
 #include "net/signals.h"
 #include "proxy/proxy_handler.h"
 #include "registry/sqlite/network_identity.h"
+#include "tunnel/shedding.h"
 
 namespace ee::control_plane {
 namespace {
@@ -26,6 +27,8 @@ using namespace std::chrono_literals;
 // Answers waiting for a worker; each is a quote of at most 16 KiB and its claims.
 constexpr std::size_t worker_queue_max = 4096;
 constexpr auto drain_look = 20ms;
+constexpr auto relief_interval = 10ms;
+constexpr auto vain_relief_interval = 100ms;
 constexpr std::initializer_list<int> handled_signals = {SIGTERM, SIGINT, SIGHUP};
 
 using Tls = std::shared_ptr<const net::TlsContext>;
@@ -116,14 +119,16 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
 }
 
 // Agents come to these listeners, by thousands when something has gone wrong: visitors go first.
-http::ServerLimits control_limits() {
+http::ServerLimits control_limits(BodyMemory& memory) {
     http::ServerLimits limits;
+    limits.memory = &memory;
     limits.newcomers = net::Urgency::background;
     return limits;
 }
 
-http::ServerLimits proxy_limits() {
+http::ServerLimits proxy_limits(BodyMemory& memory) {
     http::ServerLimits limits;
+    limits.memory = &memory;
     limits.http2 = true;
     return limits;
 }
@@ -142,12 +147,14 @@ private:
     void drain(int signal);
     void finish();
     void reload();
+    void relieve_memory();
     void change_networks(attestation::NetworkPolicies networks);
 
     const config::ControlPlaneConfig& config_;
     const Reload& reload_;
     telemetry::Log& log_;
     const bool simulated_root_configured_;
+    BodyMemory body_memory_;
     net::Loop loop_;
     net::Signals signals_;
     ListenerTls tls_;
@@ -173,6 +180,8 @@ private:
     http::Server control_;
     http::Server ratls_;  // The same API, on EE_RATLS_PORT.
     http::Server proxy_;
+    net::Timer relieved_;
+    telemetry::Counter& shed_;
     net::Timer drained_;
     MonoTime drain_until_{};
     bool draining_ = false;
@@ -184,6 +193,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       reload_(reload),
       log_(log),
       simulated_root_configured_(prepared.anchors.has_simulated()),
+      body_memory_(body_memory_max(config)),
       signals_(loop_, handled_signals, [this](int signal) { on_signal(signal); }),
       tls_(std::move(prepared.tls)),
       store_(std::move(prepared.store)),
@@ -208,11 +218,11 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                net::WorkerPriority::background),
       admission_(loop_, workers_, registry_, *store_, appraiser_, evidence_recorder_, log, metrics_,
                  admission_settings(config)),
-      tunnels_(loop_, admission_, tunnel_settings(config), tunnel_limits(config),
+      tunnels_(loop_, admission_, tunnel_settings(config, body_memory_), tunnel_limits(config),
                [] { return crypto::random_bytes<32>(); }),
       // Newcomers keep half of what is admitted a second.
       challenge_round_(loop_, tunnels_, log, config.admissions_per_second_max / 2),
-      forwarder_(loop_, registry_, tunnels_, access_log_, metrics_, forward_settings(config)),
+      forwarder_(loop_, registry_, tunnels_, access_log_, metrics_, forward_settings(config, body_memory_)),
       proxy_handler_(forwarder_, metrics_),
       access_(config.admin_tokens, config.metrics_tokens),
       services_{.loop = loop_,
@@ -220,6 +230,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .tunnels = tunnels_,
                 .forwarder = forwarder_,
                 .metrics = metrics_,
+                .body_memory = body_memory_,
                 .access = access_,
                 .evidence = evidence_reader_,
                 .accept_allowlist =
@@ -231,14 +242,22 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .started_at = loop_.now(),
                 .body_bytes_max = config.body_bytes_max},
       api_handler_(services_),
-      control_(loop_, api_handler_, control_limits()),
-      ratls_(loop_, api_handler_, control_limits()),
-      proxy_(loop_, proxy_handler_, proxy_limits()),
+      control_(loop_, api_handler_, control_limits(body_memory_)),
+      ratls_(loop_, api_handler_, control_limits(body_memory_)),
+      proxy_(loop_, proxy_handler_, proxy_limits(body_memory_)),
+      relieved_(loop_,
+                [this] {
+                    if (body_memory_.is_full()) return relieve_memory();
+                    body_memory_.rearm();
+                }),
+      shed_(
+          metrics_.counter("ee_bodies_shed_total", "Requests ended because they held most of a full memory")),
       drained_(loop_, [this] {
           const bool done = tunnels_.size() + control_.busy() + ratls_.busy() + proxy_.busy() == 0;
           if (done || loop_.now() >= drain_until_) return finish();
           drained_.arm_after(drain_look);
       }) {
+    body_memory_.on_full([this] { loop_.post([this] { relieve_memory(); }); });
     registry_.load(prepared.records);
     admission_.serve(tunnels_);
 }
@@ -320,6 +339,32 @@ void ControlPlane::reload() {
     log_.set_level(*telemetry::parse_log_level(config->log_level));
     change_networks(std::move(*networks));
     log_.info("control.reloaded");
+}
+
+// First answers that are complete and stalled, then requests that are under way, then whatever waits. What is
+// let go of is free by the end of the turn; the next look is a little later, so that looking does not become
+// the load.
+void ControlPlane::relieve_memory() {
+    const std::size_t wanted = body_memory_.bytes_max() / 8 * 7, held = body_memory_.held();
+    Freed freed;
+    const auto let_go = [&](const auto& shed) {
+        if (held <= wanted + freed.bytes) return;
+        const Freed more = shed(held - wanted - freed.bytes);
+        freed.count += more.count;
+        freed.bytes += more.bytes;
+    };
+    const MonoTime stalled_since = loop_.now() - tunnel::stalled_time;
+    for (const MonoTime since : {stalled_since, MonoTime::max()}) {
+        for (http::Server* server : {&proxy_, &control_, &ratls_})
+            let_go([&](std::size_t bytes) { return server->shed(bytes, since); });
+        if (since == stalled_since) let_go([&](std::size_t bytes) { return tunnels_.shed(bytes); });
+    }
+    relieved_.arm_after(freed.count > 0 ? relief_interval : vain_relief_interval);
+    shed_.add(freed.count);
+    if (freed.count > 0)
+        log_.warn(
+            "memory.full",
+            {{"held_bytes", held}, {"bytes_max", body_memory_.bytes_max()}, {"requests_ended", freed.count}});
 }
 
 // Whoever serves on a network that has changed is challenged out of turn, and judged by the new policy.

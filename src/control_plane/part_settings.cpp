@@ -1,5 +1,7 @@
 #include "control_plane/part_settings.h"
 
+#include "control_plane/machine_memory.h"
+
 namespace ee::control_plane {
 
 registry::NetworkTable network_table(const attestation::NetworkPolicies& policies) {
@@ -19,8 +21,9 @@ registry::RegistrySettings registry_settings(const config::ControlPlaneConfig& c
     return settings;
 }
 
-tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config) {
+tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config, BodyMemory& memory) {
     tunnel::TunnelSettings settings;
+    settings.memory = &memory;
     settings.session.attestation.interval = config.attest_interval;
     settings.session.attestation.deadline = config.attest_deadline;
     settings.session.drain_timeout = config.drain_timeout;
@@ -47,12 +50,17 @@ proxy::RateLimitSettings rate_limits(const config::ControlPlaneConfig& config) {
     return {.client_rps = config.rate_limit_client_rps, .app_rps = config.rate_limit_app_rps};
 }
 
-proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config) {
+std::size_t body_memory_max(const config::ControlPlaneConfig& config) {
+    return config.buffered_bytes_max.value_or(machine_memory() / 4);
+}
+
+proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config, const BodyMemory& memory) {
     proxy::ForwardSettings settings;
     for (const std::string& text : config.trusted_proxies)
         if (const auto network = net::Cidr::parse(text)) settings.trust.trusted_proxies.push_back(*network);
     settings.trust.app_domain = config.app_domain.value_or("");
     settings.rate_limits = rate_limits(config);
+    settings.memory = &memory;
     return settings;
 }
 

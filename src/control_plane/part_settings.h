@@ -16,12 +16,14 @@ namespace ee::control_plane {
 
 registry::NetworkTable network_table(const attestation::NetworkPolicies& policies);
 registry::RegistrySettings registry_settings(const config::ControlPlaneConfig& config);
-tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config);
+tunnel::TunnelSettings tunnel_settings(const config::ControlPlaneConfig& config, BodyMemory& memory);
 tunnel::TunnelLimits tunnel_limits(const config::ControlPlaneConfig& config);
 // Of the control listener: by name where EE_RATLS is on.
 net::CertificateRequest certificate_request(const config::ControlPlaneConfig& config);
 proxy::RateLimitSettings rate_limits(const config::ControlPlaneConfig& config);
-proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config);
+proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config, const BodyMemory& memory);
+// Of bodies that are held: EE_MAX_BUFFERED_BYTES, or a quarter of the memory there is.
+std::size_t body_memory_max(const config::ControlPlaneConfig& config);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
 
 // What the public is told. EE_PUBLIC_URL means a front end at the default ports; without it visitors come to

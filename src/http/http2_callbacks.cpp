@@ -184,6 +184,7 @@ int Http2Session::Callbacks::send_body(nghttp2_session*, nghttp2_frame*, const s
     if (stream.queued() == 0) {
         stream.out.clear();
         stream.out_at = 0;
+        if (stream.out.capacity() > kept_capacity) stream.out = {};
     } else if (stream.out_at >= stream.out.size() / 2) {
         stream.out.erase(0, stream.out_at);
         stream.out_at = 0;

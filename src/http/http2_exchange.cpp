@@ -95,7 +95,10 @@ void Http2Exchange::gather(std::string_view bytes) {
     connection_.session_.consume(id_, bytes.size());
     if (body_.size() + bytes.size() > body_bytes_max_)
         return refuse(413, body_too_large(std::nullopt, body_bytes_max_));
+    if (!connection_.server_.limits_.has_room(body_.size() + bytes.size()))
+        return refuse(503, no_room_for_body());
     body_.append(bytes);
+    gathered_.set(body_.size());
 }
 
 void Http2Exchange::end_of_body(std::span<const Field> trailers) {
@@ -234,6 +237,8 @@ void Http2Exchange::finish(std::span<const Field> trailers) {
 
 void Http2Exchange::end_answer() {
     observer_ = nullptr;
+    if (gathered_.bytes() > 0) empty(body_);
+    gathered_.set(0);
     phase_ = Phase::over;
     connection_.answered();
     if (is_closed_) connection_.forget(id_);
@@ -258,10 +263,12 @@ Upgraded Http2Exchange::upgrade(std::string_view) {
 void Http2Exchange::refuse(int status, const Error& why) {
     const std::string body = problem_body(status, why.code, why.detail);
     const std::string request_id = connection_.server_.handler_.on_refused(connection_.peer_, status, why);
-    const Field fields[] = {{"content-type", problem_content_type}, {"x-request-id", request_id}};
+    const Field fields[] = {
+        {"content-type", problem_content_type}, {"x-request-id", request_id}, {"retry-after", "2"}};
     phase_ = Phase::serving;
     body_follows_ = false;
-    respond(status, fields, body);
+    // Where waiting helps it comes last.
+    respond(status, std::span(fields).first(status == 503 ? 3 : 2), body);
 }
 
 // A request that is being served turns out not to be one.

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/body_memory.h"
 #include "http/exchange.h"
 #include "http/http2_session.h"
 
@@ -13,7 +14,8 @@ class Http2ServerConnection;
 
 class Http2Exchange final : public Exchange {
 public:
-    explicit Http2Exchange(Http2ServerConnection& connection) : connection_(connection) {}
+    Http2Exchange(Http2ServerConnection& connection, BodyMemory* memory)
+        : connection_(connection), gathered_(memory) {}
 
     // Forgets the stream before it, if any.
     void reset(Http2StreamId id);
@@ -29,6 +31,7 @@ public:
     bool stream_closed();
     // Nothing has come or gone since the last look, though it was the visitor's turn.
     bool is_stalled();
+    bool is_over() const { return phase_ == Phase::over; }
     // The visitor has had its time.
     void give_up();
 
@@ -71,6 +74,7 @@ private:
     RequestHead head_;
     std::string head_text_;  // Keeps the head alive while its body is gathered.
     std::string body_;       // Gathered; or, where it is handed out, what came before take_body().
+    HeldBytes gathered_;     // By it; what came before take_body() counts in the session.
     std::vector<OwnedField> trailers_;
     ExchangeObserver* observer_ = nullptr;
     MonoTime started_at_;

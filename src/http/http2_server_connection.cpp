@@ -29,6 +29,7 @@ Http2Settings session_settings(const ServerLimits& limits) {
                            .is_strict = true,
                            .window_bytes = 256 * 1024,
                            .unconsumed_bytes_max = limits.http2_unconsumed_bytes_max};
+    settings.memory = limits.memory;
     settings.head = limits.head;
     settings.resets_at_once = 4 * limits.streams_max;
     return settings;
@@ -42,7 +43,8 @@ Http2ServerConnection::Http2ServerConnection(Server& server, std::unique_ptr<net
       stream_(std::move(stream)),
       peer_(peer),
       session_(session_settings(server.limits_), *this),
-      deadline_(server.loop_, [this] { on_deadline(); }) {
+      deadline_(server.loop_, [this] { on_deadline(); }),
+      last_progress_(server.loop_.now()) {
     stream_->set_handler(*this);
     stream_->resume_reading();
     stream_->flush_later();
@@ -70,6 +72,17 @@ void Http2ServerConnection::on_flush() {
     if (broken_ || !session_.is_draining())
         server_.handler_.on_refused(peer_, 400, {"http2_protocol_error", "the visitor broke the protocol"});
     close();
+}
+
+void Http2ServerConnection::on_progress() {
+    last_progress_ = server_.loop_.now();
+    pull_more();
+}
+
+std::size_t Http2ServerConnection::answered_bytes(MonoTime stalled_since) const {
+    const auto is_over = [](const auto& entry) { return entry.second->is_over(); };
+    if (last_progress_ > stalled_since || !std::ranges::all_of(exchanges_, is_over)) return 0;
+    return session_.queued_bytes() + stream_->pending_output();
 }
 
 void Http2ServerConnection::pull_more() {
@@ -113,7 +126,7 @@ Http2Exchange* Http2ServerConnection::find(Http2StreamId id) const {
 Http2Exchange& Http2ServerConnection::add(Http2StreamId id) {
     std::unique_ptr<Http2Exchange> exchange;
     if (spare_.empty()) {
-        exchange = std::make_unique<Http2Exchange>(*this);
+        exchange = std::make_unique<Http2Exchange>(*this, server_.limits_.memory);
     } else {
         exchange = std::move(spare_.back());
         spare_.pop_back();

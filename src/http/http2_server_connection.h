@@ -29,6 +29,7 @@ public:
     bool busy() const override { return session_.open_streams() > 0 || stream_->pending_output() > 0; }
     void drain() override;
     void end() override;
+    std::size_t answered_bytes(MonoTime stalled_since) const override;
 
 private:
     friend class Http2Exchange;
@@ -36,7 +37,7 @@ private:
     // net::Stream::Handler
     void on_data(std::span<char> data) override;
     void on_flush() override;
-    void on_progress() override { pull_more(); }
+    void on_progress() override;
     void on_drained() override { pull_more(); }
     void on_closed(const Error& why) override;
 
@@ -77,6 +78,7 @@ private:
     std::vector<std::unique_ptr<Http2Exchange>> spare_;
     std::vector<Http2StreamId> deferred_;
     std::vector<Field> fields_;         // Of the answer being written.
+    MonoTime last_progress_;            // When the visitor took something.
     std::uint64_t written_before_ = 0;  // Bytes out when the deadline was armed.
     bool has_served_ = false;
     bool draining_ = false;

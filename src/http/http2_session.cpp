@@ -15,8 +15,6 @@ namespace {
 // All bodies of a connection count against this only until they are handed out.
 constexpr std::int32_t connection_window = 64 * 1024 * 1024;
 constexpr std::size_t spare_max = 32;
-// A buffer that grew for a large body is given back.
-constexpr std::size_t kept_capacity = 16 * 1024;
 constexpr std::uint8_t probe_mark[8] = {'e', 'e', '-', 'p', 'r', 'o', 'b', 'e'};
 
 // What is kept out of the table of fields that HPACK lets a connection refer back to. Secrets: one connection
@@ -58,7 +56,7 @@ std::vector<nghttp2_nv>& to_block(const Http2Head& head, std::string& status_tex
 }  // namespace
 
 Http2Session::Http2Session(const Http2Settings& settings, Http2Observer& observer)
-    : settings_(settings), observer_(observer) {
+    : settings_(settings), observer_(observer), queued_(settings.memory) {
     session_ = Callbacks::make(settings_, *this);
     const bool is_server = settings_.role == Http2Settings::Role::server;
     std::vector<nghttp2_settings_entry> entries = {
@@ -138,6 +136,7 @@ Http2Session::Stream* Http2Session::find(Http2StreamId id) const {
 }
 
 Http2Session::Stream& Http2Session::add(Http2StreamId id) {
+    regulate();
     Stream* stream = nullptr;
     if (spare_.empty()) {
         stream = streams_.emplace(id, std::make_unique<Stream>()).first->second.get();
@@ -260,6 +259,11 @@ std::size_t Http2Session::queued_bytes(Http2StreamId id) const {
     return stream == nullptr ? 0 : stream->queued();
 }
 
+std::size_t Http2Session::held_bytes(Http2StreamId id) const {
+    const Stream* stream = find(id);
+    return stream == nullptr ? 0 : stream->unconsumed + stream->queued();
+}
+
 void Http2Session::reset(Http2StreamId id, std::uint32_t code) {
     Stream* stream = find(id);
     if (stream == nullptr) return;
@@ -279,7 +283,7 @@ void Http2Session::consume(Http2StreamId id, std::size_t bytes) {
     stream->unconsumed -= bytes;
     unconsumed_ -= bytes;
     if (!stream->is_ended) nghttp2_session_consume_stream(session_, id, bytes);
-    if (under_pressure_ && unconsumed_ < settings_.unconsumed_bytes_max / 4) change_pressure();
+    regulate();
 }
 
 // ---- Windows ----
@@ -291,7 +295,7 @@ void Http2Session::on_bytes(Stream& stream, std::string_view bytes) {
     stream.unconsumed += bytes.size();
     stream.received += bytes.size();
     unconsumed_ += bytes.size();
-    if (!under_pressure_ && unconsumed_ > settings_.unconsumed_bytes_max / 2) change_pressure();
+    regulate();
     if (unconsumed_ > settings_.unconsumed_bytes_max) {
         const auto largest = std::ranges::max_element(
             streams_, {}, [](const auto& entry) { return entry.second->unconsumed; });
@@ -325,8 +329,10 @@ void Http2Session::on_pong(ByteSpan payload) {
 }
 
 // What peers may send of each body, now and from now on.
-void Http2Session::change_pressure() {
-    under_pressure_ = !under_pressure_;
+void Http2Session::regulate() {
+    is_crowded_ = unconsumed_ > settings_.unconsumed_bytes_max / (is_crowded_ ? 4 : 2);
+    const bool is_pressed = is_crowded_ || (settings_.memory != nullptr && settings_.memory->is_pressed());
+    if (is_pressed == std::exchange(under_pressure_, is_pressed)) return;
     const nghttp2_settings_entry entry = {
         NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
         under_pressure_ ? settings_.window_bytes_under_pressure : settings_.window_bytes};

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/body_memory.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "http/message.h"
@@ -53,6 +54,9 @@ struct Http2Settings {
     // that holds most is reset.
     std::size_t unconsumed_bytes_max = 64 * 1024 * 1024;
     std::uint32_t window_bytes_under_pressure = 64 * 1024;
+    // Where our bodies are counted until they are pulled. What it calls pressure is pressure here. May be
+    // null.
+    BodyMemory* memory = nullptr;
     HeadLimits head{};
     // How many streams a client may reset at once, and a second from then on; more ends the connection.
     std::uint64_t resets_at_once = 1000;
@@ -154,8 +158,10 @@ public:
     bool takes_connect_protocol() const;  // The peer.
     // Of bodies that were handed out; of our bodies that wait to be pulled.
     std::size_t unconsumed_bytes() const { return unconsumed_; }
-    std::size_t queued_bytes() const { return queued_; }
+    std::size_t queued_bytes() const { return queued_.bytes(); }
     std::size_t queued_bytes(Http2StreamId stream) const;
+    // Both, of one stream.
+    std::size_t held_bytes(Http2StreamId stream) const;
 
 private:
     struct Stream;
@@ -191,7 +197,7 @@ private:
     void on_closed(Stream& stream, std::uint32_t code);
     void on_pong(ByteSpan payload);
     void on_goaway(std::uint32_t code);
-    void change_pressure();
+    void regulate();
     void report_taken();
 
     const Http2Settings settings_;
@@ -205,10 +211,11 @@ private:
     std::size_t pulled_ = 0, pull_max_ = 0;
     std::vector<Http2StreamId> taken_;
     std::size_t unconsumed_ = 0;
-    std::size_t queued_ = 0;
+    HeldBytes queued_;
     Http2StreamId last_request_ = 0;       // A server's newest stream.
     std::optional<Http2StreamId> probed_;  // Whose bytes are counted until a PING comes back.
-    bool under_pressure_ = false;
+    bool is_crowded_ = false;              // By what is unconsumed here.
+    bool under_pressure_ = false;          // By that, or in the whole process.
     bool draining_ = false;
 };
 

@@ -230,6 +230,45 @@ TEST_F(Http2SessionTest, UnreadBytesAreBounded) {
     EXPECT_EQ(client->received[id], 1u << 20);
 }
 
+TEST_F(Http2SessionTest, SessionsThatShareAMemoryAreUnderPressureTogether) {
+    BodyMemory memory(4 << 20);
+    Http2Settings settings;
+    settings.memory = &memory;
+    make(settings);
+    Http2Settings peers;
+    peers.role = Http2Settings::Role::server;
+    Side other(settings), other_server(peers);
+    client->consumes = client->keep_bodies = other_server.keep_bodies = false;
+    // How much of an answer comes while nobody reads it.
+    const auto window = [&] {
+        const Http2StreamId id = open(get());
+        exchange();
+        server->session.respond(id, ok, std::string(3 << 20, 'x'), true);
+        exchange();
+        const std::size_t received = client->received[id];
+        client->session.reset(id, http2_code::cancel);
+        exchange();
+        return received;
+    };
+    EXPECT_EQ(window(), 1u << 20);
+    ASSERT_TRUE(other.session.open(post(), std::string(3 << 20, 'x'), true));
+    EXPECT_EQ(memory.held(), 3u << 20);
+    EXPECT_EQ(window(), 64u << 10);
+    while (move(other, other_server) + move(other_server, other) > 0) {
+    }
+    EXPECT_EQ(memory.held(), 0u);
+    EXPECT_EQ(window(), 1u << 20);
+    // What is given up, and what dies with its session, is not held any more.
+    const auto id = other.session.open(post(), std::string(1 << 20, 'x'), false);
+    EXPECT_EQ(other.session.held_bytes(*id), 1u << 20);
+    other.session.reset(*id, http2_code::cancel);
+    EXPECT_EQ(memory.held(), 0u);
+    open(post(), std::string(1 << 20, 'x'), false);
+    EXPECT_EQ(memory.held(), 1u << 20);
+    make();
+    EXPECT_EQ(memory.held(), 0u);
+}
+
 TEST_F(Http2SessionTest, CancelsBothWays) {
     const Http2StreamId id = open(post(), "abc", false), gone = open(get());
     exchange();

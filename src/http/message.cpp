@@ -7,6 +7,10 @@ Error body_too_large(std::optional<std::uint64_t> bytes, std::uint64_t bytes_max
                                   "; at most " + std::to_string(bytes_max) + " bytes are allowed"};
 }
 
+Error no_room_for_body() {
+    return {"overloaded", "the memory there is for bodies is in use"};
+}
+
 int refusal_status(std::string_view code) {
     struct Row {
         std::string_view code;

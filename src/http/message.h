@@ -80,6 +80,9 @@ constexpr bool status_has_body(int status) {
 // body_too_large; `bytes` when the size is known.
 Error body_too_large(std::optional<std::uint64_t> bytes, std::uint64_t bytes_max);
 
+// overloaded: what waits holds all the memory there is for bodies.
+Error no_room_for_body();
+
 // The status that answers a request refused by a codec of this folder: 400, 413, 417, 426, 431, 501 or
 // 505; 400 for a code it does not know.
 int refusal_status(std::string_view code);

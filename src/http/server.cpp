@@ -1,5 +1,9 @@
 #include "http/server.h"
 
+#include <algorithm>
+#include <functional>
+#include <utility>
+
 #include "http/server_connection.h"
 
 namespace ee::http {
@@ -52,6 +56,22 @@ void Server::drain() {
     std::vector<Connection*> all;
     for (const auto& [connection, owner] : connections_) all.push_back(connection);
     for (Connection* connection : all) connection->drain();
+}
+
+Freed Server::shed(std::size_t bytes, MonoTime stalled_since) {
+    std::vector<std::pair<std::size_t, Connection*>> waiting;
+    for (const auto& [connection, owner] : connections_)
+        if (const std::size_t held = connection->answered_bytes(stalled_since))
+            waiting.emplace_back(held, connection);
+    std::ranges::sort(waiting, std::greater());
+    Freed freed;
+    for (const auto& [held, connection] : waiting) {
+        if (freed.bytes >= bytes) break;
+        connection->end();
+        ++freed.count;
+        freed.bytes += held;
+    }
+    return freed;
 }
 
 void Server::close() {

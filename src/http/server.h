@@ -5,6 +5,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "base/body_memory.h"
 #include "http/connection.h"
 #include "http/exchange.h"
 #include "http/message.h"
@@ -33,6 +34,10 @@ struct ServerLimits {
     // Read and thrown away of a body whose request is answered; more than that ends the connection.
     std::size_t discarded_bytes_max = 256 * 1024;
     std::size_t connections_max = 100000;
+    // Where answers that wait, and bodies that are gathered, are counted: under its pressure no body beyond
+    // `whole_body_bytes_max` is gathered, nor so much left unconsumed, and when it is full none is gathered
+    // (503 `overloaded`). May be null.
+    BodyMemory* memory = nullptr;
     // Of a connection until its first request has been answered.
     net::Urgency newcomers = net::Urgency::normal;
 
@@ -43,6 +48,12 @@ struct ServerLimits {
     std::uint32_t streams_max = 128;  // At once, of a connection.
     // Of all bodies of a connection, handed out and not consumed yet.
     std::size_t http2_unconsumed_bytes_max = 16 * 1024 * 1024;
+
+    // Whether so many bytes of a body may be gathered now.
+    bool has_room(std::size_t bytes) const {
+        if (memory == nullptr || !memory->is_pressed()) return true;
+        return !memory->is_full() && bytes <= whole_body_bytes_max;
+    }
 };
 
 constexpr std::string_view server_protocols[] = {"h2", "http/1.1"};
@@ -64,6 +75,9 @@ public:
     std::size_t connections() const { return connections_.size(); }
     // Connections with a request that has begun, or an answer that is not sent yet.
     std::size_t busy() const;
+    // Ends connections whose answers are complete and wait to be taken, of which nothing has been taken since
+    // `stalled_since`: those that hold most, until they have held `bytes` in all.
+    Freed shed(std::size_t bytes, MonoTime stalled_since);
     // Ends every connection; who serves a request on one is told that the visitor has gone.
     void close();
 

@@ -100,6 +100,7 @@ void ServerConnection::end_request() {
     observer_ = nullptr;
     body_view_ = {};
     if (body_.capacity() > 16 * 1024) body_ = {};
+    gathered_.set(0);
     head_text_.clear();
     if (body_follows_ && decoder_.done()) body_follows_ = false;
     if (!keep_alive_ || (body_follows_ && !rest_is_small())) return end_after_flush();
@@ -150,12 +151,14 @@ void ServerConnection::refuse(const Error& why) {
 void ServerConnection::refuse(int status, const Error& why) {
     const std::string body = problem_body(status, why.code, why.detail);
     const std::string request_id = server_.handler_.on_refused(peer_, status, why);
-    const Field fields[] = {{"Content-Type", problem_content_type}, {"X-Request-Id", request_id}};
+    const Field fields[] = {
+        {"Content-Type", problem_content_type}, {"X-Request-Id", request_id}, {"Retry-After", "2"}};
     phase_ = Phase::serving;
     keep_alive_ = false;
     body_allowed_ = true;
     head_.minor_version = 1;
-    EE_CHECK(begin(status, fields, body.size()));
+    // Where waiting helps it comes last.
+    EE_CHECK(begin(status, std::span(fields).first(status == 503 ? 3 : 2), body.size()));
     send(body);
     finish({});
 }

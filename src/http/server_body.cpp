@@ -71,7 +71,12 @@ bool ServerConnection::append_to_body(std::string_view piece) {
         refuse(413, body_too_large(std::nullopt, body_bytes_max_));
         return false;
     }
+    if (!server_.limits_.has_room(body_.size() + piece.size())) {
+        refuse(503, no_room_for_body());
+        return false;
+    }
     body_.append(piece);
+    gathered_.set(body_.size());
     return true;
 }
 

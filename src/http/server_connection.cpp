@@ -1,5 +1,7 @@
 #include "http/server_connection.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "http/http2_server_connection.h"
 
@@ -22,7 +24,10 @@ ServerConnection::ServerConnection(Server& server, net::Fd socket, const net::En
       peer_(peer),
       deadline_(server.loop_, [this] { on_deadline(); }),
       parser_(server.limits_.head),
+      gathered_(server.limits_.memory),
+      last_progress_(server.loop_.now()),
       may_be_http2_(server.limits_.http2 && !server.tls_) {
+    stream_->count_output(server.limits_.memory);
     deadline_.arm_after(server_.limits_.head_time);
 }
 
@@ -95,10 +100,17 @@ void ServerConnection::regulate_reading() {
 }
 
 bool ServerConnection::is_ahead() const {
-    if (delivers_body()) return unconsumed_ > server_.limits_.unconsumed_bytes_max;
+    if (delivers_body()) return unconsumed_ > unconsumed_bytes_max();
     if (phase_ == Phase::discarding) return false;
     return output_is_full() ||
            (phase_ == Phase::serving && unread_.size() > server_.limits_.pipelined_bytes_max);
+}
+
+std::size_t ServerConnection::unconsumed_bytes_max() const {
+    const ServerLimits& limits = server_.limits_;
+    const bool is_pressed = limits.memory != nullptr && limits.memory->is_pressed();
+    return is_pressed ? std::min(limits.whole_body_bytes_max, limits.unconsumed_bytes_max)
+                      : limits.unconsumed_bytes_max;
 }
 
 bool ServerConnection::output_is_full() const {
@@ -199,6 +211,11 @@ void ServerConnection::serve() {
 }
 
 // ---- Ends ----
+
+void ServerConnection::on_progress() {
+    last_progress_ = server_.loop_.now();
+    report_written();
+}
 
 void ServerConnection::on_drained() {
     if (phase_ != Phase::ended) process_buffered();

@@ -25,6 +25,10 @@ public:
     }
     void drain() override;
     void end() override;
+    std::size_t answered_bytes(MonoTime stalled_since) const override {
+        const bool waits = phase_ != Phase::serving && last_progress_ <= stalled_since;
+        return waits ? stream_->pending_output() : 0;
+    }
 
 private:
     // `gathering`: of a body that is handed out whole. `discarding`: the request is answered, and the rest of
@@ -33,7 +37,7 @@ private:
 
     // net::Stream::Handler
     void on_data(std::span<char> data) override;
-    void on_progress() override { report_written(); }
+    void on_progress() override;
     void on_drained() override;
     void on_closed(const Error& why) override;
     void on_secured() override;
@@ -71,6 +75,7 @@ private:
     void regulate_reading();
     bool is_ahead() const;
     bool output_is_full() const;
+    std::size_t unconsumed_bytes_max() const;
 
     bool begin_body(std::string_view head, std::string_view behind, std::size_t& used);
     bool gather_body(std::string_view input, std::size_t& used);
@@ -100,11 +105,13 @@ private:
     std::string head_text_;  // Keeps the head alive while its body is still coming.
     BodyDecoder decoder_;
     std::string body_;
+    HeldBytes gathered_;  // By it.
     std::string_view body_view_;
     std::string unread_;  // Behind what was processed.
     ExchangeObserver* observer_ = nullptr;
     net::Stream* handed_over_ = nullptr;  // After upgrade(): lives at least to the end of the turn.
     MonoTime started_at_;
+    MonoTime last_progress_;  // When the visitor took something.
     Phase phase_ = Phase::idle;
     std::size_t body_bytes_max_ = 0;
     std::uint64_t body_received_ = 0;

@@ -17,6 +17,8 @@ namespace {
 constexpr std::chrono::seconds linger_time{2};
 // Output buffers above this are given back once sent; below it reuse is cheaper.
 constexpr std::size_t kept_capacity = 16 * 1024;
+// At a time, while memory is short: thousands of streams may be read before anybody looks again.
+constexpr std::size_t read_size_under_pressure = 32 * 1024;
 
 // What has been sent leaves the buffer once it is half of it: a peer that takes its time, and never all,
 // must not make it grow.
@@ -73,6 +75,7 @@ void Stream::on_ready(std::uint32_t events) {
         const bool was_blocked = blocked_;
         writable_ = true;
         if (was_blocked) flush();
+        count_held();
     }
     if (open_ && (paused_ || half_closed_) && (events & EPOLLERR))
         return end({"connection_lost", "the connection was reset while nothing was read"});
@@ -88,6 +91,7 @@ void Stream::on_deferred() {
     if (open_ && !paused_ && (readable_ || put_back_)) read_some();
     if (is_writable()) handler_->on_flush();
     if (open_) flush();
+    count_held();
 }
 
 void Stream::resume_reading() {
@@ -113,7 +117,9 @@ bool Stream::deliver_put_back() {
 // One read a turn: a stream that has more waits for the others.
 void Stream::read_some() {
     if (put_back_ && !deliver_put_back()) return;
-    const ssize_t count = ::recv(socket_.get(), loop_.read_buffer(), Loop::read_buffer_size, 0);
+    const bool is_pressed = held_.memory() != nullptr && held_.memory()->is_pressed();
+    const std::size_t size = is_pressed ? read_size_under_pressure : Loop::read_buffer_size;
+    const ssize_t count = ::recv(socket_.get(), loop_.read_buffer(), size, 0);
     if (count < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) {
             if (output_lost_) return end({"connection_lost", "the peer takes nothing any more"});
@@ -126,7 +132,7 @@ void Stream::read_some() {
     if (count == 0) return take_end_of_input();
     bytes_in_ += static_cast<std::uint64_t>(count);
     // A short read has emptied the socket (epoll(7)), unless the peer's end of stream is next.
-    readable_ = peer_done_ || static_cast<std::size_t>(count) == Loop::read_buffer_size;
+    readable_ = peer_done_ || static_cast<std::size_t>(count) == size;
     const std::span<char> data(loop_.read_buffer(), static_cast<std::size_t>(count));
     // What comes after our close is read and thrown away, so that the kernel sends no reset.
     if (!closing_ && !(tls_ ? deliver_tls({data.data(), data.size()}) : deliver(data))) return;

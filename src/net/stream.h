@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/body_memory.h"
 #include "base/result.h"
 #include "net/address.h"
 #include "net/loop.h"
@@ -45,6 +46,10 @@ public:
 
     Stream(Loop& loop, Fd socket, Handler& handler, std::unique_ptr<TlsSession> tls = nullptr);
     ~Stream();
+
+    // Where the output that waits is counted, as of the end of each turn; under its pressure less is read at
+    // a time. Outlives the stream.
+    void count_output(BodyMemory* memory) { held_ = HeldBytes(memory); }
 
     // Who hears of what comes next: an upgraded connection changes hands, also within a call.
     void set_handler(Handler& handler) { handler_ = &handler; }
@@ -116,6 +121,7 @@ private:
     bool flush_some();
     bool send_all(std::string& bytes, std::size_t& sent);
     void encrypt_some();
+    void count_held() { held_.set(output_.size() + (tls_ ? tls_->output().size() : 0)); }
     void lose_output(const char* why);
     void finish_shutting();
     void finish_closing();
@@ -129,6 +135,7 @@ private:
     std::unique_ptr<TlsSession> tls_;
     std::unique_ptr<std::string> put_back_;
     std::string output_;
+    HeldBytes held_;
     std::size_t sent_ = 0;
     std::size_t cipher_sent_ = 0;
     std::uint64_t bytes_in_ = 0;

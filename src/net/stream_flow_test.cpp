@@ -12,6 +12,10 @@ namespace {
 // Notes what was pending at each step.
 struct Sender final : Recorder {
     void on_progress() override { pending.push_back(stream->pending_output()); }
+    void on_data(std::span<char> data) override {
+        Recorder::on_data(data);
+        if (on_piece) on_piece(data.size());
+    }
     bool on_input_end() override {
         ++input_ends;
         return stays_open;
@@ -19,6 +23,7 @@ struct Sender final : Recorder {
 
     Stream* stream = nullptr;
     std::vector<std::size_t> pending;
+    std::function<void(std::size_t)> on_piece;
     bool stays_open = false;
     int input_ends = 0;
 };
@@ -87,6 +92,50 @@ TEST_F(StreamFlow, HoldsNoMoreThanWaitsHoweverMuchHasGoneThrough) {
     }));
     EXPECT_EQ(near.drained, 0);
     EXPECT_LE(most, 2 * ((8u << 20) + piece.size()));
+}
+
+TEST_F(StreamFlow, CountsItsOutputUntilItIsTakenOrTheStreamIsGone) {
+    BodyMemory memory(64 << 20);
+    open();
+    stream->count_output(&memory);
+    stream->write(std::string(32 << 20, 'x'));
+    ASSERT_TRUE(run_until(loop, [&] { return memory.held() > 0; }));
+    EXPECT_GE(memory.held(), stream->pending_output());
+    EXPECT_LE(memory.held(), 32u << 20);
+    std::size_t taken = 0;
+    EXPECT_TRUE(run_until(loop, [&] {
+        taken += read_all().size();
+        return taken == 32u << 20;
+    }));
+    run_turns(loop, 2);
+    EXPECT_EQ(memory.held(), 0u);
+    stream->write(std::string(16 << 20, 'x'));
+    ASSERT_TRUE(run_until(loop, [&] { return memory.held() > 0; }));
+    stream.reset();
+    EXPECT_EQ(memory.held(), 0u);
+}
+
+TEST_F(StreamFlow, ReadsLessAtATimeUnderPressure) {
+    BodyMemory memory(1000);
+    HeldBytes held(&memory);
+    open();
+    stream->count_output(&memory);
+    std::size_t most = 0;
+    near.on_piece = [&](std::size_t size) { most = std::max(most, size); };
+    const std::string bytes(200 * 1024, 'x');
+    for (const bool is_pressed : {true, false}) {
+        held.set(is_pressed ? 501 : 0);
+        most = 0;
+        near.received.clear();
+        std::size_t sent = 0;
+        ASSERT_TRUE(run_until(loop, [&] {
+            if (sent < bytes.size())
+                sent += static_cast<std::size_t>(std::max<ssize_t>(
+                    0, ::send(socket.get(), bytes.data() + sent, bytes.size() - sent, MSG_DONTWAIT)));
+            return near.received.size() == bytes.size();
+        }));
+        EXPECT_EQ(most <= 32u * 1024, is_pressed) << most;
+    }
 }
 
 TEST_F(StreamFlow, TellsOncePerFlushHoweverMuchWasWritten) {

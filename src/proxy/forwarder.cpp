@@ -60,6 +60,8 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
     auto app_pass = rate_limits_.take_app(request.app, now.mono);
     if (!app_pass) return refuse_now(exceeded(*call, app_pass.error()));
     call->hold_app(std::move(*app_pass));
+    if (!has_room_for(**session))
+        return refuse_now({"overloaded", "the memory there is for bodies is in use"});
     const bool is_upgrade = head.upgrade && http::has_token(head.fields, "upgrade", "websocket");
     const bool is_websocket = is_upgrade || head.protocol == "websocket";
     if (!head.protocol.empty() && !is_websocket)
@@ -140,6 +142,12 @@ void Forwarder::refuse(http::Exchange& exchange, const ForwardRequest& request, 
     const auto pass = rate_limits_.take_client(request.visitor.client, loop_.now());
     const Error error = pass ? why : exceeded(*call, pass.error());
     static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(error);
+}
+
+// v1 answers come whole, whatever their visitors take of them.
+bool Forwarder::has_room_for(const tunnel::Session& session) const {
+    if (settings_.memory == nullptr) return true;
+    return session.streams_bodies() ? !settings_.memory->is_full() : !settings_.memory->is_pressed();
 }
 
 Error Forwarder::exceeded(Call& call, const RateLimits::Exceeded& why) {

@@ -26,6 +26,7 @@ struct ForwardSettings {
     TrustSettings trust;
     registry::PublicNames names;  // For the resolve body of a 403.
     RateLimitSettings rate_limits;
+    const BodyMemory* memory = nullptr;  // Of the process; null: as if it were endless.
     // Of a request whose body is gathered: v1 carries no larger one, so nothing larger is read.
     std::size_t whole_body_bytes_max = protocol::request_text_bytes_max;
 };
@@ -77,6 +78,7 @@ private:
     };
     void refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
                     const RefusalFields& named);
+    bool has_room_for(const tunnel::Session& session) const;
     Error exceeded(Call& call, const RateLimits::Exceeded& why);
     std::string traceparent(std::span<const http::Field> fields);
 

@@ -279,6 +279,24 @@ TEST_F(ForwarderTest, RefusesABodyThatOneMessageCannotHold) {
     EXPECT_TRUE(agent->requests.empty());
 }
 
+TEST_F(ForwarderTest, BeginsNothingWhereTheMemoryForBodiesIsShort) {
+    BodyMemory memory(1000);
+    settings.memory = &memory;
+    open();
+    const auto agent = come();
+    HeldBytes held(&memory);
+    held.set(501);  // A v1 answer comes whole: half is enough.
+    const std::string heard = ask(get("/"));
+    EXPECT_TRUE(heard.starts_with("HTTP/1.1 503 ")) << heard;
+    EXPECT_NE(heard.find("\"overloaded\""), std::string::npos);
+    EXPECT_NE(heard.find("\r\nRetry-After: "), std::string::npos);
+    EXPECT_TRUE(agent->requests.empty());
+    held.set(250);
+    const auto visitor = visit();
+    visitor->say(get("/"));
+    EXPECT_TRUE(until([&] { return agent->requests.size() == 1; }));
+}
+
 // ---- Answers that do not come, or cannot be passed on ----
 
 TEST_F(ForwarderTest, SaysWhatBecameOfARequest) {

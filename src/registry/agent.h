@@ -44,6 +44,7 @@ struct AgentTraffic {
     std::uint64_t requests = 0;
     std::uint64_t bytes_in = 0;   // From the agent.
     std::uint64_t bytes_out = 0;  // To the agent.
+    std::size_t held_bytes = 0;   // Of bodies that wait: see tunnel::Session.
     std::optional<std::chrono::microseconds> rtt{};
 };
 

@@ -56,7 +56,9 @@ Result<StreamId> MultiplexerV1::open(const StreamRequest& request, StreamObserve
 
     const StreamId id = ++last_id_;
     const MonoTime deadline = now + limits_.answer_time;
-    streams_.emplace(id, Stream{State::waiting, &observer, deadline, std::move(text)});
+    HeldBytes held(limits_.memory);
+    held.set(text.size());
+    streams_.emplace(id, Stream{State::waiting, &observer, deadline, std::move(text), std::move(held)});
     waiting_.push_back(id);
     if (!earliest_deadline_ || deadline < *earliest_deadline_) earliest_deadline_ = deadline;
     return id;
@@ -73,6 +75,7 @@ bool MultiplexerV1::next_message(std::string& out) {
     if (stream.text.capacity() > spare_.capacity() && stream.text.capacity() <= spare_bytes_max)
         spare_ = std::move(stream.text);
     stream.text = std::string();
+    stream.held.set(0);
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/body_memory.h"
 #include "protocol/messages.h"
 #include "tunnel/multiplexer.h"
 
@@ -19,6 +20,7 @@ struct MultiplexerV1Limits {
     // An abandoned request that is still unanswered this long after its deadline gives its place back: the
     // agent has lost it.
     std::chrono::seconds abandoned_time{60};
+    BodyMemory* memory = nullptr;  // Where requests that wait are counted. May be null.
 };
 
 class MultiplexerV1 final : public Multiplexer {
@@ -64,6 +66,7 @@ private:
         StreamObserver* observer = nullptr;
         MonoTime deadline;
         std::string text;  // Until it is written.
+        HeldBytes held{};
     };
     // A delivery in progress, so that cancel() from a callback stops the callbacks that would follow.
     struct Delivery {

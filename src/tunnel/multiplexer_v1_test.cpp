@@ -108,6 +108,25 @@ TEST(MultiplexerV1, AsManyAreOutstandingAsTheAgentTakes) {
     EXPECT_EQ(mux.open_streams(), 5u);
 }
 
+TEST(MultiplexerV1, RequestsThatWaitAreCountedUntilTheyAreWrittenOrGone) {
+    BodyMemory memory(1 << 20);
+    Visitor visitor;
+    {
+        MultiplexerV1 mux({.memory = &memory});
+        open(mux, visitor);
+        const std::size_t one = memory.held();
+        EXPECT_GT(one, 40u);
+        const StreamId cancelled = open(mux, visitor);
+        open(mux, visitor);
+        EXPECT_EQ(memory.held(), 3 * one);
+        EXPECT_EQ(next(mux).size(), one);
+        EXPECT_EQ(memory.held(), 2 * one);
+        mux.cancel(cancelled);
+        EXPECT_EQ(memory.held(), one);
+    }
+    EXPECT_EQ(memory.held(), 0u);
+}
+
 TEST(MultiplexerV1, AnswersMayComeInAnyOrder) {
     MultiplexerV1 mux({.outstanding_max = 2});
     Visitor a, b;

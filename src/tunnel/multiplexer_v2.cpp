@@ -52,6 +52,7 @@ http::Http2Session& MultiplexerV2::session() {
     if (session_) return *session_;
     http::Http2Settings settings{.role = http::Http2Settings::Role::client,
                                  .streams_max = static_cast<std::uint32_t>(limits_.streams_max)};
+    settings.memory = limits_.memory;
     settings.head = head_limits;
     http::Http2Observer& observer = *this;
     session_ = std::make_unique<http::Http2Session>(settings, observer);
@@ -132,6 +133,12 @@ void MultiplexerV2::consumed(StreamId id, std::size_t bytes) {
 
 void MultiplexerV2::cancel(StreamId id) {
     if (remove(id) != nullptr) session_->reset(wire_id(id), http::http2_code::cancel);
+}
+
+void MultiplexerV2::shed(StreamId id) {
+    if (!streams_.contains(id)) return;
+    session_->reset(wire_id(id), http::http2_code::enhance_your_calm);
+    fail_stream(id, {"overloaded", "what it held was among the most when the memory for bodies was full"});
 }
 
 // ---- From the agent ----

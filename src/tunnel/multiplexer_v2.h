@@ -14,6 +14,7 @@ struct MultiplexerV2Limits {
     std::size_t streams_max = 256;
     // Without a byte either way; covers the wait for the head of the answer, too.
     std::chrono::milliseconds idle_time = std::chrono::seconds(300);
+    BodyMemory* memory = nullptr;  // See Http2Settings.
 };
 
 class MultiplexerV2 final : public Multiplexer, http::Http2Observer {
@@ -47,6 +48,14 @@ public:
     std::size_t held_bytes() const {
         return session_ ? session_->unconsumed_bytes() + session_->queued_bytes() : 0;
     }
+    // Of each stream: `visit(id, bytes, last_active)`.
+    template <class Visit>
+    void visit_held(Visit&& visit) const {
+        for (const auto& [id, stream] : streams_)
+            visit(id, session_->held_bytes(static_cast<http::Http2StreamId>(id)), stream.last_active);
+    }
+    // Ends a stream for the memory it holds: it fails with `overloaded`.
+    void shed(StreamId id);
 
 private:
     struct Stream {

@@ -161,6 +161,33 @@ TEST_F(MultiplexerV2Test, HoldsTheAgentToTheWindowUntilTheVisitorHasTheBytes) {
     EXPECT_EQ(visitor.received, 2u << 20);
 }
 
+TEST_F(MultiplexerV2Test, EndsAStreamForTheMemoryItHolds) {
+    Visitor reader, writer;
+    const StreamId read = open(reader);
+    exchange();
+    respond(200, {}, std::string(3 << 20, 'x'), false);
+    exchange();
+    now += 1s;
+    const StreamId written = open(writer, "", true);
+    exchange();
+    mux.send_body(written, std::string(100'000, 'x'));
+    std::vector<std::string> held;
+    mux.visit_held([&](StreamId id, std::size_t bytes, MonoTime last_active) {
+        held.push_back(fmt::format("{}: {} {}", id, bytes, (now - last_active) / 1s));
+    });
+    std::ranges::sort(held);
+    EXPECT_EQ(held, (Heard{fmt::format("{}: 1048576 1", read), fmt::format("{}: 100000 0", written)}));
+    mux.shed(read);
+    mux.shed(read);
+    EXPECT_EQ(mux.held_bytes(), 100'000u);
+    EXPECT_EQ(reader.heard.back(), "overloaded");
+    exchange();
+    EXPECT_EQ(agent.resets[1], http::http2_code::enhance_your_calm);
+    mux.shed(written);
+    EXPECT_EQ(writer.heard, Heard{"overloaded"});
+    EXPECT_EQ(mux.open_streams(), 0u);
+}
+
 TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
     const struct {
         int status;

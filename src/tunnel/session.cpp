@@ -35,6 +35,7 @@ Session::Session(const SessionContext& context, TunnelId id, Wire wire, http::Up
       on_gone_(std::move(on_gone)),
       decoder_(http::FrameDecoder::Role::server,
                {protocol::text_bytes_max_unattested, protocol::text_bytes_max_unattested}),
+      gathered_(context.settings.memory),
       machine_(context.settings.session, wire, context.decoder, context.entropy, context.loop.now()),
       timer_(context.loop, [this] { on_timer(); }),
       last_heard_(context.loop.now()),
@@ -82,6 +83,7 @@ void Session::on_data(std::span<char> data) {
         }
         run_actions();
     }
+    gathered_.set(decoder_.held_bytes());
     if (!closed_ && output_is_full()) stream_->pause_reading();
 }
 
@@ -238,8 +240,10 @@ void Session::activate() {
     stream_->set_urgency(net::Urgency::normal);
     const TunnelSettings& settings = context_.settings;
     if (machine_.wire() == Wire::v2) {
-        auto mux = std::make_unique<MultiplexerV2>(MultiplexerV2Limits{
-            .streams_max = settings.streams_per_agent_max, .idle_time = settings.stream_idle_time});
+        auto mux =
+            std::make_unique<MultiplexerV2>(MultiplexerV2Limits{.streams_max = settings.streams_per_agent_max,
+                                                                .idle_time = settings.stream_idle_time,
+                                                                .memory = settings.memory});
         v2_ = mux.get();
         mux_ = std::move(mux);
     } else {
@@ -248,7 +252,8 @@ void Session::activate() {
                 std::min<std::size_t>(registration()->max_requests, settings.streams_per_agent_max),
             .answer_time = settings.answer_time,
             .body_bytes_max = settings.session.body_bytes_max,
-            .request_text_bytes_max = protocol::request_text_bytes_max});
+            .request_text_bytes_max = protocol::request_text_bytes_max,
+            .memory = settings.memory});
         v1_ = mux.get();
         mux_ = std::move(mux);
     }
@@ -350,6 +355,13 @@ void Session::consumed(StreamId id, std::size_t bytes) {
 void Session::cancel_stream(StreamId id) {
     if (!mux_) return;
     mux_->cancel(id);
+    after_streams_changed();
+    run_actions();
+}
+
+void Session::shed_stream(StreamId id) {
+    if (closed_ || v2_ == nullptr) return;
+    v2_->shed(id);
     after_streams_changed();
     run_actions();
 }

@@ -68,6 +68,8 @@ struct TunnelSettings {
     // An agent that does not read what it is sent is not listened to beyond this much more: else pings and
     // malformed messages would make us collect answers without end.
     std::size_t replies_bytes_max = 256 * 1024;
+    // Where bodies that wait are counted. May be null; outlives every tunnel.
+    BodyMemory* memory = nullptr;
     // An agent that shows no client certificate is refused with `ratls_missing`.
     bool client_certificate_required = false;
     // How long a closed tunnel may take to read what it was sent last.
@@ -126,6 +128,15 @@ public:
     std::size_t open_streams() const { return mux_ ? mux_->open_streams() : 0; }
     std::uint64_t requests() const { return requests_; }
     std::size_t stream_limit() const { return mux_ ? mux_->stream_limit() : 0; }
+    // v2: bytes of answers that visitors have not taken, and of requests that the agent has not. v1: of an
+    // answer that has not come whole.
+    std::size_t held_bytes() const { return v2_ != nullptr ? v2_->held_bytes() : gathered_.bytes(); }
+    // Of each stream of v2: `visit(id, bytes, last_active)`.
+    template <class Visit>
+    void visit_held(Visit&& visit) const {
+        if (v2_ != nullptr) v2_->visit_held(visit);
+    }
+    void shed_stream(StreamId id);
 
 private:
     void on_data(std::span<char> data) override;
@@ -158,6 +169,7 @@ private:
     net::Endpoint peer_;
     std::function<void(Session&)> on_gone_;
     http::FrameDecoder decoder_;
+    HeldBytes gathered_;  // By it.
     SessionMachine machine_;
     std::unique_ptr<Multiplexer> mux_;  // Once it is active: one of these.
     MultiplexerV1* v1_ = nullptr;

@@ -2,6 +2,7 @@
 
 #include "http/websocket_handshake.h"
 #include "tunnel/message_sink.h"
+#include "tunnel/shedding.h"
 
 namespace ee::tunnel {
 
@@ -63,6 +64,24 @@ std::optional<Error> Tunnels::over_limit(const net::IpAddress& client) const {
 Session* Tunnels::find(TunnelId id) const {
     const auto found = sessions_.find(id);
     return found == sessions_.end() ? nullptr : found->second.session.get();
+}
+
+Freed Tunnels::shed(std::size_t bytes) {
+    std::vector<Holder> holders;
+    for (const auto& [tunnel, entry] : sessions_)
+        entry.session->visit_held(
+            [&, tunnel = tunnel](StreamId stream, std::size_t held, MonoTime last_active) {
+                holders.push_back({tunnel, stream, held, last_active});
+            });
+    const std::vector<Holder> chosen = first_to_go(std::move(holders), bytes, loop_.now());
+    Freed freed;
+    for (const Holder& holder : chosen) {
+        // What ends one may end others: they are looked up.
+        if (Session* session = find(holder.tunnel)) session->shed_stream(holder.stream);
+        ++freed.count;
+        freed.bytes += holder.bytes;
+    }
+    return freed;
 }
 
 void Tunnels::attested(TunnelId id) {

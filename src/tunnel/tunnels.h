@@ -43,6 +43,9 @@ public:
         for_each([&](Session& session) { session.refuse(why, std::nullopt); });
     }
 
+    // Ends streams that hold `bytes` of bodies in all, as far as there are any: see first_to_go().
+    Freed shed(std::size_t bytes);
+
     std::size_t size() const { return sessions_.size(); }
     std::size_t unattested() const { return unattested_; }
     // To be called once a session is attested: it no longer counts against the limits on trying.

@@ -63,6 +63,24 @@ TEST_F(TunnelsTest, UpgradesAnAgentThatRegistersInTheSameSegment) {
     EXPECT_EQ(tunnels->find(1), nullptr);
 }
 
+TEST_F(TunnelsTest, CountsAMessageWhileItIsGathered) {
+    BodyMemory memory(1 << 20);
+    settings.memory = &memory;
+    open();
+    auto agent = come();
+    agent->send(test_registration());
+    ASSERT_TRUE(until([&] { return agent->has_heard("challenge register"); }));
+    agent->attest();
+    ASSERT_TRUE(until([&] { return agent->has_heard("status ok attested"); }));
+    agent->frame(http::Opcode::text, std::string(300'000, ' '), false);
+    ASSERT_TRUE(until([&] { return memory.held() >= 300'000; }));
+    EXPECT_EQ(tunnels->find(1)->held_bytes(), memory.held());
+    agent.reset();
+    EXPECT_TRUE(until([&] { return tunnels->size() == 0; }));
+    run_until(loop, [] { return true; });
+    EXPECT_EQ(memory.held(), 0u);
+}
+
 TEST_F(TunnelsTest, RefusesWhatIsNoUpgrade) {
     open();
     net::Peer visitor(loop, net::connect_to(server->port()));
