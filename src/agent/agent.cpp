@@ -4,6 +4,7 @@
 
 #include "agent/health_prober.h"
 #include "agent/identity.h"
+#include "agent/sealed.h"
 #include "agent/tunnel_client.h"
 #include "attestation/provider/quote_providers.h"
 #include "net/signals.h"
@@ -28,6 +29,17 @@ Result<std::shared_ptr<const net::TlsContext>> client_tls(const config::AgentCon
                                                           const net::Url& url) {
     if (url.scheme != "wss" && url.scheme != "https") return std::shared_ptr<const net::TlsContext>();
     return net::TlsContext::client(config.tls_ca.value_or(""));
+}
+
+SealedSettings sealed_settings(const config::AgentConfig& config, const net::Url& backend,
+                               std::shared_ptr<const net::TlsContext> backend_tls) {
+    return {.identity = {.role = std::string(attestation::agent_role),
+                         .app_name = config.app_name,
+                         .repo = config.repo,
+                         .release_tag = config.release_tag,
+                         .network = config.network},
+            .backend = backend,
+            .backend_tls = std::move(backend_tls)};
 }
 
 }  // namespace
@@ -66,6 +78,7 @@ int run_agent(const config::AgentConfig& config) {
                                                            .timeout = config.proxy_timeout,
                                                            .idle_time = config.stream_idle_time,
                                                            .body_bytes_max = config.body_bytes_max});
+    Sealed sealed(loop, workers, **provider, log, sealed_settings(config, *backend_url, *backend_tls));
     TunnelClient client(loop, workers, **provider, *backend, log,
                         {.control = *control,
                          .tls = *tls,
@@ -79,7 +92,8 @@ int run_agent(const config::AgentConfig& config) {
                          .reconnect_min = config.reconnect_min,
                          .reconnect_max = config.reconnect_max,
                          .drain_timeout = config.drain_timeout,
-                         .body_bytes_max = config.body_bytes_max});
+                         .body_bytes_max = config.body_bytes_max,
+                         .sealed = &sealed});
     HealthProber prober(loop, workers, *health_url, !config.health_url, *health_tls, config.health_interval,
                         [&](bool pass, const std::string& detail) { client.report_health(pass, detail); });
     bool stopping = false;

@@ -1,6 +1,7 @@
 #include "agent/tunnel_client.h"
 
 #include "agent/advice.h"
+#include "agent/quote_on_worker.h"
 #include "base/hex.h"
 #include "http/fields.h"
 #include "http/http1_response_parser.h"
@@ -113,7 +114,9 @@ std::size_t TunnelClient::take_upgrade_answer(std::string_view input) {
     const bool is_v2 = !protocol->empty();
     frames_.emplace(http::FrameDecoder::Role::client, is_v2 ? limits_v2 : limits_v1);
     frames_->stream_binary(is_v2);
-    if (is_v2) streams_ = std::make_unique<TunnelStreams>(backend_, log_, [this] { on_streams_changed(); });
+    if (is_v2)
+        streams_ = std::make_unique<TunnelStreams>(loop_, backend_, settings_.sealed, log_,
+                                                   [this] { on_streams_changed(); });
     keep_alive_.arm_after(settings_.ping_interval);
     const attestation::AgentIdentity& identity = settings_.identity;
     protocol::Register message;
@@ -237,14 +240,12 @@ void TunnelClient::on(const protocol::AttestRequest& request) {
                                           .measurements = settings_.measurements});
     log_.debug("attestation.challenged", {{"reason", to_word(request.reason)}, {"binding", request.binding}});
     // A quote takes its time: this object may be gone when it comes, or have another connection.
-    const bool queued = workers_.run([this, &provider = provider_, &loop = loop_, request, report_data,
-                                      alive = alive_, connection = connection_] {
-        Result<Bytes> quote = provider.quote(report_data);
-        loop.post([this, request, report_data, alive, connection, quote = std::move(quote)]() mutable {
+    const bool queued = quote_on_worker(
+        loop_, workers_, provider_, report_data,
+        [this, request, report_data, alive = alive_, connection = connection_](Result<Bytes> quote) {
             if (*alive && connection == connection_ && stream_)
                 send_quote(request, report_data, std::move(quote));
         });
-    });
     if (!queued) log_.error("attestation.failed", {{"detail", "too many quotes are asked for at once"}});
 }
 

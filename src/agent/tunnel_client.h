@@ -36,6 +36,7 @@ struct TunnelClientSettings {
     std::chrono::milliseconds silence_max = std::chrono::seconds(30);
     std::size_t body_bytes_max = 64 * 1024 * 1024;
     std::uint32_t max_requests = 64;
+    Sealed* sealed = nullptr;  // Where visitors' TLS ends; must outlive the client. Null: nowhere.
 };
 
 class TunnelClient final : public net::Stream::Handler {

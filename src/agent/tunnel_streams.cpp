@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "agent/sealed_stream.h"
 #include "http/fields.h"
 #include "protocol/messages.h"
 #include "tunnel/message_sink.h"
+#include "tunnel/multiplexer.h"
 
 namespace ee::agent {
 namespace {
@@ -37,23 +39,21 @@ bool copy_answer_fields(std::span<const Field> fields, std::vector<Field>& out) 
 }  // namespace
 
 // One request. Hears from the backend's answer, and from its connection once that is a WebSocket.
-class TunnelStreams::Relay final : public http::AnswerObserver, public net::Stream::Handler {
+class TunnelStreams::Relay final : public StreamEnd,
+                                   public http::AnswerObserver,
+                                   public net::Stream::Handler {
 public:
-    explicit Relay(TunnelStreams& streams) : streams_(streams) {}
+    Relay(TunnelStreams& streams, Http2StreamId id) : streams_(streams), id_(id) {}
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
-    ~Relay() { cancel(); }
-
-    // For another request, once the one before has ended.
-    void reset(Http2StreamId id);
+    ~Relay() override { cancel(); }
 
     void begin(const http::Http2Head& head, bool end);
     // From the visitor.
-    void body(std::string_view bytes);
-    void end_body(std::span<const Field> trailers);
-    void taken(std::size_t bytes);
-    // Nobody waits for the answer any more.
-    void cancel();
+    void body(std::string_view bytes) override;
+    void end_body(std::span<const Field> trailers) override;
+    void taken(std::size_t bytes) override;
+    void cancel() override;
 
 private:
     void on_interim(const http::ResponseHead& head) override;
@@ -75,7 +75,7 @@ private:
     void finish();
 
     TunnelStreams& streams_;
-    Http2StreamId id_ = 0;
+    Http2StreamId id_;
     http::ClientExchange* exchange_ = nullptr;  // While it may be used.
     std::unique_ptr<net::Stream> websocket_;
     std::size_t to_backend_ = 0;  // Bytes that the WebSocket's connection has not taken.
@@ -85,14 +85,6 @@ private:
     bool is_answered_ = false;
     bool is_complete_ = false;  // The answer has no body, or all of it was given.
 };
-
-void TunnelStreams::Relay::reset(Http2StreamId id) {
-    cancel();
-    websocket_.reset();
-    id_ = id;
-    to_backend_ = to_visitor_ = 0;
-    asks_for_websocket_ = is_receiving_ = is_answered_ = is_complete_ = false;
-}
 
 void TunnelStreams::Relay::begin(const http::Http2Head& head, bool end) {
     if (head.is_too_large) return fail("bad_request", "the request's head is too large");
@@ -273,18 +265,18 @@ void TunnelStreams::Relay::on_closed(const Error& why) {
 
 // ---- All streams ----
 
-TunnelStreams::TunnelStreams(Backend& backend, const telemetry::Log& log, std::function<void()> on_output)
-    : backend_(backend), log_(log), on_output_(std::move(on_output)), session_(session_settings(), *this) {}
+TunnelStreams::TunnelStreams(net::Loop& loop, Backend& backend, Sealed* sealed, const telemetry::Log& log,
+                             std::function<void()> on_output)
+    : loop_(loop),
+      backend_(backend),
+      sealed_(sealed),
+      log_(log),
+      on_output_(std::move(on_output)),
+      session_(session_settings(), *this) {}
 
 TunnelStreams::~TunnelStreams() = default;
 
 Result<void> TunnelStreams::receive(std::string_view bytes) {
-    for (auto& node : ended_) {
-        if (spare_.size() >= spare_max) break;
-        node.mapped()->reset(0);
-        spare_.push_back(std::move(node));
-    }
-    ended_.clear();
     auto received = session_.receive(bytes);
     if (received && is_broken())
         return ee::fail("http2_protocol_error", "the control plane ended the HTTP/2 connection");
@@ -301,51 +293,60 @@ void TunnelStreams::close_to_new() {
     on_output_();
 }
 
-TunnelStreams::Relay* TunnelStreams::find(Http2StreamId id) const {
-    const auto found = relays_.find(id);
-    return found == relays_.end() ? nullptr : found->second.get();
+StreamEnd* TunnelStreams::find(Http2StreamId id) const {
+    const auto found = ends_.find(id);
+    return found == ends_.end() ? nullptr : found->second.get();
 }
 
-TunnelStreams::Relay& TunnelStreams::add(Http2StreamId id) {
-    Relay* relay = nullptr;
+void TunnelStreams::add(Http2StreamId id, std::shared_ptr<StreamEnd> end) {
     if (spare_.empty()) {
-        relay = relays_.emplace(id, std::make_unique<Relay>(*this)).first->second.get();
-    } else {
-        spare_.back().key() = id;
-        relay = relays_.insert(std::move(spare_.back())).position->second.get();
-        spare_.pop_back();
+        ends_.emplace(id, std::move(end));
+        return;
     }
-    relay->reset(id);
-    return *relay;
+    spare_.back().key() = id;
+    spare_.back().mapped() = std::move(end);
+    ends_.insert(std::move(spare_.back()));
+    spare_.pop_back();
 }
 
 void TunnelStreams::forget(Http2StreamId id) {
-    auto node = relays_.extract(id);
-    if (!node.empty()) ended_.push_back(std::move(node));
+    auto node = ends_.extract(id);
+    if (node.empty()) return;
+    loop_.dispose(std::move(node.mapped()));
+    if (spare_.size() < spare_max) spare_.push_back(std::move(node));
 }
 
 void TunnelStreams::on_head(Http2StreamId id, const http::Http2Head& head, bool end) {
-    add(id).begin(head, end);
+    // Either may end at once.
+    if (sealed_ != nullptr && head.protocol == tunnel::sealed_protocol) {
+        StreamEnds& tunnel = *this;
+        const auto sealed = std::make_shared<SealedStream>(tunnel, *sealed_, id);
+        add(id, sealed);
+        return sealed->begin();
+    }
+    const auto relay = std::make_shared<Relay>(*this, id);
+    add(id, relay);
+    relay->begin(head, end);
 }
 
 void TunnelStreams::on_body(Http2StreamId id, std::string_view bytes) {
-    if (Relay* relay = find(id)) return relay->body(bytes);
+    if (StreamEnd* stream = find(id)) return stream->body(bytes);
     session_.consume(id, bytes.size());
 }
 
 void TunnelStreams::on_end(Http2StreamId id, std::span<const Field> trailers) {
-    if (Relay* relay = find(id); relay != nullptr) relay->end_body(trailers);
+    if (StreamEnd* stream = find(id)) stream->end_body(trailers);
 }
 
 void TunnelStreams::on_reset(Http2StreamId id, std::uint32_t) {
-    if (Relay* relay = find(id)) {
-        relay->cancel();
+    if (StreamEnd* stream = find(id)) {
+        stream->cancel();
         forget(id);
     }
 }
 
 void TunnelStreams::on_body_taken(Http2StreamId id, std::size_t bytes) {
-    if (Relay* relay = find(id)) relay->taken(bytes);
+    if (StreamEnd* stream = find(id)) stream->taken(bytes);
 }
 
 }  // namespace ee::agent

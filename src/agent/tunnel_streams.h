@@ -7,16 +7,20 @@
 #include <vector>
 
 #include "agent/backend.h"
+#include "agent/sealed.h"
+#include "agent/stream_end.h"
 #include "http/http2_session.h"
 #include "telemetry/log.h"
 
 namespace ee::agent {
 
 // Belongs to one connection to the control plane. Must not be destroyed within a call of its own.
-class TunnelStreams final : http::Http2Observer {
+class TunnelStreams final : http::Http2Observer, StreamEnds {
 public:
-    // `on_output` is called when there is something to pull, and when a request has ended.
-    TunnelStreams(Backend& backend, const telemetry::Log& log, std::function<void()> on_output);
+    // `on_output` is called when there is something to pull, and when a request has ended. Without `sealed`
+    // no visitor's TLS is taken.
+    TunnelStreams(net::Loop& loop, Backend& backend, Sealed* sealed, const telemetry::Log& log,
+                  std::function<void()> on_output);
     ~TunnelStreams();
 
     // Refused when it is no HTTP/2: the connection is to be closed.
@@ -40,18 +44,22 @@ private:
     void on_reset(http::Http2StreamId id, std::uint32_t code) override;
     void on_body_taken(http::Http2StreamId id, std::size_t bytes) override;
 
-    Relay* find(http::Http2StreamId id) const;
-    Relay& add(http::Http2StreamId id);
-    void forget(http::Http2StreamId id);
+    http::Http2Session& session() override { return session_; }
+    void on_output() override { on_output_(); }
+    void forget(http::Http2StreamId id) override;
 
+    StreamEnd* find(http::Http2StreamId id) const;
+    void add(http::Http2StreamId id, std::shared_ptr<StreamEnd> end);
+
+    net::Loop& loop_;
     Backend& backend_;
+    Sealed* sealed_;
     const telemetry::Log& log_;
     std::function<void()> on_output_;
     http::Http2Session session_;
-    using Relays = std::unordered_map<http::Http2StreamId, std::unique_ptr<Relay>>;
-    Relays relays_;
-    // Of requests that have ended. Calls to them may still be on the stack until the next bytes come.
-    std::vector<Relays::node_type> ended_, spare_;
+    using Ends = std::unordered_map<http::Http2StreamId, std::shared_ptr<StreamEnd>>;
+    Ends ends_;
+    std::vector<Ends::node_type> spare_;      // Of requests that have ended.
     std::vector<http::Field> fields_;         // Of the request that is being sent.
     std::vector<http::Field> answer_fields_;  // Of the answer that is.
 };

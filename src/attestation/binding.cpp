@@ -70,38 +70,6 @@ Result<void> may_count(const NetworkPolicy& policy, const Challenge& challenge,
         fmt::format("deployed agents' layout, whose key is kept on disk; {} does not count it", policy.name));
 }
 
-// The same TD: what was measured, what it was started with, and what was bound to it.
-Result<void> match_measurements(const TdReport& certificate, const TdReport& challenged) {
-    const auto differ = [](std::string_view field, const auto& ours, const auto& theirs) {
-        return fail(fmt::format("measurement_mismatch:{}", field),
-                    fmt::format("the certificate's quote has {}, the challenge's {}", ours, theirs));
-    };
-    const struct {
-        std::string_view field;
-        const Measurement& certificate;
-        const Measurement& challenged;
-    } rows[] = {{"mrtd", certificate.mr_td, challenged.mr_td},
-                {"rtmr0", certificate.rtmr[0], challenged.rtmr[0]},
-                {"rtmr1", certificate.rtmr[1], challenged.rtmr[1]},
-                {"rtmr2", certificate.rtmr[2], challenged.rtmr[2]},
-                {"rtmr3", certificate.rtmr[3], challenged.rtmr[3]},
-                {"mrconfigid", certificate.mr_config_id, challenged.mr_config_id},
-                {"mrowner", certificate.mr_owner, challenged.mr_owner},
-                {"mrownerconfig", certificate.mr_owner_config, challenged.mr_owner_config}};
-    for (const auto& row : rows) {
-        if (row.certificate != row.challenged)
-            return differ(row.field, to_hex(row.certificate), to_hex(row.challenged));
-    }
-    if (certificate.td_attributes != challenged.td_attributes)
-        return differ("td_attributes", certificate.td_attributes, challenged.td_attributes);
-    if (certificate.xfam != challenged.xfam) return differ("xfam", certificate.xfam, challenged.xfam);
-    const Measurement none{};
-    const Measurement ours = certificate.mr_service_td.value_or(none);
-    const Measurement theirs = challenged.mr_service_td.value_or(none);
-    if (ours != theirs) return differ("mrservicetd", to_hex(ours), to_hex(theirs));
-    return {};
-}
-
 }  // namespace
 
 AnswerBinding bind_answer(const Challenge& challenge, const Answer& answer) {
@@ -135,6 +103,37 @@ ClientCertificate read_client_certificate(const NetworkPolicy& policy, const Cha
         out.certificate = std::move(*certificate);
     }
     return out;
+}
+
+Result<void> match_measurements(const TdReport& certificate, const TdReport& other) {
+    const auto differ = [](std::string_view field, const auto& ours, const auto& theirs) {
+        return fail(fmt::format("measurement_mismatch:{}", field),
+                    fmt::format("the certificate's quote has {}, the other {}", ours, theirs));
+    };
+    const struct {
+        std::string_view field;
+        const Measurement& certificate;
+        const Measurement& other;
+    } rows[] = {{"mrtd", certificate.mr_td, other.mr_td},
+                {"rtmr0", certificate.rtmr[0], other.rtmr[0]},
+                {"rtmr1", certificate.rtmr[1], other.rtmr[1]},
+                {"rtmr2", certificate.rtmr[2], other.rtmr[2]},
+                {"rtmr3", certificate.rtmr[3], other.rtmr[3]},
+                {"mrconfigid", certificate.mr_config_id, other.mr_config_id},
+                {"mrowner", certificate.mr_owner, other.mr_owner},
+                {"mrownerconfig", certificate.mr_owner_config, other.mr_owner_config}};
+    for (const auto& row : rows) {
+        if (row.certificate != row.other)
+            return differ(row.field, to_hex(row.certificate), to_hex(row.other));
+    }
+    if (certificate.td_attributes != other.td_attributes)
+        return differ("td_attributes", certificate.td_attributes, other.td_attributes);
+    if (certificate.xfam != other.xfam) return differ("xfam", certificate.xfam, other.xfam);
+    const Measurement none{};
+    const Measurement ours = certificate.mr_service_td.value_or(none);
+    const Measurement theirs = other.mr_service_td.value_or(none);
+    if (ours != theirs) return differ("mrservicetd", to_hex(ours), to_hex(theirs));
+    return {};
 }
 
 Result<void> judge_client_certificate(const RatlsCertificate& certificate, const VerifiedQuote& challenged,

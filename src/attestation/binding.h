@@ -32,6 +32,10 @@ struct ClientCertificate {
 ClientCertificate read_client_certificate(const NetworkPolicy& policy, const Challenge& challenge,
                                           Binding level, WallTime now);
 
+// Whether two quotes measure the same TD: registers, what it was started with, and what was bound to it.
+// Refusal `measurement_mismatch:<field>` names both values, the certificate's first.
+Result<void> match_measurements(const TdReport& certificate, const TdReport& other);
+
 // Whether the certificate's own quote holds up by the same rules as the challenge's, binds the certificate's
 // key, and measures the same TD. Refuses with the codes of QuoteVerifier and judge_platform(), and with
 // `measurement_mismatch:<field>`.

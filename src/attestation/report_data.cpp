@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view attest_label = "easyenclave/attest/2";
 constexpr std::string_view ratls_label = "easyenclave/ratls/2";
+constexpr std::string_view connect_label = "easyenclave/connect/2";
 constexpr std::string_view session_label = "easyenclave/session/2";
 
 // The claims of the legacy layout, by the name its text gives them.
@@ -88,6 +89,16 @@ ReportData report_data_ratls(const RatlsIdentity& identity, const ByteArray<32>&
     append_counted(message, identity.repo);
     append_counted(message, identity.release_tag);
     append_counted(message, identity.network);
+    return crypto::sha512({message});
+}
+
+ReportData report_data_connect(const ByteArray<32>& nonce, ByteSpan exporter,
+                               const ByteArray<32>& spki_sha256) {
+    Bytes message = to_bytes(as_bytes(connect_label));
+    message.push_back(0);
+    append(message, nonce);
+    append_counted(message, exporter);
+    append_counted(message, ByteSpan(spki_sha256));
     return crypto::sha512({message});
 }
 

@@ -61,7 +61,17 @@ struct RatlsIdentity {
 ReportData report_data_ratls(const RatlsIdentity& identity, const ByteArray<32>& spki_sha256,
                              WallTime not_before, WallTime not_after);
 
-// The same in deployed agents' certificates: SHA-256(SPKI) || 32 zeros.
+// The protocol name (ALPN, RFC 7301) by which a client of an agent's own TLS asks for a fresh quote. It sends
+// a nonce, and before anything else reads a 32-bit big-endian length and a quote over report_data_connect().
+inline constexpr std::string_view connect_alpn = "easyenclave-connect/1";
+inline constexpr std::size_t connect_nonce_size = 32;
+
+// For that quote: SHA-512("easyenclave/connect/2" || 0x00 || nonce || L(exporter) || L(SHA-256(SPKI))), with
+// the TLS exporter of RFC 9266 of this very connection and the key of the certificate that it shows.
+ReportData report_data_connect(const ByteArray<32>& nonce, ByteSpan exporter,
+                               const ByteArray<32>& spki_sha256);
+
+// For the quote in deployed agents' certificates: SHA-256(SPKI) || 32 zeros.
 ReportData report_data_deployed_ratls(const ByteArray<32>& spki_sha256);
 
 // What the agent's key signs: "easyenclave/session/2" || 0x00 || report data.

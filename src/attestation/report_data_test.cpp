@@ -53,6 +53,23 @@ TEST_F(LayoutTwo, IsTheHashOfItsInputsEachWithItsLength) {
               "80fe0c59405f5214176ca359cc061204a6c8f63abf26e498711795514fa2423b");
 }
 
+// Computed apart from this code, too.
+TEST_F(LayoutTwo, OfAFreshQuoteBindsNonceConnectionAndKey) {
+    ByteArray<32> spki_sha256;
+    spki_sha256.fill(0xab);
+    const ReportData before = report_data_connect(nonce, channel, spki_sha256);
+    EXPECT_EQ(to_hex(before),
+              "74f7a33d180178a5418d48b0912c919ae8e3f601dae1ebc4186d518557255c3c"
+              "ef42e8c84bdf3bdb1a2c94893ba4dc063299ccc0fe1825764122ed5d06e1591f");
+    ByteArray<32> other = nonce;
+    other[31] ^= 1;
+    EXPECT_NE(report_data_connect(other, channel, spki_sha256), before);
+    EXPECT_NE(report_data_connect(nonce, Bytes(31, 0xcc), spki_sha256), before);
+    EXPECT_NE(report_data_connect(nonce, {}, spki_sha256), before);
+    spki_sha256[0] ^= 1;
+    EXPECT_NE(report_data_connect(nonce, channel, spki_sha256), before);
+}
+
 TEST_F(LayoutTwo, ChangesWithEveryInput) {
     const std::string before = hex();
     const std::function<void()> changes[] = {

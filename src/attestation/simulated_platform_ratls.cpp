@@ -1,19 +1,10 @@
 #include "attestation/simulated_platform_ratls.h"
 
+#include "attestation/ratls_issuing.h"
 #include "crypto/der.h"
 #include "crypto/digest.h"
 
 namespace ee::attestation {
-namespace {
-
-// Positive, and another for each key.
-Bytes serial_of(const crypto::Sha256& spki_sha256) {
-    Bytes serial(spki_sha256.begin(), spki_sha256.begin() + 16);
-    serial.front() = static_cast<std::uint8_t>((serial.front() & 0x7f) | 0x40);
-    return serial;
-}
-
-}  // namespace
 
 Bytes make_simulated_certificate(const SimulatedPlatform& platform, const crypto::SigningKey& key,
                                  const SimulatedCertificateRequest& request) {
@@ -34,14 +25,10 @@ Bytes make_simulated_certificate(const SimulatedPlatform& platform, const crypto
     else if (request.wrapped)
         value = crypto::der_element(crypto::der_tag::octet_string, value);
 
-    crypto::CertificateContent content{
-        .serial = serial_of(spki_sha256),
-        .subject = {{"CN", request.deployed_layout ? "easyenclave-agent" : "easyenclave ratls"}},
-        .not_before = not_before,
-        .not_after = not_after,
-        .path_length_max = {},
-        .subject_alternatives = {},
-        .extensions = request.more_extensions};
+    crypto::CertificateContent content =
+        ratls_certificate_content(request.deployed_layout ? "easyenclave-agent" : "easyenclave ratls",
+                                  spki_sha256, not_before, not_after);
+    content.extensions = request.more_extensions;
     content.extensions.push_back(
         {.oid = std::string(request.deployed_layout ? deployed_ratls_extension_oid : ratls_extension_oid),
          .critical = false,

@@ -7,6 +7,7 @@
 
 #include "attestation/simulated_platform_fields.h"
 #include "cli/apps_commands.h"
+#include "cli/connect_command.h"
 #include "cli/evidence_commands.h"
 #include "cli/quote_commands.h"
 #include "cli/simulate_commands.h"
@@ -17,6 +18,17 @@ namespace {
 
 // What the command line asked for: set by the one subcommand that was named.
 using Command = std::function<int(Context&)>;
+
+// What a quote is judged by.
+void add_quote_terms(CLI::App& command, QuoteTermsOptions& terms) {
+    command.add_option("--collateral", terms.collateral, "A collateral file, or a folder of them");
+    command.add_option("--root", terms.root, "A root certificate to accept besides Intel's, DER or PEM");
+    command.add_option("--network", terms.network,
+                       "Judge by this network's policy: forge-1, sandbox-1, or one of --policy");
+    command.add_option("--policy", terms.policy,
+                       "Judge by the policy in this file of networks (see EE_NETWORKS_FILE)");
+    command.add_option("--allowlist", terms.allowlist, "Compare the measurements with this allowlist");
+}
 
 void add_quote_commands(CLI::App& app, QuoteShowOptions& show, QuoteVerifyOptions& verify, Command& command) {
     CLI::App* quote = app.add_subcommand("quote", "Look at TDX quotes")->require_subcommand(1);
@@ -30,22 +42,31 @@ void add_quote_commands(CLI::App& app, QuoteShowOptions& show, QuoteVerifyOption
     CLI::App* verify_command =
         quote->add_subcommand("verify", "Verify; exit 0 when everything asked for holds");
     verify_command->add_option("FILE", verify.file, "A quote: raw, hex or base64")->required();
-    verify_command->add_option("--collateral", verify.collateral, "A collateral file, or a folder of them");
     verify_command->add_option("--at", verify.at,
                                "Judge at this time: Unix seconds or RFC 3339 (default: now)");
-    verify_command->add_option("--root", verify.root,
-                               "A root certificate to accept besides Intel's, DER or PEM");
     verify_command->add_option("--report-data", verify.report_data,
                                "The 64 bytes the quote must be over, in hex");
-    verify_command->add_option("--network", verify.network,
-                               "Judge by this network's policy: forge-1, sandbox-1, or one of --policy");
-    verify_command->add_option("--policy", verify.policy,
-                               "Judge by the policy in this file of networks (see EE_NETWORKS_FILE)");
-    verify_command->add_option("--allowlist", verify.allowlist,
-                               "Compare the measurements with this allowlist");
+    add_quote_terms(*verify_command, verify.terms);
     verify_command->add_flag("--json", verify.json, "As JSON");
     verify_command->callback(
         [&] { command = [&](Context& context) { return run_quote_verify(verify, context); }; });
+}
+
+void add_connect_command(CLI::App& app, ConnectOptions& options, Command& command) {
+    CLI::App* connect = app.add_subcommand(
+        "connect", "Connect to an app by TLS that ends in its agent, once the agent has proven what it is");
+    connect->add_option("APP", options.app, "The app, or <app>.<domain>")->required();
+    connect->add_option("--domain", options.domain, "The apps' domain (default: EE_APP_DOMAIN)");
+    connect->add_option(
+        "--via", options.via,
+        "HOST:PORT of the control plane's passthrough listener (default: <app>.<domain>:443)");
+    add_quote_terms(*connect, options.terms);
+    connect->add_option(
+        "--listen", options.listen,
+        "ADDRESS:PORT: carry each connection that comes there, instead of standard input and output");
+    connect->add_flag("--check", options.check, "Only verify");
+    connect->add_flag("--json", options.json, "Say what was verified, as JSON");
+    connect->callback([&] { command = [&](Context& context) { return run_connect(options, context); }; });
 }
 
 void add_field_options(CLI::App& quote, SimulateOptions& options) {
@@ -225,15 +246,18 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     SimulateCertificateOptions certificate;
     AppsOptions apps;
     EvidenceOptions evidence;
+    ConnectOptions connect;
     Command command;
 
-    CLI::App app{"EasyEnclave's command line: quotes, the simulated platform, apps, evidence", "eectl"};
+    CLI::App app{"EasyEnclave's command line: quotes, the simulated platform, apps, evidence, connections",
+                 "eectl"};
     app.set_version_flag("--version", "eectl " + std::string(config::version()));
     app.require_subcommand(1);
     add_quote_commands(app, show, verify, command);
     add_simulate_commands(app, simulate, certificate, command);
     add_apps_commands(app, apps, command);
     add_evidence_commands(app, evidence, command);
+    add_connect_command(app, connect, command);
 
     // CLI11 takes the arguments as a stack, the last one first.
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());

@@ -1,16 +1,12 @@
 #include "cli/http_get.h"
 
-#include <cerrno>
-#include <cstring>
 #include <memory>
-#include <netdb.h>
-#include <unistd.h>
-#include <utility>
 
 #include <fmt/format.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
+#include "cli/tcp_socket.h"
 #include "crypto/openssl.h"
 #include "net/tls.h"
 #include "net/url.h"
@@ -21,47 +17,6 @@ namespace {
 constexpr std::size_t response_bytes_max = 64 * 1024 * 1024;
 
 using SslPtr = std::unique_ptr<SSL, crypto::FreeWith<SSL_free>>;
-
-class Socket {
-public:
-    explicit Socket(int fd) : fd_(fd) {}
-    ~Socket() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    Socket(const Socket&) = delete;
-    Socket& operator=(const Socket&) = delete;
-    Socket& operator=(Socket&&) = delete;
-    int fd() const { return fd_; }
-
-private:
-    int fd_;
-};
-
-tl::unexpected<Error> unreachable(const net::Url& url, std::string_view why) {
-    return fail("unreachable", fmt::format("{}://{}: {}", url.scheme, url.authority(), why));
-}
-
-Result<Socket> connect_to(const net::Url& url, int timeout_s) {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    const int looked_up = ::getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &hints, &found);
-    if (looked_up != 0) return unreachable(url, ::gai_strerror(looked_up));
-    const std::unique_ptr<addrinfo, crypto::FreeWith<::freeaddrinfo>> owner(found);
-    int error = 0;
-    for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
-        Socket socket(
-            ::socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, address->ai_protocol));
-        // The send timeout bounds connect(2) too (socket(7)).
-        const timeval timeout{.tv_sec = timeout_s, .tv_usec = 0};
-        ::setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-        ::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-        if (::connect(socket.fd(), address->ai_addr, address->ai_addrlen) == 0) return socket;
-        error = errno == EINPROGRESS ? ETIMEDOUT : errno;
-    }
-    return unreachable(url, std::strerror(error));
-}
 
 // Sends the request and reads until the peer closes. `write` and `read` answer as the socket calls do.
 template <class Write, class Read>

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/eectl.h"
+#include "cli/quote_judgement.h"
 
 namespace ee::cli {
 
@@ -17,13 +18,9 @@ int run_quote_show(const QuoteShowOptions& options, Context& context);
 // Texts as given on the command line; empty where the option is absent.
 struct QuoteVerifyOptions {
     std::string file;
-    std::string collateral;  // a file or a folder
-    std::string at;          // Unix seconds or RFC 3339
-    std::string root;        // a certificate file
+    std::string at;  // Unix seconds or RFC 3339
     std::string report_data;
-    std::string network;
-    std::string policy;  // a file of networks; `network` picks one of several
-    std::string allowlist;
+    QuoteTermsOptions terms;
     bool json = false;
 };
 int run_quote_verify(const QuoteVerifyOptions& options, Context& context);

@@ -1,74 +1,33 @@
 #include <charconv>
-#include <memory>
 #include <ostream>
 #include <string>
 
 #include <fmt/format.h>
 
-#include "attestation/allowlist.h"
-#include "attestation/directory_source.h"
-#include "attestation/policy.h"
-#include "attestation/quote_verifier.h"
 #include "attestation/remedy.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
-#include "cli/named_policy.h"
 #include "cli/quote_commands.h"
 #include "cli/quote_file.h"
+#include "cli/quote_judgement.h"
 
 namespace ee::cli {
 namespace {
 
 namespace att = ee::attestation;
 
-// The options, read; a field is empty where its option is absent.
 struct Inputs {
     Bytes quote;
     WallTime at{};
-    att::TrustAnchors anchors;
     std::optional<att::ReportData> report_data;
-    std::unique_ptr<att::CollateralSource> collateral;
-    std::optional<att::NetworkPolicy> policy;
-    std::optional<att::Allowlist> allowlist;
+    QuoteTerms terms;
 };
-
-struct Outcome {
-    std::optional<Error> refusal;
-    att::CheckList checks;
-    att::CheckList not_checked;
-    std::optional<att::VerifiedQuote> quote;
-
-    bool tcb_evaluated() const { return quote && quote->tcb().status != att::TcbStatus::not_evaluated; }
-    const char* result() const { return refusal ? "refused" : (tcb_evaluated() ? "ok" : "crypto_ok"); }
-};
-
-// A refusal that the verdict itself must show (a bad collateral file, a bad allowlist), as against bad usage.
-bool is_verdict(const Error& error) {
-    return error.code.starts_with("collateral_") || error.code.starts_with("allowlist_invalid");
-}
-
-Result<std::unique_ptr<att::CollateralSource>> open_collateral(const std::string& where) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(where, ignored)) return att::make_collateral_directory(where);
-    const auto text = att::read_whole_file(where, att::collateral_file_size_max);
-    if (!text) return fail("usage", "--collateral: " + text.error().detail);
-    auto collateral = att::parse_collateral(*text);
-    if (!collateral) return fail(collateral.error());
-    return std::make_unique<att::FixedCollateral>(std::move(*collateral));
-}
-
-Result<att::Allowlist> read_allowlist(const std::string& file) {
-    const auto text = att::read_whole_file(file, att::allowlist_size_max);
-    if (!text) return fail("usage", "--allowlist: " + text.error().detail);
-    return att::parse_allowlist(*text);
-}
 
 Result<Inputs> read_inputs(const QuoteVerifyOptions& options, const Context& context) {
     Inputs inputs;
     auto quote = read_quote_file(options.file, context.err);
     if (!quote) return fail("usage", quote.error().detail);
     inputs.quote = std::move(*quote);
-
     inputs.at = context.now;
     if (!options.at.empty()) {
         const auto at = parse_time(options.at);
@@ -76,89 +35,23 @@ Result<Inputs> read_inputs(const QuoteVerifyOptions& options, const Context& con
             return fail("usage", "--at: \"" + options.at + "\" is neither Unix seconds nor RFC 3339 in UTC");
         inputs.at = *at;
     }
-    if (!options.root.empty()) {
-        auto anchors = att::TrustAnchors::with_simulated_root_file(options.root);
-        if (!anchors) return fail("usage", "--root: " + anchors.error().detail);
-        inputs.anchors = std::move(*anchors);
-    }
     if (!options.report_data.empty()) {
         inputs.report_data = from_hex_exact<64>(options.report_data);
         if (!inputs.report_data) return fail("usage", "--report-data takes 128 hex characters (64 bytes)");
     }
-    if (!options.network.empty() || !options.policy.empty()) {
-        auto policy = named_policy(options.network, options.policy, inputs.anchors.has_simulated());
-        if (!policy) return fail(policy.error());
-        inputs.policy = std::move(*policy);
-    }
-    if (!options.allowlist.empty()) {
-        auto allowlist = read_allowlist(options.allowlist);
-        if (!allowlist) return fail(allowlist.error());
-        inputs.allowlist = std::move(*allowlist);
-    }
-    if (!options.collateral.empty()) {
-        auto collateral = open_collateral(options.collateral);
-        if (!collateral) return fail(collateral.error());
-        inputs.collateral = std::move(*collateral);
-    }
+    auto terms = read_quote_terms(options.terms);
+    if (!terms) return fail(std::move(terms.error()));
+    inputs.terms = std::move(*terms);
     return inputs;
 }
 
-// Check P. Claims and binding need a tunnel: only what quote, policy and allowlist say is judged.
-Result<void> judge_measurements(const Inputs& inputs, const att::VerifiedQuote& quote) {
-    if (inputs.policy) {
-        auto enough = att::judge_allowlist(*inputs.policy, *inputs.allowlist, false);
-        if (!enough) return enough;
-    }
-    // Which release is asked for, only a tunnel says.
-    const att::Allowlist& allowlist = *inputs.allowlist;
-    auto valid = att::check_allowlist(allowlist, allowlist.repo, allowlist.release_tag, inputs.at);
-    if (!valid) return valid;
-    auto matched = att::match_quote(*inputs.allowlist, quote.report());
-    if (!matched) return matched;
-    if (auto held = att::match_tcb_date(*inputs.allowlist, quote.tcb().tcb_date); !held) return held;
-    if (inputs.policy && inputs.policy->sealed_required &&
-        (!inputs.allowlist->allows_sealed() || quote.report().is_debug())) {
-        return fail("sealed_required", "the network takes sealed apps only; the allowlist says sealed: " +
-                                           std::string(inputs.allowlist->allows_sealed() ? "true" : "false") +
-                                           ", the TD is " +
-                                           (quote.report().is_debug() ? "a debug TD" : "no debug TD"));
-    }
-    return {};
-}
-
-Outcome judge(const Inputs& inputs) {
-    const att::QuoteVerifier verifier(inputs.anchors);
-    att::VerifyOptions options;
-    options.report_data = inputs.report_data;
-    options.collateral = inputs.collateral.get();
-    if (inputs.policy) options.collateral_grace = inputs.policy->collateral_grace;
-    att::Verification verification = verifier.verify(inputs.quote, options, inputs.at);
-
-    Outcome outcome{.refusal = std::move(verification.refusal),
-                    .checks = std::move(verification.checks),
-                    .not_checked = std::move(verification.not_checked),
-                    .quote = std::move(verification.quote)};
-    const auto make_check = [&outcome](const char* letter, bool asked, auto&& judged) {
-        if (!asked || outcome.refusal) {
-            outcome.not_checked.emplace_back(letter);
-            return;
-        }
-        outcome.checks.emplace_back(letter);
-        if (const Result<void> held = judged(); !held) outcome.refusal = held.error();
-    };
-    make_check("O", inputs.policy.has_value(),
-               [&] { return att::judge_platform(*inputs.policy, *outcome.quote, inputs.at); });
-    make_check("P", inputs.allowlist.has_value(), [&] { return judge_measurements(inputs, *outcome.quote); });
-    return outcome;
-}
-
-std::string detail_of(const Outcome& outcome) {
+std::string detail_of(const QuoteOutcome& outcome) {
     if (outcome.refusal) return outcome.refusal->detail;
     if (outcome.tcb_evaluated()) return "everything that was asked for holds";
     return "what can be judged without collateral holds";
 }
 
-std::string remedy_of(const Outcome& outcome) {
+std::string remedy_of(const QuoteOutcome& outcome) {
     if (!outcome.refusal) return "";
     const auto& quote = outcome.quote;
     return att::remedy_of(outcome.refusal->code,
@@ -189,7 +82,7 @@ void write_quote_fields(JsonWriter& json, const std::optional<att::VerifiedQuote
                 [](const att::VerifiedQuote& q) -> ByteSpan { return q.report().report_data; });
 }
 
-std::string to_json(const Outcome& outcome) {
+std::string to_json(const QuoteOutcome& outcome) {
     std::string text;
     JsonWriter json(text);
     json.begin_object().field("result", outcome.result()).key("code");
@@ -220,7 +113,7 @@ std::string joined(const std::vector<std::string>& items) {
     return out.empty() ? "none" : out;
 }
 
-void print(std::ostream& out, const Outcome& outcome) {
+void print(std::ostream& out, const QuoteOutcome& outcome) {
     const auto line = [&out](std::string_view name, std::string_view value) {
         out << fmt::format("{:<14}{}\n", name, value);
     };
@@ -262,9 +155,9 @@ int run_quote_verify(const QuoteVerifyOptions& options, Context& context) {
         context.err << "eectl: " << inputs.error().detail << '\n';
         return exit_usage;
     }
-    const Outcome outcome =
-        inputs ? judge(*inputs)
-               : Outcome{.refusal = inputs.error(), .checks = {}, .not_checked = {}, .quote = {}};
+    const QuoteOutcome outcome =
+        inputs ? judge_quote(inputs->quote, inputs->report_data, inputs->terms, inputs->at)
+               : QuoteOutcome{.refusal = inputs.error(), .checks = {}, .not_checked = {}, .quote = {}};
     if (options.json) {
         context.out << to_json(outcome) << '\n';
     } else {

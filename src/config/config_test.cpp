@@ -335,6 +335,31 @@ TEST_F(ConfigTest, RatlsIsOffOnOrRequired) {
                 HasSubstr("EE_DNS_CONTROL_DIRECT_HOST"));
 }
 
+TEST_F(ConfigTest, ThePassthroughListenerIsOffUntilItHasAPortAndNeedsADomain) {
+    const Environment domain{{"EE_APP_DOMAIN", "app.example.com"}};
+    const auto with = [&](Environment more) {
+        more.insert(domain.begin(), domain.end());
+        return more;
+    };
+    EXPECT_FALSE(good({}, with({{"EE_PASSTHROUGH_BIND", "127.0.0.1"}})).passthrough);
+    const ControlPlaneConfig on = good({}, with({{"EE_PASSTHROUGH_PORT", "443"}}));
+    EXPECT_EQ(on.passthrough->host, "0.0.0.0");
+    EXPECT_EQ(on.passthrough->port, 443);
+    EXPECT_EQ(
+        good({}, with({{"EE_PASSTHROUGH_PORT", "0"}, {"EE_PASSTHROUGH_BIND", "::1"}})).passthrough->host,
+        "::1");
+    EXPECT_THAT(refusal({}, {{"EE_PASSTHROUGH_PORT", "443"}}),
+                HasSubstr("EE_PASSTHROUGH_PORT is set and EE_APP_DOMAIN is not"));
+    EXPECT_THAT(refusal({}, with({{"EE_PASSTHROUGH_PORT", "65536"}})), HasSubstr("EE_PASSTHROUGH_PORT"));
+    EXPECT_THAT(refusal({}, with({{"EE_PASSTHROUGH_PORT", "9090"}})),
+                HasSubstr("EE_PASSTHROUGH_PORT and EE_PROXY_PORT are both 9090 on 0.0.0.0"));
+    EXPECT_THAT(refusal({}, with({{"EE_PASSTHROUGH_PORT", "8088"}})),
+                HasSubstr("EE_PASSTHROUGH_PORT and EE_CONTROL_PORT are both 8088 on 0.0.0.0"));
+    EXPECT_EQ(
+        good({}, with({{"EE_PASSTHROUGH_PORT", "9090"}, {"EE_PASSTHROUGH_BIND", "::1"}})).passthrough->port,
+        9090);
+}
+
 TEST_F(ConfigTest, NoTextEverShowsASecret) {
     const std::string token = write("token", "hunter2 hunter2");
     const std::string bad_toml = write("bad.toml", "EE_ADMIN_TOKEN = hunter2\n");

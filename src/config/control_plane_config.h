@@ -29,11 +29,13 @@ struct TlsFiles {
 enum class RatlsMode { off, on, require };
 
 struct ControlPlaneConfig {
-    ListenAddress control;                      // EE_CONTROL_BIND, EE_CONTROL_PORT
-    ListenAddress proxy;                        // EE_PROXY_BIND, EE_PROXY_PORT
-    std::optional<TlsFiles> control_tls;        // EE_TLS_CERT, EE_TLS_KEY
-    std::optional<TlsFiles> proxy_tls;          // EE_PROXY_TLS_CERT, EE_PROXY_TLS_KEY
-    RatlsMode ratls{};                          // EE_RATLS; other than off: control_tls is set
+    ListenAddress control;  // EE_CONTROL_BIND, EE_CONTROL_PORT
+    ListenAddress proxy;    // EE_PROXY_BIND, EE_PROXY_PORT
+    std::optional<ListenAddress>
+        passthrough;                      // EE_PASSTHROUGH_BIND, EE_PASSTHROUGH_PORT; set: so is app_domain
+    std::optional<TlsFiles> control_tls;  // EE_TLS_CERT, EE_TLS_KEY
+    std::optional<TlsFiles> proxy_tls;    // EE_PROXY_TLS_CERT, EE_PROXY_TLS_KEY
+    RatlsMode ratls{};                    // EE_RATLS; other than off: control_tls is set
     std::optional<ListenAddress> ratls_listen;  // EE_CONTROL_BIND, EE_RATLS_PORT; unset: only by name, or off
     std::string direct_host_label;              // EE_DNS_CONTROL_DIRECT_HOST, lower case
     std::optional<std::string> public_url;      // EE_PUBLIC_URL, no trailing slash; unset: from the bind

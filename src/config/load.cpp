@@ -57,6 +57,29 @@ void check_ratls(Resolved& resolved) {
     }
 }
 
+// Two listeners at one address.
+void check_ports_differ(Resolved& resolved, const char* port, const char* bind, const char* other_port,
+                        const char* other_bind) {
+    if (!both_valid(resolved, port, other_port) || resolved.integer(port) == 0) return;
+    if (resolved.integer(port) != resolved.integer(other_port)) return;
+    if (resolved.text(bind) != resolved.text(other_bind)) return;
+    resolved.add_problem(fmt::format("{} and {} are both {} on {}", port, other_port, resolved.integer(port),
+                                     resolved.text(bind)));
+}
+
+void check_passthrough(Resolved& resolved) {
+    if (!resolved.is_set("EE_PASSTHROUGH_PORT")) return;
+    if (!resolved.is_set("EE_APP_DOMAIN")) {
+        resolved.add_problem(
+            "EE_PASSTHROUGH_PORT is set and EE_APP_DOMAIN is not: visitors name their app by "
+            "<app>.<domain>");
+    }
+    for (const auto& [port, bind] :
+         {std::pair("EE_CONTROL_PORT", "EE_CONTROL_BIND"), std::pair("EE_PROXY_PORT", "EE_PROXY_BIND"),
+          std::pair("EE_RATLS_PORT", "EE_CONTROL_BIND")})
+        check_ports_differ(resolved, "EE_PASSTHROUGH_PORT", "EE_PASSTHROUGH_BIND", port, bind);
+}
+
 bool is_loopback_url(std::string_view url) {
     std::string_view host = url.substr(std::min(url.find("://") + 3, url.size()));
     host = host.substr(0, host.find('/'));
@@ -89,6 +112,7 @@ void check_control_plane(Resolved& resolved) {
     check_pair(resolved, "EE_PROXY_TLS_CERT", "EE_PROXY_TLS_KEY");
     check_not_above(resolved, "EE_REGISTRATION_WARN_DAYS", "EE_REGISTRATION_TTL_DAYS");
     check_ratls(resolved);
+    check_passthrough(resolved);
     if (resolved.text("EE_PCCS_URL").find('?') != std::string::npos)
         resolved.add_problem("EE_PCCS_URL has a query: must be the address of the service alone");
     const bool ports_equal = both_valid(resolved, "EE_CONTROL_PORT", "EE_PROXY_PORT") &&
@@ -152,6 +176,8 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     ControlPlaneConfig config;
     config.control = listen_address(resolved, "EE_CONTROL_BIND", "EE_CONTROL_PORT");
     config.proxy = listen_address(resolved, "EE_PROXY_BIND", "EE_PROXY_PORT");
+    if (resolved.is_set("EE_PASSTHROUGH_PORT"))
+        config.passthrough = listen_address(resolved, "EE_PASSTHROUGH_BIND", "EE_PASSTHROUGH_PORT");
     config.control_tls = tls_files(resolved, "EE_TLS_CERT", "EE_TLS_KEY");
     config.proxy_tls = tls_files(resolved, "EE_PROXY_TLS_CERT", "EE_PROXY_TLS_KEY");
     config.ratls = ratls_mode(resolved.text("EE_RATLS"));

@@ -61,6 +61,10 @@ constexpr Setting table[] = {
     {"EE_PROXY_BIND", control, of(Kind::bind_address), "0.0.0.0",
      "address of the proxy listener: visitors of the apps"},
     {"EE_PROXY_PORT", control, port(), "9090", "its port; 0 takes any free one, which the log names"},
+    {"EE_PASSTHROUGH_BIND", control, of(Kind::bind_address), "0.0.0.0",
+     "address of the passthrough listener, which carries visitors' TLS to the agents unopened"},
+    {"EE_PASSTHROUGH_PORT", control, port(), "",
+     "its port; 0 takes any free one, which the log names; unset: there is none. Needs `EE_APP_DOMAIN`"},
     {"EE_TLS_CERT", control, of(Kind::file), "",
      "PEM certificate chain, leaf first: TLS on the control listener; needs `EE_TLS_KEY`"},
     {"EE_TLS_KEY", control, of(Kind::file), "", "PEM private key of `EE_TLS_CERT`"},
@@ -196,8 +200,6 @@ constexpr Setting table[] = {
     {"EE_LOG_FORMAT", both, choice("auto json text"), "auto", "`auto` is `text` on a terminal, else `json`"},
 
     // Known, not available in this version.
-    {"EE_PASSTHROUGH_BIND", control, reserved(), "", "sealed TLS passthrough by SNI"},
-    {"EE_PASSTHROUGH_PORT", control, reserved(), "", "its port"},
     {"EE_THREADS", control, reserved(), "", "data-plane threads"},
     {"EE_QUOTE_PROVIDER", control, reserved(), "", "the control plane's own quotes"},
     {"EE_SIMULATED_TDX_DIR", control, reserved(), "", "keys of the simulated platform"},

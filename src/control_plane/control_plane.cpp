@@ -15,6 +15,7 @@
 #include "control_plane/sources.h"
 #include "http/server.h"
 #include "net/signals.h"
+#include "proxy/passthrough.h"
 #include "proxy/proxy_handler.h"
 #include "registry/sqlite/network_identity.h"
 #include "tunnel/shedding.h"
@@ -174,6 +175,7 @@ private:
     ChallengeRound challenge_round_;
     proxy::Forwarder forwarder_;
     proxy::ProxyHandler proxy_handler_;
+    proxy::Passthrough passthrough_;  // Listens only where EE_PASSTHROUGH_PORT is set.
     api::AccessControl access_;
     api::Services services_;
     api::ApiHandler api_handler_;
@@ -224,6 +226,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       challenge_round_(loop_, tunnels_, log, config.admissions_per_second_max / 2),
       forwarder_(loop_, registry_, tunnels_, access_log_, metrics_, forward_settings(config, body_memory_)),
       proxy_handler_(forwarder_, metrics_),
+      passthrough_(loop_, forwarder_, tunnels_, access_log_, metrics_, passthrough_settings(config)),
       access_(config.admin_tokens, config.metrics_tokens),
       services_{.loop = loop_,
                 .registry = registry_,
@@ -253,7 +256,8 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       shed_(
           metrics_.counter("ee_bodies_shed_total", "Requests ended because they held most of a full memory")),
       drained_(loop_, [this] {
-          const bool done = tunnels_.size() + control_.busy() + ratls_.busy() + proxy_.busy() == 0;
+          const std::size_t busy = control_.busy() + ratls_.busy() + proxy_.busy();
+          const bool done = tunnels_.size() + busy + passthrough_.open_connections() == 0;
           if (done || loop_.now() >= drain_until_) return finish();
           drained_.arm_after(drain_look);
       }) {
@@ -272,6 +276,10 @@ Result<void> ControlPlane::listen() {
     }
     if (auto opened = proxy_.listen(config_.proxy.host, config_.proxy.port, tls_.proxy); !opened)
         return opened;
+    if (const auto& at = config_.passthrough) {
+        if (auto opened = passthrough_.listen(at->host, at->port); !opened) return opened;
+        log_.info("control.passthrough", {{"address", at->host + ":" + std::to_string(passthrough_.port())}});
+    }
     forwarder_.set_names(public_names(config_, control_.port(), proxy_.port()));
     log_.info("control.started", {{"control", config_.control.host + ":" + std::to_string(control_.port())},
                                   {"proxy", config_.proxy.host + ":" + std::to_string(proxy_.port())},
@@ -285,6 +293,7 @@ void ControlPlane::run() {
     control_.close();
     ratls_.close();
     proxy_.close();
+    passthrough_.close();
     loop_.collect();
     access_log_.flush();
     log_.info("control.stopped");
@@ -302,6 +311,7 @@ void ControlPlane::drain(int signal) {
               {{"signal", signal}, {"tunnels", tunnels_.size()}, {"open_requests", forwarder_.open_calls()}});
     admission_.drain_all();
     proxy_.drain();
+    passthrough_.drain();
     control_.drain();
     ratls_.drain();
     drain_until_ = loop_.now() + config_.drain_timeout;

@@ -54,6 +54,13 @@ std::size_t body_memory_max(const config::ControlPlaneConfig& config) {
     return config.buffered_bytes_max.value_or(machine_memory() / 4);
 }
 
+proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config) {
+    proxy::PassthroughSettings settings;
+    settings.app_domain = config.app_domain.value_or("");
+    settings.idle_time = config.stream_idle_time;
+    return settings;
+}
+
 proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config, const BodyMemory& memory) {
     proxy::ForwardSettings settings;
     for (const std::string& text : config.trusted_proxies)

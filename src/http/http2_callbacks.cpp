@@ -142,7 +142,7 @@ int Http2Session::Callbacks::on_frame_send(nghttp2_session* nghttp2, const nghtt
     if (stream == nullptr) return 0;
     stream->is_sent = true;
     if (self(user_data).settings_.role == Http2Settings::Role::server && !stream->is_ended &&
-        !stream->is_given_up) {
+        !stream->is_given_up && !stream->keeps_receiving) {
         nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
         stream->is_ended = true;
     }

@@ -35,6 +35,7 @@ struct Http2Session::Stream {
     bool is_waiting = false;        // nghttp2 waits for more of our body.
     bool is_sent = false;           // Our side, to its last frame.
     bool is_given_up = false;       // By reset().
+    bool keeps_receiving = false;   // Behind the end of our side (server).
 
     std::size_t queued() const { return out.size() - out_at; }
 };

@@ -226,6 +226,10 @@ void Http2Session::interim(Http2StreamId id, int status, std::span<const Field> 
                                     nullptr) == 0);
 }
 
+void Http2Session::keep_receiving(Http2StreamId id) {
+    if (Stream* stream = find(id)) stream->keeps_receiving = true;
+}
+
 void Http2Session::queue_body(Stream& stream, std::string_view bytes) {
     stream.out.append(bytes);
     queued_ += bytes.size();
@@ -439,14 +443,11 @@ void Http2Session::on_closed(Stream& stream, std::uint32_t code) {
     // Of a request that was refused with its head the observer has not heard.
     const bool is_known = !is_server || stream.has_head;
     const bool is_heard = is_known && !stream.is_given_up;
+    const bool is_whole = stream.is_ended && stream.is_sent;
     const Http2StreamId id = stream.id;
     forget(id);
-    if (!is_heard) return;
-    if (!is_complete) {
-        observer_.on_reset(id, code);
-    } else if (is_server) {
-        observer_.on_complete(id);
-    }
+    if (is_heard && !is_complete) observer_.on_reset(id, code);
+    if (is_heard && is_complete) observer_.on_closed(id, is_whole);
 }
 
 // ---- The connection ----

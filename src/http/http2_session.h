@@ -90,10 +90,11 @@ public:
     // Ended before both sides were complete, by an error code of RFC 9113; not after reset(). Nothing
     // follows.
     virtual void on_reset(Http2StreamId stream, std::uint32_t code) = 0;
-    // Both sides are complete and pulled (a server): nothing follows. Not after reset().
-    virtual void on_complete(Http2StreamId) {}
     // So many more bytes of our body have been pulled.
     virtual void on_body_taken(Http2StreamId, std::size_t /*bytes*/) {}
+    // After on_end(): our side is over, too; `is_whole`, or because the peer takes no more of it. Nothing
+    // follows. Not after reset().
+    virtual void on_closed(Http2StreamId, bool /*is_whole*/) {}
     // What the peer allows is known from here on, or has changed.
     virtual void on_settings() {}
     // The peer takes no new streams. Those that it will not look at are reset next, with `refused_stream`.
@@ -138,6 +139,9 @@ public:
     // A server's answer; once for each stream, any number of interim ones before.
     void respond(Http2StreamId stream, const Http2Head& head, std::string_view body, bool end);
     void interim(Http2StreamId stream, int status, std::span<const Field> fields);
+    // A server's, of a stream that carries bytes both ways (CONNECT): the end of our body is not that of the
+    // peer's. Other requests are of no more use once they are answered.
+    void keep_receiving(Http2StreamId stream);
     // More of our body; kept until it is pulled. The caller bounds it by on_body_taken().
     void send_body(Http2StreamId stream, std::string_view bytes);
     void end_body(Http2StreamId stream, std::span<const Field> trailers = {});

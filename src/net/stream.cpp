@@ -339,6 +339,12 @@ void Stream::abort() {
     release_socket();
 }
 
+void Stream::reset() {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    if (socket_) ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    abort();
+}
+
 void Stream::end(const Error& why) {
     if (!open_) return;
     abort();

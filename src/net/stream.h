@@ -101,6 +101,8 @@ public:
     static void close_in_background(Loop& loop, std::shared_ptr<Stream> stream);
     // Ends the connection now; no more calls to the handler.
     void abort();
+    // The same, and the peer is told that something was lost (a TCP reset), not that this was all.
+    void reset();
     bool is_open() const { return open_; }
     // False once one of the three was called, or the connection ended.
     bool is_writable() const { return open_ && !closing_ && !shutting_; }

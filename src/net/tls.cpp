@@ -108,27 +108,42 @@ struct CertificateAsking {
     static constexpr long peer_certificates_bytes_max = 64 * 1024;
 };
 
-// RFC 7301 section 3.2: the server's preference decides.
+// What a server picks of the protocols a client offers (RFC 7301 section 3.2): its own preference decides.
 struct ProtocolChoice {
-    static int choose(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered,
-                      unsigned int offered_size, void* context) {
+    // `if_none`: what becomes of a client that offers others alone.
+    template <int if_none>
+    static int on_offer(SSL*, const unsigned char** out, unsigned char* out_size,
+                        const unsigned char* offered, unsigned int offered_size, void* context) {
         const std::string& ours = static_cast<const TlsContext*>(context)->protocols_;
+        const auto* list = reinterpret_cast<const unsigned char*>(ours.data());
         unsigned char* chosen = nullptr;
-        const int found =
-            SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(ours.data()),
-                                  static_cast<unsigned int>(ours.size()), offered, offered_size);
-        if (found != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
+        const int found = SSL_select_next_proto(
+            &chosen, out_size, list, static_cast<unsigned int>(ours.size()), offered, offered_size);
         *out = chosen;
-        return SSL_TLSEXT_ERR_OK;
+        return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : if_none;
     }
 
-    static void set_up(TlsContext& context, std::span<const std::string_view> protocols) {
-        for (const std::string_view protocol : protocols) {
-            EE_CHECK(!protocol.empty() && protocol.size() < 256);
-            context.protocols_.push_back(static_cast<char>(protocol.size()));
-            context.protocols_.append(protocol);
+    static void name(TlsContext& context, std::span<const std::string_view> names) {
+        for (const std::string_view name : names) {
+            EE_CHECK(!name.empty() && name.size() <= 255);
+            context.protocols_.push_back(static_cast<char>(name.size()));
+            context.protocols_.append(name);
         }
-        SSL_CTX_set_alpn_select_cb(context.context_, choose, &context);
+    }
+
+    static void require(TlsContext& context, std::span<const std::string_view> names) {
+        name(context, names);
+        SSL_CTX_set_alpn_select_cb(context.native(), on_offer<SSL_TLSEXT_ERR_ALERT_FATAL>, &context);
+    }
+    static void prefer(TlsContext& context, std::span<const std::string_view> names) {
+        name(context, names);
+        SSL_CTX_set_alpn_select_cb(context.native(), on_offer<SSL_TLSEXT_ERR_NOACK>, &context);
+    }
+    static void offer(TlsContext& context, std::string_view protocol) {
+        name(context, {&protocol, 1});
+        const auto* list = reinterpret_cast<const unsigned char*>(context.protocols_.data());
+        const auto size = static_cast<unsigned int>(context.protocols_.size());
+        EE_CHECK(SSL_CTX_set_alpn_protos(context.native(), list, size) == 0);
     }
 };
 
@@ -154,7 +169,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::server(const std::filesyst
     const std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_server_method()), true, request));
     SSL_CTX* context = made->native();
     if (request.when != CertificateRequest::When::never) CertificateAsking::set_up(context, made.get());
-    if (!protocols.empty()) ProtocolChoice::set_up(*made, protocols);
+    if (!protocols.empty()) ProtocolChoice::require(*made, protocols);
     if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1)
         return fail("tls_config_invalid", "cannot use the certificate chain in " + certificate.string() +
                                               ": " + crypto::take_openssl_errors());
@@ -162,6 +177,30 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::server(const std::filesyst
         return fail("tls_config_invalid", "cannot use the key in " + key.string() +
                                               " with the certificate in " + certificate.string() + ": " +
                                               crypto::take_openssl_errors());
+    return made;
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::self_made_server(
+    ByteSpan certificate, const crypto::SigningKey& key, std::span<const std::string_view> protocols) {
+    const std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_server_method()), true));
+    SSL_CTX* context = made->native();
+    SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context, 0);
+    ProtocolChoice::prefer(*made, protocols);
+    if (SSL_CTX_use_certificate_ASN1(context, static_cast<int>(certificate.size()), certificate.data()) !=
+            1 ||
+        SSL_CTX_use_PrivateKey(context, key.get()) != 1)
+        return fail("tls_config_invalid",
+                    "cannot use the certificate with its key: " + crypto::take_openssl_errors());
+    return made;
+}
+
+Result<std::shared_ptr<const TlsContext>> TlsContext::judging_client(std::string_view protocol) {
+    const std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_client_method()), false));
+    SSL_CTX_set_min_proto_version(made->native(), TLS1_3_VERSION);
+    SSL_CTX_set_verify(made->native(), SSL_VERIFY_NONE, nullptr);
+    ProtocolChoice::offer(*made, protocol);
     return made;
 }
 
@@ -276,7 +315,7 @@ std::optional<Bytes> TlsSession::channel_binding() const {
 }
 
 std::optional<Bytes> TlsSession::peer_certificate() const {
-    if (!context_->is_server() || !handshake_done() || SSL_session_reused(ssl_) == 1) return std::nullopt;
+    if (!handshake_done() || SSL_session_reused(ssl_) == 1) return std::nullopt;
     const X509* certificate = SSL_get0_peer_certificate(ssl_);
     unsigned char* der = nullptr;
     const int size = certificate == nullptr ? 0 : i2d_X509(certificate, &der);

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "crypto/signing_key.h"
 
 struct ssl_ctx_st;
 struct ssl_st;
@@ -35,6 +36,14 @@ public:
                                                             const std::filesystem::path& key,
                                                             const CertificateRequest& request = {},
                                                             std::span<const std::string_view> protocols = {});
+    // With a self-made certificate (DER) and its key: TLS 1.3 alone, and no resumption, so that every client
+    // is shown the certificate. `protocols`: names (ALPN, RFC 7301) of 1 to 255 bytes, the preferred one
+    // first; clients that offer none of them are served all the same. Refusal `tls_config_invalid`.
+    static Result<std::shared_ptr<const TlsContext>> self_made_server(
+        ByteSpan certificate, const crypto::SigningKey& key, std::span<const std::string_view> protocols);
+    // A client that takes any certificate, by TLS 1.3: what it is worth is for the owner to judge, by
+    // peer_certificate(), before anything is sent. `protocol`: the one name it offers.
+    static Result<std::shared_ptr<const TlsContext>> judging_client(std::string_view protocol);
     // `ca`: PEM file of trusted roots; empty for the system's.
     static Result<std::shared_ptr<const TlsContext>> client(const std::filesystem::path& ca);
     ~TlsContext();
@@ -53,7 +62,7 @@ private:
     std::string protocols_;  // As ALPN writes them: each behind a byte with its length.
 };
 
-// One connection's codec. After an error only destruction is allowed.
+// One connection's codec. After an error but `tls_closed` only destruction is allowed.
 class TlsSession {
 public:
     // `host`: what the server's certificate must name; for clients only.
@@ -65,7 +74,7 @@ public:
     // Takes ciphertext from the peer. Plaintext is handed out by read() until it returns 0.
     void feed(std::string_view ciphertext) { input_ = ciphertext; }
     // Bytes of plaintext placed in `out`; 0 when more ciphertext is needed. Refusal: `tls_failed`,
-    // `tls_closed`.
+    // `tls_closed`: the peer has said that it sends no more; it may still be written to.
     Result<std::size_t> read(std::span<char> out);
     // Encrypts as much as possible; bytes not taken (handshake unfinished) must be offered again.
     Result<std::size_t> write(std::string_view plaintext);
@@ -75,14 +84,14 @@ public:
     void close();
 
     bool handshake_done() const;
-    // What ALPN chose; empty when nothing was.
-    std::string_view protocol() const;
     // Is anything that was fed not yet consumed?
     bool has_input() const { return !input_.empty(); }
     // RFC 9266 channel binding: TLS 1.3 exporter, 32 bytes; nullopt below TLS 1.3.
     std::optional<Bytes> channel_binding() const;
-    // On a server: the certificate (DER) whose key the client has proven to hold in this very handshake;
-    // nullopt when it was not asked for, not shown, or while the handshake lasts.
+    // The protocol both sides agreed on (ALPN); empty without.
+    std::string_view protocol() const;
+    // The certificate (DER) whose key the peer has proven to hold in this very handshake; nullopt when it was
+    // not asked for, not shown, or while the handshake lasts.
     std::optional<Bytes> peer_certificate() const;
 
 private:

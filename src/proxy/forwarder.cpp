@@ -120,13 +120,20 @@ bool Forwarder::streams_bodies(std::string_view app) {
     return visited && all;
 }
 
-Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now) {
+Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, Carrier carrier) {
     candidates_.clear();
+    bool any_v1 = false;
     const auto visited = registry_.visit_candidates(app, now, [&](const registry::Agent& agent) {
-        if (const tunnel::Session* session = tunnels_.find(agent.tunnel))
+        const tunnel::Session* session = tunnels_.find(agent.tunnel);
+        if (session == nullptr) return;
+        if (carrier == Carrier::any || session->streams_bodies())
             candidates_.push_back({agent.tunnel, session->open_streams(), session->stream_limit()});
+        else
+            any_v1 = true;
     });
     if (!visited) return fail("unknown_app", "no app is called " + std::string(app));
+    if (candidates_.empty() && any_v1)
+        return fail("upgrade_unsupported", "the tunnels of the app's agents (v1) carry whole requests only");
     if (candidates_.empty()) {
         const auto status = registry_.status(app, now);
         const std::string word(status && !is_routable(*status) ? to_word(*status) : "offline");

@@ -47,6 +47,9 @@ struct ForwardRequest {
 
 class Call;
 
+// Which agents a visit may go to.
+enum class Carrier { any, streams_only };
+
 class Forwarder {
 public:
     Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunnels& tunnels,
@@ -55,6 +58,11 @@ public:
 
     // Of a request to the app: in pieces of any size where every agent that may serve it takes them so.
     http::BodyTerms body_terms(std::string_view app);
+
+    // The agent that serves the app's next visitor; not null. Refusals: `unknown_app`, why no agent may serve
+    // (`offline`, `unattested`, ...), `overloaded`; with `streams_only` also `upgrade_unsupported`, when all
+    // that may serve are v1.
+    Result<tunnel::Session*> choose(std::string_view app, Moment now, Carrier carrier = Carrier::any);
 
     // Answers the exchange, now or later. Never fails without an answer.
     void forward(http::Exchange& exchange, const ForwardRequest& request);
@@ -71,7 +79,6 @@ public:
 private:
     friend class Call;
     bool streams_bodies(std::string_view app);
-    Result<tunnel::Session*> choose(std::string_view app, Moment now);
     struct RefusalFields {
         std::string_view request_id;
         std::uint32_t retry_after_s;

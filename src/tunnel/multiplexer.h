@@ -13,6 +13,11 @@
 
 namespace ee::tunnel {
 
+// Of the extended CONNECT (RFC 8441) whose bytes are a visitor's TLS connection, which ends in the agent.
+inline constexpr std::string_view sealed_protocol = "ee-tls";
+// In its head: the visitor's address.
+inline constexpr std::string_view sealed_client_field = "ee-client";
+
 // Never used twice on one tunnel.
 using StreamId = std::uint64_t;
 
@@ -27,7 +32,7 @@ struct StreamRequest {
     std::optional<std::uint64_t> content_length{};  // Of a body that follows, when it is known.
     std::string_view scheme = "https";
     std::string_view authority{};  // The visitor's Host; v1 has it among the fields.
-    std::string_view protocol{};   // Of an extended CONNECT: "websocket".
+    std::string_view protocol{};   // Of an extended CONNECT: "websocket", or sealed_protocol.
 };
 
 // The visitor's side of a stream. Called on the loop's thread; exactly one of on_end and on_failed comes
@@ -49,6 +54,9 @@ public:
                          std::optional<std::uint64_t> content_length) = 0;
     // To be given back with consumed(): until then the agent is held to the stream's window.
     virtual void on_body(std::string_view bytes) = 0;
+    // The agent's side of a stream that carries bytes both ways is complete. True: ours goes on until
+    // end_body(), and on_end() or on_failed() comes behind it. False: nothing more of it is of use.
+    virtual bool on_answer_end() { return false; }
     virtual void on_end(std::span<const http::Field> trailers) = 0;
     // So many more bytes given to send_body() are on their way: there is room for as many.
     virtual void on_body_taken(std::size_t bytes) { static_cast<void>(bytes); }

@@ -187,8 +187,10 @@ void MultiplexerV2::on_body(Http2StreamId id, std::string_view bytes) {
     if (Stream* stream = find(static_cast<StreamId>(id))) stream->observer->on_body(bytes);
 }
 
-// The rest of the request, if any, concerns nobody any more.
+// The rest of a request, if any, concerns nobody any more; that of a stream of bytes does.
 void MultiplexerV2::on_end(Http2StreamId id, std::span<const http::Field> trailers) {
+    const Stream* stream = find(static_cast<StreamId>(id));
+    if (stream != nullptr && stream->observer->on_answer_end()) return;
     StreamObserver* observer = remove(static_cast<StreamId>(id));
     if (observer == nullptr) return;
     observer->on_end(trailers);
@@ -201,6 +203,15 @@ void MultiplexerV2::on_reset(Http2StreamId id, std::uint32_t code) {
 
 void MultiplexerV2::on_body_taken(Http2StreamId id, std::size_t bytes) {
     if (Stream* stream = find(static_cast<StreamId>(id))) stream->observer->on_body_taken(bytes);
+}
+
+// Of a stream of bytes whose agent's side had ended before.
+void MultiplexerV2::on_closed(Http2StreamId id, bool is_whole) {
+    StreamObserver* observer = remove(static_cast<StreamId>(id));
+    if (observer == nullptr) return;
+    if (is_whole) return observer->on_end({});
+    observer->on_failed(
+        {"bad_agent_answer", "the agent has ended the stream and takes no more of it"});
 }
 
 void MultiplexerV2::fail_stream(StreamId id, const Error& error) {

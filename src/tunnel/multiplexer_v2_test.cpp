@@ -67,11 +67,16 @@ public:
     void on_end(std::span<const http::Field> trailers) override {
         hear(fmt::format("end {}", trailers.size()));
     }
+    bool on_answer_end() override {
+        if (goes_on) hear("answer end");
+        return goes_on;
+    }
     void on_body_taken(std::size_t bytes) override { taken += bytes; }
     void on_failed(const Error& error) override { hear(error.code); }
 
     std::size_t received = 0, taken = 0;
     int sent = 0;
+    bool goes_on = false;  // Behind the end of the answer.
 
 private:
     void hear(const std::string& what) {
@@ -225,6 +230,103 @@ TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
     exchange();
     EXPECT_EQ(broken.heard, Heard{"bad_agent_answer"});
     EXPECT_EQ(half.heard, (Heard{"head 200 0 ?", "body ab", "bad_agent_answer"}));
+}
+
+// ---- Streams of bytes, whose sides end each by itself ----
+
+struct MultiplexerV2Bytes : MultiplexerV2Test {
+    void SetUp() override {
+        exchange();  // The agent says that it takes extended CONNECT.
+        visitor.goes_on = true;
+        id = mux.open({.method = "CONNECT",
+                       .target = "/",
+                       .body = "hello",
+                       .body_follows = true,
+                       .authority = "myapp.app.test",
+                       .protocol = sealed_protocol},
+                      visitor, now)
+                 .value();
+        exchange();
+        agent.session.keep_receiving(agent.last);
+        respond(200, {}, "", false);
+        exchange();
+        ASSERT_EQ(visitor.heard, Heard{"head 200 0 ?"});
+        visitor.heard.clear();
+    }
+
+    Visitor visitor;
+    StreamId id = 0;
+};
+
+TEST_F(MultiplexerV2Bytes, GoOnAfterTheAgentsSideHasEnded) {
+    agent.session.send_body(agent.last, "bye");
+    agent.session.end_body(agent.last);
+    exchange();
+    EXPECT_EQ(visitor.heard, (Heard{"body bye", "answer end"}));
+    EXPECT_EQ(mux.open_streams(), 1u);
+    mux.send_body(id, " more");
+    exchange();
+    EXPECT_EQ(agent.bodies[agent.last], "hello more");
+    EXPECT_EQ(visitor.taken, 10u);
+    mux.end_body(id, {});
+    exchange();
+    EXPECT_EQ(agent.ended, std::vector<Http2StreamId>{agent.last});
+    EXPECT_EQ(visitor.heard, (Heard{"body bye", "answer end", "end 0"}));
+    EXPECT_EQ(mux.open_streams(), 0u);
+    EXPECT_TRUE(agent.resets.empty());
+}
+
+TEST_F(MultiplexerV2Bytes, GoOnAfterTheVisitorsSideHasEnded) {
+    mux.end_body(id, {});
+    exchange();
+    EXPECT_EQ(agent.ended, std::vector<Http2StreamId>{agent.last});
+    agent.session.send_body(agent.last, "late");
+    exchange();
+    agent.session.end_body(agent.last);
+    exchange();
+    EXPECT_EQ(visitor.heard, (Heard{"body late", "answer end", "end 0"}));
+    EXPECT_EQ(mux.open_streams(), 0u);
+    EXPECT_TRUE(agent.resets.empty());
+}
+
+TEST_F(MultiplexerV2Bytes, FailOnceWhenTheAgentBreaksOffBehindItsEnd) {
+    agent.session.end_body(agent.last);
+    exchange();
+    agent.session.reset(agent.last, http::http2_code::connect_error);
+    exchange();
+    EXPECT_EQ(visitor.heard, (Heard{"answer end", "bad_agent_answer"}));
+    EXPECT_EQ(mux.open_streams(), 0u);
+}
+
+TEST_F(MultiplexerV2Bytes, OfAnAgentThatWantsNoMoreAreNotTakenForWhole) {
+    agent.session.end_body(agent.last);
+    exchange();
+    agent.session.reset(agent.last, http::http2_code::no_error);
+    mux.send_body(id, "lost");
+    exchange();
+    EXPECT_EQ(visitor.heard, (Heard{"answer end", "bad_agent_answer"}));
+}
+
+TEST_F(MultiplexerV2Bytes, AreCancelledBehindTheEndOfEitherSide) {
+    agent.session.end_body(agent.last);
+    exchange();
+    mux.cancel(id);
+    exchange();
+    EXPECT_EQ(visitor.heard, Heard{"answer end"});
+    EXPECT_EQ(agent.resets[agent.last], http::http2_code::cancel);
+    EXPECT_EQ(mux.open_streams(), 0u);
+}
+
+TEST_F(MultiplexerV2Bytes, FailWithTheTunnelAndByIdlenessBehindTheAgentsEnd) {
+    agent.session.end_body(agent.last);
+    exchange();
+    mux.expire(now + 300s);
+    EXPECT_EQ(visitor.heard, (Heard{"answer end", "proxy_timeout"}));
+    Visitor other;
+    other.goes_on = true;
+    open(other, "", true);
+    mux.close({"tunnel_closed", "x"});
+    EXPECT_EQ(other.heard, Heard{"tunnel_closed"});
 }
 
 TEST_F(MultiplexerV2Test, TakesSoManyAndNoneOnceTheAgentStops) {

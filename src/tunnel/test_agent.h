@@ -36,10 +36,10 @@ public:
     TestAgent(net::Loop& loop, net::Fd socket) : stream(loop, std::move(socket), *this) { stream.start(); }
 
     // Asks for the upgrade on a connection to an HTTP server.
-    void upgrade(std::string_view path = "/v1/tunnel") {
+    void upgrade(std::string_view path = "/v1/tunnel", std::span<const std::string_view> protocols = {}) {
         upgrading_ = true;
         const http::WebSocketRequest request{
-            .target = path, .host = "a.example", .protocols = {}, .fields = {}};
+            .target = path, .host = "a.example", .protocols = protocols, .fields = {}};
         EE_CHECK(http::append_websocket_request(stream.output(), request, {}));
         stream.flush_later();
     }
@@ -83,6 +83,7 @@ public:
     std::string response;  // To the upgrade.
     std::string closed;
     bool answers_pings = true;
+    std::function<void(std::string_view)> on_binary;
 
 private:
     void on_data(std::span<char> data) override {
@@ -115,6 +116,8 @@ private:
             heard.push_back("pong " + std::string(event.payload));
         } else if (event.kind == Kind::close) {
             heard.push_back(fmt::format("close {} {}", event.close_code, event.payload));
+        } else if (event.kind == Kind::binary && on_binary) {
+            on_binary(event.payload);
         } else {
             on_message(std::string(event.payload));
         }

@@ -1,0 +1,33 @@
+#pragma once
+// A blocking connection to whoever a URL names.
+
+#include <string_view>
+#include <utility>
+
+#include "base/result.h"
+#include "net/url.h"
+
+namespace ee::cli {
+
+// Owns a socket.
+class Socket {
+public:
+    explicit Socket(int fd) : fd_(fd) {}
+    ~Socket();
+    Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    Socket& operator=(Socket&&) = delete;
+    int fd() const { return fd_; }
+
+private:
+    int fd_;
+};
+
+// `timeout_s` bounds connecting, and each read and write after it. Refusal `unreachable`.
+Result<Socket> connect_to(const net::Url& url, int timeout_s);
+
+// That refusal, for what goes wrong later.
+tl::unexpected<Error> unreachable(const net::Url& url, std::string_view why);
+
+}  // namespace ee::cli

@@ -1,0 +1,76 @@
+#include "proxy/passthrough.h"
+
+#include "http/target.h"
+#include "proxy/passthrough_call.h"
+
+namespace ee::proxy {
+
+Passthrough::Passthrough(net::Loop& loop, Forwarder& forwarder, tunnel::Tunnels& tunnels,
+                         telemetry::AccessLog& access_log, telemetry::Metrics& metrics,
+                         PassthroughSettings settings)
+    : loop_(loop),
+      forwarder_(forwarder),
+      tunnels_(tunnels),
+      access_log_(access_log),
+      settings_(std::move(settings)),
+      connections_(
+          metrics.counter("ee_passthrough_connections_total", "TLS connections to apps, passed through")),
+      open_(metrics.gauge("ee_passthrough_open", "Of these, open ones")),
+      refused_(metrics.counter_family("ee_passthrough_refused_total",
+                                      "TLS connections to apps that failed, by reason", "reason")),
+      bytes_in_(metrics.counter("ee_passthrough_bytes_total", "Bytes of TLS connections to apps",
+                                {{"direction", "in"}})),
+      bytes_out_(metrics.counter("ee_passthrough_bytes_total", "Bytes of TLS connections to apps",
+                                 {{"direction", "out"}})),
+      flush_access_log_(loop, [this] { access_log_.flush(); }) {}
+
+Passthrough::~Passthrough() = default;
+
+Result<void> Passthrough::listen(const std::string& address, std::uint16_t port) {
+    auto opened = net::Listener::open(
+        loop_, address, port,
+        [this](net::Fd socket, const net::Endpoint& peer) { accept(std::move(socket), peer); });
+    if (!opened) return fail(std::move(opened.error()));
+    listener_ = std::move(*opened);
+    return {};
+}
+
+void Passthrough::accept(net::Fd socket, const net::Endpoint& peer) {
+    connections_.add();
+    if (calls_.size() >= settings_.connections_max || hellos_ >= settings_.hellos_max)
+        return refused_.count("too_many_connections");
+    const auto call = std::make_shared<PassthroughCall>(*this, std::move(socket), peer);
+    calls_.emplace(call.get(), call);
+    open_.add(1);
+    call->start();
+}
+
+Result<std::string> Passthrough::app_of(std::string_view server_name) const {
+    const std::string_view app = http::first_label(server_name);
+    const bool is_direct = http::is_under_domain(server_name, settings_.app_domain) &&
+                           server_name.size() == app.size() + 1 + settings_.app_domain.size();
+    if (is_direct && http::is_dns_label(app)) return std::string(app);
+    return fail("unknown_app", "the server name is not <app>." + settings_.app_domain);
+}
+
+void Passthrough::remove(PassthroughCall& call) {
+    auto node = calls_.extract(&call);
+    if (node.empty()) return;
+    open_.add(-1);
+    loop_.dispose(std::move(node.mapped()));
+}
+
+void Passthrough::drain() {
+    if (listener_) listener_->close();
+    std::vector<std::shared_ptr<PassthroughCall>> reading;
+    for (const auto& [key, call] : calls_)
+        if (call->is_reading_hello()) reading.push_back(call);
+    for (const auto& call : reading) call->cut({"draining", "the control plane is stopping"});
+}
+
+void Passthrough::close() {
+    if (listener_) listener_->close();
+    while (!calls_.empty()) calls_.begin()->second->cut({"draining", "the control plane has stopped"});
+}
+
+}  // namespace ee::proxy
