@@ -43,7 +43,7 @@ void ApiHandler::on_request(http::Exchange& exchange) {
         .query = query,
         .parameters = std::move(match.parameters),
         .rest = match.rest,
-        .request_id = proxy::request_id_of(head, random_),
+        .request_id = proxy::request_id_of(head, random_, request_id_),
         .visitor = proxy::identify_visitor(head, exchange.peer(), services_.forwarder.settings().trust)};
     if (match.route == nullptr) {
         if (match.allow.empty()) return request.refuse({"not_found", "no endpoint has this path"});

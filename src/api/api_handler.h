@@ -18,6 +18,7 @@ public:
 private:
     Services& services_;
     crypto::RandomPool random_;
+    std::string request_id_;  // Of the request being served, where it is ours.
     telemetry::CounterFamily& refused_;
     telemetry::Counter& requests_;
 };

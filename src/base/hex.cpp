@@ -25,14 +25,20 @@ std::uint8_t digit(char c) {
 
 }  // namespace
 
-std::string to_hex(ByteSpan bytes) {
+void append_hex(std::string& out, ByteSpan bytes) {
     constexpr char digits[] = "0123456789abcdef";
-    std::string out;
-    out.reserve(bytes.size() * 2);
+    const std::size_t at = out.size();
+    out.resize(at + bytes.size() * 2);
+    char* to = out.data() + at;
     for (const std::uint8_t byte : bytes) {
-        out.push_back(digits[byte >> 4]);
-        out.push_back(digits[byte & 15]);
+        *to++ = digits[byte >> 4];
+        *to++ = digits[byte & 15];
     }
+}
+
+std::string to_hex(ByteSpan bytes) {
+    std::string out;
+    append_hex(out, bytes);
     return out;
 }
 

@@ -10,6 +10,7 @@
 namespace ee {
 
 std::string to_hex(ByteSpan bytes);
+void append_hex(std::string& out, ByteSpan bytes);
 
 // nullopt for an odd length or a character outside [0-9a-fA-F].
 std::optional<Bytes> from_hex(std::string_view text);

@@ -26,9 +26,18 @@ constexpr auto escapes = [] {
 
 void append_json_string(std::string& out, std::string_view text) {
     constexpr char digits[] = "0123456789abcdef";
+    std::size_t i = 0;
+    while (i < text.size() && escapes[static_cast<unsigned char>(text[i])] == 0) ++i;
+    if (i == text.size()) {  // Most.
+        const std::size_t at = out.size();
+        out.resize(at + text.size() + 2);
+        out[at] = '"';
+        text.copy(out.data() + at + 1, text.size());
+        out.back() = '"';
+        return;
+    }
     out.push_back('"');
     std::size_t start = 0;
-    std::size_t i = 0;
     while (i < text.size()) {
         const auto byte = static_cast<unsigned char>(text[i]);
         const char escape = escapes[byte];

@@ -12,8 +12,11 @@
 
 namespace ee::http {
 
+bool iequals_same_size(std::string_view a, std::string_view b);
 // ASCII without regard to case, as field names, connection options and codings are compared.
-bool iequals(std::string_view a, std::string_view b);
+inline bool iequals(std::string_view a, std::string_view b) {
+    return a.size() == b.size() && iequals_same_size(a, b);
+}
 
 // Whether it begins so, without regard to case.
 bool istarts_with(std::string_view text, std::string_view prefix);

@@ -171,7 +171,7 @@ void Http2ServerConnection::on_reset(Http2StreamId id, std::uint32_t) {
     }
 }
 
-void Http2ServerConnection::on_closed(Http2StreamId id, bool) {
+void Http2ServerConnection::on_complete(Http2StreamId id, bool) {
     if (Http2Exchange* exchange = find(id); exchange != nullptr && exchange->stream_closed()) forget(id);
 }
 

@@ -46,7 +46,7 @@ private:
     void on_body(Http2StreamId stream, std::string_view bytes) override;
     void on_end(Http2StreamId stream, std::span<const Field> trailers) override;
     void on_reset(Http2StreamId stream, std::uint32_t code) override;
-    void on_closed(Http2StreamId stream, bool) override;
+    void on_complete(Http2StreamId stream, bool) override;
     void on_body_taken(Http2StreamId stream, std::size_t bytes) override;
 
     // net::Deferred

@@ -447,7 +447,7 @@ void Http2Session::on_closed(Stream& stream, std::uint32_t code) {
     const Http2StreamId id = stream.id;
     forget(id);
     if (is_heard && !is_complete) observer_.on_reset(id, code);
-    if (is_heard && is_complete) observer_.on_closed(id, is_whole);
+    if (is_heard && is_complete) observer_.on_complete(id, is_whole);
 }
 
 // ---- The connection ----

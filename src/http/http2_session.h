@@ -94,7 +94,7 @@ public:
     virtual void on_body_taken(Http2StreamId, std::size_t /*bytes*/) {}
     // After on_end(): our side is over, too; `is_whole`, or because the peer takes no more of it. Nothing
     // follows. Not after reset().
-    virtual void on_closed(Http2StreamId, bool /*is_whole*/) {}
+    virtual void on_complete(Http2StreamId, bool /*is_whole*/) {}
     // What the peer allows is known from here on, or has changed.
     virtual void on_settings() {}
     // The peer takes no new streams. Those that it will not look at are reset next, with `refused_stream`.

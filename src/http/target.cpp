@@ -1,6 +1,7 @@
 #include "http/target.h"
 
 #include <algorithm>
+#include <array>
 
 #include <arpa/inet.h>
 
@@ -22,8 +23,16 @@ bool is_lower(char c) {
 bool is_upper(char c) {
     return c >= 'A' && c <= 'Z';
 }
-bool is_host_character(char c) {
-    return is_digit(c) || is_lower(c) || is_upper(c) || c == '-' || c == '.' || c == '_';
+constexpr auto host_characters = [] {
+    std::array<bool, 256> table{};
+    for (const char c : std::string_view("-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+        table[static_cast<unsigned char>(c)] = true;
+    return table;
+}();
+bool is_host_text(std::string_view text) {
+    for (const char c : text)
+        if (!host_characters[static_cast<unsigned char>(c)]) return false;
+    return true;
 }
 
 int hex_value(char c) {
@@ -127,7 +136,7 @@ std::optional<Authority> parse_authority(std::string_view text) {
         out.host = text.substr(0, colon);
         port = colon == std::string_view::npos ? std::string_view() : text.substr(colon);
         if (out.host.empty() || out.host.size() > host_size_max) return std::nullopt;
-        if (!std::all_of(out.host.begin(), out.host.end(), is_host_character)) return std::nullopt;
+        if (!is_host_text(out.host)) return std::nullopt;
         if (is_digit(out.host.front()) && is_address(AF_INET, out.host)) out.kind = Authority::Kind::ipv4;
     }
     if (port.empty()) return out;

@@ -62,7 +62,7 @@ struct Side final : Http2Observer {
         EXPECT_FALSE(streams[stream].reset);
         streams[stream].reset = code;
     }
-    void on_closed(Http2StreamId stream, bool) override { ++streams[stream].completed; }
+    void on_complete(Http2StreamId stream, bool) override { ++streams[stream].completed; }
     void on_body_taken(Http2StreamId stream, std::size_t bytes) override { streams[stream].taken += bytes; }
     void on_goaway(std::uint32_t code) override { goaway = code; }
 

@@ -26,15 +26,22 @@ Call::Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest&
       exchange_(&exchange),
       origin_(request.origin),
       is_head_(exchange.head().method == "HEAD"),
-      app_(request.app),
-      method_(request.method),
-      path_(http::split_origin_form(request.target).path),
       client_(request.visitor.client),
-      request_id_(request.request_id),
       started_at_(exchange.started_at()),
       request_bytes_(request.body.size()),
       whole_body_(request.body.size()) {
     ++forwarder_.calls_;
+    const std::string_view path = http::split_origin_form(request.target).path;
+    text_.reserve(request.app.size() + request.method.size() + path.size() + request.request_id.size());
+    const auto keep = [this](std::string_view text) {
+        const std::size_t at = text_.size();
+        text_.append(text);
+        return std::string_view(text_).substr(at);
+    };
+    app_ = keep(request.app);
+    method_ = keep(request.method);
+    path_ = keep(path);
+    request_id_ = keep(request.request_id);
 }
 
 Call::~Call() {

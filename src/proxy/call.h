@@ -74,9 +74,10 @@ private:
     bool is_head_;
     bool begun_ = false;
     int status_ = 0;
-    std::string app_, method_, path_, agent_;
+    std::string text_;  // What these point into.
+    std::string_view app_, method_, path_, request_id_;
+    std::string agent_;
     net::IpAddress client_;
-    std::string request_id_;
     std::array<char, 32> trace_id_{};
     bool traced_ = false;
     std::string error_;

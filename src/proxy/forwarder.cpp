@@ -35,11 +35,13 @@ Forwarder::Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunn
 
 Forwarder::~Forwarder() = default;
 
-std::string Forwarder::traceparent(std::span<const http::Field> fields) {
+std::string_view Forwarder::traceparent(std::span<const http::Field> fields) {
     const auto given = http::find(fields, "traceparent");
     if (given && http::count(fields, "traceparent") == 1 && telemetry::parse_traceparent(*given))
-        return std::string(*given);
-    return telemetry::to_traceparent(telemetry::begin_trace(random_.take<24>()));
+        return *given;
+    trace_.clear();
+    telemetry::append_traceparent(trace_, telemetry::begin_trace(random_.take<24>()));
+    return trace_;
 }
 
 void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request) {
@@ -74,7 +76,7 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
         call->set_websocket(std::move(acceptance->accept));
     }
 
-    const std::string trace = traceparent(request.fields);
+    const std::string_view trace = traceparent(request.fields);
     call->set_trace(trace);
     const std::string_view host = http::find(request.fields, "host").value_or(head.authority);
     const RequestContext context{.host = host,

@@ -87,7 +87,8 @@ private:
                     const RefusalFields& named);
     bool has_room_for(const tunnel::Session& session) const;
     Error exceeded(Call& call, const RateLimits::Exceeded& why);
-    std::string traceparent(std::span<const http::Field> fields);
+    // Valid until the next call.
+    std::string_view traceparent(std::span<const http::Field> fields);
 
     net::Loop& loop_;
     registry::Registry& registry_;
@@ -100,6 +101,7 @@ private:
     std::array<telemetry::Counter*, RateLimits::limits> rate_limited_{};
     crypto::RandomPool random_;
     RateLimits rate_limits_;
+    std::string trace_;
     RequestFields request_fields_;
     AnswerFields answer_fields_;
     std::vector<router::Candidate> candidates_;

@@ -19,7 +19,7 @@ void ProxyHandler::on_request(http::Exchange& exchange) {
     const http::RequestHead& head = exchange.head();
     const Visitor visitor = identify_visitor(head, exchange.peer(), forwarder_.settings().trust);
     const auto app = select_app(head, visitor.peer_trusted, forwarder_.settings().trust);
-    const std::string request_id = request_id_of(head, random_);
+    const std::string_view request_id = request_id_of(head, random_, request_id_);
     const ForwardRequest request{.visitor = visitor,
                                  .request_id = request_id,
                                  .app = app ? std::string_view(*app) : std::string_view(),

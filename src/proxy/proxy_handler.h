@@ -20,6 +20,7 @@ private:
     Forwarder& forwarder_;
     telemetry::CounterFamily& refused_;
     crypto::RandomPool random_;
+    std::string request_id_;  // Of the request being served, where it is ours.
 };
 
 }  // namespace ee::proxy

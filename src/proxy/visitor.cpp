@@ -1,5 +1,6 @@
 #include "proxy/visitor.h"
 
+#include "base/hex.h"
 #include "http/fields.h"
 #include "http/target.h"
 #include "telemetry/trace.h"
@@ -32,10 +33,12 @@ net::IpAddress client_behind(std::span<const http::Field> fields, const net::IpA
 
 }  // namespace
 
-std::string request_id_of(const http::RequestHead& head, crypto::RandomPool& random) {
+std::string_view request_id_of(const http::RequestHead& head, crypto::RandomPool& random, std::string& made) {
     const auto given = http::find(head.fields, "x-request-id");
-    if (given && telemetry::is_sane_request_id(*given)) return std::string(*given);
-    return telemetry::make_request_id(random.take<16>());
+    if (given && telemetry::is_sane_request_id(*given)) return *given;
+    made.clear();
+    append_hex(made, random.take<16>());
+    return made;
 }
 
 Visitor identify_visitor(const http::RequestHead& head, const net::Endpoint& peer,

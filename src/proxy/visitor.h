@@ -23,8 +23,8 @@ struct Visitor {
     bool peer_trusted = false;  // The connection itself comes from a trusted proxy.
 };
 
-// The request's X-Request-Id when it is sane, else a new id.
-std::string request_id_of(const http::RequestHead& head, crypto::RandomPool& random);
+// The request's X-Request-Id when it is sane, else a new id, which is kept in `made`.
+std::string_view request_id_of(const http::RequestHead& head, crypto::RandomPool& random, std::string& made);
 
 Visitor identify_visitor(const http::RequestHead& head, const net::Endpoint& peer,
                          const TrustSettings& settings);

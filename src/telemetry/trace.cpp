@@ -14,14 +14,6 @@ std::optional<ByteArray<N>> from_lower_hex(std::string_view text) {
     return lower ? from_hex_exact<N>(text) : std::nullopt;
 }
 
-void append_hex(std::string& out, ByteSpan bytes) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    for (const std::uint8_t byte : bytes) {
-        out += digits[byte >> 4];
-        out += digits[byte & 15];
-    }
-}
-
 // All zeros mean "no id"; the generator may not produce it.
 template <std::size_t N>
 void avoid_zero(ByteArray<N>& id) {

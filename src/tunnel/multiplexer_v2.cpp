@@ -206,12 +206,11 @@ void MultiplexerV2::on_body_taken(Http2StreamId id, std::size_t bytes) {
 }
 
 // Of a stream of bytes whose agent's side had ended before.
-void MultiplexerV2::on_closed(Http2StreamId id, bool is_whole) {
+void MultiplexerV2::on_complete(Http2StreamId id, bool is_whole) {
     StreamObserver* observer = remove(static_cast<StreamId>(id));
     if (observer == nullptr) return;
     if (is_whole) return observer->on_end({});
-    observer->on_failed(
-        {"bad_agent_answer", "the agent has ended the stream and takes no more of it"});
+    observer->on_failed({"bad_agent_answer", "the agent has ended the stream and takes no more of it"});
 }
 
 void MultiplexerV2::fail_stream(StreamId id, const Error& error) {

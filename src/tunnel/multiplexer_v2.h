@@ -70,7 +70,7 @@ private:
     void on_end(http::Http2StreamId id, std::span<const http::Field> trailers) override;
     void on_reset(http::Http2StreamId id, std::uint32_t code) override;
     void on_body_taken(http::Http2StreamId id, std::size_t bytes) override;
-    void on_closed(http::Http2StreamId id, bool is_whole) override;
+    void on_complete(http::Http2StreamId id, bool is_whole) override;
 
     http::Http2Session& session();
     Stream* find(StreamId id);

@@ -128,31 +128,35 @@ def test_bodies_of_any_size_pass_without_filling_memory(site):
     assert peak - before < 64 * MIB * memory_factor(), f"{(peak - before) / MIB:.0f} MiB more"
 
 
-def test_a_visitor_that_stops_reading_slows_nobody_else(site):
+def test_a_visitor_that_stops_reading_slows_nobody_else(world, site):
+    """Requests to its agent take as long as those to an agent that has no such visitor, asked in turn with them: what
+    else the machine does is the same for both."""
+    world.agent(site.control, site.backend, app="other", EE_HEALTH_INTERVAL_SEC=60)
+    hosts = {"beside it": HOST, "elsewhere": f"other.{APP_DOMAIN}"}
+
     def latencies(seconds):
-        out = []
+        out = {name: [] for name in hosts}
         until_ = time.monotonic() + seconds
         with site.connection() as visitor:
             while time.monotonic() < until_:
-                started = time.monotonic()
-                assert visitor.request("GET", "/", HOST).status == 200
-                out.append(time.monotonic() - started)
-        return sorted(out)
+                for name, host in hosts.items():
+                    started = time.monotonic()
+                    assert visitor.request("GET", "/", host).status == 200
+                    out[name].append(time.monotonic() - started)
+        return [sorted(values)[int(len(values) * 0.99)] for values in out.values()]
 
     latencies(0.5)
-    quiet = latencies(2)
     before = site.rss()
     with site.connection(receive_buffer=16 * 1024) as stalled:
         stalled.send(f"GET /download/1024 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         assert stalled.read_head()[0] == 200
         latencies(0.5)  # Until its share of the memory is full.
-        beside = latencies(2)
+        p99 = latencies(4)
         assert site.rss() - before < 24 * MIB * memory_factor()
         # It goes on when the visitor does.
         for _ in range(16):
             assert len(stalled.socket.recv(MIB)) > 0
-    p99 = [values[int(len(values) * 0.99)] for values in (quiet, beside)]
-    assert p99[1] < 2 * p99[0] + 0.02, p99
+    assert p99[0] < 2 * p99[1] + 0.005, p99
     assert site.backend.cancelled.wait(5), "the backend hears that the visitor has left"
 
 

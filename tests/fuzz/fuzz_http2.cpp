@@ -72,7 +72,7 @@ private:
     }
     void on_reset(Http2StreamId stream, std::uint32_t) override { EE_CHECK(reset_.insert(stream).second); }
 
-    void on_closed(Http2StreamId stream, bool) override {
+    void on_complete(Http2StreamId stream, bool) override {
         EE_CHECK(heads_.contains(stream) && complete_.insert(stream).second && !reset_.contains(stream));
     }
 
