@@ -184,7 +184,7 @@ TEST_F(SealedTest, ShowsACertificateOverItsKeyThatNamesTheApp) {
 }
 
 TEST_F(SealedTest, MakesOneCertificateForAllWhoAskAndRenewsItAtHalfItsLife) {
-    settings.certificate_life = 2s;
+    settings.certificate_life = 4s;
     start();
     std::vector<ByteArray<32>> keys;
     const auto ask = [&] {
@@ -201,7 +201,7 @@ TEST_F(SealedTest, MakesOneCertificateForAllWhoAskAndRenewsItAtHalfItsLife) {
     ask();
     EXPECT_EQ(keys.size(), 3u) << "at once";
     // Past half of it the old one still serves, while another is made.
-    const MonoTime half = loop.now() + 1s;
+    const MonoTime half = loop.now() + 2s;
     ASSERT_TRUE(until([&] { return loop.now() >= half; }));
     ask();
     EXPECT_EQ(keys.size(), 4u);
@@ -216,7 +216,7 @@ TEST_F(SealedTest, MakesOneCertificateForAllWhoAskAndRenewsItAtHalfItsLife) {
 
 TEST_F(SealedTest, SaysThatItHasNoCertificateAndTriesAgainAfterAWhile) {
     provider.refusal = {"quote_provider_failed", "no TDX here"};
-    settings.retry_time = 100ms;
+    settings.retry_time = 1s;
     start();
     visit();
     ASSERT_TRUE(until([&] { return far.ended; }));
@@ -228,7 +228,7 @@ TEST_F(SealedTest, SaysThatItHasNoCertificateAndTriesAgainAfterAWhile) {
     EXPECT_TRUE(refused) << "at once, from memory";
     EXPECT_EQ(provider.made, 1);
     provider.refusal = {};
-    const MonoTime later = loop.now() + 100ms;
+    const MonoTime later = loop.now() + 1s;
     ASSERT_TRUE(until([&] { return loop.now() >= later; }));
     sealed->certificate([&](auto result) { made = result.has_value(); });
     ASSERT_TRUE(until([&] { return made; }));
@@ -342,7 +342,7 @@ TEST_F(SealedTest, AQuoteThatCannotBeMadeIsNotAnswered) {
 }
 
 TEST_F(SealedTest, WaitsForHandshakeAndNonceForSoLong) {
-    settings.handshake_time = 50ms;
+    settings.handshake_time = 500ms;
     start();
     visit();
     shake_hands();

@@ -148,7 +148,8 @@ void PassthroughCall::on_closed(const Error& why) {
     if (!is_complete) {
         if (tunnel::Session* tunnel = session(); tunnel != nullptr && !stream_over_)
             tunnel->cancel_stream(stream_);
-        error_ = "visitor_gone";
+        // One that had ended its side wanted no more.
+        if (!visitor_ended_) error_ = "visitor_gone";
         if (!answered_) status_ = status_visitor_gone;
     }
     finish();

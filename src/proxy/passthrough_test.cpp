@@ -332,7 +332,7 @@ TEST_F(PassthroughTest, SaysInternalErrorWhereTheAgentRefuses) {
 }
 
 TEST_F(PassthroughTest, WaitsForAHelloForSoLongAndForSoManyAtOnce) {
-    settings.hello_time = 50ms;
+    settings.hello_time = 500ms;
     settings.hellos_max = 2;
     open();
     const auto agent = come();
