@@ -54,8 +54,10 @@ std::size_t body_memory_max(const config::ControlPlaneConfig& config) {
     return config.buffered_bytes_max.value_or(machine_memory() / 4);
 }
 
-proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config) {
+proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config,
+                                                BodyMemory& memory) {
     proxy::PassthroughSettings settings;
+    settings.memory = &memory;
     settings.app_domain = config.app_domain.value_or("");
     settings.idle_time = config.stream_idle_time;
     return settings;

@@ -25,7 +25,7 @@ proxy::RateLimitSettings rate_limits(const config::ControlPlaneConfig& config);
 proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config, const BodyMemory& memory);
 // Of bodies that are held: EE_MAX_BUFFERED_BYTES, or a quarter of the memory there is.
 std::size_t body_memory_max(const config::ControlPlaneConfig& config);
-proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config);
+proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config, BodyMemory& memory);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
 
 // What the public is told. EE_PUBLIC_URL means a front end at the default ports; without it visitors come to

@@ -23,6 +23,7 @@ struct PassthroughSettings {
     std::chrono::milliseconds idle_time = std::chrono::seconds(300);
     std::size_t connections_max = 16384;
     std::size_t hellos_max = 2048;  // Connections whose ClientHello is not complete.
+    BodyMemory* memory = nullptr;   // Where what visitors have not taken is counted. May be null.
 };
 
 class PassthroughCall;

@@ -41,6 +41,7 @@ PassthroughCall::PassthroughCall(Passthrough& owner, net::Fd socket, const net::
           cut({"hello_timeout", "no complete ClientHello in time"});
       }) {
     ++owner_.hellos_;
+    visitor_.count_output(owner_.settings_.memory);
 }
 
 PassthroughCall::~PassthroughCall() = default;
