@@ -111,7 +111,9 @@ int Http2Session::Callbacks::on_frame_recv(nghttp2_session*, const nghttp2_frame
             if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) session.on_pong(frame->ping.opaque_data);
             break;
         case NGHTTP2_SETTINGS:
-            if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) session.observer_.on_settings();
+            if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) break;
+            session.has_peer_settings_ = true;
+            session.observer_.on_settings();
             break;
         case NGHTTP2_GOAWAY: session.on_goaway(frame->goaway.error_code); break;
         default: break;

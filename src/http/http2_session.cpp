@@ -173,6 +173,7 @@ std::size_t Http2Session::stream_limit() const {
 }
 
 bool Http2Session::takes_connect_protocol() const {
+    if (!has_peer_settings_) return settings_.connect_protocol;
     return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 

@@ -39,7 +39,9 @@ struct Http2Settings {
 
     Role role = Role::client;
     std::uint32_t streams_max = 256;  // At once; a client keeps the peer's limit besides.
-    bool connect_protocol = false;    // A server takes extended CONNECT.
+    // A server takes extended CONNECT. A client knows that its peer does, before the peer's SETTINGS say so
+    // (RFC 8441 section 3 would have it wait); what they say holds from then on.
+    bool connect_protocol = false;
     // The larger a frame, the fewer times a body is looked at.
     std::uint32_t frame_bytes_max = 64 * 1024;
     // A server that does not know its clients: frames on streams that have ended, or never began, end the
@@ -218,6 +220,7 @@ private:
     HeldBytes queued_;
     Http2StreamId last_request_ = 0;       // A server's newest stream.
     std::optional<Http2StreamId> probed_;  // Whose bytes are counted until a PING comes back.
+    bool has_peer_settings_ = false;
     bool is_crowded_ = false;              // By what is unconsumed here.
     bool under_pressure_ = false;          // By that, or in the whole process.
     bool draining_ = false;

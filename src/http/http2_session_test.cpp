@@ -344,6 +344,27 @@ TEST_F(Http2SessionTest, ExtendedConnectOpensAStreamBothWays) {
     EXPECT_TRUE(client->streams[id].ended && server->streams[id].ended);
 }
 
+TEST_F(Http2SessionTest, ExtendedConnectNeedNotWaitForAPeerThatIsKnownToTakeIt) {
+    const Http2Head connect{.method = "CONNECT",
+                            .scheme = "https",
+                            .authority = "app.test",
+                            .path = "/ws",
+                            .protocol = "websocket"};
+    Http2Settings knowing;
+    knowing.connect_protocol = true;
+    make(knowing);
+    const Http2StreamId id = open(connect, "", false);
+    exchange();
+    EXPECT_EQ(server->streams[id].head, "CONNECT websocket https app.test /ws");
+
+    // What the peer says itself is what holds.
+    make(knowing);
+    server.emplace(Http2Settings{.role = Http2Settings::Role::server});
+    open(get());
+    exchange();
+    EXPECT_EQ(client->session.open(connect, "", false).error().code, "upgrade_unsupported");
+}
+
 TEST_F(Http2SessionTest, BothSidesLimitTheStreamsThatAreOpenAtOnce) {
     Http2Settings few;
     few.streams_max = 3;

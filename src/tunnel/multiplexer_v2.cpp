@@ -51,7 +51,8 @@ Error reset_error(std::uint32_t code) {
 http::Http2Session& MultiplexerV2::session() {
     if (session_) return *session_;
     http::Http2Settings settings{.role = http::Http2Settings::Role::client,
-                                 .streams_max = static_cast<std::uint32_t>(limits_.streams_max)};
+                                 .streams_max = static_cast<std::uint32_t>(limits_.streams_max),
+                                 .connect_protocol = true};  // So says the tunnel's version.
     settings.memory = limits_.memory;
     settings.head = head_limits;
     http::Http2Observer& observer = *this;

@@ -93,7 +93,7 @@ bool Session::output_is_full() const {
     const std::size_t requests = v1_   ? settings.output_bytes_max + protocol::request_text_bytes_max
                                  : v2_ ? 2 * frames_bytes_max
                                        : 0;
-    return stream_->pending_output() > requests + settings.replies_bytes_max;
+    return stream_->pending_output() + pongs_.size() > requests + settings.replies_bytes_max;
 }
 
 void Session::on_event(const http::Event& event) {
@@ -103,7 +103,8 @@ void Session::on_event(const http::Event& event) {
             if (v2_ != nullptr) return on_frames(event.payload);
             return machine_.receive_binary(actions_);
         case http::Event::Kind::ping:
-            http::append_frame(stream_->output(), http::Opcode::pong, event.payload);
+            http::append_frame(v2_ == nullptr ? stream_->output() : pongs_, http::Opcode::pong,
+                               event.payload);
             return stream_->flush_later();
         case http::Event::Kind::pong:
             if (ping_sent_) {
@@ -141,13 +142,16 @@ void Session::on_frames(std::string_view bytes) {
 
 void Session::on_flush() {
     if (closed_ || v2_ == nullptr) return;
-    pull_messages(*v2_, stream_->output(), stream_->pending_output(),
-                  [] { return std::optional<http::MaskKey>(); });
+    const std::size_t waiting = stream_->pending_output();
+    pull_messages(*v2_, stream_->output(), waiting, [] { return std::optional<http::MaskKey>(); });
+    // Heads leave before bodies. An agent that leaves learns from a pong that no request is on its way any
+    // more: it may not overtake one.
+    if (waiting < frames_bytes_max) stream_->output().append(std::exchange(pongs_, {}));
     if (v2_->is_broken()) fail_connection(http::close_code::protocol_error, "http2_protocol_error");
 }
 
 void Session::on_progress() {
-    if (v2_ != nullptr && v2_->wants_output()) stream_->flush_later();
+    if (v2_ != nullptr && (!pongs_.empty() || v2_->wants_output())) stream_->flush_later();
 }
 
 void Session::on_drained() {

@@ -185,6 +185,7 @@ private:
     MonoTime last_heard_;
     MonoTime next_ping_;
     std::optional<MonoTime> ping_sent_;
+    std::string pongs_;  // Frames that follow the requests of this turn, on v2.
     std::optional<std::chrono::microseconds> rtt_;
     std::function<void(bool)> on_probe_;
     MonoTime probe_until_{};

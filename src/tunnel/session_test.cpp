@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "http/test_http2.h"
 #include "tunnel/test_agent.h"
 
 namespace ee::tunnel {
@@ -14,19 +15,19 @@ using Words = std::vector<std::string>;
 
 class TunnelSession : public testing::Test {
 protected:
-    void connect() {
+    void connect(Wire wire = Wire::v1) {
         auto [ours, theirs] = net::socket_pair();
         auto stream = std::make_unique<net::Stream>(loop, std::move(ours), before_upgrade);
         stream->start();
-        session = std::make_shared<Session>(context, 1, Wire::v1, http::Upgraded{std::move(stream), {}},
+        session = std::make_shared<Session>(context, 1, wire, http::Upgraded{std::move(stream), {}},
                                             [this](Session&) {
                                                 gone = true;
                                                 loop.dispose(std::move(session));
                                             });
         agent = std::make_unique<TestAgent>(loop, std::move(theirs));
     }
-    void activate(std::uint32_t max_requests = 64) {
-        connect();
+    void activate(std::uint32_t max_requests = 64, Wire wire = Wire::v1) {
+        connect(wire);
         agent->send(test_registration("a1", max_requests));
         ASSERT_TRUE(until([&] { return agent->has_heard("challenge register"); }));
         agent->attest();
@@ -258,6 +259,32 @@ TEST_F(TunnelSession, PingsKeepAQuietTunnelAlive) {
     EXPECT_FALSE(gone);
     EXPECT_GE(owner.count("rtt"), 10u);
     EXPECT_TRUE(session->rtt());
+}
+
+TEST_F(TunnelSession, APongDoesNotOvertakeTheRequestsOpenedBeforeIt) {
+    activate(64, Wire::v2);
+    http::Side server({.role = http::Http2Settings::Role::server});
+    agent->on_binary = [&](std::string_view bytes) {
+        ASSERT_TRUE(server.session.receive(bytes));
+        for (const auto& [id, heard] : server.streams)
+            if (!heard.head.empty()) agent->heard.push_back(heard.head);
+    };
+    const StreamRequest first{.method = "GET", .target = "/first", .scheme = "https", .authority = "x"};
+    const StreamRequest last{.method = "GET", .target = "/last", .scheme = "https", .authority = "x"};
+    TestVisitor visitor, next;
+    // In the turn in which the ping is read, behind it.
+    visitor.ended = [&] { ASSERT_TRUE(session->open_stream(last, next, loop.now())); };
+    ASSERT_TRUE(session->open_stream(first, visitor, loop.now()));
+    ASSERT_TRUE(until([&] { return agent->has_heard("GET https x /first"); }));
+    agent->heard.clear();
+    server.streams.clear();
+    http::StringSink answer;
+    server.session.respond(1, {.status = 200}, "", true);
+    server.session.pull(answer, 1 << 20);
+    agent->frame(http::Opcode::ping, "leaving");
+    agent->frame(http::Opcode::binary, answer.text);
+    ASSERT_TRUE(until([&] { return agent->has_heard("pong leaving"); }));
+    EXPECT_EQ(agent->heard, (Words{"GET https x /last", "pong leaving"}));
 }
 
 TEST_F(TunnelSession, ClosesATunnelThatHasBeenSilent) {

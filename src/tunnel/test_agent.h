@@ -208,14 +208,17 @@ struct TestVisitor final : StreamObserver {
         got = std::to_string(status) + " ";
     }
     void on_body(std::string_view bytes) override { got.append(bytes); }
-    void on_end(std::span<const http::Field>) override { got.append("."); }
+    void on_end(std::span<const http::Field>) override {
+        got.append(".");
+        if (ended) ended();
+    }
     void on_failed(const Error& error) override {
         got.append(error.code);
         if (failed) failed();
     }
 
     std::string got;
-    std::function<void()> failed;
+    std::function<void()> failed, ended;
 };
 
 // Nonces that differ, and times that do not.
