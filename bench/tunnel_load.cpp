@@ -1,11 +1,12 @@
 // Opens attested tunnels and keeps them open: the load of the benchmarks. Every tunnel is an agent of its
 // own, spread over 50 apps, and answers its challenge with a quote made and signed in this process.
 //
-//   tunnel_load CONTROL_WS SIMULATED_TDX_DIR [AT_ONCE=64]
+//   tunnel_load [--v1] [--ca PEM] CONTROL_URL SIMULATED_TDX_DIR [AT_ONCE=64]
 //
-// Standard input takes commands: `open N` opens N more tunnels, at most AT_ONCE of them unattested at a time,
-// and prints one JSON line when all are attested. End of input ends the program. Anything that is refused,
-// or a tunnel that is lost, ends it with 1.
+// Standard input takes commands. `open N` opens N more tunnels, at most AT_ONCE of them unattested at a time,
+// and prints one JSON line when all are attested. `come back` lets tunnels that are lost come back as agents
+// do, and prints one when all have been lost and are attested again; any other loss ends the program with 1,
+// and so does a request that comes before the attestation. End of input ends it with 0.
 
 #include <cerrno>
 #include <charconv>
@@ -14,17 +15,21 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <memory>
+#include <optional>
 #include <unistd.h>
+#include <vector>
 
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include "attestation/report_data.h"
 #include "attestation/simulated_platform.h"
+#include "base/backoff.h"
 #include "base/check.h"
 #include "crypto/random_pool.h"
 #include "crypto/signing_key.h"
 #include "http/http1_response_parser.h"
+#include "http/http2_session.h"
 #include "http/websocket_frames.h"
 #include "http/websocket_handshake.h"
 #include "net/connector.h"
@@ -33,6 +38,7 @@
 #include "protocol/decoder.h"
 #include "protocol/encoder.h"
 #include "protocol/limits.h"
+#include "tunnel/message_sink.h"
 
 namespace ee::bench {
 namespace {
@@ -40,20 +46,27 @@ namespace {
 constexpr std::size_t apps = 50;
 constexpr std::size_t tunnels_max = 100'000;
 constexpr std::chrono::seconds connect_timeout{10};
-constexpr http::MessageLimits limits{.text_bytes_max = protocol::text_bytes_max_unattested,
-                                     .binary_bytes_max = 0};
+constexpr http::MessageLimits limits{.text_bytes_max = protocol::text_bytes_max_v2,
+                                     .binary_bytes_max = tunnel::message_bytes_max};
+constexpr std::string_view offered_v2[] = {tunnel::v2_subprotocol};
+// As an agent's session.
+constexpr std::uint32_t streams_max = 1024;
+constexpr std::chrono::milliseconds reconnect_min{1000}, reconnect_max{60'000};
 
 // What the tunnels share. One key signs for all of them: what is measured is the control plane.
 struct Shared {
     net::Loop& loop;
     net::WorkerPool& workers;
     net::Url control;
+    std::shared_ptr<const net::TlsContext> tls;  // For wss.
+    bool v2;
     attestation::SimulatedPlatform platform;
     crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
     Bytes key_spki = key.spki();
     crypto::RandomPool random{};
     protocol::Decoder decoder{};
     std::string text{};
+    bool comes_back = false;
 };
 
 [[noreturn]] void stop_with(std::string_view what, const Error& error) {
@@ -61,10 +74,23 @@ struct Shared {
     std::_Exit(1);
 }
 
-class Tunnel final : public net::Stream::Handler {
+class Tunnel final : public net::Stream::Handler, public http::Http2Observer {
 public:
-    Tunnel(Shared& shared, std::size_t number, std::function<void()> on_attested)
-        : shared_(shared), connector_(shared.loop, shared.workers), on_attested_(std::move(on_attested)) {
+    // Of every attestation, and of the loss of every attested connection.
+    class Observer {
+    public:
+        virtual void on_attested() = 0;
+        virtual void on_lost() = 0;
+
+    protected:
+        ~Observer() = default;
+    };
+
+    Tunnel(Shared& shared, std::size_t number, Observer& observer)
+        : shared_(shared),
+          observer_(observer),
+          connector_(shared.loop, shared.workers),
+          retry_(shared.loop, [this] { connect(); }) {
         identity_.agent_id = fmt::format("load-{}", number);
         identity_.app_name = fmt::format("load-{}", number % apps);
         identity_.repo = "bench/load";
@@ -74,19 +100,32 @@ public:
 
     void connect() {
         connector_.connect(shared_.control, connect_timeout, [this](Result<net::Fd> socket) {
-            if (!socket) stop_with(identity_.agent_id, socket.error());
-            stream_ = std::make_shared<net::Stream>(shared_.loop, std::move(*socket), *this);
+            if (!socket) return lost(socket.error());
+            auto tls =
+                shared_.tls ? std::make_unique<net::TlsSession>(shared_.tls, shared_.control.host) : nullptr;
+            stream_ = std::make_shared<net::Stream>(shared_.loop, std::move(*socket), *this, std::move(tls));
             stream_->start();
-            nonce_ = shared_.random.take<16>();
-            const std::string host = shared_.control.authority();
-            EE_CHECK(http::append_websocket_request(
-                stream_->output(),
-                {.target = shared_.control.path, .host = host, .protocols = {}, .fields = {}}, nonce_));
-            stream_->flush_later();
+            if (!shared_.tls && stream_) send_upgrade();
         });
     }
 
 private:
+    std::span<const std::string_view> offered() const {
+        return shared_.v2 ? std::span<const std::string_view>(offered_v2)
+                          : std::span<const std::string_view>();
+    }
+
+    void on_secured() override { send_upgrade(); }
+
+    void send_upgrade() {
+        nonce_ = shared_.random.take<16>();
+        const std::string host = shared_.control.authority();
+        EE_CHECK(http::append_websocket_request(
+            stream_->output(),
+            {.target = shared_.control.path, .host = host, .protocols = offered(), .fields = {}}, nonce_));
+        stream_->flush_later();
+    }
+
     void on_data(std::span<char> data) override {
         if (!frames_) {
             input_.append(data.data(), data.size());
@@ -96,37 +135,72 @@ private:
         take_frames(data);
     }
 
-    void on_closed(const Error& why) override { stop_with(identity_.agent_id, why); }
+    void on_flush() override {
+        if (session_ && attested_)
+            tunnel::pull_messages(*session_, stream_->output(), stream_->pending_output(),
+                                  [this] { return std::optional(mask()); });
+    }
+
+    void on_closed(const Error& why) override { lost(why); }
+
+    void lost(const Error& why) {
+        if (!shared_.comes_back) stop_with(identity_.agent_id, why);
+        ++connection_;
+        // It may be in one of its calls.
+        if (session_) shared_.loop.dispose(std::shared_ptr<http::Http2Session>(std::move(session_)));
+        if (stream_) net::Stream::close_in_background(shared_.loop, std::move(stream_));
+        stream_.reset();
+        frames_.reset();
+        input_ = {};
+        retry_.arm_after(std::exchange(asked_wait_, {}) + backoff_.next(shared_.random.unit()));
+        if (std::exchange(attested_, false)) observer_.on_lost();
+    }
 
     void take_upgrade_answer() {
         http::ResponseParser parser;
         http::ResponseHead head;
         const auto size = parser.parse(input_, http::AskedMethod::other, head);
-        if (!size) stop_with(identity_.agent_id, size.error());
+        if (!size) return lost(size.error());
         if (*size == 0) return;
-        const auto checked = http::check_websocket_response(head, nonce_, {});
-        if (!checked) stop_with(identity_.agent_id, checked.error());
+        const auto checked = http::check_websocket_response(head, nonce_, offered());
+        if (!checked) return lost(checked.error());
+        if (shared_.v2 != !checked->empty())
+            stop_with(identity_.agent_id, {"bad_handshake", "another version of the tunnel"});
         frames_.emplace(http::FrameDecoder::Role::client, limits);
+        frames_->stream_binary(shared_.v2);
+        if (shared_.v2) make_session();
+        send_register();
+        std::string rest = input_.substr(*size);
+        input_ = {};
+        take_frames(rest);
+    }
+
+    void make_session() {
+        http::Http2Settings settings{
+            .role = http::Http2Settings::Role::server, .streams_max = streams_max, .connect_protocol = true};
+        settings.head = tunnel::head_limits;
+        session_ = std::make_unique<http::Http2Session>(settings, *this);
+    }
+
+    void send_register() {
         protocol::Register message;
         message.repo = identity_.repo;
         message.release_tag = identity_.release_tag;
         message.app_name = identity_.app_name;
         message.network = identity_.network;
         message.agent_id = identity_.agent_id;
-        message.tunnel_version = "1";
+        message.tunnel_version = shared_.v2 ? "2" : "1";
         message.max_requests = 64;
         send(message);
-        std::string rest = input_.substr(*size);
-        input_ = {};
-        take_frames(rest);
     }
 
     void take_frames(std::span<char> data) {
-        for (;;) {
+        const std::uint64_t connection = connection_;
+        while (connection == connection_) {
             std::size_t consumed = 0;
             const auto step = frames_->next(data, consumed);
             data = data.subspan(consumed);
-            if (!step) stop_with(identity_.agent_id, step.error().error);
+            if (!step) return lost(step.error().error);
             if (!*step) return;
             on_event(**step);
         }
@@ -137,8 +211,8 @@ private:
             http::append_frame(stream_->output(), http::Opcode::pong, event.payload, mask());
             return stream_->flush_later();
         }
-        if (event.kind == http::Event::Kind::close)
-            stop_with(identity_.agent_id, {"closed", std::string(event.payload)});
+        if (event.kind == http::Event::Kind::close) return lost({"closed", std::string(event.payload)});
+        if (event.kind == http::Event::Kind::binary) return take_requests(event.payload);
         if (event.kind != http::Event::Kind::text) return;
         shared_.text.assign(event.payload);
         const auto message = shared_.decoder.decode_control_message(protocol::PaddedText(shared_.text));
@@ -147,12 +221,30 @@ private:
         if (const auto* status = std::get_if<protocol::Status>(&*message)) take(*status);
     }
 
+    void take_requests(std::string_view bytes) {
+        if (!attested_)
+            stop_with(identity_.agent_id, {"unattested", "a request came before the attestation"});
+        if (const auto received = session_->receive(bytes); !received) return lost(received.error());
+        stream_->flush_later();
+    }
+
+    // Requests are answered, so that visitors see who serves.
+    void on_head(http::Http2StreamId id, const http::Http2Head&, bool) override {
+        session_->respond(id, {.status = 200, .fields = {}}, "", true);
+    }
+    void on_body(http::Http2StreamId id, std::string_view bytes) override {
+        session_->consume(id, bytes.size());
+    }
+    void on_end(http::Http2StreamId, std::span<const http::Field>) override {}
+    void on_reset(http::Http2StreamId, std::uint32_t) override {}
+
     void answer(const protocol::AttestRequest& challenge) {
+        const Bytes channel = stream_->tls() ? stream_->tls()->channel_binding().value_or(Bytes{}) : Bytes{};
         attestation::SimulatedQuoteRequest wanted;
         wanted.report_data = attestation::report_data_layout2({.nonce = challenge.nonce,
                                                                .agent_key = shared_.key_spki,
-                                                               .channel = {},
-                                                               .wire = "1",
+                                                               .channel = channel,
+                                                               .wire = shared_.v2 ? "2" : "1",
                                                                .identity = identity_,
                                                                .measurements = measurements_});
         protocol::AttestResponse response;
@@ -167,9 +259,16 @@ private:
     }
 
     void take(const protocol::Status& status) {
-        if (status.state != protocol::StatusState::ok)
-            stop_with(identity_.agent_id, {status.reason, status.detail});
-        if (const auto on_attested = std::exchange(on_attested_, nullptr)) on_attested();
+        if (status.retry_after_s) asked_wait_ = std::chrono::seconds(*status.retry_after_s);
+        if (status.reconnect_after_ms) asked_wait_ = std::chrono::milliseconds(*status.reconnect_after_ms);
+        if (status.state != protocol::StatusState::ok) {
+            if (!shared_.comes_back) stop_with(identity_.agent_id, {status.reason, status.detail});
+            return;  // The control plane closes the tunnel.
+        }
+        backoff_.reset();
+        if (std::exchange(attested_, true)) return;
+        stream_->flush_later();
+        observer_.on_attested();
     }
 
     template <class Message>
@@ -180,12 +279,18 @@ private:
     http::MaskKey mask() { return shared_.random.take<4>(); }
 
     Shared& shared_;
+    Observer& observer_;
     net::Connector connector_;
-    std::function<void()> on_attested_;
+    net::Timer retry_;
+    Backoff backoff_{reconnect_min, reconnect_max};
+    std::chrono::milliseconds asked_wait_{0};  // By the control plane, before the next try.
+    std::uint64_t connection_ = 0;
+    bool attested_ = false;
     attestation::AgentIdentity identity_;
     Claims measurements_;
     std::shared_ptr<net::Stream> stream_;
     std::optional<http::FrameDecoder> frames_;
+    std::unique_ptr<http::Http2Session> session_;  // v2
     http::WebSocketNonce nonce_{};
     std::string input_;
 };
@@ -200,7 +305,7 @@ double cpu_seconds() {
 }
 
 // Takes the commands and keeps AT_ONCE tunnels on their way.
-class Load final : net::Watcher {
+class Load final : net::Watcher, public Tunnel::Observer {
 public:
     Load(Shared& shared, std::size_t at_once) : shared_(shared), at_once_(at_once) {
         EE_CHECK(::fcntl(STDIN_FILENO, F_SETFL, ::fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK) == 0);
@@ -226,28 +331,44 @@ private:
         constexpr std::string_view open = "open ";
         std::size_t count = 0;
         const char* const last = command.data() + command.size();
+        if (attested_ == wanted_ && wanted_ > 0 && command == "come back") {
+            shared_.comes_back = true;
+            lost_ = 0;
+            return begin(wanted_);
+        }
         if (!command.starts_with(open) ||
             std::from_chars(command.data() + open.size(), last, count).ptr != last || count == 0 ||
             tunnels_.size() + count > tunnels_max || attested_ < wanted_)
-            stop_with("standard input", {"usage", "`open N`, when the last one is done, not: " + command});
+            stop_with("standard input",
+                      {"usage", "`open N` or `come back`, when the last one is done, not: " + command});
         wanted_ += count;
+        begin(count);
+        open_more();
+    }
+
+    void begin(std::size_t count) {
         asked_ = count;
         began_ = std::chrono::steady_clock::now();
         cpu_at_begin_ = cpu_seconds();
-        open_more();
     }
 
     void open_more() {
         while (tunnels_.size() < wanted_ && tunnels_.size() - attested_ < at_once_) {
-            tunnels_.push_back(
-                std::make_unique<Tunnel>(shared_, tunnels_.size(), [this] { one_attested(); }));
+            tunnels_.push_back(std::make_unique<Tunnel>(shared_, tunnels_.size(), *this));
             tunnels_.back()->connect();
         }
     }
 
-    void one_attested() {
+    void on_lost() override {
+        --attested_;
+        ++lost_;
+    }
+
+    void on_attested() override {
         ++attested_;
         if (attested_ < wanted_) return open_more();
+        if (shared_.comes_back && lost_ < wanted_) return;
+        shared_.comes_back = false;
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began_;
         fmt::print("{{\"registered\":{},\"seconds\":{:.6f},\"cpu_seconds\":{:.6f}}}\n", asked_, took.count(),
                    cpu_seconds() - cpu_at_begin_);
@@ -260,28 +381,71 @@ private:
     std::size_t wanted_ = 0;
     std::size_t asked_ = 0;
     std::size_t attested_ = 0;
+    std::size_t lost_ = 0;
     std::chrono::steady_clock::time_point began_{};
     double cpu_at_begin_ = 0;
     std::string commands_;
 };
 
+struct Arguments {
+    bool v2 = true;
+    std::optional<std::string> ca{};
+    std::string control{};
+    std::string platform{};
+    std::size_t at_once = 64;
+};
+
+std::optional<Arguments> parse(std::vector<std::string> words) {
+    Arguments arguments;
+    const auto take_first = [&] {
+        std::string word = words.empty() ? std::string() : words.front();
+        if (!words.empty()) words.erase(words.begin());
+        return word;
+    };
+    while (!words.empty() && words.front().starts_with("--")) {
+        const std::string option = take_first();
+        if (option == "--v1")
+            arguments.v2 = false;
+        else if (option == "--ca" && !words.empty())
+            arguments.ca = take_first();
+        else
+            return std::nullopt;
+    }
+    arguments.control = take_first();
+    arguments.platform = take_first();
+    if (!words.empty()) arguments.at_once = std::strtoul(take_first().c_str(), nullptr, 10);
+    if (!words.empty() || arguments.platform.empty() || arguments.at_once == 0) return std::nullopt;
+    return arguments;
+}
+
 int run(int argc, char** argv) {
-    const std::size_t at_once = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 64;
-    if (argc < 3 || argc > 4 || at_once == 0) {
-        fmt::print(stderr, "usage: tunnel_load CONTROL_WS SIMULATED_TDX_DIR [AT_ONCE=64]\n");
+    const auto arguments = parse({argv + 1, argv + argc});
+    if (!arguments) {
+        fmt::print(stderr,
+                   "usage: tunnel_load [--v1] [--ca PEM] CONTROL_URL SIMULATED_TDX_DIR [AT_ONCE=64]\n");
         return 2;
     }
-    auto control = net::parse_url(argv[1]);
-    if (!control) stop_with(argv[1], control.error());
-    auto platform = attestation::load_simulated_platform(argv[2]);
-    if (!platform) stop_with(argv[2], platform.error());
+    auto control = net::parse_url(arguments->control);
+    if (!control) stop_with(arguments->control, control.error());
+    auto platform = attestation::load_simulated_platform(arguments->platform);
+    if (!platform) stop_with(arguments->platform, platform.error());
+    std::shared_ptr<const net::TlsContext> tls;
+    if (control->scheme == "wss") {
+        auto made = net::TlsContext::client(arguments->ca.value_or(""));
+        if (!made) stop_with(arguments->ca.value_or("the system's roots"), made.error());
+        tls = std::move(*made);
+    }
     std::signal(SIGPIPE, SIG_IGN);
     net::raise_descriptor_limit();
     net::Loop loop;
-    net::WorkerPool workers(1, 4096);
-    Shared shared{
-        .loop = loop, .workers = workers, .control = std::move(*control), .platform = std::move(*platform)};
-    Load load(shared, at_once);
+    net::WorkerPool workers(1, tunnels_max);
+    Shared shared{.loop = loop,
+                  .workers = workers,
+                  .control = std::move(*control),
+                  .tls = std::move(tls),
+                  .v2 = arguments->v2,
+                  .platform = std::move(*platform)};
+    Load load(shared, arguments->at_once);
     loop.run();
     return 0;
 }
