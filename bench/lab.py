@@ -19,7 +19,9 @@ BODY = "x" * 1024
 APP, DOMAIN = "bench", "localhost"
 REPO, RELEASE, NETWORK = "bench/load", "v1.0.0", "sandbox-1"  # tunnel_load registers with these, too.
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-PACKAGE_OF = {"nginx": "nginx-light", "wrk": "wrk", "setpriv": "util-linux"}
+PACKAGE_OF = {"nginx": "nginx-light", "wrk": "wrk", "setpriv": "util-linux", "h2load": "nghttp2-client",
+              "openssl": "openssl"}
+KEEPALIVE = 64  # Connections that a hop keeps to the next one.
 
 
 class BenchError(Exception):
@@ -38,7 +40,18 @@ def require(bin_dir, programs, tools):
 
 
 def find_tool(name):
-    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    """Its path, or None. EE_BENCH_TOOLS is one more folder to look in, as it is and in its bin/."""
+    folders = [os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
+    if os.environ.get("EE_BENCH_TOOLS"):
+        folders += [os.environ["EE_BENCH_TOOLS"], os.path.join(os.environ["EE_BENCH_TOOLS"], "bin")]
+    return shutil.which(name, path=":".join(folders))
+
+
+def run_quietly(command):
+    """For what only has to be done before something else is measured."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=START_SECONDS)
+    if done.returncode != 0:
+        raise BenchError(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
 
 
 def free_port():
@@ -175,23 +188,27 @@ class Lab:
             port = free_port()
             text = (BENCH / "nginx" / template).read_text()
             for key, value in {"FOLDER": self.folder, "NAME": name, "PORT": port, "USER": user, "TEMP_PATHS": paths,
-                               **values}.items():
+                               "KEEPALIVE": KEEPALIVE, **values}.items():
                 text = text.replace(f"@{key}@", str(value))
             config = self.folder / f"{name}.conf"
             config.write_text(text)
             process = self.start(f"nginx-{name}", [find_tool("nginx"), "-e", "stderr", "-p", self.folder, "-c", config])
-            if self._listens(process, port):
+            if self._listens(process, port, workers=1):
                 return process, port
             self.stop(process)
         raise process.failed("it does not listen")
 
+    def await_port(self, process, port):
+        if not self._listens(process, port):
+            raise process.failed(f"it does not listen on {port}")
+
     @staticmethod
-    def _listens(process, port):
+    def _listens(process, port, workers=0):
         deadline = time.monotonic() + START_SECONDS
         while process.popen.poll() is None and time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                if process.popen.poll() is None and len(process.pids()) > 1:
+                if process.popen.poll() is None and len(process.pids()) > workers:
                     return True
             except OSError:
                 pass
@@ -204,10 +221,7 @@ class Lab:
         """The folder of the simulated TDX platform with its collateral and allowlist in place; made once."""
         platform = self.folder / "platform"
         if not platform.exists():
-            made = subprocess.run([self.bin / "eectl", "simulate", "init", platform], capture_output=True, text=True,
-                                  timeout=START_SECONDS)
-            if made.returncode != 0:
-                raise BenchError(f"eectl simulate init ended with {made.returncode}: {made.stderr}")
+            run_quietly([self.bin / "eectl", "simulate", "init", platform])
             allowlist = self.folder / "allowlists" / REPO / f"{RELEASE}.json"
             allowlist.parent.mkdir(parents=True)
             (self.folder / "collateral").mkdir()
@@ -215,63 +229,87 @@ class Lab:
             shutil.copy(platform / "allowlist.json", allowlist)
         return platform
 
-    def control(self):
-        """Starts a control plane with a store of its own; (process, control port, proxy port)."""
+    def certificate(self):
+        """(certificate, key) of localhost; made once."""
+        certificate, key = self.folder / "localhost.pem", self.folder / "localhost.key"
+        if not certificate.exists():
+            run_quietly([find_tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                         "-nodes", "-days", 2, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                         "-keyout", key, "-out", certificate])
+        return certificate, key
+
+    def control(self, tls=False, after=None):
+        """Starts a control plane with a store of its own, or with store and ports of the one before: `after`."""
         platform = self.platform()
+        store = after.store if after else self.folder / f"store-{self._number}" / "control-plane.db"
+        control_port, proxy_port = (after.control_port, after.proxy_port) if after else (0, 0)
+        certificate = dict(zip(("EE_TLS_CERT", "EE_TLS_KEY"), self.certificate())) if tls else {}
         process = self.start("control", [self.bin / "easyenclave-control"], {
-            "EE_CONTROL_BIND": "127.0.0.1", "EE_CONTROL_PORT": 0, "EE_PROXY_BIND": "127.0.0.1", "EE_PROXY_PORT": 0,
-            "EE_APP_DOMAIN": DOMAIN, "EE_DB_PATH": self.folder / f"store-{self._number}" / "control-plane.db",
+            "EE_CONTROL_BIND": "127.0.0.1", "EE_CONTROL_PORT": control_port, "EE_PROXY_BIND": "127.0.0.1",
+            "EE_PROXY_PORT": proxy_port, "EE_APP_DOMAIN": DOMAIN, "EE_DB_PATH": store, **certificate,
             "EE_COLLATERAL_DIR": self.folder / "collateral", "EE_ALLOWLIST_DIR": self.folder / "allowlists",
             "EE_TDX_ROOT_CA": platform / "root.pem", "EE_ATTEST_INTERVAL_SEC": 86400, "EE_HEALTH_TIMEOUT_SEC": 3600,
             "EE_ADMIT_RPS": 1000000, "EE_MAX_UNREGISTERED": 100000, "EE_MAX_UNREGISTERED_PER_ADDRESS": 100000,
             "EE_DRAIN_SEC": 1, "EE_LOG_FORMAT": "json", "EE_LOG_LEVEL": "info"})
         started = process.event("control.started")
-        return process, *(int(started[listener].rsplit(":", 1)[1]) for listener in ("control", "proxy"))
-
-    def agent(self, control_port, backend_port):
-        process = self.start("agent", [self.bin / "easyenclave-agent"], {
-            "EE_CONTROL_WS": f"ws://127.0.0.1:{control_port}/v1/tunnel", "EE_REPO": REPO, "EE_RELEASE_TAG": RELEASE,
-            "EE_APP_NAME": APP, "EE_NETWORK": NETWORK, "EE_BACKEND_URL": f"http://127.0.0.1:{backend_port}",
-            "EE_QUOTE_PROVIDER": "simulated", "EE_SIMULATED_TDX_DIR": self.platform(),
-            "EE_STATE_DIR": self.folder / "agent-state", "EE_DRAIN_SEC": 1, "EE_LOG_FORMAT": "json",
-            "EE_LOG_LEVEL": "info"})
-        process.event("agent.serving")
+        process.store, process.tls = store, tls
+        process.control_port, process.proxy_port = (int(started[listener].rsplit(":", 1)[1])
+                                                    for listener in ("control", "proxy"))
+        process.url = f"{'wss' if tls else 'ws'}://{'localhost' if tls else '127.0.0.1'}:{process.control_port}/v1/tunnel"
         return process
+
+    def agents(self, control, backend_port, apps):
+        """Starts one agent for each name in `apps`, and waits until all serve."""
+        ca = {"EE_TLS_CA": self.certificate()[0]} if control.tls else {}
+        processes = [self.start("agent", [self.bin / "easyenclave-agent"], {
+            "EE_CONTROL_WS": control.url, "EE_REPO": REPO, "EE_RELEASE_TAG": RELEASE, "EE_APP_NAME": app,
+            "EE_NETWORK": NETWORK, "EE_BACKEND_URL": f"http://127.0.0.1:{backend_port}",
+            "EE_QUOTE_PROVIDER": "simulated", "EE_SIMULATED_TDX_DIR": self.platform(), **ca,
+            "EE_STATE_DIR": self.folder / f"agent-state-{self._number}", "EE_DRAIN_SEC": 1, "EE_LOG_FORMAT": "json",
+            "EE_LOG_LEVEL": "info"}) for app in apps]
+        for process in processes:
+            process.event("agent.serving")
+        return processes
+
+
+def ask(port, path, host):
+    """(status, body) of one request."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
 
 
 class Way:
     """One way from the load to the backend: its address, and the processes whose CPU time counts."""
 
-    def __init__(self, name, port, host, processes):
-        self.name, self.port, self.host, self.processes = name, port, host, processes
+    def __init__(self, name, port, processes, host=f"{APP}.{DOMAIN}"):
+        self.name, self.port, self.processes, self.host = name, port, processes, host
+        self.folder = processes[0].log.parent
 
-    def check(self):
+    def check(self, path="/", size=len(BODY), host=None):
         """One request by hand: what follows measures answers, not refusals."""
         deadline = time.monotonic() + START_SECONDS
         while True:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
             try:
-                connection.request("GET", "/", headers={"Host": self.host})
-                answer = connection.getresponse()
-                status, body = answer.status, answer.read().decode(errors="replace")
-            finally:
-                connection.close()
-            if status == 200 and body == BODY:
-                return
+                status, body = ask(self.port, path, host or self.host)
+                if status == 200 and len(body) == size:
+                    return
+                said = f"{status}, {len(body)} bytes: {body[:300].decode(errors='replace')}"
+            except OSError as error:  # It may not listen yet.
+                said = error
             if time.monotonic() > deadline:
-                raise BenchError(f"{self.name} answers {status}: {body[:300]}")
+                raise BenchError(f"{self.name} answers {said}")
             time.sleep(0.1)
 
-    def load(self, connections, seconds):
-        """wrk's report, with `rate` (a second) and `cpu_us` (of the processes between, a request)."""
+    def load(self, connections, seconds, path="/", script="report.lua", arguments=()):
+        """wrk's report, with `rate` and `mib_s` (a second) and `cpu_us` (of the processes between, a request)."""
         before = sum(process.cpu_seconds() for process in self.processes)
-        try:
-            run = subprocess.run(
-                [find_tool("wrk"), "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "-s", BENCH / "report.lua",
-                 "-H", f"Host: {self.host}", f"http://127.0.0.1:{self.port}/"],
-                capture_output=True, text=True, timeout=seconds + 15)
-        except subprocess.TimeoutExpired as late:
-            raise BenchError(f"{self.name}: wrk has not ended after {late.timeout} s") from late
+        run = self._run([find_tool("wrk"), "-t", "1", "-c", connections, "-d", f"{seconds}s", "-s", BENCH / script,
+                         "-H", f"Host: {self.host}", f"http://127.0.0.1:{self.port}{path}", "--", *arguments], seconds)
         cpu = sum(process.cpu_seconds() for process in self.processes) - before
         lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
         if run.returncode != 0 or not lines:
@@ -279,56 +317,97 @@ class Way:
         report = json.loads(lines[-1])
         if report["requests"] == 0 or report["not_2xx"] or report["socket_errors"]:
             raise BenchError(f"{self.name}, {connections} connections: {lines[-1]}")
-        return {**report, "rate": report["requests"] / report["seconds"], "cpu_us": cpu / report["requests"] * 1e6}
+        return {**report, "rate": report["requests"] / report["seconds"], "cpu_us": cpu / report["requests"] * 1e6,
+                "mib_s": report["bytes"] / report["seconds"] / 2**20}
 
+    def steady_load(self, rate, connections, seconds):
+        """`rate` requests a second in all, whatever the answers take: their p50 and p99."""
+        log = self.folder / "h2load.log"
+        log.unlink(missing_ok=True)
+        run = self._run([find_tool("h2load"), "--h1", f"--rps={rate / connections:.3f}", "-c", connections, "-D", seconds,
+                         f"--log-file={log}", f"--connect-to=127.0.0.1:{self.port}", f"http://{self.host}/"], seconds)
+        answers = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
+        if run.returncode != 0 or not answers:
+            raise BenchError(f"h2load ended with {run.returncode}: {run.stderr}{run.stdout}")
+        refused = [status for _, status, _ in answers if status != "200"]
+        if refused:
+            raise BenchError(f"{self.name}: {len(refused)} of {len(answers)} answers at {rate:.0f}/s are not 200 but "
+                             f"{sorted(set(refused))}")
+        times = sorted(int(microseconds) for _, _, microseconds in answers)
+        return {"rate": len(times) / seconds, "p50_us": times[len(times) // 2], "p99_us": times[len(times) * 99 // 100]}
 
-class TunnelLoad:
-    """tunnel_load, connected to a control plane."""
-
-    def __init__(self, lab, control_port, at_once=64, niceness=0):
-        self.process = lab.start("tunnel-load", [
-            "nice", "-n", niceness, lab.bin / "tunnel_load", f"ws://127.0.0.1:{control_port}/v1/tunnel", lab.platform(), at_once],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def open(self, tunnels):
-        """Opens so many more; its report when all are attested."""
+    def _run(self, command, seconds):
         try:
-            self.process.popen.stdin.write(b"open %d\n" % tunnels)
+            return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds + 15)
+        except subprocess.TimeoutExpired as late:
+            raise BenchError(f"{self.name}: {command[0]} has not ended after {late.timeout} s") from late
+
+
+class Conversation:
+    """A program that takes commands, one a line, and says when each is done."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def command(self, text):
+        try:
+            self.process.popen.stdin.write(f"{text}\n".encode())
             self.process.popen.stdin.flush()
-            line = self.process.popen.stdout.readline()  # Ends with the process, or with the run's deadline.
         except BrokenPipeError:
-            line = b""
+            pass  # There will be no report, either.
+
+    def report(self, or_else):
+        """What it says next, in JSON."""
+        line = self.process.popen.stdout.readline()  # Ends with the process, or with the run's deadline.
         if not line:
             self.process.popen.wait(STOP_SECONDS)
-            raise self.process.failed("it did not open its tunnels")
+            raise self.process.failed(or_else)
         return json.loads(line)
 
     def check(self):
-        """Every tunnel that was opened still is: the load ends at the first loss."""
+        """It ends at the first loss."""
         if self.process.popen.poll() is not None:
-            raise self.process.failed("a tunnel was lost")
+            raise self.process.failed("it lost what it had opened")
 
 
-def two_hops(lab, backend_port):
+class TunnelLoad(Conversation):
+    """tunnel_load, connected to a control plane."""
+
+    def __init__(self, lab, control, at_once=64, niceness=0):
+        ca = ["--ca", lab.certificate()[0]] if control.tls else []
+        super().__init__(lab.start("tunnel-load", [
+            "nice", "-n", niceness, lab.bin / "tunnel_load", *ca, control.url, lab.platform(), at_once],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+
+    def open(self, tunnels):
+        """Opens so many more; its report when all are attested."""
+        self.command(f"open {tunnels}")
+        return self.report("it did not open its tunnels")
+
+
+def backend(lab):
+    """The backend of all ways: 1 KiB at /, files below /files/, anything taken at /upload. Its port."""
+    return lab.nginx("backend", "backend.conf", BODY=BODY)[1]
+
+
+def two_hops(lab, backend_port, keepalive=KEEPALIVE):
     """The yardstick: nginx to nginx to the backend."""
-    second, second_port = lab.nginx("second", "hop.conf", NEXT_PORT=backend_port, ACCESS_LOG="off")
-    front, front_port = lab.nginx("front", "hop.conf", NEXT_PORT=second_port,
+    second, second_port = lab.nginx("second", "hop.conf", NEXT_PORT=backend_port, ACCESS_LOG="off", KEEPALIVE=keepalive)
+    front, front_port = lab.nginx("front", "hop.conf", NEXT_PORT=second_port, KEEPALIVE=keepalive,
                                   ACCESS_LOG=f"{lab.folder}/front.access line buffer=64k flush=1s")
-    return Way("nginx, two hops", front_port, f"{APP}.{DOMAIN}", [front, second])
+    return Way("nginx, two hops", front_port, [front, second])
 
 
-def app_tunnel(lab, backend_port):
-    """The product: control plane, v2 tunnel, agent, backend."""
-    control, control_port, proxy_port = lab.control()
-    agent = lab.agent(control_port, backend_port)
-    way = Way("tunnel", proxy_port, f"{APP}.{DOMAIN}", [control, agent])
-    way.control_port = control_port
-    return way
+def app_tunnel(lab, backend_port, tls=False, apps=(APP,)):
+    """The product: control plane, v2 tunnel, an agent for each name in `apps`, backend."""
+    control = lab.control(tls)
+    agents = lab.agents(control, backend_port, apps)
+    return Way("TLS tunnel" if tls else "tunnel", control.proxy_port, [control, *agents])
 
 
-def both_ways(lab):
-    _, backend_port = lab.nginx("backend", "backend.conf", BODY=BODY)
-    ways = app_tunnel(lab, backend_port), two_hops(lab, backend_port)
+def both_ways(lab, tls=False):
+    port = backend(lab)
+    ways = app_tunnel(lab, port, tls), two_hops(lab, port)
     for way in ways:
         way.check()
     return ways

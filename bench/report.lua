@@ -2,7 +2,7 @@
 done = function(summary, latency, requests)
     local errors = summary.errors
     io.write(string.format(
-        '\n{"requests":%d,"seconds":%.6f,"p50_us":%d,"p99_us":%d,"not_2xx":%d,"socket_errors":%d}\n',
-        summary.requests, summary.duration / 1e6, latency:percentile(50), latency:percentile(99),
+        '\n{"requests":%d,"seconds":%.6f,"bytes":%d,"p50_us":%d,"p99_us":%d,"not_2xx":%d,"socket_errors":%d}\n',
+        summary.requests, summary.duration / 1e6, summary.bytes, latency:percentile(50), latency:percentile(99),
         errors.status, errors.connect + errors.read + errors.write + errors.timeout))
 end
