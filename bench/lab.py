@@ -144,6 +144,7 @@ class Lab:
 
     def __init__(self, bin_dir, seconds):
         self.bin, self.seconds = bin_dir, seconds
+        self.product_environment = {}  # More of it, for control planes and agents.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="easyenclave-bench-"))
         self.processes = []
         self._number = 0
@@ -250,7 +251,7 @@ class Lab:
             "EE_COLLATERAL_DIR": self.folder / "collateral", "EE_ALLOWLIST_DIR": self.folder / "allowlists",
             "EE_TDX_ROOT_CA": platform / "root.pem", "EE_ATTEST_INTERVAL_SEC": 86400, "EE_HEALTH_TIMEOUT_SEC": 3600,
             "EE_ADMIT_RPS": 1000000, "EE_MAX_UNREGISTERED": 100000, "EE_MAX_UNREGISTERED_PER_ADDRESS": 100000,
-            "EE_DRAIN_SEC": 1, "EE_LOG_FORMAT": "json", "EE_LOG_LEVEL": "info"})
+            "EE_DRAIN_SEC": 1, "EE_LOG_FORMAT": "json", "EE_LOG_LEVEL": "info", **self.product_environment})
         started = process.event("control.started")
         process.store, process.tls = store, tls
         process.control_port, process.proxy_port = (int(started[listener].rsplit(":", 1)[1])
@@ -266,7 +267,7 @@ class Lab:
             "EE_NETWORK": NETWORK, "EE_BACKEND_URL": f"http://127.0.0.1:{backend_port}",
             "EE_QUOTE_PROVIDER": "simulated", "EE_SIMULATED_TDX_DIR": self.platform(), **ca,
             "EE_STATE_DIR": self.folder / f"agent-state-{self._number}", "EE_DRAIN_SEC": 1, "EE_LOG_FORMAT": "json",
-            "EE_LOG_LEVEL": "info"}) for app in apps]
+            "EE_LOG_LEVEL": "info", **self.product_environment}) for app in apps]
         for process in processes:
             process.event("agent.serving")
         return processes

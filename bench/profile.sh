@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Shows where the time goes under the load of requests: system calls a request, with those of both nginx hops
-# beside them, then the top symbols of the control plane and of the agent. Needs root and linux-perf.
+# beside them, and allocations a request of the control plane and the agent, then the top symbols of these two.
+# Needs root, linux-perf and g++.
 #
 #   bench/profile.sh [--bin DIR] [CONNECTIONS=64] [SECONDS=4]
 set -euo pipefail
@@ -14,7 +15,12 @@ if [ -z "${BENCH_CONTROL_PID:-}" ]; then
     fi
     command -v perf >/dev/null ||
         { echo "missing: linux-perf. Install with:"; echo "  sudo apt-get install -y linux-perf"; exit 1; } >&2
-    exec /usr/bin/python3 "$here/run.py" "${options[@]}" --with-ways "$here/profile.sh" "$@"
+    counter=$(mktemp -d)
+    trap 'rm -rf "$counter"' EXIT
+    c++ -std=c++20 -O2 -shared -fPIC -o "$counter/count_allocations.so" "$here/count_allocations.cpp"
+    /usr/bin/python3 "$here/run.py" "${options[@]}" --preload "$counter/count_allocations.so" \
+        --with-ways "$here/profile.sh" "$@"
+    exit
 fi
 
 connections=${1:-64} seconds=${2:-4}
@@ -50,6 +56,21 @@ count_calls() {
         }' "$BENCH_FOLDER/calls"
 }
 
+allocations() {  # allocations PID: since it began.
+    od -An -t u8 -N 8 "$BENCH_FOLDER/$1.allocations" | tr -d ' '
+}
+
+# count_allocations: malloc, calloc and realloc of both of our processes while one load runs.
+count_allocations() {
+    local control agent requests
+    control=$(allocations "$BENCH_CONTROL_PID") agent=$(allocations "$BENCH_AGENT_PID")
+    requests=$(load "$BENCH_TUNNEL_PORT" "$seconds")
+    control=$(($(allocations "$BENCH_CONTROL_PID") - control)) agent=$(($(allocations "$BENCH_AGENT_PID") - agent))
+    awk -v requests="$requests" -v control="$control" -v agent="$agent" 'BEGIN {
+        printf "%-14s %6.2f a request\n%-14s %6.2f a request\n", "control plane", control / requests, "agent", agent / requests
+    }'
+}
+
 # top_symbols NAME PID: the processor's time, kernel included, and what part of it each library has.
 top_symbols() {
     local data=$BENCH_FOLDER/$1.perf
@@ -69,6 +90,9 @@ count_calls "control plane" "$BENCH_CONTROL_PID" "$BENCH_TUNNEL_PORT"
 count_calls "agent" "$BENCH_AGENT_PID" "$BENCH_TUNNEL_PORT"
 count_calls "nginx, first" "$BENCH_FRONT_PID" "$BENCH_NGINX_PORT"
 count_calls "nginx, second" "$BENCH_SECOND_PID" "$BENCH_NGINX_PORT"
+
+printf '\nAllocations, %s connections\n' "$connections"
+count_allocations
 
 # Both at once: they share the load.
 perf record -q -e cpu-clock -F 1999 -g -p "$BENCH_CONTROL_PID" -o "$BENCH_FOLDER/control.perf" \

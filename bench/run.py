@@ -98,6 +98,8 @@ def with_ways(options):
     """For profilers: the ways and their processes are in the environment of the command."""
     require(options.bin, PRODUCT, SERVING)
     with Lab(options.bin, 120 + seconds_of_pairs(options)) as lab:
+        if options.preload:
+            lab.product_environment = {"LD_PRELOAD": options.preload.resolve(), "BENCH_FOLDER": lab.folder}
         tunnel, nginx = both_ways(lab)
         environment = {"BENCH_HOST": tunnel.host, "BENCH_TUNNEL_PORT": tunnel.port, "BENCH_NGINX_PORT": nginx.port,
                        "BENCH_CONTROL_PID": tunnel.processes[0].pid, "BENCH_AGENT_PID": tunnel.processes[1].pid,
@@ -123,6 +125,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build/bench/results.json")
     parser.add_argument("--pairs", type=int, default=5, help="pairs of runs at each number of connections (5)")
     parser.add_argument("--seconds", type=int, default=3, help="length of one run (3)")
+    parser.add_argument("--preload", type=pathlib.Path, metavar="LIBRARY", help="of control plane and agent, with --with-ways")
     parser.add_argument("--with-ways", nargs=argparse.REMAINDER, metavar="COMMAND")
     options = parser.parse_args()
     options.bin = options.bin.resolve()
