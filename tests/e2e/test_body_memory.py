@@ -41,7 +41,7 @@ def site(world):
         def others_are_served(self):
             """At once, or when they ask again: it may be full for the moment that letting go takes."""
             for app in APPS:
-                until(lambda: self.control.visit(app, "/").status == 200, timeout=2, what="others are served")
+                until(lambda: self.control.visit(app, "/").status == 200, timeout=10, what="others are served")
 
         def leave(self):
             for visitor in self.visitors:
