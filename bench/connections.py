@@ -143,7 +143,7 @@ class Prober(threading.Thread):
     HOSTS = (f"{APP}.{DOMAIN}", f"load-7.{DOMAIN}")
 
     def __init__(self, port):
-        super().__init__()
+        super().__init__(daemon=True)  # Where the figure fails, nobody ends it.
         self.port, self.over = port, threading.Event()
         self.answers, self.wrong = {}, None
         self.start()
