@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a task needs and this machine lacks, and says so first.
 #
-#   scripts/deps.sh build [check] [bench] [fuzz]    install what is missing (as root)
+#   scripts/deps.sh build [check] [bench] [fuzz] [clients]    install what is missing (as root)
 #   scripts/deps.sh --list build                    print the packages of the groups, one a line
 #
 # Without root it prints the one command to run and exits 1.
@@ -17,7 +17,9 @@ packages_of() {
         check) echo clang-format-19 clang-tidy-19 ;;
         bench) echo nginx-light wrk libbenchmark-dev python3-aiohttp ;;
         fuzz) echo clang-19 libclang-rt-19-dev ;;
-        *) echo "scripts/deps.sh: unknown group '$1': build, check, bench or fuzz" >&2; return 2 ;;
+        # What the end-to-end tests ask with besides; without it some of them are skipped.
+        clients) echo chromium nodejs python3-websockets nghttp2-client curl wrk ;;
+        *) echo "scripts/deps.sh: unknown group '$1': build, check, bench, fuzz or clients" >&2; return 2 ;;
     esac
 }
 

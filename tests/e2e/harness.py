@@ -301,7 +301,7 @@ class World:
         return self.path / "tls" / "ca.pem"
 
     def make_tls(self):
-        """A test CA and a certificate for localhost: the settings EE_TLS_CERT, EE_TLS_KEY."""
+        """A test CA and a certificate for localhost and the apps: the settings EE_TLS_CERT, EE_TLS_KEY."""
         folder = self.path / "tls"
         if not folder.exists():
             folder.mkdir()
@@ -341,8 +341,9 @@ def make_authority(folder, name):
 
 
 def make_certificate(folder, name, authority):
-    """A server certificate for localhost and 127.0.0.1 of that CA: NAME.pem, NAME.key."""
-    (folder / f"{name}.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+    """A server certificate for localhost, 127.0.0.1 and the apps' names of that CA: NAME.pem, NAME.key."""
+    names = f"DNS:localhost,IP:127.0.0.1,DNS:*.{APP_DOMAIN}"
+    (folder / f"{name}.ext").write_text(f"subjectAltName={names}\nextendedKeyUsage=serverAuth\n")
     _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
              "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.csr")
     _openssl("x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / f"{authority}.pem", "-CAkey",
