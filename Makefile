@@ -4,10 +4,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := menu
-.PHONY: menu build test demo check fix asan tsan fuzz mutants bench docs clean deps
+.PHONY: menu build test demo check fix asan tsan soak fuzz mutants bench docs clean deps
 ARGS ?=
 ONLY ?=
 SECONDS_EACH ?= 30
+SECONDS ?= 600
+PRESET ?= $(if $(findstring --large,$(ARGS)),release,asan)
 
 menu: ## show this menu
 	@echo "EasyEnclave control plane"
@@ -43,6 +45,10 @@ asan: deps ## every test under AddressSanitizer and UBSan
 tsan: deps ## every test under ThreadSanitizer
 	@scripts/build.sh tsan
 	@scripts/test.sh tsan $(ARGS)
+
+soak: deps ## a mixed load for SECONDS=600 while agents die, under PRESET=asan, tsan or release (ARGS=--large: 20 GiB bodies)
+	@scripts/build.sh $(PRESET) easyenclave-control easyenclave-agent eectl
+	@EE_BIN_DIR=$(CURDIR)/build/$(PRESET)/bin /usr/bin/python3 tests/soak/run.py --seconds $(SECONDS) $(ARGS)
 
 fuzz: deps ## each fuzz target for SECONDS_EACH=30 (ONLY=name for one)
 	@scripts/deps.sh fuzz

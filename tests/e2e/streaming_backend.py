@@ -25,26 +25,29 @@ class StreamingBackend:
     /upload         counts what comes into .uploaded, answers the sum; /upload/held waits for go() first
     /trailers       a chunked answer with a trailer"""
 
-    def __init__(self, unix=None):
-        self._unix = unix
+    def __init__(self, unix=None, port=0):
+        self._unix, self._port = unix, port
         self.uploaded, self.cancelled, self.arrived = 0, threading.Event(), threading.Event()
         self._events, self._go = asyncio.Queue(), asyncio.Event()
         run(self._start())
 
     async def _start(self):
         app = web.Application(client_max_size=1 << 40)
-        app.add_routes([web.get("/ws", self._ws), web.get("/refused", self._refused), web.get("/events", self._sse),
-                        web.get("/download/{mib}", self._download), web.post("/upload", self._upload),
-                        web.post("/upload/held", self._upload), web.get("/", self._ok)])
+        app.add_routes(self._routes())
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         if self._unix:
             await web.UnixSite(self._runner, str(self._unix), shutdown_timeout=0.1).start()
             self.url = f"unix:{self._unix}"
             return
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, shutdown_timeout=0.1)
         await site.start()
         self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+
+    def _routes(self):
+        return [web.get("/ws", self._ws), web.get("/refused", self._refused), web.get("/events", self._sse),
+                web.get("/download/{mib}", self._download), web.post("/upload", self._upload),
+                web.post("/upload/held", self._upload), web.get("/", self._ok)]
 
     def stop(self):
         run(self._runner.cleanup())
