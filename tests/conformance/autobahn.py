@@ -91,7 +91,9 @@ def differences(direct, tunnel):
         if wanted["behavior"] not in PASSES:
             continue
         for member in ("behavior", "behaviorClose", "remoteCloseCode"):
-            if got.get(member) != wanted[member]:
+            # OK is NON-STRICT where a message and the frame that breaks the protocol come in one segment.
+            both_pass = wanted[member] in PASSES and got.get(member) in PASSES
+            if got.get(member) != wanted[member] and not both_pass:
                 lines.append(f"{case}: {member} is {wanted[member]} directly, {got.get(member)} through the tunnel")
     return lines
 

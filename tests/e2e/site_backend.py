@@ -20,6 +20,7 @@ class SiteBackend:
     /pieces/ID      "first\\n" at once, "second\\n" after a request to /go/ID
     /events         three events with ids, from the one behind Last-Event-ID on, then it closes
     /ws             echoes; takes the subprotocol "echo"; closes with 4001 "as asked" on the text "close"
+    /trailers       "one" and the trailer X-Sum: 1
     /found          keeps what a client posts, for found()
     anything        "ok" and the method"""
 
@@ -34,6 +35,7 @@ class SiteBackend:
                         web.put("/digest", self._digest), web.post("/echo", self._echo), web.post("/form", self._form),
                         web.get("/pieces/{id}", self._pieces), web.post("/go/{id}", self._go),
                         web.get("/events", self._events), web.get("/ws", self._ws), web.post("/found", self._keep),
+                        web.get("/trailers", self._trailers),
                         web.route("*", "/{rest:.*}", self._ok)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
@@ -106,6 +108,13 @@ class SiteBackend:
             elif message.type == WSMsgType.BINARY:
                 await socket.send_bytes(message.data)
         return socket
+
+    async def _trailers(self, request):
+        # The library writes none itself.
+        request.transport.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+                                b"3\r\none\r\n0\r\nX-Sum: 1\r\n\r\n")
+        request.transport.close()
+        raise asyncio.CancelledError
 
     async def _keep(self, request):
         self._found = json.loads(await request.text())

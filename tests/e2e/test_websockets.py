@@ -69,6 +69,7 @@ class Site:
     def __init__(self, world, compression):
         self.backend, self.control = Server(compression), world.control()
         self.agent = world.agent(self.control, self.backend, EE_HEALTH_INTERVAL_SEC=60)
+        assert self.control.visit("myapp", "/").status == 426, "the agent's side of the tunnel is there, and the backend's"
 
     def connect(self, path, **options):
         return websockets.connect(f"ws://{HOST}{path}", host="127.0.0.1", port=self.control.proxy_port, max_size=None,
@@ -125,8 +126,8 @@ def test_the_subprotocol_is_the_servers_choice(site):
         async with site.connect("/echo", subprotocols=offered) as connection:
             return connection.subprotocol
 
-    assert run(talk(["other", "chat", "chat.v2"])) == "chat.v2"
-    assert run(talk(["chat"])) == "chat"
+    assert run(talk(["other", "chat.v2", "chat"])) == "chat.v2"
+    assert run(talk(["chat", "other"])) == "chat"
     assert run(talk(["other"])) is None
 
 

@@ -5,7 +5,7 @@ import statistics
 import threading
 import time
 
-VIOLATIONS_KEPT = 200
+VIOLATIONS_TOLD = 20  # Of one kind.
 STANDSTILL_SECONDS = 2.0  # A thread that has nothing to do but wait is late by this: so is everything else.
 STANDSTILL = "the machine stood still"
 GRACE_SECONDS = 1.0  # After a disturbance is over: what it broke may still be on its way to the visitor.
@@ -38,7 +38,7 @@ class Record:
         self.left = collections.Counter()  # Given up by the visitor on purpose.
         self.excuses = collections.Counter()  # By (disturbance, what failed).
         self.small_seconds = collections.defaultdict(list)  # By app.
-        self.violations, self.violations_total = [], 0
+        self.violations, self.violations_total, self._told = [], 0, collections.Counter()
         self.excuses_standstill = True
         self.disturbances, self._to_judge, self.late_seconds = [], [], 0.0
         self.rss = collections.defaultdict(list)  # By program: (seconds since the start, bytes).
@@ -49,7 +49,9 @@ class Record:
     def violate(self, text):
         with self.lock:
             self.violations_total += 1
-            if len(self.violations) < VIOLATIONS_KEPT:
+            of_kind = text.split(":")[0].split("(pid")[0]
+            self._told[of_kind] += 1
+            if self._told[of_kind] <= VIOLATIONS_TOLD:
                 self.violations.append(f"{self.elapsed():.1f} s: {text}")
                 print(f"VIOLATED at {self.elapsed():.1f} s: {text}", flush=True)
 
