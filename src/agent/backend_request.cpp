@@ -9,16 +9,10 @@ namespace {
 
 using http::iequals;
 
-// Framing and hop-by-hop fields are written anew for the hop to the backend.
-bool is_dropped(std::string_view name, bool websocket) {
-    if (http::is_hop_by_hop(name) || iequals(name, "content-length") || iequals(name, "expect")) return true;
-    return websocket && (iequals(name, "sec-websocket-key") || iequals(name, "sec-websocket-version"));
-}
-
 bool append_fields(std::string& text, const BackendRequest& request, const net::Url& backend) {
     bool has_host = false;
     for (const http::Field& field : request.fields) {
-        if (is_dropped(field.name, request.websocket)) continue;
+        if (is_written_anew(field.name, request.websocket)) continue;
         has_host = has_host || iequals(field.name, "host");
         if (!http::append_field(text, field.name, field.value)) return false;
     }
@@ -26,16 +20,12 @@ bool append_fields(std::string& text, const BackendRequest& request, const net::
 }
 
 void append_framing(std::string& text, const BackendRequest& request, http::OutgoingRequest& out) {
-    if (!request.body_follows) {
-        const bool expects_body =
-            request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
-        if (!request.body.empty() || expects_body) http::append_content_length(text, request.body.size());
-        return;
-    }
-    if (request.content_length) {
+    const auto length = length_to_tell(request);
+    if (length) http::append_content_length(text, *length);
+    if (!request.body_follows) return;
+    if (length) {
         out.body = http::Framing::length;
-        out.body_length = *request.content_length;
-        http::append_content_length(text, out.body_length);
+        out.body_length = *length;
     } else {
         out.body = http::Framing::chunked;
         text.append("Transfer-Encoding: chunked\r\n");
@@ -44,6 +34,19 @@ void append_framing(std::string& text, const BackendRequest& request, http::Outg
 }
 
 }  // namespace
+
+bool is_written_anew(std::string_view name, bool websocket) {
+    if (http::is_hop_by_hop(name) || iequals(name, "content-length") || iequals(name, "expect")) return true;
+    return websocket && (iequals(name, "sec-websocket-key") || iequals(name, "sec-websocket-version"));
+}
+
+std::optional<std::uint64_t> length_to_tell(const BackendRequest& request) {
+    if (request.body_follows) return request.content_length;
+    const bool expects_body =
+        request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+    return expects_body || !request.body.empty() ? std::optional<std::uint64_t>(request.body.size())
+                                                 : std::nullopt;
+}
 
 bool is_idempotent(std::string_view method) {
     for (const std::string_view name : {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})

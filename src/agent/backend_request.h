@@ -28,6 +28,11 @@ struct BackendRequest {
     bool websocket = false;
 };
 
+// Fields that are not passed on as they came: of the hop, of the framing, of our own WebSocket handshake.
+bool is_written_anew(std::string_view name, bool websocket);
+// What Content-Length is to say, if it is there: an empty body has a length where one is expected.
+std::optional<std::uint64_t> length_to_tell(const BackendRequest& request);
+
 // RFC 9110 section 9.2.2: may be sent again when the first sending's fate is unknown.
 bool is_idempotent(std::string_view method);
 

@@ -4,6 +4,7 @@
 
 #include "agent/http2_connection.h"
 #include "base/check.h"
+#include "http/fields.h"
 
 namespace ee::agent {
 
@@ -108,7 +109,7 @@ bool Http2Backend::Call::send_body(std::string_view bytes) {
 bool Http2Backend::Call::end_body(std::span<const Field> trailers) {
     EE_CHECK(!is_complete_);
     if (is_doomed_) return true;
-    if (body_left_.value_or(0) != 0 || !are_writable(trailers)) {
+    if (body_left_.value_or(0) != 0 || !http::are_valid_fields(trailers)) {
         cancel();
         return false;
     }

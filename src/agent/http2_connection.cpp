@@ -111,12 +111,8 @@ void Http2Backend::Connection::on_flush() {
     if (is_over_) return;
     const std::size_t waiting = stream_->pending_output();
     if (waiting < output_bytes_max && session_.wants_output())
-        session_.pull(*this, output_bytes_max - waiting);
+        session_.pull(stream_->output(), output_bytes_max - waiting);
     settle();
-}
-
-void Http2Backend::Connection::write(std::string_view bytes) {
-    stream_->output().append(bytes);
 }
 
 void Http2Backend::Connection::on_progress() {
@@ -185,7 +181,7 @@ void Http2Backend::Connection::close() {
     is_over_ = is_retired_ = true;
     due_.cancel();
     session_.goaway(http::http2_code::no_error);
-    session_.pull(*this, output_bytes_max);
+    session_.pull(stream_->output(), output_bytes_max);
     net::Stream::close_in_background(backend_.loop_, std::move(stream_));
     backend_.release(*this);
     if (has_begun_) return backend_.dispatch();

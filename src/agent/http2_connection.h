@@ -7,7 +7,7 @@
 
 namespace ee::agent {
 
-class Http2Backend::Connection final : public net::Stream::Handler, http::Http2Observer, http::Http2Sink {
+class Http2Backend::Connection final : public net::Stream::Handler, http::Http2Observer {
 public:
     explicit Connection(Http2Backend& backend);
     ~Connection();
@@ -48,7 +48,6 @@ private:
     void on_body_taken(http::Http2StreamId id, std::size_t bytes) override;
     void on_settings() override;
     void on_goaway(std::uint32_t code) override;
-    void write(std::string_view bytes) override;
 
     void connected(Result<net::Fd> socket);
     Call* find(http::Http2StreamId id) const;

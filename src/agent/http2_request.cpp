@@ -9,15 +9,6 @@ namespace ee::agent {
 namespace {
 
 using http::Field;
-using http::iequals;
-
-// What belongs to the hop to the backend is written anew; Host is `:authority` there.
-bool is_dropped(std::string_view name, bool websocket) {
-    if (http::is_hop_by_hop(name) || iequals(name, "content-length") || iequals(name, "expect") ||
-        iequals(name, "host"))
-        return true;
-    return websocket && (iequals(name, "sec-websocket-key") || iequals(name, "sec-websocket-version"));
-}
 
 bool is_path(const BackendRequest& request) {
     const bool is_visible = std::ranges::all_of(request.path, [](char c) { return c > ' ' && c <= '~'; });
@@ -25,38 +16,25 @@ bool is_path(const BackendRequest& request) {
            (request.path.starts_with('/') || (request.method == "OPTIONS" && request.path == "*"));
 }
 
-// As over HTTP/1.1: a body that is empty has a length where one is expected.
-std::string length_of(const BackendRequest& request) {
-    if (request.body_follows)
-        return request.content_length ? std::to_string(*request.content_length) : std::string();
-    const bool expects_body =
-        request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
-    return expects_body || !request.body.empty() ? std::to_string(request.body.size()) : std::string();
-}
-
 }  // namespace
-
-bool are_writable(std::span<const Field> fields) {
-    return std::ranges::all_of(fields, [](const Field& field) {
-        return http::is_token(field.name) && http::is_valid_field_value(field.value);
-    });
-}
 
 Result<void> Http2Request::take(const BackendRequest& request, const net::Url& backend) {
     const auto refuse = [] { return fail("bad_request", "the request cannot be written as HTTP/2"); };
-    if (!http::is_token(request.method) || !is_path(request) || !are_writable(request.fields))
+    if (!http::is_token(request.method) || !is_path(request) || !http::are_valid_fields(request.fields))
         return refuse();
     if (request.websocket && (request.method != "GET" || request.body_follows)) return refuse();
     is_websocket_ = request.websocket;
 
     const std::string own_authority = backend.authority();
-    const std::string length = length_of(request);
+    const auto told = length_to_tell(request);
+    const std::string length = told ? std::to_string(*told) : std::string();
     const std::string_view method = is_websocket_ ? "CONNECT" : request.method;
     const std::string_view authority = http::find(request.fields, "host").value_or(own_authority);
     std::vector<Field> fields;
     fields.reserve(request.fields.size() + 2);
-    for (const Field& field : request.fields)
-        if (!is_dropped(field.name, is_websocket_)) fields.push_back(field);
+    for (const Field& field : request.fields)  // Host is `:authority` here.
+        if (!is_written_anew(field.name, is_websocket_) && !http::iequals(field.name, "host"))
+            fields.push_back(field);
     if (is_websocket_) {
         fields.push_back({"sec-websocket-version", "13"});
     } else {

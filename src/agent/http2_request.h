@@ -25,7 +25,4 @@ private:
     bool is_websocket_ = false;
 };
 
-// Whether all of them may be sent.
-bool are_writable(std::span<const http::Field> fields);
-
 }  // namespace ee::agent

@@ -30,7 +30,7 @@ struct Http2TestServer {
     };
 
     // One connection.
-    struct Peer final : net::Stream::Handler, http::Http2Observer, http::Http2Sink {
+    struct Peer final : net::Stream::Handler, http::Http2Observer {
         Peer(net::Loop& loop, net::Fd socket, const http::Http2Settings& settings)
             : stream(loop, std::move(socket), *this), session(settings, *this) {
             stream.start();
@@ -52,11 +52,10 @@ struct Http2TestServer {
             stream.flush_later();
         }
         void on_flush() override {
-            if (stream.pending_output() < 1024 * 1024) session.pull(*this, 1024 * 1024);
+            if (stream.pending_output() < 1024 * 1024) session.pull(stream.output(), 1024 * 1024);
         }
         void on_progress() override { stream.flush_later(); }
         void on_closed(const Error&) override { is_closed = true; }
-        void write(std::string_view bytes) override { stream.output().append(bytes); }
 
         void on_head(http::Http2StreamId id, const http::Http2Head& head, bool) override {
             Request& request = requests[id];

@@ -33,11 +33,6 @@ struct TestProvider final : attestation::QuoteProvider {
     std::size_t padded_to = 64;
 };
 
-struct Sink final : http::Http2Sink {
-    void write(std::string_view bytes) override { text.append(bytes); }
-    std::string text;
-};
-
 // A stream of a tunnel between this program's two ends of HTTP/2, with a TLS client at the far one.
 class SealedTest : public testing::Test, StreamEnds, http::Http2Observer {
 protected:
@@ -88,12 +83,12 @@ protected:
     void on_body_taken(http::Http2StreamId, std::size_t bytes) override { stream->taken(bytes); }
     void exchange() {
         for (bool any = true; any;) {
-            Sink out, in;
+            std::string out, in;
             far_session.pull(out, 1 << 20);
             near_session.pull(in, 1 << 20);
-            any = !out.text.empty() || !in.text.empty();
-            ASSERT_TRUE(near_session.receive(out.text));
-            ASSERT_TRUE(far_session.receive(in.text));
+            any = !out.empty() || !in.empty();
+            ASSERT_TRUE(near_session.receive(out));
+            ASSERT_TRUE(far_session.receive(in));
         }
     }
 

@@ -96,6 +96,12 @@ bool is_valid_field_value(std::string_view value) {
     return true;
 }
 
+bool are_valid_fields(std::span<const Field> fields) {
+    for (const Field& field : fields)
+        if (!is_token(field.name) || !is_valid_field_value(field.value)) return false;
+    return true;
+}
+
 std::string_view trim_whitespace(std::string_view text) {
     while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
     while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);

@@ -25,6 +25,8 @@ bool istarts_with(std::string_view text, std::string_view prefix);
 bool is_token(std::string_view text);
 // No control character but HTAB, no space or HTAB at either end (RFC 9110 section 5.5).
 bool is_valid_field_value(std::string_view value);
+// Whether each may be written, whichever version of HTTP does it.
+bool are_valid_fields(std::span<const Field> fields);
 inline bool is_control(char c) {
     const auto byte = static_cast<unsigned char>(c);
     return byte < 0x20 || byte == 0x7f;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/kept_buffer.h"
 
 namespace ee::http {
 namespace {
@@ -183,14 +184,7 @@ int Http2Session::Callbacks::send_body(nghttp2_session*, nghttp2_frame*, const s
     session.pulled_ += header_size + size;
     session.queued_ -= size;
     stream.out_at += size;
-    if (stream.queued() == 0) {
-        stream.out.clear();
-        stream.out_at = 0;
-        if (stream.out.capacity() > kept_capacity) stream.out = {};
-    } else if (stream.out_at >= stream.out.size() / 2) {
-        stream.out.erase(0, stream.out_at);
-        stream.out_at = 0;
-    }
+    drop_taken(stream.out, stream.out_at);
     if (size > 0) {
         if (stream.taken == 0) session.taken_.push_back(stream.id);
         stream.taken += size;

@@ -7,9 +7,6 @@
 
 namespace ee::http {
 
-// A buffer that grew for a large body is given back once it is empty.
-constexpr std::size_t kept_capacity = 16 * 1024;
-
 // Borrows both.
 inline nghttp2_nv name_value(std::string_view name, std::string_view value) {
     const auto octets = [](std::string_view text) {

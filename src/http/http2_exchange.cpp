@@ -1,6 +1,7 @@
 #include "http/http2_exchange.h"
 
 #include "base/check.h"
+#include "base/kept_buffer.h"
 #include "http/fields.h"
 #include "http/http2_request.h"
 #include "http/http2_server_connection.h"
@@ -9,23 +10,9 @@
 namespace ee::http {
 namespace {
 
-// Buffers that grew for a large body are given back.
-constexpr std::size_t kept_capacity = 16 * 1024;
-
-void empty(std::string& text) {
-    if (text.capacity() > kept_capacity) text = {};
-    text.clear();
-}
-
 // RFC 9113 section 8.2.2. Those of an app have gone before.
 bool belongs_to_http1(std::string_view name) {
     return is_hop_by_hop(name) || iequals(name, "content-length");
-}
-
-bool can_be_written(std::span<const Field> fields) {
-    for (const Field& field : fields)
-        if (!is_token(field.name) || !is_valid_field_value(field.value)) return false;
-    return true;
 }
 
 }  // namespace
@@ -33,8 +20,8 @@ bool can_be_written(std::span<const Field> fields) {
 void Http2Exchange::reset(Http2StreamId id) {
     id_ = id;
     phase_ = Phase::serving;
-    empty(head_text_);
-    empty(body_);
+    empty_buffer(head_text_);
+    empty_buffer(body_);
     trailers_.clear();
     observer_ = nullptr;
     started_at_ = connection_.server_.loop_.now();
@@ -175,7 +162,7 @@ bool Http2Exchange::is_stalled() {
 bool Http2Exchange::interim(int status, std::span<const Field> fields) {
     EE_CHECK(phase_ == Phase::serving && !begun_ && status >= 100 && status < 200 && status != 101);
     if (status == 100 && std::exchange(told_to_continue_, true)) return true;
-    if (!can_be_written(fields)) return false;
+    if (!are_valid_fields(fields)) return false;
     connection_.session_.interim(id_, status, fields);
     connection_.stream_->flush_later();
     return true;
@@ -185,7 +172,7 @@ bool Http2Exchange::begin_answer(int status, std::span<const Field> fields,
                                  std::optional<std::uint64_t> content_length, std::string_view body,
                                  bool end) {
     EE_CHECK(phase_ == Phase::serving && !begun_);
-    if (!can_be_written(fields)) return false;
+    if (!are_valid_fields(fields)) return false;
     std::vector<Field>& out = connection_.fields_;
     out.clear();
     for (const Field& field : fields)
@@ -229,7 +216,7 @@ void Http2Exchange::send(std::string_view piece) {
 
 void Http2Exchange::finish(std::span<const Field> trailers) {
     EE_CHECK(phase_ == Phase::serving && begun_);
-    if (!can_be_written(trailers)) return cut();
+    if (!are_valid_fields(trailers)) return cut();
     if (!answer_complete_) connection_.session_.end_body(id_, trailers);
     connection_.stream_->flush_later();
     end_answer();
@@ -237,7 +224,7 @@ void Http2Exchange::finish(std::span<const Field> trailers) {
 
 void Http2Exchange::end_answer() {
     observer_ = nullptr;
-    if (gathered_.bytes() > 0) empty(body_);
+    if (gathered_.bytes() > 0) empty_buffer(body_);
     gathered_.set(0);
     phase_ = Phase::over;
     connection_.answered();
@@ -263,12 +250,10 @@ Upgraded Http2Exchange::upgrade(std::string_view) {
 void Http2Exchange::refuse(int status, const Error& why) {
     const std::string body = problem_body(status, why.code, why.detail);
     const std::string request_id = connection_.server_.handler_.on_refused(connection_.peer_, status, why);
-    const Field fields[] = {
-        {"content-type", problem_content_type}, {"x-request-id", request_id}, {"retry-after", "2"}};
+    std::array<Field, 3> fields;
     phase_ = Phase::serving;
     body_follows_ = false;
-    // Where waiting helps it comes last.
-    respond(status, std::span(fields).first(status == 503 ? 3 : 2), body);
+    respond(status, refusal_fields(status, request_id, fields), body);
 }
 
 // A request that is being served turns out not to be one.

@@ -54,11 +54,11 @@ Result<void> read_request(const Http2Head& in, bool end, RequestHead& out) {
     out.fields = std::move(fields);
     if (in.is_too_large) return fail("head_too_large", "the head has more bytes or fields than are allowed");
     if (auto target = judge_target(in, out); !target) return target;
+    if (!are_valid_fields(in.fields))
+        return refuse("a field's name or value has a character that is not allowed");
     ControlFields control;
     out.fields.push_back({"Host", {}});
     for (const Field& field : in.fields) {
-        if (!is_token(field.name) || !is_valid_field_value(field.value))
-            return refuse("a field's name or value has a character that is not allowed");
         if (const std::string_view problem = control.note(field); !problem.empty()) return refuse(problem);
         if (field.name != "host") out.fields.push_back(field);
     }

@@ -15,12 +15,6 @@ constexpr std::size_t spare_max = 32;
 // section 6.8).
 constexpr std::chrono::seconds farewell{1};
 
-struct ToOutput final : Http2Sink {
-    explicit ToOutput(std::string& to) : out(to) {}
-    void write(std::string_view bytes) override { out.append(bytes); }
-    std::string& out;
-};
-
 Http2Settings session_settings(const ServerLimits& limits) {
     Http2Settings settings{.role = Http2Settings::Role::server,
                            .streams_max = limits.streams_max,
@@ -51,8 +45,6 @@ Http2ServerConnection::Http2ServerConnection(Server& server, std::unique_ptr<net
     deadline_.arm_after(server_.limits_.head_time);
 }
 
-Http2ServerConnection::~Http2ServerConnection() = default;
-
 // ---- Bytes ----
 
 void Http2ServerConnection::on_data(std::span<char> data) {
@@ -63,10 +55,8 @@ void Http2ServerConnection::on_data(std::span<char> data) {
 
 void Http2ServerConnection::on_flush() {
     if (ended_) return;
-    if (const std::size_t pending = stream_->pending_output(); pending < unsent_bytes_max) {
-        ToOutput sink(stream_->output());
-        session_.pull(sink, unsent_bytes_max - pending);
-    }
+    if (const std::size_t pending = stream_->pending_output(); pending < unsent_bytes_max)
+        session_.pull(stream_->output(), unsent_bytes_max - pending);
     if (!broken_ && !session_.is_finished()) return;
     // Finished by GOAWAY, ours or the visitor's, and the last stream; or, without one, by a violation.
     if (broken_ || !session_.is_draining())

@@ -20,7 +20,6 @@ class Http2ServerConnection final : public Connection,
                                     net::Deferred {
 public:
     Http2ServerConnection(Server& server, std::unique_ptr<net::Stream> stream, const net::Endpoint& peer);
-    ~Http2ServerConnection() override;
 
     // What was read already, its first bytes.
     void put_back(std::string_view input) { stream_->put_back(input); }

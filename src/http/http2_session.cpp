@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/kept_buffer.h"
 #include "http/fields.h"
 #include "http/http2_callbacks.h"
 
@@ -110,6 +111,15 @@ std::size_t Http2Session::pull(Http2Sink& sink, std::size_t bytes_max) {
     return pulled_;
 }
 
+std::size_t Http2Session::pull(std::string& end_of, std::size_t bytes_max) {
+    struct EndOf final : Http2Sink {
+        explicit EndOf(std::string& string) : out(string) {}
+        void write(std::string_view bytes) override { out.append(bytes); }
+        std::string& out;
+    } sink(end_of);
+    return pull(sink, bytes_max);
+}
+
 // Whoever hears of it may have more to send.
 void Http2Session::report_taken() {
     for (std::size_t i = 0; i < taken_.size(); ++i) {
@@ -158,8 +168,7 @@ void Http2Session::forget(Http2StreamId id) {
     queued_ -= stream.queued();
     if (spare_.size() >= spare_max) return;
     std::string buffer = std::move(stream.out);
-    if (buffer.capacity() > kept_capacity) buffer = {};
-    buffer.clear();
+    empty_buffer(buffer);
     stream = Stream{};
     stream.out = std::move(buffer);
     spare_.push_back(std::move(node));

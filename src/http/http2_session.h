@@ -129,6 +129,7 @@ public:
     // Writes what is due, control frames first, bodies in turns, until there is nothing or about `bytes_max`
     // are written (one frame more at most). Answers how many were.
     std::size_t pull(Http2Sink& sink, std::size_t bytes_max);
+    std::size_t pull(std::string& end_of, std::size_t bytes_max);
     bool wants_output() const;
     // Neither side has anything more to say.
     bool is_finished() const;
@@ -221,8 +222,8 @@ private:
     Http2StreamId last_request_ = 0;       // A server's newest stream.
     std::optional<Http2StreamId> probed_;  // Whose bytes are counted until a PING comes back.
     bool has_peer_settings_ = false;
-    bool is_crowded_ = false;              // By what is unconsumed here.
-    bool under_pressure_ = false;          // By that, or in the whole process.
+    bool is_crowded_ = false;      // By what is unconsumed here.
+    bool under_pressure_ = false;  // By that, or in the whole process.
     bool draining_ = false;
 };
 

@@ -15,4 +15,9 @@ std::string problem_body(int status, std::string_view reason, std::string_view d
     return body;
 }
 
+std::span<const Field> refusal_fields(int status, std::string_view request_id, std::array<Field, 3>& into) {
+    into = {{{"Content-Type", problem_content_type}, {"X-Request-Id", request_id}, {"Retry-After", "2"}}};
+    return std::span(into).first(status == 503 ? 3 : 2);
+}
+
 }  // namespace ee::http

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/kept_buffer.h"
 #include "http/fields.h"
 #include "http/http1_writer.h"
 #include "http/problem.h"
@@ -99,7 +100,7 @@ void ServerConnection::end_request() {
     EE_CHECK(phase_ == Phase::serving);
     observer_ = nullptr;
     body_view_ = {};
-    if (body_.capacity() > 16 * 1024) body_ = {};
+    empty_buffer(body_);
     gathered_.set(0);
     head_text_.clear();
     if (body_follows_ && decoder_.done()) body_follows_ = false;
@@ -151,14 +152,12 @@ void ServerConnection::refuse(const Error& why) {
 void ServerConnection::refuse(int status, const Error& why) {
     const std::string body = problem_body(status, why.code, why.detail);
     const std::string request_id = server_.handler_.on_refused(peer_, status, why);
-    const Field fields[] = {
-        {"Content-Type", problem_content_type}, {"X-Request-Id", request_id}, {"Retry-After", "2"}};
+    std::array<Field, 3> fields;
     phase_ = Phase::serving;
     keep_alive_ = false;
     body_allowed_ = true;
     head_.minor_version = 1;
-    // Where waiting helps it comes last.
-    EE_CHECK(begin(status, std::span(fields).first(status == 503 ? 3 : 2), body.size()));
+    EE_CHECK(begin(status, refusal_fields(status, request_id, fields), body.size()));
     send(body);
     finish({});
 }

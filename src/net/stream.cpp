@@ -9,29 +9,15 @@
 #include <sys/socket.h>
 
 #include "base/check.h"
+#include "base/kept_buffer.h"
 
 namespace ee::net {
 namespace {
 
 // How long a peer has to close its side after we closed ours, before the socket is dropped.
 constexpr std::chrono::seconds linger_time{2};
-// Output buffers above this are given back once sent; below it reuse is cheaper.
-constexpr std::size_t kept_capacity = 16 * 1024;
 // At a time, while memory is short: thousands of streams may be read before anybody looks again.
 constexpr std::size_t read_size_under_pressure = 32 * 1024;
-
-// What has been sent leaves the buffer once it is half of it: a peer that takes its time, and never all,
-// must not make it grow.
-void drop_sent(std::string& bytes, std::size_t& sent) {
-    if (sent == bytes.size()) {
-        bytes.clear();
-        sent = 0;
-        if (bytes.capacity() > kept_capacity) bytes = {};
-    } else if (sent > kept_capacity && sent >= bytes.size() / 2) {
-        bytes.erase(0, sent);
-        sent = 0;
-    }
-}
 
 }  // namespace
 
@@ -227,7 +213,7 @@ void Stream::encrypt_some() {
         tls_->write(std::string_view(output_).substr(sent_, Loop::read_buffer_size));
     if (!taken) return end(taken.error());
     sent_ += *taken;
-    drop_sent(output_, sent_);
+    drop_taken(output_, sent_);
 }
 
 // True when everything was handed to the kernel.
@@ -235,7 +221,7 @@ bool Stream::send_all(std::string& bytes, std::size_t& sent) {
     while (sent < bytes.size()) {
         if (!writable_) {
             blocked_ = true;
-            drop_sent(bytes, sent);
+            drop_taken(bytes, sent);
             return false;
         }
         const ssize_t count = ::send(socket_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
@@ -251,7 +237,7 @@ bool Stream::send_all(std::string& bytes, std::size_t& sent) {
         sent += static_cast<std::size_t>(count);
         bytes_out_ += static_cast<std::uint64_t>(count);
     }
-    drop_sent(bytes, sent);
+    drop_taken(bytes, sent);
     return true;
 }
 

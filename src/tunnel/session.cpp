@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/kept_buffer.h"
 #include "tunnel/message_sink.h"
 
 namespace ee::tunnel {
@@ -20,9 +21,6 @@ http::MessageLimits limits_of(const SessionMachine& machine) {
             .binary_bytes_max =
                 machine.wire() == Wire::v2 ? message_bytes_max : protocol::text_bytes_max_unattested};
 }
-
-// A buffer that grew for one large message is given back.
-constexpr std::size_t kept_capacity = 16 * 1024;
 
 }  // namespace
 
@@ -126,7 +124,7 @@ void Session::on_text(std::string_view text) {
     text_.reserve(text.size() + protocol::text_padding);
     text_.assign(text);
     machine_.receive_text(protocol::PaddedText(text_), now(), actions_);
-    if (text_.capacity() > kept_capacity) text_ = {};
+    empty_buffer(text_);
 }
 
 // On v2: what the agent's HTTP/2 says. Each piece of a message at once.
@@ -381,7 +379,7 @@ void Session::pump() {
         http::append_frame(stream_->output(), http::Opcode::text, text_);
         stream_->flush_later();
     }
-    if (text_.capacity() > kept_capacity) text_ = {};
+    empty_buffer(text_);
 }
 
 void Session::after_streams_changed() {
