@@ -6,24 +6,11 @@
 #include "proxy/refusals.h"
 
 namespace ee::proxy {
-namespace {
-
-// How long a line of the access log may wait for others.
-constexpr std::chrono::milliseconds access_log_delay{200};
-// Of a WebSocket's bytes so many may wait for the agent before its visitor is slowed.
-constexpr std::size_t to_agent_max = 256 * 1024;
-
-// Negative when one of them has not come.
-std::chrono::microseconds between(std::optional<MonoTime> from, std::optional<MonoTime> to) {
-    if (!from || !to) return std::chrono::microseconds(-1);
-    return std::chrono::duration_cast<std::chrono::microseconds>(*to - *from);
-}
-
-}  // namespace
 
 Call::Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest& request)
     : forwarder_(forwarder),
       exchange_(&exchange),
+      flow_(forwarder.tunnels_),
       origin_(request.origin),
       is_head_(exchange.head().method == "HEAD"),
       client_(request.visitor.client),
@@ -53,16 +40,11 @@ void Call::set_trace(std::string_view traceparent) {
 }
 
 void Call::opened(tunnel::Session& session, tunnel::StreamId id, bool body_follows) {
-    tunnel_ = session.id();
-    stream_ = id;
+    flow_.begin(session.id(), id);
     rtt_ = session.rtt().value_or(std::chrono::microseconds(-1));
     if (session.registration()) agent_ = session.registration()->agent_id;
     exchange_->set_observer(&visitor_side_);
     if (body_follows) exchange_->take_body();
-}
-
-tunnel::Session* Call::session() const {
-    return forwarder_.tunnels_.find(tunnel_);
 }
 
 // ---- From the agent ----
@@ -108,7 +90,7 @@ void Call::become_websocket(std::span<const http::Field> fields) {
 
 // The head of the agent's answer cannot be passed on.
 void Call::refuse_answer() {
-    if (tunnel::Session* tunnel = session()) tunnel->cancel_stream(stream_);
+    flow_.cancel();
     on_failed({"bad_agent_answer", "the agent's answer has header fields that cannot be passed on"});
 }
 
@@ -116,12 +98,7 @@ void Call::on_body(std::string_view bytes) {
     if (!begun_) return;
     response_bytes_ += bytes.size();
     if (!websocket_) return exchange_->send(bytes);
-    if (websocket_->is_writable()) {
-        websocket_->write(bytes);
-        to_visitor_ += bytes.size();
-    } else if (tunnel::Session* tunnel = session()) {
-        tunnel->consumed(stream_, bytes.size());
-    }
+    flow_.to_visitor(*websocket_, bytes);
 }
 
 void Call::on_end(std::span<const http::Field> trailers) {
@@ -142,8 +119,7 @@ void Call::on_body_taken(std::size_t bytes) {
     bytes -= whole;
     if (bytes == 0) return;
     if (!websocket_) return exchange_->body_consumed(bytes);
-    to_agent_ -= bytes;
-    if (to_agent_ < to_agent_max / 2) websocket_->resume_reading();
+    flow_.taken_by_agent(*websocket_, bytes);
 }
 
 void Call::on_failed(const Error& error) {
@@ -162,7 +138,7 @@ void Call::on_failed(const Error& error) {
 // ---- From the visitor ----
 
 void Call::visitor_left() {
-    if (tunnel::Session* tunnel = session()) tunnel->cancel_stream(stream_);
+    flow_.cancel();
     if (!websocket_) status_ = 499;  // nginx's number for "the client closed the request".
     error_ = "visitor_gone";
     finish();
@@ -174,32 +150,30 @@ void Call::VisitorSide::on_visitor_gone() {
 
 void Call::VisitorSide::on_body(std::string_view bytes) {
     call_.request_bytes_ += bytes.size();
-    if (tunnel::Session* tunnel = call_.session()) tunnel->send_body(call_.stream_, bytes);
+    call_.flow_.send(bytes);
 }
 
 void Call::VisitorSide::on_body_end(std::span<const http::Field> trailers) {
-    if (tunnel::Session* tunnel = call_.session()) tunnel->end_body(call_.stream_, trailers);
+    call_.flow_.end(trailers);
 }
 
 void Call::VisitorSide::on_written(std::size_t body_bytes) {
-    if (tunnel::Session* tunnel = call_.session()) tunnel->consumed(call_.stream_, body_bytes);
+    call_.flow_.consumed(body_bytes);
 }
 
 void Call::VisitorSide::on_data(std::span<char> data) {
     on_body({data.data(), data.size()});
-    call_.to_agent_ += data.size();
-    if (call_.to_agent_ > to_agent_max) call_.websocket_->pause_reading();
+    call_.flow_.sent_to_agent(*call_.websocket_, data.size());
 }
 
 void Call::VisitorSide::on_progress() {
-    if (const std::size_t written = call_.websocket_->take_written(call_.to_visitor_)) on_written(written);
+    call_.flow_.report_taken(*call_.websocket_);
 }
 
 // The visitor's last bytes may still be on their way: the backend ends the stream once it has read them.
 void Call::VisitorSide::on_closed(const Error& why) {
-    tunnel::Session* tunnel = call_.session();
-    if (why.code != "closed" || tunnel == nullptr) return call_.visitor_left();
-    tunnel->end_body(call_.stream_, {});
+    if (why.code != "closed" || !call_.flow_.has_tunnel()) return call_.visitor_left();
+    call_.flow_.end();
 }
 
 // ---- The end ----
@@ -209,10 +183,9 @@ void Call::finish() {
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started_at_);
     forwarder_.duration_.observe(std::chrono::duration<double>(total).count());
     if (!error_.empty()) forwarder_.refused_.count(error_);
-    if (forwarder_.access_log_.enabled()) {
-        if (!forwarder_.flush_access_log_.armed()) forwarder_.flush_access_log_.arm_after(access_log_delay);
+    if (forwarder_.visit_log_.enabled()) {
         const std::string client = client_.to_string();
-        forwarder_.access_log_.append(
+        forwarder_.visit_log_.append(
             {.time = wall_now(),
              .request_id = request_id_,
              .trace_id = traced_ ? std::string_view(trace_id_.data(), trace_id_.size()) : std::string_view(),

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "http/exchange.h"
+#include "proxy/byte_flow.h"
 #include "proxy/forwarder.h"
 
 namespace ee::proxy {
@@ -64,12 +65,11 @@ private:
     void refuse_answer();
     void visitor_left();
     void finish();
-    // nullptr when the tunnel is gone.
-    tunnel::Session* session() const;
 
     Forwarder& forwarder_;
     VisitorSide visitor_side_{*this};
     http::Exchange* exchange_;
+    ByteFlow flow_;
     Origin origin_;
     bool is_head_;
     bool begun_ = false;
@@ -90,13 +90,9 @@ private:
     std::size_t whole_body_;  // Of the body that came with the head: not yet on its way.
     std::uint64_t response_bytes_ = 0;
     std::chrono::microseconds rtt_{-1};
-    tunnel::TunnelId tunnel_ = 0;
-    tunnel::StreamId stream_ = 0;
 
     std::string websocket_accept_;
     std::unique_ptr<net::Stream> websocket_;  // Instead of the exchange, once it is one.
-    std::size_t to_visitor_ = 0;              // Bytes that its socket has not taken.
-    std::size_t to_agent_ = 0;                // Bytes that the tunnel has not taken.
 };
 
 }  // namespace ee::proxy

@@ -17,7 +17,7 @@ Forwarder::Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunn
     : loop_(loop),
       registry_(registry),
       tunnels_(tunnels),
-      access_log_(access_log),
+      visit_log_(loop, access_log),
       settings_(std::move(settings)),
       requests_(metrics.counter("ee_proxy_requests_total", "Requests to apps")),
       refused_(metrics.counter_family("ee_proxy_refused_total", "Requests to apps that failed, by reason",
@@ -25,8 +25,7 @@ Forwarder::Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunn
       duration_(metrics.histogram("ee_proxy_duration_seconds",
                                   "From the request's head to the end of its answer",
                                   telemetry::duration_bounds_s())),
-      rate_limits_(settings_.rate_limits, random_.take<16>()),
-      flush_access_log_(loop, [this] { access_log_.flush(); }) {
+      rate_limits_(settings_.rate_limits, random_.take<16>()) {
     for (std::size_t i = 0; i < rate_limited_.size(); ++i)
         rate_limited_[i] =
             &metrics.counter("ee_proxy_rate_limited_total", "Requests to apps beyond a limit, by limit",
@@ -62,8 +61,7 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
     auto app_pass = rate_limits_.take_app(request.app, now.mono);
     if (!app_pass) return refuse_now(exceeded(*call, app_pass.error()));
     call->hold_app(std::move(*app_pass));
-    if (!has_room_for(**session))
-        return refuse_now({"overloaded", "the memory there is for bodies is in use"});
+    if (!has_room_for(**session)) return refuse_now(http::no_room_for_body());
     const bool is_upgrade = head.upgrade && http::has_token(head.fields, "upgrade", "websocket");
     const bool is_websocket = is_upgrade || head.protocol == "websocket";
     if (!head.protocol.empty() && !is_websocket)

@@ -12,6 +12,7 @@
 #include "protocol/limits.h"
 #include "proxy/header_rules.h"
 #include "proxy/rate_limits.h"
+#include "proxy/visit_log.h"
 #include "proxy/visitor.h"
 #include "registry/registry.h"
 #include "registry/resolution_json.h"
@@ -93,7 +94,7 @@ private:
     net::Loop& loop_;
     registry::Registry& registry_;
     tunnel::Tunnels& tunnels_;
-    telemetry::AccessLog& access_log_;
+    VisitLog visit_log_;
     ForwardSettings settings_;
     telemetry::Counter& requests_;
     telemetry::CounterFamily& refused_;
@@ -106,7 +107,6 @@ private:
     AnswerFields answer_fields_;
     std::vector<router::Candidate> candidates_;
     std::size_t calls_ = 0;
-    net::Timer flush_access_log_;  // Armed while lines wait: an idle process sleeps.
 };
 
 }  // namespace ee::proxy

@@ -11,7 +11,7 @@ Passthrough::Passthrough(net::Loop& loop, Forwarder& forwarder, tunnel::Tunnels&
     : loop_(loop),
       forwarder_(forwarder),
       tunnels_(tunnels),
-      access_log_(access_log),
+      visit_log_(loop, access_log),
       settings_(std::move(settings)),
       connections_(
           metrics.counter("ee_passthrough_connections_total", "TLS connections to apps, passed through")),
@@ -21,8 +21,7 @@ Passthrough::Passthrough(net::Loop& loop, Forwarder& forwarder, tunnel::Tunnels&
       bytes_in_(metrics.counter("ee_passthrough_bytes_total", "Bytes of TLS connections to apps",
                                 {{"direction", "in"}})),
       bytes_out_(metrics.counter("ee_passthrough_bytes_total", "Bytes of TLS connections to apps",
-                                 {{"direction", "out"}})),
-      flush_access_log_(loop, [this] { access_log_.flush(); }) {}
+                                 {{"direction", "out"}})) {}
 
 Passthrough::~Passthrough() = default;
 

@@ -9,6 +9,7 @@
 #include "crypto/random_pool.h"
 #include "net/listener.h"
 #include "proxy/forwarder.h"
+#include "proxy/visit_log.h"
 #include "telemetry/access_log.h"
 #include "telemetry/metrics.h"
 #include "tunnel/tunnels.h"
@@ -53,7 +54,7 @@ private:
     net::Loop& loop_;
     Forwarder& forwarder_;
     tunnel::Tunnels& tunnels_;
-    telemetry::AccessLog& access_log_;
+    VisitLog visit_log_;
     const PassthroughSettings settings_;
     telemetry::Counter& connections_;
     telemetry::Gauge& open_;
@@ -64,7 +65,6 @@ private:
     std::unique_ptr<net::Listener> listener_;
     std::unordered_map<PassthroughCall*, std::shared_ptr<PassthroughCall>> calls_;
     std::size_t hellos_ = 0;
-    net::Timer flush_access_log_;  // Armed while lines wait.
 };
 
 }  // namespace ee::proxy

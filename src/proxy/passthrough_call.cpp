@@ -8,10 +8,6 @@
 namespace ee::proxy {
 namespace {
 
-// How long a line of the access log may wait for others.
-constexpr std::chrono::milliseconds access_log_delay{200};
-// So many bytes may wait for the agent before the visitor is slowed.
-constexpr std::size_t to_agent_max = 256 * 1024;
 // A visitor that is refused has this long to take the alert.
 constexpr std::chrono::seconds alert_time{5};
 // What the access log says; there is no HTTP here.
@@ -19,12 +15,6 @@ constexpr int status_carried = 200;
 constexpr int status_bad_hello = 400;
 constexpr int status_slow_hello = 408;
 constexpr int status_visitor_gone = 499;
-
-// Negative when one of them has not come.
-std::chrono::microseconds between(std::optional<MonoTime> from, std::optional<MonoTime> to) {
-    if (!from || !to) return std::chrono::microseconds(-1);
-    return std::chrono::duration_cast<std::chrono::microseconds>(*to - *from);
-}
 
 bool is_of_hello(std::string_view code) {
     return code == "not_tls" || code.starts_with("client_hello_") || code.starts_with("server_name_");
@@ -36,6 +26,7 @@ PassthroughCall::PassthroughCall(Passthrough& owner, net::Fd socket, const net::
     : owner_(owner),
       visitor_(owner.loop_, std::move(socket), *this),
       peer_(peer),
+      flow_(owner.tunnels_),
       hello_due_(owner.loop_, [this] {
           status_ = status_slow_hello;
           cut({"hello_timeout", "no complete ClientHello in time"});
@@ -49,10 +40,6 @@ PassthroughCall::~PassthroughCall() = default;
 void PassthroughCall::start() {
     hello_due_.arm_after(owner_.settings_.hello_time);
     visitor_.start();
-}
-
-tunnel::Session* PassthroughCall::session() const {
-    return stream_ == 0 ? nullptr : owner_.tunnels_.find(tunnel_);
 }
 
 void PassthroughCall::leave_reading() {
@@ -84,11 +71,10 @@ Result<void> PassthroughCall::open(const std::string& server_name) {
     if (!opened) return fail(opened.error());
     leave_reading();
     state_ = State::carried;
-    tunnel_ = (*session)->id();
-    stream_ = *opened;
+    flow_.begin((*session)->id(), *opened);
     rtt_ = (*session)->rtt().value_or(std::chrono::microseconds(-1));
     if ((*session)->registration()) agent_ = (*session)->registration()->agent_id;
-    sent_to_agent(early_.size());
+    flow_.sent_to_agent(visitor_, early_.size());
     early_ = {};
     return {};
 }
@@ -110,8 +96,8 @@ void PassthroughCall::on_data(std::span<char> data) {
     request_bytes_ += bytes.size();
     owner_.bytes_in_.add(bytes.size());
     if (state_ == State::carried) {
-        if (tunnel::Session* tunnel = session()) tunnel->send_body(stream_, bytes);
-        return sent_to_agent(bytes.size());
+        flow_.send(bytes);
+        return flow_.sent_to_agent(visitor_, bytes.size());
     }
     early_.append(bytes);
     const auto server_name = hello_.feed(bytes);
@@ -120,35 +106,27 @@ void PassthroughCall::on_data(std::span<char> data) {
     if (const auto opened = open(**server_name); !opened) refuse(opened.error());
 }
 
-void PassthroughCall::sent_to_agent(std::size_t bytes) {
-    to_agent_ += bytes;
-    if (to_agent_ > to_agent_max) visitor_.pause_reading();
-}
-
 void PassthroughCall::on_progress() {
-    const std::size_t written = visitor_.take_written(to_visitor_);
-    if (tunnel::Session* tunnel = session(); tunnel != nullptr && written > 0)
-        tunnel->consumed(stream_, written);
+    flow_.report_taken(visitor_);
 }
 
 // A side that has ended is shut, the other goes on.
 bool PassthroughCall::on_input_end() {
     if (state_ != State::carried) return false;
     visitor_ended_ = true;
-    if (tunnel::Session* tunnel = session()) tunnel->end_body(stream_, {});
+    flow_.end();
     return true;
 }
 
 void PassthroughCall::on_closed(const Error& why) {
     // Most TLS clients are gone by the time the agent's close_notify comes, and answer it by a reset.
-    static_cast<void>(visitor_.take_written(to_visitor_));
-    const bool is_whole = why.code == "closed" || to_visitor_ == 0;
+    flow_.report_taken(visitor_);
+    const bool is_whole = why.code == "closed" || !flow_.has_unsent();
     const bool is_complete = visitor_ended_ && agent_ended_ && is_whole;
     if (state_ == State::refused) return finish();
     if (is_complete && !stream_over_) return;  // What the visitor said last is still on its way.
     if (!is_complete) {
-        if (tunnel::Session* tunnel = session(); tunnel != nullptr && !stream_over_)
-            tunnel->cancel_stream(stream_);
+        if (!stream_over_) flow_.cancel();
         // One that had ended its side wanted no more.
         if (!visitor_ended_) error_ = "visitor_gone";
         if (!answered_) status_ = status_visitor_gone;
@@ -157,8 +135,7 @@ void PassthroughCall::on_closed(const Error& why) {
 }
 
 void PassthroughCall::cut(const Error& why) {
-    if (tunnel::Session* tunnel = session(); tunnel != nullptr && !stream_over_)
-        tunnel->cancel_stream(stream_);
+    if (!stream_over_) flow_.cancel();
     if (error_.empty()) error_ = why.code;
     if (status_ == 0) status_ = refusal_row(why.code).status;
     visitor_.reset();
@@ -178,7 +155,7 @@ void PassthroughCall::on_head(int status, std::span<const http::Field>, std::opt
         status_ = status_carried;
         return;
     }
-    if (tunnel::Session* tunnel = session()) tunnel->cancel_stream(stream_);
+    flow_.cancel();
     stream_over_ = true;
     refuse({"bad_agent_answer", fmt::format("the agent answered {} to a TLS connection", status)});
 }
@@ -186,12 +163,7 @@ void PassthroughCall::on_head(int status, std::span<const http::Field>, std::opt
 void PassthroughCall::on_body(std::string_view bytes) {
     response_bytes_ += bytes.size();
     owner_.bytes_out_.add(bytes.size());
-    if (visitor_.is_writable()) {
-        visitor_.write(bytes);
-        to_visitor_ += bytes.size();
-    } else if (tunnel::Session* tunnel = session()) {
-        tunnel->consumed(stream_, bytes.size());
-    }
+    flow_.to_visitor(visitor_, bytes);
 }
 
 bool PassthroughCall::on_answer_end() {
@@ -207,8 +179,7 @@ void PassthroughCall::on_end(std::span<const http::Field>) {
 }
 
 void PassthroughCall::on_body_taken(std::size_t bytes) {
-    to_agent_ -= std::min(bytes, to_agent_);
-    if (to_agent_ < to_agent_max / 2) visitor_.resume_reading();
+    flow_.taken_by_agent(visitor_, bytes);
 }
 
 void PassthroughCall::on_failed(const Error& error) {
@@ -225,24 +196,23 @@ void PassthroughCall::finish() {
     leave_reading();
     if (!error_.empty()) owner_.refused_.count(error_);
     // A connection without a byte is a port check, and no visit.
-    if (owner_.access_log_.enabled() && request_bytes_ > 0) {
-        if (!owner_.flush_access_log_.armed()) owner_.flush_access_log_.arm_after(access_log_delay);
+    if (owner_.visit_log_.enabled() && request_bytes_ > 0) {
         const std::string client = peer_.ip.to_string();
         const std::string request_id = telemetry::make_request_id(owner_.random_.take<16>());
-        owner_.access_log_.append({.time = wall_now(),
-                                   .request_id = request_id,
-                                   .client = client,
-                                   .app = app_,
-                                   .agent = agent_,
-                                   .method = "TLS",
-                                   .status = status_,
-                                   .error = error_,
-                                   .request_bytes = request_bytes_,
-                                   .response_bytes = response_bytes_,
-                                   .queue = between(opened_at_, sent_at_),
-                                   .tunnel = rtt_,
-                                   .upstream = between(sent_at_, head_at_),
-                                   .total = between(started_at_, std::chrono::steady_clock::now())});
+        owner_.visit_log_.append({.time = wall_now(),
+                                  .request_id = request_id,
+                                  .client = client,
+                                  .app = app_,
+                                  .agent = agent_,
+                                  .method = "TLS",
+                                  .status = status_,
+                                  .error = error_,
+                                  .request_bytes = request_bytes_,
+                                  .response_bytes = response_bytes_,
+                                  .queue = between(opened_at_, sent_at_),
+                                  .tunnel = rtt_,
+                                  .upstream = between(sent_at_, head_at_),
+                                  .total = between(started_at_, std::chrono::steady_clock::now())});
     }
     owner_.remove(*this);
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "net/stream.h"
+#include "proxy/byte_flow.h"
 #include "proxy/client_hello.h"
 #include "proxy/passthrough.h"
 
@@ -43,28 +44,22 @@ private:
     void on_failed(const Error& error) override;
 
     Result<void> open(const std::string& server_name);
-    void sent_to_agent(std::size_t bytes);
     void leave_reading();
     void refuse(const Error& why);
     void finish();
-    // nullptr when the tunnel is gone.
-    tunnel::Session* session() const;
 
     Passthrough& owner_;
     net::Stream visitor_;
     net::Endpoint peer_;
+    ByteFlow flow_;
     net::Timer hello_due_;
     ClientHelloReader hello_;
     std::string early_;  // What came with the ClientHello, until it is on its way.
     State state_ = State::reading;
-    tunnel::TunnelId tunnel_ = 0;
-    tunnel::StreamId stream_ = 0;  // 0: none is open.
-    bool answered_ = false;        // The agent takes part.
-    bool visitor_ended_ = false;   // What the visitor had to say.
+    bool answered_ = false;       // The agent takes part.
+    bool visitor_ended_ = false;  // What the visitor had to say.
     bool agent_ended_ = false;
     bool stream_over_ = false;
-    std::size_t to_visitor_ = 0;  // Bytes that its socket has not taken.
-    std::size_t to_agent_ = 0;    // Bytes that the tunnel has not taken.
 
     int status_ = 0;
     std::string app_, agent_, error_;
