@@ -1,5 +1,6 @@
 """Sealed passthrough: visitors' TLS goes through the control plane unopened, and ends in the agent."""
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -7,14 +8,13 @@ import socket
 import ssl
 import struct
 import subprocess
-import threading
 import time
 
 import pytest
 
 from harness import until
 from programs import memory_factor
-from sealed_visitor import HandMadeVisitor, PipeBackend, echo, passthrough_port, read_all, visit
+from sealed_visitor import HandMadeVisitor, PipeBackend, echo, passthrough_port, read_all, trusting_tls, visit
 
 NAME = "myapp.app.test"
 MIB = 1024 * 1024
@@ -121,21 +121,28 @@ def test_64_mib_go_each_way(site):
     size, piece = 64 * MIB, os.urandom(MIB)
     expected = hashlib.sha256(piece * (size // MIB)).hexdigest()
     before = site.control.rss_bytes() + site.agent.rss_bytes()
-    with visit(site.port, timeout=60) as connection:
-        def send():
-            for _ in range(size // MIB):
-                connection.sendall(piece)
 
-        sender = threading.Thread(target=send)
-        sender.start()
+    async def talk():  # By asyncio: a TLS connection of Python's may not be read and written by two threads at once.
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port, ssl=trusting_tls(),
+                                                       server_hostname="myapp.app.test")
+
+        async def send():
+            for _ in range(size // MIB):
+                writer.write(piece)
+                await writer.drain()
+
+        sender = asyncio.create_task(send())
         digest, got = hashlib.sha256(), 0
         while got < size:
-            chunk = connection.recv(MIB)
+            chunk = await reader.read(MIB)
             assert chunk, f"it ended after {got} bytes"
             digest.update(chunk)
             got += len(chunk)
-        sender.join()
-    assert digest.hexdigest() == expected
+        await sender
+        writer.close()
+        return digest.hexdigest()
+
+    assert asyncio.run(asyncio.wait_for(talk(), 60)) == expected
     assert site.control.rss_bytes() + site.agent.rss_bytes() - before < 48 * MIB * memory_factor(), "it was not gathered"
 
 
