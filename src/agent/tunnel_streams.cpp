@@ -14,7 +14,6 @@ namespace {
 using http::Field;
 using http::Http2StreamId;
 
-constexpr std::size_t spare_max = 64;
 // What the control plane is offered; it has a limit of its own.
 constexpr std::uint32_t streams_max = 1024;
 // Of a WebSocket's bytes so many may wait for the tunnel before the backend is slowed.
@@ -298,22 +297,11 @@ StreamEnd* TunnelStreams::find(Http2StreamId id) const {
     return found == ends_.end() ? nullptr : found->second.get();
 }
 
-void TunnelStreams::add(Http2StreamId id, std::shared_ptr<StreamEnd> end) {
-    if (spare_.empty()) {
-        ends_.emplace(id, std::move(end));
-        return;
-    }
-    spare_.back().key() = id;
-    spare_.back().mapped() = std::move(end);
-    ends_.insert(std::move(spare_.back()));
-    spare_.pop_back();
-}
-
 void TunnelStreams::forget(Http2StreamId id) {
     auto node = ends_.extract(id);
     if (node.empty()) return;
     loop_.dispose(std::move(node.mapped()));
-    if (spare_.size() < spare_max) spare_.push_back(std::move(node));
+    spare_.keep(std::move(node));
 }
 
 void TunnelStreams::on_head(Http2StreamId id, const http::Http2Head& head, bool end) {
@@ -321,11 +309,11 @@ void TunnelStreams::on_head(Http2StreamId id, const http::Http2Head& head, bool 
     if (sealed_ != nullptr && head.protocol == tunnel::sealed_protocol) {
         StreamEnds& tunnel = *this;
         const auto sealed = std::make_shared<SealedStream>(tunnel, *sealed_, id);
-        add(id, sealed);
+        spare_.insert(ends_, id) = sealed;
         return sealed->begin();
     }
     const auto relay = std::make_shared<Relay>(*this, id);
-    add(id, relay);
+    spare_.insert(ends_, id) = relay;
     relay->begin(head, end);
 }
 

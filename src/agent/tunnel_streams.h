@@ -49,7 +49,6 @@ private:
     void forget(http::Http2StreamId id) override;
 
     StreamEnd* find(http::Http2StreamId id) const;
-    void add(http::Http2StreamId id, std::shared_ptr<StreamEnd> end);
 
     net::Loop& loop_;
     Backend& backend_;
@@ -59,7 +58,7 @@ private:
     http::Http2Session session_;
     using Ends = std::unordered_map<http::Http2StreamId, std::shared_ptr<StreamEnd>>;
     Ends ends_;
-    std::vector<Ends::node_type> spare_;      // Of requests that have ended.
+    SpareNodes<Ends> spare_{64};
     std::vector<http::Field> fields_;         // Of the request that is being sent.
     std::vector<http::Field> answer_fields_;  // Of the answer that is.
 };

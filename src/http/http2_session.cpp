@@ -15,7 +15,6 @@ namespace {
 
 // All bodies of a connection count against this only until they are handed out.
 constexpr std::int32_t connection_window = 64 * 1024 * 1024;
-constexpr std::size_t spare_max = 32;
 constexpr std::uint8_t probe_mark[8] = {'e', 'e', '-', 'p', 'r', 'o', 'b', 'e'};
 
 // What is kept out of the table of fields that HPACK lets a connection refer back to. Secrets: one connection
@@ -57,7 +56,7 @@ std::vector<nghttp2_nv>& to_block(const Http2Head& head, std::string& status_tex
 }  // namespace
 
 Http2Session::Http2Session(const Http2Settings& settings, Http2Observer& observer)
-    : settings_(settings), observer_(observer), queued_(settings.memory) {
+    : settings_(settings), observer_(observer), spare_(32), queued_(settings.memory) {
     session_ = Callbacks::make(settings_, *this);
     const bool is_server = settings_.role == Http2Settings::Role::server;
     std::vector<nghttp2_settings_entry> entries = {
@@ -147,14 +146,8 @@ Http2Session::Stream* Http2Session::find(Http2StreamId id) const {
 
 Http2Session::Stream& Http2Session::add(Http2StreamId id) {
     regulate();
-    Stream* stream = nullptr;
-    if (spare_.empty()) {
-        stream = streams_.emplace(id, std::make_unique<Stream>()).first->second.get();
-    } else {
-        spare_.back().key() = id;
-        stream = streams_.insert(std::move(spare_.back())).position->second.get();
-        spare_.pop_back();
-    }
+    std::unique_ptr<Stream>& stream = spare_.insert(streams_, id);
+    if (!stream) stream = std::make_unique<Stream>();
     stream->id = id;
     stream->window = under_pressure_ ? settings_.window_bytes_under_pressure : settings_.window_bytes;
     return *stream;
@@ -166,12 +159,11 @@ void Http2Session::forget(Http2StreamId id) {
     Stream& stream = *node.mapped();
     unconsumed_ -= stream.unconsumed;
     queued_ -= stream.queued();
-    if (spare_.size() >= spare_max) return;
     std::string buffer = std::move(stream.out);
     empty_buffer(buffer);
     stream = Stream{};
     stream.out = std::move(buffer);
-    spare_.push_back(std::move(node));
+    spare_.keep(std::move(node));
 }
 
 std::size_t Http2Session::stream_limit() const {

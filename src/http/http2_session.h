@@ -15,6 +15,7 @@
 #include "base/body_memory.h"
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/spare_nodes.h"
 #include "http/message.h"
 
 struct nghttp2_session;
@@ -212,7 +213,7 @@ private:
     nghttp2_session* session_ = nullptr;
     using Streams = std::unordered_map<Http2StreamId, std::unique_ptr<Stream>>;
     Streams streams_;
-    std::vector<Streams::node_type> spare_;
+    SpareNodes<Streams> spare_;
     Collected collected_;
     Http2Sink* sink_ = nullptr;  // During pull().
     std::size_t pulled_ = 0, pull_max_ = 0;

@@ -16,8 +16,6 @@ using http::Http2StreamId;
 // An agent without a backend to ask says so in a field of its answer.
 constexpr std::string_view error_field = "ee-error";
 
-constexpr std::size_t spare_max = 32;
-
 Http2StreamId wire_id(StreamId id) {
     return static_cast<Http2StreamId>(id);
 }
@@ -67,22 +65,11 @@ MultiplexerV2::Stream* MultiplexerV2::find(StreamId id) {
     return &found->second;
 }
 
-void MultiplexerV2::add(StreamId id, StreamObserver& observer) {
-    if (spare_.empty()) {
-        streams_.emplace(id, Stream{&observer, now_});
-        return;
-    }
-    spare_.back().key() = id;
-    spare_.back().mapped() = {&observer, now_};
-    streams_.insert(std::move(spare_.back()));
-    spare_.pop_back();
-}
-
 StreamObserver* MultiplexerV2::remove(StreamId id) {
     auto node = streams_.extract(id);
     if (node.empty()) return nullptr;
     StreamObserver* observer = node.mapped().observer;
-    if (spare_.size() < spare_max) spare_.push_back(std::move(node));
+    spare_.keep(std::move(node));
     return observer;
 }
 
@@ -113,7 +100,7 @@ Result<StreamId> MultiplexerV2::open(const StreamRequest& request, StreamObserve
     }
     now_ = std::max(now_, now);
     const auto stream = static_cast<StreamId>(*id);
-    add(stream, observer);
+    spare_.insert(streams_, stream) = {&observer, now_};
     unsent_.push_back(stream);
     const MonoTime deadline = now_ + limits_.idle_time;
     if (!earliest_deadline_ || deadline < *earliest_deadline_) earliest_deadline_ = deadline;

@@ -74,7 +74,6 @@ private:
 
     http::Http2Session& session();
     Stream* find(StreamId id);
-    void add(StreamId id, StreamObserver& observer);
     // Who is told of the stream's end; nullptr when nobody is.
     StreamObserver* remove(StreamId id);
     void fail_stream(StreamId id, const Error& error);
@@ -83,7 +82,7 @@ private:
     std::unique_ptr<http::Http2Session> session_;  // From the first byte on: an idle tunnel holds none.
     using Streams = std::unordered_map<StreamId, Stream>;
     Streams streams_;
-    std::vector<Streams::node_type> spare_;
+    SpareNodes<Streams> spare_{32};
     std::vector<StreamId> unsent_;
     std::vector<http::Field> fields_;            // Of the request being opened.
     std::optional<MonoTime> earliest_deadline_;  // A lower bound.
