@@ -7,6 +7,7 @@
 #include "base/json_writer.h"
 #include "cli/evidence_commands.h"
 #include "cli/evidence_judgement.h"
+#include "cli/judging_files.h"
 #include "cli/named_policy.h"
 #include "cli/quote_commands.h"
 
@@ -15,23 +16,10 @@ namespace {
 
 namespace att = ee::attestation;
 
-Result<std::unique_ptr<att::CollateralSource>> open_collateral(const std::string& where) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(where, ignored)) return att::make_collateral_directory(where);
-    const auto text = att::read_whole_file(where, att::collateral_file_size_max);
-    if (!text) return fail("usage", "--collateral: " + text.error().detail);
-    auto collateral = att::parse_collateral(*text);
-    if (!collateral) return fail("usage", "--collateral: " + collateral.error().detail);
-    return std::make_unique<att::FixedCollateral>(std::move(*collateral));
-}
-
-Result<std::shared_ptr<const att::Allowlist>> read_allowlist(const std::string& file) {
-    const auto text = att::read_whole_file(file, att::allowlist_size_max);
-    if (!text) return fail("usage", "--allowlist: " + text.error().detail);
-    auto allowlist = att::parse_allowlist(*text);
-    if (!allowlist)
-        return fail("usage", "--allowlist: " + allowlist.error().code + ": " + allowlist.error().detail);
-    return std::make_shared<const att::Allowlist>(std::move(*allowlist));
+// A file that is malformed is bad usage here: no verdict of this command's is about it.
+Error bad_file(const Error& error, std::string_view option, bool with_code) {
+    if (error.code == "usage") return error;
+    return {"usage", std::string(option) + ": " + (with_code ? error.code + ": " : "") + error.detail};
 }
 
 Result<EvidenceTerms> read_terms(const EvidenceVerifyOptions& options) {
@@ -48,13 +36,13 @@ Result<EvidenceTerms> read_terms(const EvidenceVerifyOptions& options) {
     }
     if (!options.collateral.empty()) {
         auto collateral = open_collateral(options.collateral);
-        if (!collateral) return fail(std::move(collateral.error()));
+        if (!collateral) return fail(bad_file(collateral.error(), "--collateral", false));
         terms.collateral = std::move(*collateral);
     }
     if (!options.allowlist.empty()) {
         auto allowlist = read_allowlist(options.allowlist);
-        if (!allowlist) return fail(std::move(allowlist.error()));
-        terms.allowlist = std::move(*allowlist);
+        if (!allowlist) return fail(bad_file(allowlist.error(), "--allowlist", true));
+        terms.allowlist = std::make_shared<const att::Allowlist>(std::move(*allowlist));
     }
     if (!options.network.empty() || !options.policy.empty()) {
         auto policy = named_policy(options.network, options.policy, terms.anchors.has_simulated());

@@ -5,9 +5,9 @@ import hashlib
 import json
 import threading
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from streaming_backend import _loop, run
+from streaming_backend import _loop, echo_websocket, run
 
 
 class SiteBackend:
@@ -34,7 +34,7 @@ class SiteBackend:
         app.add_routes([web.static("/files", self.folder), web.post("/digest", self._digest),
                         web.put("/digest", self._digest), web.post("/echo", self._echo), web.post("/form", self._form),
                         web.get("/pieces/{id}", self._pieces), web.post("/go/{id}", self._go),
-                        web.get("/events", self._events), web.get("/ws", self._ws), web.post("/found", self._keep),
+                        web.get("/events", self._events), web.get("/ws", echo_websocket), web.post("/found", self._keep),
                         web.get("/trailers", self._trailers),
                         web.route("*", "/{rest:.*}", self._ok)])
         self._runner = web.AppRunner(app, access_log=None)
@@ -96,18 +96,6 @@ class SiteBackend:
         for number in range(last + 1, last + 4):
             await response.write(f"id: {number}\nretry: 10\ndata: event {number}\n\n".encode())
         return response
-
-    async def _ws(self, request):
-        socket = web.WebSocketResponse(protocols=["echo"], max_msg_size=0)
-        await socket.prepare(request)
-        async for message in socket:
-            if message.type == WSMsgType.TEXT and message.data == "close":
-                await socket.close(code=4001, message=b"as asked")
-            elif message.type == WSMsgType.TEXT:
-                await socket.send_str(message.data)
-            elif message.type == WSMsgType.BINARY:
-                await socket.send_bytes(message.data)
-        return socket
 
     async def _trailers(self, request):
         # The library writes none itself.

@@ -15,6 +15,20 @@ def run(coroutine, timeout=60):
     return asyncio.run_coroutine_threadsafe(coroutine, _loop).result(timeout)
 
 
+async def echo_websocket(request):
+    """Echoes; takes the subprotocol "echo"; closes with 4001 "as asked" on the text "close"."""
+    socket = web.WebSocketResponse(protocols=["echo"], max_msg_size=0)
+    await socket.prepare(request)
+    async for message in socket:
+        if message.type == WSMsgType.TEXT and message.data == "close":
+            await socket.close(code=4001, message=b"as asked")
+        elif message.type == WSMsgType.TEXT:
+            await socket.send_str(message.data)
+        elif message.type == WSMsgType.BINARY:
+            await socket.send_bytes(message.data)
+    return socket
+
+
 class StreamingBackend:
     """Paths:
 
@@ -65,15 +79,7 @@ class StreamingBackend:
         return web.Response(status=403, text="not here")
 
     async def _ws(self, request):
-        socket = web.WebSocketResponse(protocols=["echo"], max_msg_size=0)
-        await socket.prepare(request)
-        async for message in socket:
-            if message.type == WSMsgType.TEXT and message.data == "close":
-                await socket.close(code=4001, message=b"as asked")
-            elif message.type == WSMsgType.TEXT:
-                await socket.send_str(message.data)
-            elif message.type == WSMsgType.BINARY:
-                await socket.send_bytes(message.data)
+        socket = await echo_websocket(request)
         self.cancelled.set()
         return socket
 
