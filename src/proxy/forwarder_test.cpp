@@ -1,13 +1,11 @@
 #include "proxy/forwarder.h"
 
-#include <cstdio>
-
 #include <gtest/gtest.h>
 
 #include "http/fields.h"
 #include "http/server.h"
 #include "proxy/proxy_handler.h"
-#include "tunnel/test_agent.h"
+#include "proxy/test_agents.h"
 
 namespace ee::proxy {
 namespace {
@@ -19,31 +17,9 @@ using net::run_until;
 using tunnel::TestAgent;
 
 // Visitors, agents and the registry between them, over TCP; the agents say what a test tells them to.
-class ForwarderTest : public testing::Test {
+class ForwarderTest : public testing::Test, protected AgentsSide {
 protected:
-    // Where agents come in.
-    struct Control final : http::RequestHandler {
-        explicit Control(tunnel::Tunnels& all) : tunnels(all) {}
-        http::BodyTerms body_terms(const http::RequestHead&, const net::Endpoint&) override { return {}; }
-        void on_request(http::Exchange& exchange) override {
-            EE_CHECK(tunnels.accept(exchange, exchange.peer().ip));
-        }
-        std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
-        tunnel::Tunnels& tunnels;
-    };
-
-    explicit ForwarderTest(const tunnel::TunnelSettings& chosen = {}) : tunnel_settings(chosen) {
-        owner.activated = [this](tunnel::Session& session) { admit(session); };
-        owner.health = [this](tunnel::Session& session, bool pass) {
-            registry.health(session.id(), pass, "", now());
-        };
-        owner.drained = [this](tunnel::Session& session, const std::string& why) {
-            registry.drain(session.id(), why, wall_now());
-        };
-        owner.closed = [this](tunnel::Session& session, const std::string& why) {
-            registry.disconnected(session.id(), why, wall_now());
-        };
-        EE_CHECK(control.listen("127.0.0.1", 0, nullptr));
+    explicit ForwarderTest(const tunnel::TunnelSettings& chosen = {}) : AgentsSide(chosen) {
         settings.trust.trusted_proxies = {*net::Cidr::parse("127.0.0.1")};
         open();
     }
@@ -60,28 +36,13 @@ protected:
         control.close();
         loop.collect();
     }
-    Moment now() const { return {loop.now(), wall_now()}; }
-    void admit(tunnel::Session& session) {
-        registry::AdmitRequest request;
-        request.claim = {"myapp", "org/repo", "sandbox-1"};
-        request.agent_id = session.registration()->agent_id;
-        request.release_tag = "v1";
-        request.tunnel = session.id();
-        request.verdict.binding = "nonce";
-        request.verdict.answered_at = request.verdict.judged_at = now();
-        EE_CHECK(std::holds_alternative<registry::Admitted>(registry.admit(request, now())));
-    }
     std::unique_ptr<TestAgent> come(std::string agent_id = "a1", std::uint32_t max_requests = 64) {
         auto agent = std::make_unique<TestAgent>(loop, net::connect_to(control.port()));
         agent->upgrade();
-        agent->send(tunnel::test_registration(std::move(agent_id), max_requests));
-        EXPECT_TRUE(until([&] { return agent->has_heard("challenge register"); }));
-        agent->attest();
-        EXPECT_TRUE(until([&] { return agent->has_heard("status ok attested"); }));
+        EXPECT_TRUE(attest(*agent, tunnel::test_registration(std::move(agent_id), max_requests)));
         return agent;
     }
     std::unique_ptr<Peer> visit() { return std::make_unique<Peer>(loop, net::connect_to(proxy->port())); }
-    bool until(const std::function<bool()>& done) { return run_until(loop, done); }
     // What a visitor hears that asks once and waits for the end.
     std::string ask(std::string_view request) {
         const auto visitor = visit();
@@ -93,32 +54,15 @@ protected:
         return "GET " + std::string(path) + " HTTP/1.1\r\nHost: myapp.example\r\n" + std::string(fields) +
                "\r\n";
     }
-    std::string logged() {
-        access_log.flush();
-        std::string text(16384, '\0');
-        std::rewind(log_file);
-        text.resize(std::fread(text.data(), 1, text.size(), log_file));
-        return text;
-    }
     static std::string value(const protocol::ProxyRequest& request, std::string_view name) {
         for (const protocol::HeaderField& field : request.headers)
             if (http::iequals(field.name, name)) return field.value;
         return "absent";
     }
 
-    std::FILE* log_file = std::tmpfile();  // Closed with the process.
-    net::Loop loop;
-    registry::Registry registry{registry::RegistrySettings{}, {{"sandbox-1", {"nonce", 86400s}}}};
-    tunnel::TestOwner owner;
-    tunnel::TunnelSettings tunnel_settings;
-    tunnel::Tunnels tunnels{loop, owner, tunnel_settings, tunnel::TunnelLimits{}, tunnel::test_entropy()};
-    telemetry::Metrics metrics;
-    telemetry::AccessLog access_log{::fileno(log_file)};
     ForwardSettings settings;
     std::optional<Forwarder> forwarder;
     std::optional<ProxyHandler> handler;
-    Control control_handler{tunnels};
-    http::Server control{loop, control_handler, http::ServerLimits{}};
     std::optional<http::Server> proxy;
 };
 

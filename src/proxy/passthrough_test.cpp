@@ -1,13 +1,11 @@
 #include "proxy/passthrough.h"
 
-#include <cstdio>
-
 #include <gtest/gtest.h>
 
 #include "http/http2_session.h"
 #include "http/server.h"
+#include "proxy/test_agents.h"
 #include "tunnel/message_sink.h"
-#include "tunnel/test_agent.h"
 
 namespace ee::proxy {
 namespace {
@@ -94,30 +92,9 @@ struct StreamingAgent final : http::Http2Observer {
 };
 
 // Visitors with TLS bytes, agents of either wire, and the registry between them, over TCP.
-class PassthroughTest : public testing::Test {
+class PassthroughTest : public testing::Test, protected AgentsSide {
 protected:
-    // Where agents come in.
-    struct Control final : http::RequestHandler {
-        explicit Control(tunnel::Tunnels& all) : tunnels(all) {}
-        http::BodyTerms body_terms(const http::RequestHead&, const net::Endpoint&) override { return {}; }
-        void on_request(http::Exchange& exchange) override {
-            EE_CHECK(tunnels.accept(exchange, exchange.peer().ip));
-        }
-        std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
-        tunnel::Tunnels& tunnels;
-    };
-
-    PassthroughTest() {
-        owner.activated = [this](tunnel::Session& session) { admit(session); };
-        owner.health = [this](tunnel::Session& session, bool pass) {
-            registry.health(session.id(), pass, "", now());
-        };
-        owner.closed = [this](tunnel::Session& session, const std::string& why) {
-            registry.disconnected(session.id(), why, wall_now());
-        };
-        EE_CHECK(control.listen("127.0.0.1", 0, nullptr));
-        open();
-    }
+    PassthroughTest() { open(); }
     void open() {
         passthrough.reset();
         passthrough.emplace(loop, forwarder, tunnels, access_log, metrics, settings);
@@ -128,24 +105,10 @@ protected:
         control.close();
         loop.collect();
     }
-    Moment now() const { return {loop.now(), wall_now()}; }
-    void admit(tunnel::Session& session) {
-        registry::AdmitRequest request;
-        request.claim = {session.registration()->app_name, "org/repo", "sandbox-1"};
-        request.agent_id = session.registration()->agent_id;
-        request.release_tag = "v1";
-        request.tunnel = session.id();
-        request.verdict.binding = "nonce";
-        request.verdict.answered_at = request.verdict.judged_at = now();
-        EE_CHECK(std::holds_alternative<registry::Admitted>(registry.admit(request, now())));
-    }
     void attest(TestAgent& agent, const std::string& app) {
         protocol::Register registration = tunnel::test_registration();
         registration.app_name = app;
-        agent.send(registration);
-        ASSERT_TRUE(until([&] { return agent.has_heard("challenge register"); }));
-        agent.attest();
-        ASSERT_TRUE(until([&] { return agent.has_heard("status ok attested"); }));
+        ASSERT_TRUE(AgentsSide::attest(agent, registration));
     }
     std::unique_ptr<StreamingAgent> come(const std::string& app = "myapp") {
         auto agent = std::make_unique<StreamingAgent>(loop, control.port());
@@ -160,7 +123,6 @@ protected:
         visitor->say(bytes);
         return visitor;
     }
-    bool until(const std::function<bool()>& done) { return run_until(loop, done); }
     // What a visitor hears that says this, until the end.
     std::string hear(const std::string& bytes) {
         const std::size_t before = passthrough->open_connections();
@@ -175,27 +137,10 @@ protected:
         const std::size_t at = text.find(line);
         return at == std::string::npos ? 0 : std::stod(text.substr(at + line.size()));
     }
-    std::string logged() {
-        access_log.flush();
-        std::string text(16384, '\0');
-        std::rewind(log_file);
-        text.resize(std::fread(text.data(), 1, text.size(), log_file));
-        return text;
-    }
 
-    std::FILE* log_file = std::tmpfile();  // Closed with the process.
-    net::Loop loop;
-    registry::Registry registry{registry::RegistrySettings{}, {{"sandbox-1", {"nonce", 86400s}}}};
-    tunnel::TestOwner owner;
-    tunnel::TunnelSettings tunnel_settings;
-    tunnel::Tunnels tunnels{loop, owner, tunnel_settings, tunnel::TunnelLimits{}, tunnel::test_entropy()};
-    telemetry::Metrics metrics;
-    telemetry::AccessLog access_log{::fileno(log_file)};
     Forwarder forwarder{loop, registry, tunnels, access_log, metrics, ForwardSettings{}};
     PassthroughSettings settings{.app_domain = "app.test"};
     std::optional<Passthrough> passthrough;
-    Control control_handler{tunnels};
-    http::Server control{loop, control_handler, http::ServerLimits{}};
 };
 
 // ---- What is carried ----
