@@ -168,7 +168,6 @@ private:
             stop_with(identity_.agent_id, {"bad_handshake", "another version of the tunnel"});
         frames_.emplace(http::FrameDecoder::Role::client, limits);
         frames_->stream_binary(shared_.v2);
-        if (shared_.v2) make_session();
         send_register();
         std::string rest = input_.substr(*size);
         input_ = {};
@@ -224,6 +223,7 @@ private:
     void take_requests(std::string_view bytes) {
         if (!attested_)
             stop_with(identity_.agent_id, {"unattested", "a request came before the attestation"});
+        if (!session_) make_session();  // Agents say nothing before.
         if (const auto received = session_->receive(bytes); !received) return lost(received.error());
         stream_->flush_later();
     }

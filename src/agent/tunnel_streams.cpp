@@ -276,6 +276,7 @@ TunnelStreams::TunnelStreams(net::Loop& loop, Backend& backend, Sealed* sealed, 
 TunnelStreams::~TunnelStreams() = default;
 
 Result<void> TunnelStreams::receive(std::string_view bytes) {
+    speaks_ = true;
     auto received = session_.receive(bytes);
     if (received && is_broken())
         return ee::fail("http2_protocol_error", "the control plane ended the HTTP/2 connection");
@@ -283,11 +284,13 @@ Result<void> TunnelStreams::receive(std::string_view bytes) {
 }
 
 void TunnelStreams::drain() {
+    speaks_ = true;
     session_.begin_drain();
     on_output_();
 }
 
 void TunnelStreams::close_to_new() {
+    speaks_ = true;
     session_.goaway(http::http2_code::no_error);
     on_output_();
 }

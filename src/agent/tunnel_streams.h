@@ -25,8 +25,12 @@ public:
 
     // Refused when it is no HTTP/2: the connection is to be closed.
     Result<void> receive(std::string_view bytes);
-    std::size_t pull(http::Http2Sink& sink, std::size_t bytes_max) { return session_.pull(sink, bytes_max); }
-    bool wants_output() const { return session_.wants_output(); }
+    // Nothing before the control plane has spoken, or this side leaves: until then it need not know of HTTP/2
+    // on this tunnel, and holds no memory for it.
+    std::size_t pull(http::Http2Sink& sink, std::size_t bytes_max) {
+        return speaks_ ? session_.pull(sink, bytes_max) : 0;
+    }
+    bool wants_output() const { return speaks_ && session_.wants_output(); }
     // The control plane broke the protocol, or ended the HTTP/2 connection.
     bool is_broken() const { return session_.is_finished() && !session_.is_draining(); }
     // Asks for no more requests; those on their way are still served, until close_to_new().
@@ -61,6 +65,7 @@ private:
     SpareNodes<Ends> spare_{64};
     std::vector<http::Field> fields_;         // Of the request that is being sent.
     std::vector<http::Field> answer_fields_;  // Of the answer that is.
+    bool speaks_ = false;
 };
 
 }  // namespace ee::agent

@@ -40,6 +40,8 @@ nghttp2_session* Http2Session::Callbacks::make(const Http2Settings& settings, Ht
     nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks.get(), frame_size);
     nghttp2_option_set_no_auto_window_update(option.get(), 1);
     nghttp2_option_set_no_closed_streams(option.get(), settings.is_strict ? 0 : 1);
+    // RFC 9113 section 6.5.2: without limit until the peer's SETTINGS come.
+    nghttp2_option_set_peer_max_concurrent_streams(option.get(), settings.streams_max);
     nghttp2_option_set_max_send_header_block_length(option.get(), 2 * settings.head.bytes_max);
     nghttp2_option_set_stream_reset_rate_limit(option.get(), settings.resets_at_once,
                                                settings.resets_per_second);

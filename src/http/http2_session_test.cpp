@@ -365,6 +365,16 @@ TEST_F(Http2SessionTest, ExtendedConnectNeedNotWaitForAPeerThatIsKnownToTakeIt) 
     EXPECT_EQ(client->session.open(connect, "", false).error().code, "upgrade_unsupported");
 }
 
+TEST_F(Http2SessionTest, AsManyStreamsAsMayBeNeedNotWaitForThePeersSettings) {
+    Http2Settings many;
+    many.streams_max = 256;
+    make(many, many);
+    for (int i = 0; i < 256; ++i) open(get());
+    EXPECT_EQ(client->session.open(get(), "", true).error().code, "overloaded");
+    exchange();
+    EXPECT_EQ(server->streams.size(), 256u);
+}
+
 TEST_F(Http2SessionTest, BothSidesLimitTheStreamsThatAreOpenAtOnce) {
     Http2Settings few;
     few.streams_max = 3;

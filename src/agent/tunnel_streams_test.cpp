@@ -1,0 +1,64 @@
+// What an agent says over HTTP/2, and when.
+#include "agent/tunnel_streams.h"
+
+#include <gtest/gtest.h>
+
+#include "net/loop.h"
+
+namespace ee::agent {
+namespace {
+
+struct TunnelStreamsTest : testing::Test, http::Http2Observer {
+    void on_head(http::Http2StreamId, const http::Http2Head& head, bool) override { status = head.status; }
+    void on_body(http::Http2StreamId, std::string_view) override {}
+    void on_end(http::Http2StreamId, std::span<const http::Field>) override {}
+    void on_reset(http::Http2StreamId, std::uint32_t) override {}
+    void on_goaway(std::uint32_t) override { is_told_to_go = true; }
+
+    struct Said final : http::Http2Sink {
+        void write(std::string_view bytes) override { text.append(bytes); }
+        std::string text;
+    };
+    std::string pull() {
+        Said said;
+        streams.pull(said, 1 << 20);
+        return said.text;
+    }
+
+    net::Loop loop;
+    net::WorkerPool workers{1, 8};
+    telemetry::Log log{telemetry::LogLevel::error, telemetry::LogFormat::json};
+    std::unique_ptr<Backend> backend = make_backend(
+        loop, workers, {.url = net::parse_url("unix:/nonexistent/backend.sock").value(), .tls = nullptr});
+    TunnelStreams streams{loop, *backend, nullptr, log, [] {}};
+    http::Http2Session control{{.role = http::Http2Settings::Role::client}, *this};
+    int status = 0;
+    bool is_told_to_go = false;
+};
+
+TEST_F(TunnelStreamsTest, SaysNothingBeforeTheControlPlaneHasSpoken) {
+    EXPECT_FALSE(streams.wants_output());
+    EXPECT_EQ(pull(), "");
+    std::string asked;
+    // What cannot be served is answered at once.
+    ASSERT_TRUE(control.open(
+        {.method = "CONNECT", .scheme = "https", .authority = "a.example", .path = "/", .protocol = ""}, "",
+        true));
+    control.pull(asked, 1 << 20);
+    ASSERT_TRUE(streams.receive(asked));
+    EXPECT_TRUE(streams.wants_output());
+    ASSERT_TRUE(control.receive(pull()));
+}
+
+TEST_F(TunnelStreamsTest, ThatItLeavesItSaysUnasked) {
+    streams.drain();
+    EXPECT_TRUE(streams.wants_output());
+    streams.close_to_new();
+    std::string preface;
+    control.pull(preface, 1 << 20);
+    ASSERT_TRUE(control.receive(pull()));
+    EXPECT_TRUE(is_told_to_go);
+}
+
+}  // namespace
+}  // namespace ee::agent
