@@ -16,7 +16,7 @@ struct Request {
     std::string_view query;
     std::vector<std::string> parameters;  // Of the path, decoded, in order.
     std::string_view rest;                // Of the path, as Match has it.
-    std::string_view request_id;  // Valid until the handler has returned.
+    std::string_view request_id;          // Valid until the handler has returned.
     proxy::Visitor visitor;
 
     void reply(int status, std::string_view content_type, std::string_view body,
