@@ -1,0 +1,112 @@
+#pragma once
+// The bytes of records and keys in the store. Records: fields in a row, texts with their length. Keys: their
+// order as bytes is the order of what they say, so that what belongs together lies together.
+
+#include <concepts>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+
+namespace ee::ledger {
+
+// What the store gave back is not what was written: the disk, or another program.
+class DamagedRecord : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+// 8 bytes, big-endian; signed ones with the sign bit flipped, so that they sort too.
+void append_number(std::string& out, std::uint64_t number);
+std::uint64_t number_at(std::string_view bytes, std::size_t offset);
+constexpr std::uint64_t sortable(std::int64_t number) {
+    return static_cast<std::uint64_t>(number) ^ (std::uint64_t{1} << 63);
+}
+constexpr std::int64_t from_sortable(std::uint64_t number) {
+    return static_cast<std::int64_t>(number ^ (std::uint64_t{1} << 63));
+}
+
+class KeyWriter {
+public:
+    // `text` has no NUL: it ends with one.
+    KeyWriter& text(std::string_view text) {
+        key_.append(text).push_back('\0');
+        return *this;
+    }
+    KeyWriter& number(std::uint64_t number) {
+        append_number(key_, number);
+        return *this;
+    }
+    KeyWriter& time(std::int64_t time) { return number(sortable(time)); }
+
+    std::string take() { return std::move(key_); }
+    operator std::string() && { return std::move(key_); }
+
+private:
+    std::string key_;
+};
+
+class KeyReader {
+public:
+    explicit KeyReader(std::string_view key) : rest_(key) {}
+    std::string text();
+    std::uint64_t number();
+    std::int64_t time() { return from_sortable(number()); }
+
+private:
+    std::string_view rest_;
+};
+
+class RecordWriter {
+public:
+    RecordWriter& byte(std::uint8_t value) {
+        record_.push_back(static_cast<char>(value));
+        return *this;
+    }
+    RecordWriter& flag(bool value) { return byte(value ? 1 : 0); }
+    RecordWriter& number(std::uint64_t value) {
+        append_number(record_, value);
+        return *this;
+    }
+    RecordWriter& integer(std::int64_t value) { return number(static_cast<std::uint64_t>(value)); }
+    RecordWriter& text(std::string_view value);
+    template <std::size_t N>
+    RecordWriter& array(const ByteArray<N>& value) {
+        record_.append(reinterpret_cast<const char*>(value.data()), N);
+        return *this;
+    }
+
+    std::string take() { return std::move(record_); }
+
+private:
+    std::string record_;
+};
+
+// Throws DamagedRecord where the record is shorter or longer than what is read of it.
+class RecordReader {
+public:
+    explicit RecordReader(std::string_view record) : rest_(record) {}
+
+    std::uint8_t byte() { return static_cast<std::uint8_t>(take(1)[0]); }
+    bool flag() { return byte() != 0; }
+    std::uint64_t number() { return number_at(take(8), 0); }
+    std::int64_t integer() { return static_cast<std::int64_t>(number()); }
+    std::string text();
+    template <std::size_t N>
+    ByteArray<N> array() {
+        ByteArray<N> out;
+        const std::string_view bytes = take(N);
+        std::copy(bytes.begin(), bytes.end(), out.begin());
+        return out;
+    }
+    void finish() const;
+
+private:
+    std::string_view take(std::size_t size);
+
+    std::string_view rest_;
+};
+
+}  // namespace ee::ledger

@@ -1,0 +1,97 @@
+#include "ledger/period.h"
+
+#include <gtest/gtest.h>
+
+namespace ee::ledger {
+namespace {
+
+TEST(Period, EverySpellingOfAnIntervalGivesTheShortest) {
+    struct Row {
+        std::string_view text, shortest;
+    };
+    for (const Row& row : std::initializer_list<Row>{
+             {"2026", "2026"},
+             {"2026-01-01T00:00:00Z--2027-01-01T00:00:00Z", "2026"},
+             {"2026-01", "2026-01"},
+             {"2026-12-01T00:00:00Z--2027-01-01T00:00:00Z", "2026-12"},
+             {"2026-W03", "2026-W03"},
+             {"2026-01-12T00:00:00Z--2026-01-19T00:00:00Z", "2026-W03"},
+             {"2026-W53", "2026-W53"},
+             {"2024-12-30T00:00:00Z--2025-01-06T00:00:00Z", "2025-W01"},
+             {"2028-02-29", "2028-02-29"},
+             {"2026-01-09T13", "2026-01-09T13"},
+             {"2026-01-09T13:00:00Z--2026-01-09T14:00:00Z", "2026-01-09T13"},
+             {"2026-01-09T23:00:00Z--2026-01-10T00:00:00Z", "2026-01-09T23"},
+             {"2026-01-09T13:00:00Z--2026-01-09T15:00:00Z", "2026-01-09T13:00:00Z--2026-01-09T15:00:00Z"},
+             {"2026-01-09T13:00:01Z--2026-01-09T13:00:02Z", "2026-01-09T13:00:01Z--2026-01-09T13:00:02Z"},
+             {"2024-01-01T00:00:00Z--2025-01-01T00:00:00Z", "2024"}}) {
+        const auto period = parse_period(row.text);
+        ASSERT_TRUE(period) << row.text << ": " << period.error().detail;
+        EXPECT_EQ(to_text(*period), row.shortest);
+        EXPECT_EQ(parse_period(to_text(*period)), *period);
+    }
+}
+
+TEST(Period, RefusesWhatIsNoInterval) {
+    for (const std::string_view text : {"",
+                                        "zz",
+                                        "zz..zzz",
+                                        "26",
+                                        "2019",
+                                        "2200",
+                                        "2026-00",
+                                        "2026-13",
+                                        "2026-1",
+                                        "2026-02-29",
+                                        "2026-01-32",
+                                        "2026-W00",
+                                        "2026-W54",
+                                        "2025-W53",
+                                        "2026-w03",
+                                        "2026-01-09T24",
+                                        "2026-01-09t13",
+                                        "2026-01-09T13:00",
+                                        "2026-01-09T13:00:00Z",
+                                        "2026-01-09T13:00:00Z--2026-01-09T13:00:00Z",
+                                        "2026-01-09T14:00:00Z--2026-01-09T13:00:00Z",
+                                        "2026-01-09T13:00:60Z--2026-01-09T14:00:00Z",
+                                        "2026-01-09T13:00:00+00:00--2026-01-09T14:00:00Z",
+                                        "2026-01-09T13:00:00.0Z--2026-01-09T14:00:00Z",
+                                        "2026-01-09 13:00:00Z--2026-01-09T14:00:00Z",
+                                        "2026-01-01T00:00:00Z--2027-01-02T00:00:01Z",
+                                        "2026-01-01T00:00:00Z---2026-01-02T00:00:00Z",
+                                        "2026--2027",
+                                        "\xd9\xa2\xd9\xa0\xd9\xa2\xd9\xa6",
+                                        " 2026",
+                                        "2026 "})
+        EXPECT_EQ(parse_period(text).error().code, "invalid_period") << text;
+}
+
+TEST(Period, CellsTileTime) {
+    const LedgerTime time = from_us(1'767'963'600'000'000);  // 2026-01-09T13:00:00Z
+    EXPECT_EQ(to_text(cell_at(Grid::hour, time)), "2026-01-09T13");
+    EXPECT_EQ(to_text(cell_at(Grid::hour, time - std::chrono::microseconds{1})), "2026-01-09T12");
+    EXPECT_EQ(to_text(cell_at(Grid::day, time)), "2026-01-09");
+    EXPECT_EQ(to_text(cell_at(Grid::hour, from_us(-1)).start), "1969-12-31T23:00:00Z");
+}
+
+TEST(Period, EdgesOffTheGridAreRefused) {
+    EXPECT_EQ(count_cells(Grid::hour, parse_period("2026-01-09").value()).value(), 24);
+    EXPECT_EQ(count_cells(Grid::day, parse_period("2026-01").value()).value(), 31);
+    EXPECT_EQ(count_cells(Grid::day, parse_period("2026-01-09T13").value()).error().code,
+              "period_not_on_grid");
+    EXPECT_EQ(count_cells(Grid::hour, parse_period("2026-01-09T13:00:00Z", "2026-01-09T13:30:00Z").value())
+                  .error()
+                  .code,
+              "period_not_on_grid");
+    EXPECT_EQ(as_cell(Grid::hour, parse_period("2026-01-09").value()).error().code, "period_not_on_grid");
+    EXPECT_TRUE(as_cell(Grid::hour, parse_period("2026-01-09T13").value()));
+}
+
+TEST(Period, TimesShowMicrosecondsWhereThereAreAny) {
+    EXPECT_EQ(to_text(from_us(1'767'963'600'000'000)), "2026-01-09T13:00:00Z");
+    EXPECT_EQ(to_text(from_us(1'767'963'600'000'001)), "2026-01-09T13:00:00.000001Z");
+}
+
+}  // namespace
+}  // namespace ee::ledger

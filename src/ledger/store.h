@@ -1,0 +1,95 @@
+#pragma once
+// Where the ledger is kept: ordered tables of keys and records, the leaves and tiles of the log, and one way
+// to change them, all or nothing. The ledger decides; a store remembers.
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace ee::ledger {
+
+// The disk, or the database behind it, did not do what was asked. Whoever runs commands catches it: nothing
+// of the commit counts (after a COMMIT that failed, see the store).
+class StoreFailure : public std::runtime_error {
+public:
+    explicit StoreFailure(const std::string& what) : std::runtime_error(what) {}
+};
+
+// Names are the tables' in SQL ("ledger_" before them); keys and records are in records.h. Only ever added
+// to.
+enum class Table : std::uint8_t {
+    meta,           // grid, log id, secret of the salts, what was last verified
+    accounts,       // name
+    entries,        // account number, number within the account
+    payments,       // payment_ref
+    tokens,         // SHA-256 of a token
+    keys,           // idempotency
+    locks,          // lock id
+    held_locks,     // cell, node, app, account, lock id
+    reports,        // node, report id
+    node_cells,     // cell, node: hours reported
+    units,          // cell, node, app: what is to be settled
+    open_units,     // the same keys, while they are unsettled
+    nodes,          // node id
+    terms,          // node, effective time, number: price, capacity, tier
+    standing,       // node, time, number: registered, staked, banned or not
+    abuse,          // report id
+    abuse_by_node,  // node, report id
+    slots,          // cell, node, app, agent: windows and challenges
+    observations,   // node, event id
+    seen,           // node, from, event id: an observation by when it was
+    outages,        // start
+    slashings,      // slashing id
+    checkpoints,    // size: signed note
+    log_keys,       // leaf index
+    count
+};
+inline constexpr std::size_t table_count = static_cast<std::size_t>(Table::count);
+std::string_view to_word(Table table);
+
+struct NewTile {
+    unsigned level = 0;
+    std::uint64_t index = 0;
+    std::string hashes;  // 256 of 32 bytes
+};
+
+// What a commit changes.
+struct Changes {
+    // Sorted by key; nullopt erases.
+    using Records = std::vector<std::pair<std::string, std::optional<std::string>>>;
+    std::array<Records, table_count> records;
+    std::uint64_t first_leaf = 0;  // index of leaves[0]
+    std::vector<std::string> leaves;
+    std::vector<NewTile> tiles;
+};
+
+// One thread at a time. Every call may throw StoreFailure.
+class Store {
+public:
+    Store() = default;
+    virtual ~Store() = default;
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
+
+    virtual std::optional<std::string> get(Table table, std::string_view key) const = 0;
+
+    // Records in the order of their keys, from `from` (included) on, until `visit` says false.
+    using Visit = std::function<bool(std::string_view key, std::string_view record)>;
+    virtual void scan(Table table, std::string_view from, const Visit& visit) const = 0;
+
+    virtual std::uint64_t leaf_count() const = 0;
+    // nullopt: there is none of that index.
+    virtual std::optional<std::string> leaf(std::uint64_t index) const = 0;
+    virtual std::optional<std::string> tile(unsigned level, std::uint64_t index) const = 0;
+
+    // All of it or nothing, and on disk when this returns.
+    virtual void commit(const Changes& changes) = 0;
+};
+
+}  // namespace ee::ledger
