@@ -63,6 +63,7 @@ struct Prepared {
     ListenerTls tls;
     std::shared_ptr<const net::TlsContext> client_tls;  // the system's roots, for what others publish
     std::optional<net::Url> pccs_url;
+    std::unique_ptr<sqlite::Writers> writers;  // of the file at EE_DB_PATH; outlives the stores
     std::unique_ptr<registry::RegistrationStore> store;
     std::vector<registry::AppRecord> records;
     std::string log_id;
@@ -86,6 +87,7 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
                  .tls = std::move(*tls),
                  .client_tls = {},
                  .pccs_url = {},
+                 .writers = std::make_unique<sqlite::Writers>(config.db_path),
                  .store = {},
                  .records = {},
                  .log_id = {},
@@ -99,7 +101,7 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
         if (!url) return fail(std::move(url.error()));
         out.pccs_url = std::move(*url);
     }
-    auto store = registry::RegistrationStore::open(config.db_path);
+    auto store = registry::RegistrationStore::open(config.db_path, out.writers.get());
     if (!store) return fail(std::move(store.error()));
     out.store = std::move(*store);
     auto records = out.store->load_all();
@@ -108,12 +110,15 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     auto log_id = registry::load_log_id(config.db_path);
     if (!log_id) return fail(std::move(log_id.error()));
     out.log_id = std::move(*log_id);
-    auto evidence = registry::EvidenceStore::open(config.db_path, [&log](const Error& why) {
-        log.error("evidence.not_kept", {{"code", why.code}, {"detail", why.detail}});
-    });
+    auto evidence = registry::EvidenceStore::open(
+        config.db_path,
+        [&log](const Error& why) {
+            log.error("evidence.not_kept", {{"code", why.code}, {"detail", why.detail}});
+        },
+        {}, out.writers.get());
     if (!evidence) return fail(std::move(evidence.error()));
     out.evidence = std::move(*evidence);
-    auto releases = prepare_releases(config);
+    auto releases = prepare_releases(config, *out.writers);
     if (!releases) return fail(std::move(releases.error()));
     out.releases = std::move(*releases);
     return out;
@@ -159,6 +164,7 @@ private:
     net::Loop loop_;
     net::Signals signals_;
     ListenerTls tls_;
+    std::unique_ptr<sqlite::Writers> writers_;
     std::unique_ptr<registry::RegistrationStore> store_;
     std::unique_ptr<registry::EvidenceStore> evidence_store_;
     telemetry::Metrics metrics_;
@@ -198,6 +204,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       body_memory_(body_memory_max(config)),
       signals_(loop_, handled_signals, [this](int signal) { on_signal(signal); }),
       tls_(std::move(prepared.tls)),
+      writers_(std::move(prepared.writers)),
       store_(std::move(prepared.store)),
       evidence_store_(std::move(prepared.evidence)),
       collateral_(make_collateral_sources(config, prepared.pccs_url, prepared.anchors,

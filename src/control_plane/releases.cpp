@@ -52,7 +52,8 @@ attestation::ReleaseArchive archive_in(registry::AllowlistStore& store) {
 
 }  // namespace
 
-Result<PreparedReleases> prepare_releases(const config::ControlPlaneConfig& config) {
+Result<PreparedReleases> prepare_releases(const config::ControlPlaneConfig& config,
+                                          sqlite::Writers& writers) {
     PreparedReleases out;
     if (!config.github_api_url) return out;
     auto api = net::parse_url(*config.github_api_url);
@@ -61,7 +62,7 @@ Result<PreparedReleases> prepare_releases(const config::ControlPlaneConfig& conf
     auto tls = net::TlsContext::client({});
     if (!tls) return fail(std::move(tls.error()));
     out.tls = std::move(*tls);
-    auto store = registry::AllowlistStore::open(config.db_path);
+    auto store = registry::AllowlistStore::open(config.db_path, &writers);
     if (!store) return fail(std::move(store.error()));
     out.store = std::move(*store);
     auto records = out.store->load_all();

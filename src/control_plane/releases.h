@@ -24,7 +24,7 @@ struct PreparedReleases {
     std::shared_ptr<const net::TlsContext> tls;  // the system's roots
 };
 // Once the registrations' store is open: `store_unavailable`, `store_schema_newer`, `invalid_url`.
-Result<PreparedReleases> prepare_releases(const config::ControlPlaneConfig& config);
+Result<PreparedReleases> prepare_releases(const config::ControlPlaneConfig& config, sqlite::Writers& writers);
 
 // Thread-safe. Fetches, and writes to disk, on a thread of its own.
 class Releases final : public attestation::ReleaseSource {

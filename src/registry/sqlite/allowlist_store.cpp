@@ -1,7 +1,8 @@
 #include "registry/sqlite/allowlist_store.h"
 
-#include "registry/sqlite/database.h"
-#include "registry/sqlite/schema.h"
+#include "sqlite/database.h"
+#include "sqlite/schema.h"
+#include "sqlite/transaction.h"
 
 namespace ee::registry {
 namespace {
@@ -51,28 +52,29 @@ constexpr std::string_view load_sql =
 
 class AllowlistStore::Impl {
 public:
-    Impl(Database opened, Statement save_statement, Statement remove_statement, Statement forget_statement,
-         Statement accepted_statement)
+    Impl(sqlite::Database opened, sqlite::Statement save_statement, sqlite::Statement remove_statement,
+         sqlite::Statement forget_statement, sqlite::Statement accepted_statement)
         : database(std::move(opened)),
           save(std::move(save_statement)),
           remove(std::move(remove_statement)),
           forget(std::move(forget_statement)),
           accepted(std::move(accepted_statement)) {}
 
-    Database database;
-    Statement save;
-    Statement remove;
-    Statement forget;
-    Statement accepted;
+    sqlite::Database database;
+    sqlite::Statement save;
+    sqlite::Statement remove;
+    sqlite::Statement forget;
+    sqlite::Statement accepted;
 };
 
 AllowlistStore::AllowlistStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 AllowlistStore::~AllowlistStore() = default;
 
-Result<std::unique_ptr<AllowlistStore>> AllowlistStore::open(const std::filesystem::path& file) {
-    auto database = Database::open(file);
+Result<std::unique_ptr<AllowlistStore>> AllowlistStore::open(const std::filesystem::path& file,
+                                                             sqlite::Writers* writers) {
+    auto database = sqlite::Database::open(file, writers);
     if (!database) return fail(std::move(database.error()));
-    if (auto migrated = migrate(*database, component, migrations); !migrated)
+    if (auto migrated = sqlite::migrate(*database, component, migrations); !migrated)
         return fail(std::move(migrated.error()));
     auto save = database->prepare(save_sql);
     if (!save) return fail(std::move(save.error()));
@@ -108,27 +110,32 @@ Result<std::vector<AllowlistRecord>> AllowlistStore::load_all() {
 }
 
 Result<void> AllowlistStore::save(const AllowlistRecord& record) {
-    Statement& save = impl_->save;
+    auto transaction = sqlite::Transaction::begin(impl_->database);
+    if (!transaction) return fail(std::move(transaction.error()));
+    sqlite::Statement& save = impl_->save;
     save.bind(1, record.repo).bind(2, record.tag).bind(3, record.accepted_asset);
     if (record.published_asset)
         save.bind(4, *record.published_asset);
     else
         save.bind_null(4);
     save.bind(5, record.release_etag).bind(6, record.asset_etag).bind(7, record.asset_url);
-    return save.bind(8, std::int64_t{record.checked_at.time_since_epoch().count()}).run();
+    auto saved = save.bind(8, std::int64_t{record.checked_at.time_since_epoch().count()}).run();
+    return saved ? transaction->commit() : saved;
 }
 
-// The digest first: a crash in between leaves both, of which the row with the bytes counts.
 Result<void> AllowlistStore::forget(const std::string& repo, const std::string& tag,
                                     const std::string& accepted_sha256) {
+    auto transaction = sqlite::Transaction::begin(impl_->database);
+    if (!transaction) return fail(std::move(transaction.error()));
     auto kept = impl_->forget.bind(1, repo).bind(2, tag).bind(3, accepted_sha256).run();
     if (!kept) return kept;
-    return impl_->remove.bind(1, repo).bind(2, tag).run();
+    auto removed = impl_->remove.bind(1, repo).bind(2, tag).run();
+    return removed ? transaction->commit() : removed;
 }
 
 Result<std::optional<AllowlistStore::Accepted>> AllowlistStore::accepted(const std::string& repo,
                                                                          const std::string& tag) {
-    Statement& statement = impl_->accepted;
+    sqlite::Statement& statement = impl_->accepted;
     const auto row = statement.bind(1, repo).bind(2, tag).step();
     std::optional<Accepted> out;
     if (row && *row) out = Accepted{.asset = statement.text(0), .sha256 = statement.text(1)};

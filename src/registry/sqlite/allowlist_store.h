@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "sqlite/writers.h"
 
 namespace ee::registry {
 
@@ -32,7 +33,9 @@ class AllowlistStore {
 public:
     // The file of the registrations, whose store makes it and holds its lock: open that first. This has a
     // connection of its own; a writer waits for the other one, at most 5 s.
-    static Result<std::unique_ptr<AllowlistStore>> open(const std::filesystem::path& file);
+    // `writers` as there.
+    static Result<std::unique_ptr<AllowlistStore>> open(const std::filesystem::path& file,
+                                                        sqlite::Writers* writers = nullptr);
     ~AllowlistStore();
 
     Result<std::vector<AllowlistRecord>> load_all();

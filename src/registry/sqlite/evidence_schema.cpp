@@ -1,6 +1,6 @@
 #include "registry/sqlite/evidence_schema.h"
 
-#include "registry/sqlite/schema.h"
+#include "sqlite/schema.h"
 
 namespace ee::registry {
 namespace {
@@ -50,7 +50,7 @@ constexpr std::string_view delete_contents_sql =
     "DELETE FROM evidence_contents WHERE NOT EXISTS (SELECT 1 FROM evidence_refers "
     "WHERE evidence_refers.content = evidence_contents.content) RETURNING content";
 
-Result<void> delete_where(Database& database, std::string_view sql, std::int64_t bound) {
+Result<void> delete_where(sqlite::Database& database, std::string_view sql, std::int64_t bound) {
     auto statement = database.prepare(sql);
     if (!statement) return fail(std::move(statement.error()));
     return statement->bind(1, bound).run();
@@ -58,11 +58,11 @@ Result<void> delete_where(Database& database, std::string_view sql, std::int64_t
 
 }  // namespace
 
-Result<void> migrate_evidence(Database& database) {
-    return migrate(database, "evidence", migrations);
+Result<void> migrate_evidence(sqlite::Database& database) {
+    return sqlite::migrate(database, "evidence", migrations);
 }
 
-Result<bool> prune_evidence(Database& database, const EvidenceLimits& limits, std::int64_t now_ms) {
+Result<bool> prune_evidence(sqlite::Database& database, const EvidenceLimits& limits, std::int64_t now_ms) {
     if (auto done = delete_where(database, delete_outdated_sql, now_ms - limits.life_ms); !done)
         return fail(std::move(done.error()));
     if (auto done = delete_where(database, delete_old_sql, now_ms - limits.newest_life_ms); !done)

@@ -3,12 +3,12 @@
 
 #include <cstdint>
 
-#include "registry/sqlite/database.h"
+#include "sqlite/database.h"
 
 namespace ee::registry {
 
 // Brings the tables up to date; refusals as of migrate().
-Result<void> migrate_evidence(Database& database);
+Result<void> migrate_evidence(sqlite::Database& database);
 
 struct EvidenceLimits {
     std::int64_t life_ms = 24 * 3600 * 1000LL;
@@ -19,6 +19,6 @@ struct EvidenceLimits {
 
 // Deletes what is too old at `now_ms` or too much, and the contents that nothing refers to any more, within
 // the caller's transaction. Answers whether contents were deleted.
-Result<bool> prune_evidence(Database& database, const EvidenceLimits& limits, std::int64_t now_ms);
+Result<bool> prune_evidence(sqlite::Database& database, const EvidenceLimits& limits, std::int64_t now_ms);
 
 }  // namespace ee::registry

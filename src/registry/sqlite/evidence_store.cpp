@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/thread_priority.h"
+#include "sqlite/transaction.h"
 
 namespace ee::registry {
 namespace {
@@ -38,7 +39,7 @@ std::int64_t to_ms(WallTime time) {
 }
 
 // Runs a statement that answers one number.
-Result<std::int64_t> number_of(Statement& statement) {
+Result<std::int64_t> number_of(sqlite::Statement& statement) {
     const auto row = statement.step();
     const std::int64_t number = row ? statement.number(0) : 0;
     statement.reset();
@@ -51,10 +52,10 @@ Result<std::int64_t> number_of(Statement& statement) {
 class EvidenceStore::Impl {
 public:
     struct Statements {
-        Statement keep, unrefer, refer, keep_content;
+        sqlite::Statement keep, unrefer, refer, keep_content;
     };
 
-    Impl(Database written, Database read, Statements statements, OnFailure on_failure,
+    Impl(sqlite::Database written, sqlite::Database read, Statements statements, OnFailure on_failure,
          const EvidenceLimits& limits)
         : written_(std::move(written)),
           read_(std::move(read)),
@@ -87,7 +88,8 @@ public:
 
     // Waits for what was kept before, then reads.
     template <class Read>
-    auto read(std::string_view sql, Read read_rows) const -> decltype(read_rows(std::declval<Statement&>())) {
+    auto read(std::string_view sql, Read read_rows) const
+        -> decltype(read_rows(std::declval<sqlite::Statement&>())) {
         {
             std::unique_lock lock(mutex_);
             changed_.wait_for(lock, write_wait, [this, until = kept_] { return done_ >= until; });
@@ -125,11 +127,10 @@ private:
     }
 
     Result<void> write(const std::vector<EvidenceRecord>& batch) {
-        if (auto begun = written_.execute("BEGIN IMMEDIATE"); !begun) return begun;
+        auto transaction = sqlite::Transaction::begin(written_);
+        if (!transaction) return fail(std::move(transaction.error()));
         auto applied = write_all(batch);
-        if (applied) applied = written_.execute("COMMIT");
-        if (!applied) static_cast<void>(written_.execute("ROLLBACK"));  // The failure is what counts.
-        return applied;
+        return applied ? transaction->commit() : applied;
     }
 
     Result<void> write_all(const std::vector<EvidenceRecord>& batch) {
@@ -172,8 +173,8 @@ private:
     }
 
     // The writer's alone.
-    Database written_;
-    mutable Database read_;
+    sqlite::Database written_;
+    mutable sqlite::Database read_;
     Statements statements_;
     const OnFailure on_failure_;
     const EvidenceLimits limits_;
@@ -192,13 +193,13 @@ EvidenceStore::EvidenceStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 EvidenceStore::~EvidenceStore() = default;
 
 Result<std::unique_ptr<EvidenceStore>> EvidenceStore::open(const std::filesystem::path& file,
-                                                           OnFailure on_failure,
-                                                           const EvidenceLimits& limits) {
-    auto written = Database::open(file);
+                                                           OnFailure on_failure, const EvidenceLimits& limits,
+                                                           sqlite::Writers* writers) {
+    auto written = sqlite::Database::open(file, writers);
     if (!written) return fail(std::move(written.error()));
     if (auto set = written->execute("PRAGMA synchronous=NORMAL"); !set) return fail(std::move(set.error()));
     if (auto done = migrate_evidence(*written); !done) return fail(std::move(done.error()));
-    auto read = Database::open(file);
+    auto read = sqlite::Database::open(file);
     if (!read) return fail(std::move(read.error()));
     auto keep = written->prepare(keep_sql), unrefer = written->prepare(unrefer_sql);
     auto refer = written->prepare(refer_sql), keep_content = written->prepare(keep_content_sql);
@@ -216,14 +217,14 @@ void EvidenceStore::keep(EvidenceRecord record) {
 
 namespace {
 
-Result<std::optional<StoredEvidence>> read_evidence(Statement& statement) {
+Result<std::optional<StoredEvidence>> read_evidence(sqlite::Statement& statement) {
     const auto row = statement.step();
     if (!row) return fail(row.error());
     if (!*row) return std::optional<StoredEvidence>();
     return StoredEvidence{statement.number(0), statement.text(1)};
 }
 
-Result<std::vector<ContentName>> read_names(Statement& statement) {
+Result<std::vector<ContentName>> read_names(sqlite::Statement& statement) {
     std::vector<ContentName> out;
     for (;;) {
         const auto row = statement.step();
@@ -233,7 +234,7 @@ Result<std::vector<ContentName>> read_names(Statement& statement) {
     }
 }
 
-Result<std::optional<StoredContent>> read_content(Statement& statement) {
+Result<std::optional<StoredContent>> read_content(sqlite::Statement& statement) {
     const auto row = statement.step();
     if (!row) return fail(row.error());
     if (!*row) return std::optional<StoredContent>();
@@ -244,7 +245,7 @@ Result<std::optional<StoredContent>> read_content(Statement& statement) {
 
 Result<std::optional<StoredEvidence>> EvidenceStore::find(std::string_view app_name, std::string_view id,
                                                           WallTime now) const {
-    return impl_->read(find_sql, [&](Statement& statement) {
+    return impl_->read(find_sql, [&](sqlite::Statement& statement) {
         statement.bind(1, app_name).bind(2, id).bind(3, to_ms(now) - impl_->limits().life_ms);
         return read_evidence(statement);
     });
@@ -252,19 +253,19 @@ Result<std::optional<StoredEvidence>> EvidenceStore::find(std::string_view app_n
 
 Result<std::optional<StoredEvidence>> EvidenceStore::newest(std::string_view app_name,
                                                             std::string_view agent) const {
-    return impl_->read(newest_sql, [&](Statement& statement) {
+    return impl_->read(newest_sql, [&](sqlite::Statement& statement) {
         return read_evidence(statement.bind(1, app_name).bind(2, agent));
     });
 }
 
 Result<std::vector<ContentName>> EvidenceStore::references_of(std::int64_t seq) const {
     return impl_->read(references_of_sql,
-                       [&](Statement& statement) { return read_names(statement.bind(1, seq)); });
+                       [&](sqlite::Statement& statement) { return read_names(statement.bind(1, seq)); });
 }
 
 Result<std::optional<StoredContent>> EvidenceStore::content(std::string_view sha256) const {
     return impl_->read(content_sql,
-                       [&](Statement& statement) { return read_content(statement.bind(1, sha256)); });
+                       [&](sqlite::Statement& statement) { return read_content(statement.bind(1, sha256)); });
 }
 
 }  // namespace ee::registry

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "registry/sqlite/evidence_schema.h"
+#include "sqlite/writers.h"
 
 namespace ee::registry {
 
@@ -56,10 +57,12 @@ public:
     // `on_failure` hears, on any thread, of records that were not kept (`store_unavailable`).
     using OnFailure = std::function<void(const Error&)>;
 
-    // Beside the store that holds the file's lock. Refusals: `store_schema_newer`, `store_unavailable`.
+    // Beside the store that holds the file's lock; `writers` as there. Refusals: `store_schema_newer`,
+    // `store_unavailable`.
     static Result<std::unique_ptr<EvidenceStore>> open(const std::filesystem::path& file,
                                                        OnFailure on_failure,
-                                                       const EvidenceLimits& limits = {});
+                                                       const EvidenceLimits& limits = {},
+                                                       sqlite::Writers* writers = nullptr);
 
     // Writes what is waiting, then closes.
     ~EvidenceStore();

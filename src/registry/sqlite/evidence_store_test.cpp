@@ -52,7 +52,7 @@ struct EvidenceStoreTest : testing::Test {
         return store.content(sha256).value().has_value();
     }
     std::int64_t count(const char* table) {
-        auto database = Database::open(file()).value();
+        auto database = sqlite::Database::open(file()).value();
         auto statement = database.prepare(std::string("SELECT count(*) FROM ") + table).value();
         EXPECT_TRUE(statement.step().value());
         return statement.number(0);
@@ -171,7 +171,7 @@ TEST_F(EvidenceStoreTest, AFailedWriteIsSaidAndTheNextOneSucceeds) {
     const auto store = open();
     store->keep(record("before", "agent-1", day, {content("aa", "text")}));
     EXPECT_EQ(found(*store, "before"), "{\"id\":\"before\"}");
-    auto other = Database::open(file()).value();
+    auto other = sqlite::Database::open(file()).value();
     ASSERT_TRUE(
         other.execute("CREATE TRIGGER full BEFORE INSERT ON evidence WHEN NEW.id = 'bad' BEGIN SELECT "
                       "RAISE(ABORT, 'disk full'); END"));
@@ -185,7 +185,7 @@ TEST_F(EvidenceStoreTest, AFailedWriteIsSaidAndTheNextOneSucceeds) {
 
 TEST_F(EvidenceStoreTest, ANewerSchemaIsRefused) {
     open();
-    auto database = Database::open(file()).value();
+    auto database = sqlite::Database::open(file()).value();
     ASSERT_TRUE(database.execute("UPDATE schema_versions SET version = 99 WHERE component = 'evidence'"));
     const auto store = EvidenceStore::open(file(), [](const Error&) {});
     ASSERT_FALSE(store);

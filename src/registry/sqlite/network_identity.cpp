@@ -1,7 +1,7 @@
 #include "registry/sqlite/network_identity.h"
 
-#include "registry/sqlite/database.h"
-#include "registry/sqlite/schema.h"
+#include "sqlite/database.h"
+#include "sqlite/schema.h"
 
 namespace ee::registry {
 namespace {
@@ -18,9 +18,9 @@ constexpr const char* migrations[] = {
 }  // namespace
 
 Result<std::string> load_log_id(const std::filesystem::path& file) {
-    auto database = Database::open(file);
+    auto database = sqlite::Database::open(file);
     if (!database) return fail(std::move(database.error()));
-    if (auto done = migrate(*database, "network_identity", migrations); !done)
+    if (auto done = sqlite::migrate(*database, "network_identity", migrations); !done)
         return fail(std::move(done.error()));
     auto statement = database->prepare("SELECT log_id FROM network_identity");
     if (!statement) return fail(std::move(statement.error()));

@@ -1,17 +1,14 @@
 #include "registry/sqlite/registration_store.h"
 
-#include <cerrno>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
 #include <thread>
 
-#include <fmt/format.h>
-#include <sys/stat.h>
-
-#include "registry/sqlite/database.h"
-#include "registry/sqlite/file_lock.h"
-#include "registry/sqlite/schema.h"
+#include "sqlite/database.h"
+#include "sqlite/file_lock.h"
+#include "sqlite/folder.h"
+#include "sqlite/schema.h"
+#include "sqlite/transaction.h"
 
 namespace ee::registry {
 namespace {
@@ -51,22 +48,11 @@ WallTime from_ms(std::int64_t ms) {
     return WallTime{std::chrono::milliseconds{ms}};
 }
 
-Result<void> make_folders(const std::filesystem::path& folder) {
-    if (folder.empty()) return {};
-    struct stat status{};
-    if (::stat(folder.c_str(), &status) == 0) return {};
-    if (auto parent = make_folders(folder.parent_path()); !parent) return parent;
-    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-        return fail("store_unavailable",
-                    fmt::format("cannot make folder {}: {}", folder.string(), std::strerror(errno)));
-    return {};
-}
-
 }  // namespace
 
 class RegistrationStore::Impl {
 public:
-    Impl(FileLock lock, Database database, Statement save, Statement remove)
+    Impl(sqlite::FileLock lock, sqlite::Database database, sqlite::Statement save, sqlite::Statement remove)
         : lock_(std::move(lock)),
           database_(std::move(database)),
           save_(std::move(save)),
@@ -138,14 +124,14 @@ private:
     }
 
     Result<void> write(const std::vector<Change>& batch) {
-        if (auto begun = database_.execute("BEGIN IMMEDIATE"); !begun) return begun;
+        auto transaction = sqlite::Transaction::begin(database_);
+        if (!transaction) return fail(std::move(transaction.error()));
         for (const Change& change : batch) {
             auto applied =
                 change.removal ? remove_.bind(1, change.record.app_name).run() : save(change.record);
-            if (!applied) return roll_back(std::move(applied));
+            if (!applied) return applied;
         }
-        auto committed = database_.execute("COMMIT");
-        return committed ? committed : roll_back(std::move(committed));
+        return transaction->commit();
     }
 
     Result<void> save(const AppRecord& record) {
@@ -161,16 +147,10 @@ private:
         return save_.bind(8, std::int64_t{record.sealed}).run();
     }
 
-    // After a failed COMMIT the transaction may be over already; its own failure says nothing new.
-    Result<void> roll_back(Result<void> why) {
-        static_cast<void>(database_.execute("ROLLBACK"));
-        return why;
-    }
-
-    FileLock lock_;
-    Database database_;
-    Statement save_;
-    Statement remove_;
+    sqlite::FileLock lock_;
+    sqlite::Database database_;
+    sqlite::Statement save_;
+    sqlite::Statement remove_;
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<Change> waiting_;
@@ -181,13 +161,14 @@ private:
 RegistrationStore::RegistrationStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RegistrationStore::~RegistrationStore() = default;
 
-Result<std::unique_ptr<RegistrationStore>> RegistrationStore::open(const std::filesystem::path& file) {
-    if (auto made = make_folders(file.parent_path()); !made) return fail(std::move(made.error()));
-    auto lock = FileLock::take(file.string() + ".lock");
+Result<std::unique_ptr<RegistrationStore>> RegistrationStore::open(const std::filesystem::path& file,
+                                                                   sqlite::Writers* writers) {
+    if (auto made = sqlite::make_folders(file.parent_path()); !made) return fail(std::move(made.error()));
+    auto lock = sqlite::FileLock::take(file.string() + ".lock");
     if (!lock) return fail(std::move(lock.error()));
-    auto database = Database::open(file);
+    auto database = sqlite::Database::open(file, writers);
     if (!database) return fail(std::move(database.error()));
-    if (auto migrated = migrate(*database, component, migrations); !migrated)
+    if (auto migrated = sqlite::migrate(*database, component, migrations); !migrated)
         return fail(std::move(migrated.error()));
     auto save = database->prepare(save_sql);
     if (!save) return fail(std::move(save.error()));

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "registry/app_record.h"
+#include "sqlite/writers.h"
 
 namespace ee::registry {
 
@@ -19,7 +20,9 @@ public:
 
     // Makes the file with its folder (mode 0700), brings an older schema up to date. Refusals:
     // `store_locked` (another server has it), `store_schema_newer`, `store_unavailable`.
-    static Result<std::unique_ptr<RegistrationStore>> open(const std::filesystem::path& file);
+    // `writers`, which outlive it: those that share the file; null where it is the only one.
+    static Result<std::unique_ptr<RegistrationStore>> open(const std::filesystem::path& file,
+                                                           sqlite::Writers* writers = nullptr);
 
     // Writes what is waiting, then closes.
     ~RegistrationStore();

@@ -5,7 +5,7 @@
 
 #include "base/result.h"
 
-namespace ee::registry {
+namespace ee::sqlite {
 
 class FileLock {
 public:
@@ -22,4 +22,4 @@ private:
     int descriptor_;
 };
 
-}  // namespace ee::registry
+}  // namespace ee::sqlite

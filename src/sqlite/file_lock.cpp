@@ -1,4 +1,4 @@
-#include "registry/sqlite/file_lock.h"
+#include "sqlite/file_lock.h"
 
 #include <array>
 #include <cerrno>
@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 
-namespace ee::registry {
+namespace ee::sqlite {
 namespace {
 
 // The process id that the holder wrote; for the operator's eyes only.
@@ -41,4 +41,4 @@ FileLock::~FileLock() {
     if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-}  // namespace ee::registry
+}  // namespace ee::sqlite

@@ -13,7 +13,9 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-namespace ee::registry {
+namespace ee::sqlite {
+
+class Writers;
 
 // A prepared statement. Failures are remembered: bind and step as if all went well, then ask.
 class Statement {
@@ -22,6 +24,8 @@ public:
     Statement& bind(int index, std::int64_t number);
     Statement& bind(int index, ByteSpan blob);
     Statement& bind_null(int index);
+    // Not copied: the bytes stay as they are until run() or reset().
+    Statement& lend(int index, ByteSpan blob);
 
     // True while there is a row. Refusals are `store_unavailable`.
     Result<bool> step();
@@ -32,6 +36,8 @@ public:
 
     std::string text(int column) const;
     Bytes blob(int column) const;
+    // Lives until the next step() or reset().
+    std::string_view view(int column) const;
     std::int64_t number(int column) const;
     bool is_null(int column) const;
 
@@ -46,21 +52,33 @@ private:
     std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
+// What the disk has to do with a refusal.
+enum class DiskFault : std::uint8_t { none, full, io };
+
 class Database {
 public:
     // Makes the file (mode 0600) if need be; write-ahead log, every commit on disk before it is answered.
-    static Result<Database> open(const std::filesystem::path& file);
+    // `writers`, which outlive it: those of this process that share the file; null where it is the only one.
+    static Result<Database> open(const std::filesystem::path& file, Writers* writers = nullptr);
+    // Beside whoever writes it. The file is not changed and must be there.
+    static Result<Database> open_read_only(const std::filesystem::path& file);
 
     Result<void> execute(const std::string& sql);
     Result<Statement> prepare(std::string_view sql);
 
+    // Of the refusal that came last.
+    DiskFault disk_fault() const;
+
 private:
+    friend class Transaction;
+    friend Result<void> back_up(const std::filesystem::path& file, const std::filesystem::path& to);
     struct Close {
         void operator()(sqlite3* database) const;
     };
     explicit Database(sqlite3* database) : database_(database) {}
 
     std::unique_ptr<sqlite3, Close> database_;
+    Writers* writers_ = nullptr;
 };
 
-}  // namespace ee::registry
+}  // namespace ee::sqlite

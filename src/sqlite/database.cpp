@@ -1,15 +1,15 @@
-#include "registry/sqlite/database.h"
-
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
-#include <unistd.h>
+#include "sqlite/database.h"
 
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-namespace ee::registry {
+#include "sqlite/folder.h"
+#include "sqlite/writers.h"
+
+namespace ee::sqlite {
 namespace {
+
+constexpr int busy_wait_ms = 5000;
 
 tl::unexpected<Error> unavailable(sqlite3* database) {
     return fail("store_unavailable", sqlite3_errmsg(database));
@@ -37,6 +37,13 @@ Statement& Statement::bind(int index, std::int64_t number) {
 
 Statement& Statement::bind(int index, ByteSpan blob) {
     sqlite3_bind_blob64(statement_.get(), index, blob.data(), blob.size(), SQLITE_TRANSIENT);
+    return *this;
+}
+
+Statement& Statement::lend(int index, ByteSpan blob) {
+    // Of no bytes the pointer may be null, which would bind NULL.
+    const void* bytes = blob.empty() ? "" : static_cast<const void*>(blob.data());
+    sqlite3_bind_blob64(statement_.get(), index, bytes, blob.size(), SQLITE_STATIC);
     return *this;
 }
 
@@ -79,6 +86,12 @@ Bytes Statement::blob(int column) const {
     return {bytes, bytes + sqlite3_column_bytes(statement_.get(), column)};
 }
 
+std::string_view Statement::view(int column) const {
+    const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_.get(), column));
+    if (bytes == nullptr) return {};
+    return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
 std::int64_t Statement::number(int column) const {
     return sqlite3_column_int64(statement_.get(), column);
 }
@@ -86,23 +99,40 @@ bool Statement::is_null(int column) const {
     return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
 }
 
-Result<Database> Database::open(const std::filesystem::path& file) {
-    // SQLite would make it readable for others.
-    const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (descriptor < 0)
-        return fail("store_unavailable",
-                    fmt::format("cannot open {}: {}", file.string(), std::strerror(errno)));
-    ::close(descriptor);
-
+Result<Database> Database::open(const std::filesystem::path& file, Writers* writers) {
+    // SQLite would make it readable for others, and would not see to it that the folder keeps it.
+    if (auto made = make_file(file); !made) return fail(std::move(made.error()));
     sqlite3* opened = nullptr;
     const int code =
         sqlite3_open_v2(file.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, nullptr);
     Database database(opened);
     if (code != SQLITE_OK) return unavailable(opened);
     sqlite3_extended_result_codes(opened, 1);
-    sqlite3_busy_timeout(opened, 5000);
+    sqlite3_busy_timeout(opened, busy_wait_ms);
     if (auto set = database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"); !set)
         return fail("store_unavailable", fmt::format("{}: {}", file.string(), set.error().detail));
+    if (writers != nullptr) {
+        database.writers_ = writers;
+        sqlite3_wal_hook(
+            opened,
+            [](void* told, sqlite3*, const char*, int pages) {
+                static_cast<Writers*>(told)->log_has(pages);
+                return SQLITE_OK;
+            },
+            writers);
+    }
+    return database;
+}
+
+Result<Database> Database::open_read_only(const std::filesystem::path& file) {
+    sqlite3* opened = nullptr;
+    const int code =
+        sqlite3_open_v2(file.c_str(), &opened, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr);
+    Database database(opened);
+    if (code != SQLITE_OK)
+        return fail("store_unavailable", fmt::format("{}: {}", file.string(), sqlite3_errmsg(opened)));
+    sqlite3_extended_result_codes(opened, 1);
+    sqlite3_busy_timeout(opened, busy_wait_ms);
     return database;
 }
 
@@ -120,4 +150,12 @@ Result<Statement> Database::prepare(std::string_view sql) {
     return Statement(database_.get(), statement);
 }
 
-}  // namespace ee::registry
+DiskFault Database::disk_fault() const {
+    switch (sqlite3_errcode(database_.get()) & 0xff) {
+        case SQLITE_FULL: return DiskFault::full;
+        case SQLITE_IOERR: return DiskFault::io;
+        default: return DiskFault::none;
+    }
+}
+
+}  // namespace ee::sqlite

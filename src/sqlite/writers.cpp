@@ -1,0 +1,141 @@
+#include "sqlite/writers.h"
+
+#include <algorithm>
+
+#include <sqlite3.h>
+
+#include "base/thread_priority.h"
+
+namespace ee::sqlite {
+namespace {
+
+constexpr int readers_wait_ms = 5;  // Others wait for their turn meanwhile.
+constexpr std::chrono::milliseconds turn_wait{5000};
+
+// A connection of the copier's own; SQLite's codes say what it is to do next.
+class Connection {
+public:
+    explicit Connection(const std::filesystem::path& file)
+        : code_(sqlite3_open_v2(file.c_str(), &database_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                                nullptr)) {
+        if (code_ != SQLITE_OK) return;
+        sqlite3_extended_result_codes(database_, 1);
+        sqlite3_busy_timeout(database_, readers_wait_ms);
+        code_ = sqlite3_exec(database_, "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0", nullptr,
+                             nullptr, nullptr);
+    }
+    ~Connection() { sqlite3_close_v2(database_); }
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    bool copy(int mode) {
+        if (code_ == SQLITE_OK) code_ = sqlite3_wal_checkpoint_v2(database_, nullptr, mode, nullptr, nullptr);
+        return code_ == SQLITE_OK;
+    }
+    bool disk_failed() const { return (code_ & 0xff) == SQLITE_IOERR; }
+    std::string message() const { return sqlite3_errmsg(database_); }
+
+private:
+    sqlite3* database_ = nullptr;
+    int code_;
+};
+
+}  // namespace
+
+Writers::Writers(std::filesystem::path file, int log_pages)
+    : file_(std::move(file)),
+      log_pages_(log_pages),
+      copy_at_pages_(log_pages),
+      copier_([this] { copy_loop(); }) {}
+
+Writers::~Writers() {
+    {
+        const std::lock_guard guard(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_one();
+    copier_.join();
+}
+
+std::optional<Writers::Turn> Writers::take_turn(std::chrono::milliseconds wait_max) {
+    const Waiting self;
+    std::unique_lock lock(mutex_);
+    turns_.push_back(&self);
+    if (!turn_changed_.wait_for(lock, wait_max, [&] { return turns_.front() == &self; })) {
+        std::erase(turns_, &self);
+        return std::nullopt;
+    }
+    turns_.front() = nullptr;  // `self` ends here, the turn does not.
+    return Turn(this);
+}
+
+void Writers::give_turn() {
+    {
+        const std::lock_guard guard(mutex_);
+        turns_.pop_front();
+    }
+    turn_changed_.notify_all();
+}
+
+std::size_t Writers::waiting() const {
+    const std::lock_guard guard(mutex_);
+    return turns_.empty() ? 0 : turns_.size() - 1;
+}
+
+Writers::Turn::~Turn() {
+    if (writers_ != nullptr) writers_->give_turn();
+}
+
+void Writers::log_has(int pages) {
+    {
+        const std::lock_guard guard(mutex_);
+        pages_ = pages;
+        if (pages_ < copy_at_pages_) return;
+    }
+    wake_.notify_one();
+}
+
+std::optional<std::string> Writers::disk_failure() const {
+    const std::lock_guard guard(mutex_);
+    return disk_failure_;
+}
+
+std::uint64_t Writers::copied() const {
+    const std::lock_guard guard(mutex_);
+    return copied_;
+}
+
+void Writers::copy_loop() {
+    become_background_thread();
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        wake_.wait(lock, [&] { return stopping_ || pages_ >= copy_at_pages_; });
+        if (stopping_) return;
+        lock.unlock();
+        const bool whole = copy_log();
+        lock.lock();
+        copied_ += whole ? 1 : 0;
+        // Someone reads what the log must keep: not again before it has grown by a quarter.
+        copy_at_pages_ = whole ? log_pages_ : pages_ + std::max(1, log_pages_ / 4);
+        if (whole) pages_ = 0;
+    }
+}
+
+// Most of it beside the writers; then, while none of them writes, what they have added meanwhile, so that the
+// next one begins the log anew.
+bool Writers::copy_log() {
+    Connection connection(file_);
+    bool whole = connection.copy(SQLITE_CHECKPOINT_PASSIVE);
+    if (whole) {
+        const auto turn = take_turn(turn_wait);
+        whole = turn && connection.copy(SQLITE_CHECKPOINT_RESTART);
+    }
+    if (connection.disk_failed()) {
+        const std::lock_guard guard(mutex_);
+        if (!disk_failure_)
+            disk_failure_ = "copying the log into " + file_.string() + ": " + connection.message();
+    }
+    return whole;
+}
+
+}  // namespace ee::sqlite

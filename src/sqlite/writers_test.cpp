@@ -1,0 +1,151 @@
+#include "sqlite/writers.h"
+
+#include <atomic>
+#include <future>
+#include <semaphore>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "sqlite/transaction.h"
+
+namespace ee::sqlite {
+namespace {
+
+using namespace std::chrono_literals;
+
+class WritersTest : public testing::Test {
+protected:
+    WritersTest() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "writers.XXXXXX").string();
+        folder_ = ::mkdtemp(pattern.data());
+    }
+    ~WritersTest() override { std::filesystem::remove_all(folder_); }
+
+    std::filesystem::path file() const { return folder_ / "shared.db"; }
+
+    std::filesystem::path folder_;
+};
+
+void insert(Database& database, std::int64_t number) {
+    auto transaction = Transaction::begin(database);
+    ASSERT_TRUE(transaction) << transaction.error().detail;
+    auto insert = database.prepare("INSERT INTO t VALUES (?1)");
+    ASSERT_TRUE(insert->bind(1, number).run());
+    ASSERT_TRUE(transaction->commit());
+}
+
+std::int64_t count(Database& database) {
+    auto statement = database.prepare("SELECT count(*) FROM t");
+    EXPECT_TRUE(statement->step());
+    return statement->number(0);
+}
+
+TEST_F(WritersTest, TurnsComeInTheOrderTheyWereAskedFor) {
+    Writers writers(file());
+    auto first = writers.take_turn(0ms);
+    ASSERT_TRUE(first);
+    std::vector<int> order;
+    std::vector<std::thread> waiting;
+    for (int i = 0; i < 8; ++i) {
+        waiting.emplace_back([&, i] {
+            const auto turn = writers.take_turn(60s);
+            ASSERT_TRUE(turn);
+            order.push_back(i);  // The turn is what guards it.
+        });
+        while (writers.waiting() < static_cast<std::size_t>(i + 1)) std::this_thread::yield();
+    }
+    first.reset();
+    for (std::thread& thread : waiting) thread.join();
+    EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4, 5, 6, 7}));
+}
+
+TEST_F(WritersTest, ATurnThatDoesNotComeInTimeIsGivenUpAndDelaysNobody) {
+    Writers writers(file());
+    auto first = writers.take_turn(0ms);
+    EXPECT_FALSE(writers.take_turn(1ms));
+    EXPECT_EQ(writers.waiting(), 0u);
+    first.reset();
+    EXPECT_TRUE(writers.take_turn(0ms));
+}
+
+TEST_F(WritersTest, AWriterBesideAStormWaitsForOneTransactionOfTheOthersEach) {
+    Writers writers(file());
+    auto mine = Database::open(file(), &writers);
+    ASSERT_TRUE(mine->execute("CREATE TABLE t (x INTEGER PRIMARY KEY)"));
+    constexpr int storms = 3, rounds = 30;
+    std::atomic<int> others = 0;
+    std::atomic<bool> over = false;
+    std::vector<std::thread> threads;
+    for (int storm = 0; storm < storms; ++storm)
+        threads.emplace_back([&, storm] {
+            auto database = Database::open(file(), &writers);
+            for (std::int64_t i = 0; !over; ++i) {
+                insert(*database, (storm + 1) * 1'000'000 + i);
+                ++others;
+            }
+        });
+    while (others < 2 * storms) std::this_thread::yield();
+    for (int i = 0; i < rounds; ++i) {
+        const int before = others;
+        insert(*mine, i);
+        // Each of the others at most once before, and those that begin again while this one commits wait.
+        EXPECT_LE(others - before, storms + 1) << i;
+    }
+    over = true;
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(count(*mine), others + rounds);
+}
+
+TEST_F(WritersTest, WhatIsNotCommittedIsUndoneAndTheTurnIsGivenBack) {
+    Writers writers(file());
+    auto database = Database::open(file(), &writers);
+    ASSERT_TRUE(database->execute("CREATE TABLE t (x INTEGER PRIMARY KEY)"));
+    {
+        auto transaction = Transaction::begin(*database);
+        ASSERT_TRUE(database->execute("INSERT INTO t VALUES (1)"));
+    }
+    EXPECT_EQ(count(*database), 0);
+    insert(*database, 2);
+    EXPECT_EQ(count(*database), 1);
+}
+
+TEST_F(WritersTest, TheLogIsCopiedBesideTheCommitsAndBeginsAnew) {
+    constexpr int log_pages = 64;
+    Writers writers(file(), log_pages);
+    auto database = Database::open(file(), &writers);
+    ASSERT_TRUE(database->execute("CREATE TABLE t (x INTEGER PRIMARY KEY)"));
+    std::int64_t number = 0;
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while (writers.copied() < 3 && std::chrono::steady_clock::now() < deadline) insert(*database, number++);
+    EXPECT_GE(writers.copied(), 3u);
+    EXPECT_EQ(count(*database), number);
+    EXPECT_EQ(writers.disk_failure(), std::nullopt);
+    // Two pages or more a commit: without a new beginning it were longer.
+    EXPECT_LT(std::filesystem::file_size(file().string() + "-wal"),
+              static_cast<std::uintmax_t>(2 * number * 4096));
+}
+
+TEST_F(WritersTest, ALongReadKeepsTheLogAndStopsNobody) {
+    constexpr int log_pages = 16;
+    Writers writers(file(), log_pages);
+    auto database = Database::open(file(), &writers);
+    ASSERT_TRUE(database->execute("CREATE TABLE t (x INTEGER PRIMARY KEY)"));
+    insert(*database, 1);
+    auto reader = Database::open_read_only(file());
+    ASSERT_TRUE(reader->execute("BEGIN"));
+    EXPECT_EQ(count(*reader), 1);
+    std::int64_t number = 1;
+    for (int i = 0; i < 4 * log_pages; ++i) insert(*database, ++number);
+    EXPECT_EQ(count(*reader), 1);
+    ASSERT_TRUE(reader->execute("COMMIT"));
+    EXPECT_EQ(count(*reader), number);
+    const std::uint64_t before = writers.copied();
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while (writers.copied() == before && std::chrono::steady_clock::now() < deadline)
+        insert(*database, ++number);
+    EXPECT_GT(writers.copied(), before);
+}
+
+}  // namespace
+}  // namespace ee::sqlite
