@@ -90,6 +90,10 @@ public:
 
     // All of it or nothing, and on disk when this returns.
     virtual void commit(const Changes& changes) = 0;
+
+    // Between two commits a store may read from one snapshot, which costs its file: for who has read and does
+    // not commit. Not within a scan.
+    virtual void end_reading() const {}
 };
 
 }  // namespace ee::ledger

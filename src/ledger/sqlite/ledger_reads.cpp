@@ -1,0 +1,139 @@
+#include "ledger/sqlite/ledger_reads.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace ee::ledger {
+
+StoreFailure store_failure(std::string_view doing, const Error& error, const sqlite::Database& database) {
+    std::string_view remedy;
+    switch (database.disk_fault()) {
+        case sqlite::DiskFault::full: remedy = "; free space on the file system of EE_DB_PATH"; break;
+        case sqlite::DiskFault::io:
+            remedy =
+                "; look at the kernel's log for the disk, and at the limits of the file system of EE_DB_PATH";
+            break;
+        case sqlite::DiskFault::none: break;
+    }
+    return StoreFailure(fmt::format("{}: {}{}", doing, error.detail, remedy));
+}
+
+Result<LedgerReads> LedgerReads::prepare(sqlite::Database& database) {
+    auto begin = database.prepare("BEGIN"), end = database.prepare("COMMIT");
+    auto leaf_count = database.prepare("SELECT coalesce(max(leaf_index) + 1, 0) FROM ledger_leaves");
+    auto leaf = database.prepare("SELECT leaf FROM ledger_leaves WHERE leaf_index = ?1");
+    auto tile = database.prepare("SELECT hashes FROM ledger_tiles WHERE level = ?1 AND tile_index = ?2");
+    for (auto* statement : {&begin, &end, &leaf_count, &leaf, &tile})
+        if (!*statement) return fail(std::move(statement->error()));
+    LedgerReads out(database, {std::move(*begin), std::move(*end), std::move(*leaf_count), std::move(*leaf),
+                               std::move(*tile)});
+    for (std::size_t table = 0; table < table_count; ++table) {
+        auto get = database.prepare(
+            fmt::format("SELECT value FROM ledger_{} WHERE key = ?1", to_word(static_cast<Table>(table))));
+        if (!get) return fail(std::move(get.error()));
+        out.gets_.push_back(std::move(*get));
+    }
+    return out;
+}
+
+bool LedgerReads::step(sqlite::Statement& statement) {
+    const auto row = statement.step();
+    if (row) return *row;
+    StoreFailure failure = store_failure("cannot read the ledger", row.error(), *database_);
+    statement.reset();
+    throw failure;
+}
+
+// A transaction that reads takes its snapshot with the first read.
+void LedgerReads::take_snapshot() {
+    if (has_snapshot_) return;
+    step(statements_.begin);
+    statements_.begin.reset();
+    has_snapshot_ = true;
+}
+
+void LedgerReads::forget_snapshot() {
+    EE_CHECK(scans_ == 0);
+    if (!has_snapshot_) return;
+    has_snapshot_ = false;
+    step(statements_.end);
+    statements_.end.reset();
+}
+
+std::optional<std::string> LedgerReads::only_value(sqlite::Statement& statement) {
+    std::optional<std::string> value;
+    if (step(statement)) value = statement.view(0);
+    statement.reset();
+    return value;
+}
+
+std::optional<std::string> LedgerReads::get(Table table, std::string_view key) {
+    take_snapshot();
+    return only_value(gets_[static_cast<std::size_t>(table)].lend(1, as_bytes(key)));
+}
+
+class LedgerReads::Scanning {
+public:
+    Scanning(LedgerReads& reads, std::size_t table)
+        : reads_(reads), idle_(reads.idle_scans_[table]), statement_(take(table)) {
+        ++reads_.scans_;
+    }
+    ~Scanning() {
+        --reads_.scans_;
+        statement_.reset();
+        idle_.push_back(std::move(statement_));
+    }
+    Scanning(const Scanning&) = delete;
+    Scanning& operator=(const Scanning&) = delete;
+
+    sqlite::Statement& statement() { return statement_; }
+
+private:
+    sqlite::Statement take(std::size_t table) {
+        if (!idle_.empty()) {
+            sqlite::Statement statement = std::move(idle_.back());
+            idle_.pop_back();
+            return statement;
+        }
+        auto made = reads_.database_->prepare(
+            fmt::format("SELECT key, value FROM ledger_{} WHERE key >= ?1 ORDER BY key",
+                        to_word(static_cast<Table>(table))));
+        if (!made) throw store_failure("cannot read the ledger", made.error(), *reads_.database_);
+        return std::move(*made);
+    }
+
+    LedgerReads& reads_;
+    std::vector<sqlite::Statement>& idle_;
+    sqlite::Statement statement_;
+};
+
+void LedgerReads::scan(Table table, std::string_view from, const Store::Visit& visit) {
+    take_snapshot();
+    Scanning scanning(*this, static_cast<std::size_t>(table));
+    sqlite::Statement& rows = scanning.statement();
+    rows.lend(1, as_bytes(from));
+    while (step(rows))
+        if (!visit(rows.view(0), rows.view(1))) return;
+}
+
+std::uint64_t LedgerReads::leaf_count() {
+    take_snapshot();
+    step(statements_.leaf_count);
+    const std::int64_t count = statements_.leaf_count.number(0);
+    statements_.leaf_count.reset();
+    return static_cast<std::uint64_t>(count);
+}
+
+std::optional<std::string> LedgerReads::leaf(std::uint64_t index) {
+    take_snapshot();
+    return only_value(statements_.leaf.bind(1, static_cast<std::int64_t>(index)));
+}
+
+std::optional<std::string> LedgerReads::tile(unsigned level, std::uint64_t index) {
+    take_snapshot();
+    return only_value(
+        statements_.tile.bind(1, std::int64_t{level}).bind(2, static_cast<std::int64_t>(index)));
+}
+
+}  // namespace ee::ledger

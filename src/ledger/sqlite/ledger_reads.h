@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "ledger/store.h"
+#include "sqlite/database.h"
+
+namespace ee::ledger {
+
+// What StoreFailure says of `error`, which came last of `database`: for a disk that is full or broken, what
+// to do, too.
+StoreFailure store_failure(std::string_view doing, const Error& error, const sqlite::Database& database);
+
+// The ledger's tables read through one connection, all from one snapshot: the file as it was at the first
+// read since forget_snapshot(). Meanwhile the write-ahead log keeps what the snapshot needs.
+class LedgerReads {
+public:
+    // `database` must outlive it. `store_unavailable`.
+    static Result<LedgerReads> prepare(sqlite::Database& database);
+
+    // As Store says; StoreFailure.
+    std::optional<std::string> get(Table table, std::string_view key);
+    void scan(Table table, std::string_view from, const Store::Visit& visit);
+    std::uint64_t leaf_count();
+    std::optional<std::string> leaf(std::uint64_t index);
+    std::optional<std::string> tile(unsigned level, std::uint64_t index);
+
+    // Not within a scan.
+    void forget_snapshot();
+
+private:
+    struct Statements {
+        sqlite::Statement begin, end, leaf_count, leaf, tile;
+    };
+    LedgerReads(sqlite::Database& database, Statements statements)
+        : database_(&database), statements_(std::move(statements)) {}
+
+    void take_snapshot();
+    bool step(sqlite::Statement& statement);
+    std::optional<std::string> only_value(sqlite::Statement& statement);
+    // Puts a statement back when the scan is over, however it ends.
+    class Scanning;
+
+    sqlite::Database* database_;
+    Statements statements_;
+    std::vector<sqlite::Statement> gets_;                                 // by table
+    std::array<std::vector<sqlite::Statement>, table_count> idle_scans_;  // those no scan is using
+    bool has_snapshot_ = false;
+    int scans_ = 0;
+};
+
+}  // namespace ee::ledger

@@ -1,0 +1,109 @@
+#include "ledger/sqlite/ledger_schema.h"
+
+#include <fmt/format.h>
+
+#include "sqlite/backup.h"
+#include "sqlite/schema.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::string_view component = "ledger";
+
+// Each step brings the schema from its index to the next version. Steps are only ever added.
+//
+// What the log and the journal hold stays as it was written. INSERT OR REPLACE deletes without asking the
+// triggers on DELETE, so those on INSERT refuse it. Leaves have no gap.
+constexpr const char* migrations[] = {
+    R"(CREATE TABLE ledger_meta (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_accounts (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_entries (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_payments (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_tokens (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_keys (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_locks (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_held_locks (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_reports (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_node_cells (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_units (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_open_units (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_nodes (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_terms (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_standing (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_abuse (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_abuse_by_node (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_slots (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_observations (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_seen (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_outages (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_slashings (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_checkpoints (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_log_keys (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+
+       CREATE TABLE ledger_leaves (leaf_index INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;
+       CREATE TABLE ledger_tiles (
+           level INTEGER NOT NULL,
+           tile_index INTEGER NOT NULL,
+           hashes BLOB NOT NULL,
+           PRIMARY KEY (level, tile_index)
+       ) WITHOUT ROWID, STRICT;
+
+       CREATE TRIGGER ledger_entries_unchanged BEFORE UPDATE ON ledger_entries BEGIN
+           SELECT RAISE(ABORT, 'entries are never changed');
+       END;
+       CREATE TRIGGER ledger_entries_kept BEFORE DELETE ON ledger_entries BEGIN
+           SELECT RAISE(ABORT, 'entries are never deleted');
+       END;
+       CREATE TRIGGER ledger_entries_not_replaced BEFORE INSERT ON ledger_entries
+       WHEN EXISTS (SELECT 1 FROM ledger_entries WHERE key = NEW.key) BEGIN
+           SELECT RAISE(ABORT, 'entries are never replaced');
+       END;
+       CREATE TRIGGER ledger_leaves_unchanged BEFORE UPDATE ON ledger_leaves BEGIN
+           SELECT RAISE(ABORT, 'leaves are never changed');
+       END;
+       CREATE TRIGGER ledger_leaves_kept BEFORE DELETE ON ledger_leaves BEGIN
+           SELECT RAISE(ABORT, 'leaves are never deleted');
+       END;
+       CREATE TRIGGER ledger_leaves_appended BEFORE INSERT ON ledger_leaves
+       WHEN NEW.leaf_index <> (SELECT coalesce(max(leaf_index) + 1, 0) FROM ledger_leaves) BEGIN
+           SELECT RAISE(ABORT, 'leaves are appended, each after the one before');
+       END;
+       CREATE TRIGGER ledger_tiles_unchanged BEFORE UPDATE ON ledger_tiles BEGIN
+           SELECT RAISE(ABORT, 'tiles are never changed');
+       END;
+       CREATE TRIGGER ledger_tiles_kept BEFORE DELETE ON ledger_tiles BEGIN
+           SELECT RAISE(ABORT, 'tiles are never deleted');
+       END;
+       CREATE TRIGGER ledger_tiles_not_replaced BEFORE INSERT ON ledger_tiles
+       WHEN EXISTS (SELECT 1 FROM ledger_tiles WHERE level = NEW.level AND tile_index = NEW.tile_index) BEGIN
+           SELECT RAISE(ABORT, 'tiles are never replaced');
+       END;)",
+};
+
+}  // namespace
+
+Result<void> migrate_ledger(sqlite::Database& database, const std::filesystem::path& file,
+                            std::span<const char* const> steps) {
+    const auto version = sqlite::schema_version(database, component);
+    if (!version) return fail(version.error());
+    if (*version > 0 && *version < static_cast<std::int64_t>(steps.size())) {
+        const std::string copy = fmt::format("{}.ledger-{}.backup", file.string(), *version);
+        if (auto kept = sqlite::back_up(file, copy); !kept) return kept;
+    }
+    return sqlite::migrate(database, component, steps);
+}
+
+Result<void> migrate_ledger(sqlite::Database& database, const std::filesystem::path& file) {
+    return migrate_ledger(database, file, migrations);
+}
+
+Result<void> check_ledger_schema(sqlite::Database& database) {
+    const auto version = sqlite::schema_version(database, component);
+    if (!version) return fail(version.error());
+    const auto known = static_cast<std::int64_t>(std::size(migrations));
+    if (*version == known) return {};
+    return fail(*version > known ? "store_schema_newer" : "store_schema_older",
+                fmt::format("the ledger has schema {}, this program knows {}", *version, known));
+}
+
+}  // namespace ee::ledger

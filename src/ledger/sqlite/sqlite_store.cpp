@@ -1,0 +1,176 @@
+#include "ledger/sqlite/sqlite_store.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "ledger/sqlite/ledger_reads.h"
+#include "ledger/sqlite/ledger_schema.h"
+#include "sqlite/transaction.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr const char* settings_sql = "PRAGMA cache_size=-65536;";  // KiB
+
+// Entries are never changed nor erased: a second one under a key is an error.
+std::string put_sql(Table table) {
+    if (table == Table::entries) return "INSERT INTO ledger_entries VALUES (?1, ?2)";
+    return fmt::format(
+        "INSERT INTO ledger_{} VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        to_word(table));
+}
+
+struct TableWrites {
+    sqlite::Statement put;
+    std::optional<sqlite::Statement> erase;  // not of entries
+};
+
+Result<TableWrites> prepare_writes(sqlite::Database& database, Table table) {
+    auto put = database.prepare(put_sql(table));
+    if (!put) return fail(std::move(put.error()));
+    TableWrites out{std::move(*put), std::nullopt};
+    if (table == Table::entries) return out;
+    auto erase = database.prepare(fmt::format("DELETE FROM ledger_{} WHERE key = ?1", to_word(table)));
+    if (!erase) return fail(std::move(erase.error()));
+    out.erase = std::move(*erase);
+    return out;
+}
+
+Result<std::uint64_t> count_leaves(sqlite::Database& database) {
+    auto statement = database.prepare("SELECT coalesce(max(leaf_index) + 1, 0) FROM ledger_leaves");
+    if (!statement) return fail(std::move(statement.error()));
+    if (const auto row = statement->step(); !row) return fail(row.error());
+    return static_cast<std::uint64_t>(statement->number(0));
+}
+
+}  // namespace
+
+class SqliteStore::Impl {
+public:
+    struct Statements {
+        std::vector<TableWrites> tables;
+        sqlite::Statement leaf, tile;
+    };
+
+    Impl(std::unique_ptr<sqlite::Database> opened, LedgerReads prepared_reads, Statements prepared_writes,
+         const sqlite::Writers& those_of_the_file, std::uint64_t leaves)
+        : database(std::move(opened)),
+          reads(std::move(prepared_reads)),
+          writes(std::move(prepared_writes)),
+          writers(those_of_the_file),
+          leaf_count(leaves) {}
+
+    void commit(const Changes& changes) {
+        if (stopped) throw StoreFailure(*stopped);
+        if (const auto failed = writers.disk_failure()) stop(*failed);
+        reads.forget_snapshot();
+        EE_CHECK(changes.leaves.empty() || changes.first_leaf == leaf_count);
+        auto transaction = sqlite::Transaction::begin(*database);
+        if (!transaction) refuse(transaction.error());
+        for (std::size_t table = 0; table < table_count; ++table)
+            write_table(writes.tables[table], changes.records[table]);
+        write_log(changes);
+        if (const auto committed = transaction->commit(); !committed)
+            stop(failure_of(committed.error()).what());
+        leaf_count += changes.leaves.size();
+    }
+
+    std::unique_ptr<sqlite::Database> database;  // where the statements know it
+    LedgerReads reads;
+    Statements writes;
+    const sqlite::Writers& writers;
+    std::uint64_t leaf_count;
+    std::optional<std::string> stopped;
+
+private:
+    void write_table(TableWrites& statements, const Changes::Records& records) {
+        for (const auto& [key, record] : records) {
+            EE_CHECK(record || statements.erase);
+            sqlite::Statement& statement = record ? statements.put : *statements.erase;
+            statement.lend(1, as_bytes(key));
+            if (record) statement.lend(2, as_bytes(*record));
+            run(statement);
+        }
+    }
+
+    void write_log(const Changes& changes) {
+        std::uint64_t index = changes.first_leaf;
+        for (const std::string& leaf : changes.leaves)
+            run(writes.leaf.bind(1, static_cast<std::int64_t>(index++)).lend(2, as_bytes(leaf)));
+        for (const NewTile& tile : changes.tiles)
+            run(writes.tile.bind(1, std::int64_t{tile.level})
+                    .bind(2, static_cast<std::int64_t>(tile.index))
+                    .lend(3, as_bytes(tile.hashes)));
+    }
+
+    void run(sqlite::Statement& statement) {
+        const auto done = statement.run();
+        if (!done) refuse(done.error());
+    }
+
+    StoreFailure failure_of(const Error& error) const {
+        return store_failure("cannot write the ledger", error, *database);
+    }
+    // Before COMMIT nothing of the transaction counts; a disk that is full may be emptied.
+    [[noreturn]] void refuse(const Error& error) {
+        StoreFailure failure = failure_of(error);
+        if (database->disk_fault() == sqlite::DiskFault::io) stop(failure.what());
+        throw failure;
+    }
+    [[noreturn]] void stop(std::string_view why) {
+        stopped = fmt::format("{}; the ledger is not written again before the server is restarted", why);
+        throw StoreFailure(*stopped);
+    }
+};
+
+SqliteStore::SqliteStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SqliteStore::~SqliteStore() = default;
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file,
+                                                       sqlite::Writers& writers) {
+    auto opened = sqlite::Database::open(file, &writers);
+    if (!opened) return fail(std::move(opened.error()));
+    auto database = std::make_unique<sqlite::Database>(std::move(*opened));
+    if (auto set = database->execute(settings_sql); !set) return fail(std::move(set.error()));
+    if (auto migrated = migrate_ledger(*database, file); !migrated) return fail(std::move(migrated.error()));
+    auto reads = LedgerReads::prepare(*database);
+    if (!reads) return fail(std::move(reads.error()));
+    auto leaf = database->prepare("INSERT INTO ledger_leaves VALUES (?1, ?2)");
+    if (!leaf) return fail(std::move(leaf.error()));
+    auto tile = database->prepare("INSERT INTO ledger_tiles VALUES (?1, ?2, ?3)");
+    if (!tile) return fail(std::move(tile.error()));
+    Impl::Statements statements{{}, std::move(*leaf), std::move(*tile)};
+    for (std::size_t table = 0; table < table_count; ++table) {
+        auto writes = prepare_writes(*database, static_cast<Table>(table));
+        if (!writes) return fail(std::move(writes.error()));
+        statements.tables.push_back(std::move(*writes));
+    }
+    const auto leaves = count_leaves(*database);
+    if (!leaves) return fail(leaves.error());
+    return std::unique_ptr<SqliteStore>(new SqliteStore(std::make_unique<Impl>(
+        std::move(database), std::move(*reads), std::move(statements), writers, *leaves)));
+}
+
+std::optional<std::string> SqliteStore::get(Table table, std::string_view key) const {
+    return impl_->reads.get(table, key);
+}
+void SqliteStore::scan(Table table, std::string_view from, const Visit& visit) const {
+    impl_->reads.scan(table, from, visit);
+}
+std::uint64_t SqliteStore::leaf_count() const {
+    return impl_->leaf_count;
+}
+std::optional<std::string> SqliteStore::leaf(std::uint64_t index) const {
+    return impl_->reads.leaf(index);
+}
+std::optional<std::string> SqliteStore::tile(unsigned level, std::uint64_t index) const {
+    return impl_->reads.tile(level, index);
+}
+void SqliteStore::commit(const Changes& changes) {
+    impl_->commit(changes);
+}
+void SqliteStore::end_reading() const {
+    impl_->reads.forget_snapshot();
+}
+
+}  // namespace ee::ledger

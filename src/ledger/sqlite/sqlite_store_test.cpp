@@ -1,0 +1,176 @@
+#include "ledger/sqlite/sqlite_store.h"
+
+#include <atomic>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "ledger/sqlite/sqlite_reader.h"
+#include "sqlite/backup.h"
+#include "sqlite/transaction.h"
+
+namespace ee::ledger {
+namespace {
+
+class SqliteStoreTest : public testing::Test {
+protected:
+    SqliteStoreTest() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "ledger.XXXXXX").string();
+        folder_ = ::mkdtemp(pattern.data());
+        writers_ = std::make_unique<sqlite::Writers>(file());
+    }
+    ~SqliteStoreTest() override {
+        writers_.reset();
+        std::filesystem::remove_all(folder_);
+    }
+
+    std::filesystem::path file() const { return folder_ / "control-plane.db"; }
+    std::unique_ptr<SqliteStore> open() {
+        auto store = SqliteStore::open(file(), *writers_);
+        EXPECT_TRUE(store) << (store ? "" : store.error().detail);
+        return std::move(store.value());
+    }
+    std::unique_ptr<SqliteReader> open_reader() {
+        auto reader = SqliteReader::open(file());
+        EXPECT_TRUE(reader) << (reader ? "" : reader.error().detail);
+        return std::move(reader.value());
+    }
+
+    std::filesystem::path folder_;
+    std::unique_ptr<sqlite::Writers> writers_;
+};
+
+Changes put(Table table, std::string key, std::string record) {
+    Changes changes;
+    changes.records[static_cast<std::size_t>(table)].emplace_back(std::move(key), std::move(record));
+    return changes;
+}
+
+TEST_F(SqliteStoreTest, EveryTableHasItsPlace) {
+    {
+        const auto store = open();
+        for (std::size_t table = 0; table < table_count; ++table)
+            store->commit(put(static_cast<Table>(table), "key", std::to_string(table)));
+    }
+    const auto store = open();
+    for (std::size_t table = 0; table < table_count; ++table)
+        EXPECT_EQ(store->get(static_cast<Table>(table), "key"), std::to_string(table));
+}
+
+TEST_F(SqliteStoreTest, AReaderSeesOneMomentUntilItAsksForALaterOne) {
+    const auto store = open();
+    store->commit(put(Table::accounts, "a", "1"));
+    const auto reader = open_reader();
+    EXPECT_EQ(reader->get(Table::accounts, "a"), "1");
+    Changes changes = put(Table::accounts, "a", "2");
+    changes.leaves = {"leaf"};
+    store->commit(changes);
+    EXPECT_EQ(reader->get(Table::accounts, "a"), "1");
+    EXPECT_EQ(reader->leaf_count(), 0u);
+    EXPECT_EQ(reader->leaf(0), std::nullopt);
+    reader->end_reading();
+    EXPECT_EQ(reader->leaf_count(), 1u);
+    EXPECT_EQ(reader->get(Table::accounts, "a"), "2");
+    EXPECT_THROW(reader->commit(put(Table::accounts, "a", "3")), StoreFailure);
+}
+
+TEST_F(SqliteStoreTest, AReaderNeverSeesHalfACommit) {
+    const auto store = open();
+    const auto both = [](int number) {
+        Changes changes = put(Table::accounts, "a", std::to_string(number));
+        changes.records[static_cast<std::size_t>(Table::locks)].emplace_back("b", std::to_string(number));
+        return changes;
+    };
+    store->commit(both(0));
+    std::atomic<int> committed = 0;
+    std::thread writer([&] {
+        for (int i = 1; i <= 200; ++i) {
+            store->commit(both(i));
+            committed = i;
+        }
+    });
+    const auto reader = open_reader();
+    int last = 0;
+    while (last < 200) {
+        const int before = committed;
+        const std::string a = reader->get(Table::accounts, "a").value();
+        EXPECT_EQ(reader->get(Table::locks, "b"), a);
+        last = std::stoi(a);
+        EXPECT_GE(last, before) << "what was acknowledged is seen";
+        reader->end_reading();
+    }
+    writer.join();
+}
+
+TEST_F(SqliteStoreTest, ScansMayReadAndScanWithin) {
+    const auto store = open();
+    Changes changes;
+    auto& records = changes.records[static_cast<std::size_t>(Table::locks)];
+    records = {{"a", "1"}, {"b", "2"}, {"c", "3"}};
+    store->commit(changes);
+    std::string seen;
+    for (int round = 0; round < 2; ++round)
+        store->scan(Table::locks, "a", [&](std::string_view key, std::string_view) {
+            store->scan(Table::locks, key, [&](std::string_view, std::string_view record) {
+                seen += record;
+                return record != "2";
+            });
+            seen += *store->get(Table::locks, key) + ";";
+            return key != "b";
+        });
+    EXPECT_EQ(seen, "121;22;121;22;");
+    struct Stopped {};
+    EXPECT_THROW(store->scan(Table::locks, "", [](auto, auto) -> bool { throw Stopped(); }), Stopped);
+    store->commit(put(Table::locks, "d", "4"));
+    EXPECT_EQ(store->get(Table::locks, "d"), "4");
+}
+
+TEST_F(SqliteStoreTest, WhatIsRefusedBeforeTheCommitLeavesNothingAndStopsNothing) {
+    const auto store = open();
+    store->commit(put(Table::entries, "e", "1"));
+    Changes again = put(Table::entries, "e", "2");
+    again.records[static_cast<std::size_t>(Table::accounts)].emplace_back("a", "changed");
+    again.leaves = {"leaf"};
+    EXPECT_THROW(store->commit(again), StoreFailure);
+    EXPECT_EQ(store->get(Table::accounts, "a"), std::nullopt);
+    EXPECT_EQ(store->leaf_count(), 0u);
+    EXPECT_EQ(store->get(Table::entries, "e"), "1");
+    store->commit(put(Table::accounts, "a", "later"));
+    EXPECT_EQ(store->get(Table::accounts, "a"), "later");
+}
+
+TEST_F(SqliteStoreTest, OthersOfTheFileWriteBesideIt) {
+    const auto store = open();
+    auto other = sqlite::Database::open(file(), writers_.get());
+    ASSERT_TRUE(other->execute("CREATE TABLE other (x INTEGER PRIMARY KEY)"));
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(store->get(Table::accounts, "a"),
+                  i == 0 ? std::nullopt : std::optional(std::to_string(i - 1)));
+        {
+            auto transaction = sqlite::Transaction::begin(*other);
+            ASSERT_TRUE(other->execute("INSERT INTO other VALUES (" + std::to_string(i) + ")"));
+            ASSERT_TRUE(transaction->commit());
+        }
+        store->commit(put(Table::accounts, "a", std::to_string(i)));
+    }
+}
+
+TEST_F(SqliteStoreTest, ABackupOpensAsALedger) {
+    {
+        const auto store = open();
+        Changes changes = put(Table::accounts, "a", "1");
+        changes.leaves = {"leaf"};
+        store->commit(changes);
+        ASSERT_TRUE(sqlite::back_up(file(), folder_ / "copy.db"));
+        store->commit(put(Table::accounts, "a", "2"));
+    }
+    sqlite::Writers writers(folder_ / "copy.db");
+    const auto store = SqliteStore::open(folder_ / "copy.db", writers);
+    ASSERT_TRUE(store);
+    EXPECT_EQ((*store)->get(Table::accounts, "a"), "1");
+    EXPECT_EQ((*store)->leaf(0), "leaf");
+}
+
+}  // namespace
+}  // namespace ee::ledger
