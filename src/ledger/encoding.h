@@ -41,8 +41,8 @@ public:
     }
     KeyWriter& time(std::int64_t time) { return number(sortable(time)); }
 
-    std::string take() { return std::move(key_); }
-    operator std::string() && { return std::move(key_); }
+    // The key; the writer is empty then.
+    operator std::string() { return std::move(key_); }
 
 private:
     std::string key_;

@@ -53,6 +53,11 @@ constexpr FieldRule observation_fields[] = {
     {"from", i64},  {"to", i64},   {"evidence_url", text},
 };
 
+constexpr FieldRule usage_fields[] = {
+    {"account", text},    {"node", text},  {"app", text},        {"cell", text},
+    {"micro_hours", i64}, {"amount", i64}, {"uncollected", i64}, {"report_id", text},
+};
+
 constexpr KindRule kind_rules[] = {
     {LeafKind::entry, "entry", entry_fields},
     {LeafKind::settlement, "settlement", settlement_fields},
@@ -66,6 +71,7 @@ constexpr KindRule kind_rules[] = {
     {LeafKind::grid, "grid", grid_fields},
     {LeafKind::outage, "outage", outage_fields},
     {LeafKind::observation, "observation", observation_fields},
+    {LeafKind::usage, "usage", usage_fields},
 };
 
 template <class T>

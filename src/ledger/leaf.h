@@ -19,7 +19,7 @@ inline constexpr std::size_t leaf_fields_max = 64;
 inline constexpr std::size_t leaf_bytes_max = std::size_t{4} * 1024 * 1024;
 inline constexpr std::size_t leaf_header_bytes = 18;
 
-// The numbers are in the encoding and never change; 13 is kept for evidence.
+// The numbers are in the encoding and never change.
 enum class LeafKind : std::uint8_t {
     entry = 1,
     settlement = 2,
@@ -33,6 +33,7 @@ enum class LeafKind : std::uint8_t {
     grid = 10,
     outage = 11,
     observation = 12,
+    usage = 13,
 };
 
 enum class FieldType {

@@ -48,12 +48,12 @@ TEST(Leaf, IsReadByTheNamesOfItsFields) {
     EXPECT_EQ(leaf.text("memo"), "");
 }
 
-TEST(Leaf, KindsHaveTheirNumbersAndThirteenIsKept) {
-    ASSERT_EQ(leaf_kinds().size(), 12U);
+TEST(Leaf, KindsHaveTheirNumbersAndNoOthersAre) {
+    ASSERT_EQ(leaf_kinds().size(), 13U);
     for (std::size_t i = 0; i < leaf_kinds().size(); ++i)
         EXPECT_EQ(static_cast<std::size_t>(leaf_kinds()[i].kind), i + 1);
     EXPECT_EQ(find_leaf_kind(0), nullptr);
-    EXPECT_EQ(find_leaf_kind(13), nullptr);
+    EXPECT_EQ(find_leaf_kind(14), nullptr);
     EXPECT_EQ(to_string(LeafKind::log_key), "log_key");
 }
 
@@ -68,7 +68,7 @@ TEST(Leaf, RefusesWhatIsNotItsOneEncoding) {
     const std::vector<Mutation> cases = {
         {"another version", [](Bytes& b) { b[0] = 2; }, "leaf_version_unsupported"},
         {"kind 0", [](Bytes& b) { b[1] = 0; }, "leaf_kind_unknown"},
-        {"kind 13", [](Bytes& b) { b[1] = 13; }, "leaf_kind_unknown"},
+        {"kind 14", [](Bytes& b) { b[1] = 14; }, "leaf_kind_unknown"},
         {"a kind with other fields", [](Bytes& b) { b[1] = 9; }, "leaf_malformed:fields"},
         {"nothing", [](Bytes& b) { b.clear(); }, "leaf_malformed:header"},
         {"a short header", [](Bytes& b) { b.resize(17); }, "leaf_malformed:header"},
@@ -107,7 +107,7 @@ TEST(Leaf, RefusesToEncodeWhatWouldNotDecode) {
     leaf.fields.pop_back();
     EXPECT_EQ(code(leaf), "leaf_malformed:fields");
     leaf = entry_leaf();
-    leaf.kind = static_cast<LeafKind>(13);
+    leaf.kind = static_cast<LeafKind>(14);
     EXPECT_EQ(code(leaf), "leaf_kind_unknown");
     leaf = entry_leaf();
     leaf.fields[9].assign(leaf_bytes_max, 'x');

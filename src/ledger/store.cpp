@@ -18,6 +18,7 @@ std::string_view to_word(Table table) {
         case Table::node_cells: return "node_cells";
         case Table::units: return "units";
         case Table::open_units: return "open_units";
+        case Table::moving_units: return "moving_units";
         case Table::nodes: return "nodes";
         case Table::terms: return "terms";
         case Table::standing: return "standing";
@@ -28,6 +29,8 @@ std::string_view to_word(Table table) {
         case Table::seen: return "seen";
         case Table::outages: return "outages";
         case Table::slashings: return "slashings";
+        case Table::causes: return "causes";
+        case Table::earnings: return "earnings";
         case Table::checkpoints: return "checkpoints";
         case Table::log_keys: return "log_keys";
         case Table::count: break;

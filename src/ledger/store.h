@@ -36,6 +36,7 @@ enum class Table : std::uint8_t {
     node_cells,     // cell, node: hours reported
     units,          // cell, node, app: what is to be settled
     open_units,     // the same keys, while they are unsettled
+    moving_units,   // the same keys, while transfers of their outcome are to come
     nodes,          // node id
     terms,          // node, effective time, number: price, capacity, tier
     standing,       // node, time, number: registered, staked, banned or not
@@ -46,6 +47,8 @@ enum class Table : std::uint8_t {
     seen,           // node, from, event id: an observation by when it was
     outages,        // start
     slashings,      // slashing id
+    causes,         // node, digest of cause and events: one slashes once
+    earnings,       // node, cell: what settlements paid
     checkpoints,    // size: signed note
     log_keys,       // leaf index
     count

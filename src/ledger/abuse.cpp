@@ -1,0 +1,136 @@
+// Abuse: filed by the launcher, decided once by the owner of the network.
+
+#include <fmt/format.h>
+
+#include "base/names.h"
+#include "ledger/answers.h"
+#include "ledger/books.h"
+#include "ledger/locks.h"
+#include "ledger/nodes.h"
+#include "ledger/operations.h"
+#include "ledger/slashing.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::size_t reason_max = 2000;
+constexpr std::size_t name_max = 256;
+constexpr std::size_t url_max = 2048;
+
+Result<void> check_length(std::string_view field, std::string_view text, std::size_t most) {
+    if (text.size() <= most) return {};
+    return fail("invalid_field:" + std::string(field),
+                fmt::format("at most {} bytes, not {}", most, text.size()));
+}
+
+Result<void> check(const FileAbuse& command) {
+    if (command.reason.empty()) return fail("invalid_field:reason", "it says what happened");
+    if (auto checked = check_length("reason", command.reason, reason_max); !checked) return checked;
+    if (auto checked = check_length("reported_by", command.reported_by, name_max); !checked) return checked;
+    if (auto checked = check_length("evidence_url", command.evidence_url, url_max); !checked) return checked;
+    if (!command.app.empty() && !is_app_name(command.app))
+        return fail("invalid_field:app_name", "a DNS label in lower case");
+    return {};
+}
+
+Result<Period> period_of(const Context& context, const FileAbuse& command) {
+    const Period period = command.period.value_or(cell_at(context.rules.grid, context.now));
+    if (const auto cells = count_cells(context.rules.grid, period); !cells) return fail(cells.error());
+    if (period.start > context.now)
+        return fail("period_not_started", fmt::format("{} has not started", to_text(period)));
+    return period;
+}
+
+// What settlements that can't be changed any more paid for what was abused, and no claim has had before.
+Money claim_revenue(Context& context, const AbuseReport& report) {
+    Money sum;
+    std::vector<std::pair<UnitName, Unit>> claimed;
+    const auto step = step_of(context.rules.grid);
+    for (Seconds start = report.period.start; start < report.period.end; start += step) {
+        context.batch.scan(
+            Table::units, UnitName::prefix(start, report.node),
+            [&](std::string_view key, std::string_view record) {
+                const UnitName name = UnitName::from_key(key, context.rules.grid);
+                const Unit unit = Unit::decode(record);
+                if (unit.outcome == Outcome::pass && report.touches(name) && unit.claimed.is_zero())
+                    claimed.emplace_back(name, unit);
+                return true;
+            });
+    }
+    for (auto& [name, unit] : claimed) {
+        unit.claimed = unit.paid;
+        save_unit(context.batch, name, unit);
+        sum = checked_add(sum, unit.paid).value();
+    }
+    return sum;
+}
+
+}  // namespace
+
+void append_abuse(JsonWriter& json, std::uint64_t id, const AbuseReport& report) {
+    json.field("report_id", id_text(id)).field("status", to_word(report.state)).field("node_id", report.node);
+    optional_field(json, "app_name", report.app);
+    json.field("period", to_text(report.period)).field("reason", report.reason);
+    optional_field(json, "reported_by", report.reported_by);
+    optional_field(json, "evidence_url", report.evidence_url);
+    json.field("filed_at", to_text(report.filed_at));
+    optional_field(json, "decided_by", report.decided_by);
+    optional_field(json, "decided_at", report.state == AbuseState::pending ? "" : to_text(report.decided_at));
+}
+
+Result<Answer> perform(Context& context, const FileAbuse& command) {
+    if (auto checked = check(command); !checked) return fail(checked.error());
+    if (!find_node(context.batch, command.node)) return unknown_node(command.node);
+    const auto period = period_of(context, command);
+    if (!period) return fail(period.error());
+    const AbuseReport report{.node = command.node,
+                             .app = command.app,
+                             .period = *period,
+                             .reason = command.reason,
+                             .reported_by = command.reported_by,
+                             .evidence_url = command.evidence_url,
+                             .filed_by = context.principal,
+                             .filed_at = context.now};
+    const std::uint64_t id = append_call(context) + 1;
+    context.batch.put(Table::abuse, AbuseReport::key(id), report.encode());
+    context.batch.put(Table::abuse_by_node, AbuseReport::key_by_node(report.node, id), "");
+    Answer answer{.status = 201};
+    JsonWriter json(answer.body);
+    json.begin_object();
+    append_abuse(json, id, report);
+    json.end_object();
+    return answer;
+}
+
+Result<Answer> perform(Context& context, const DecideAbuse& command) {
+    if (auto checked = check_length("authorized_by", command.decided_by, name_max); !checked)
+        return fail(checked.error());
+    const auto record = context.batch.get(Table::abuse, AbuseReport::key(command.report));
+    if (!record) return fail("unknown_report", fmt::format("no abuse report is called {}", command.report));
+    AbuseReport report = AbuseReport::decode(*record);
+    if (report.state != AbuseState::pending)
+        return fail("already_decided",
+                    fmt::format("it was {} at {}", to_word(report.state), to_text(report.decided_at)));
+    if (report.filed_by == context.principal)
+        return fail("forbidden", fmt::format("{} filed it; somebody else decides", report.filed_by));
+    report.state = command.authorize ? AbuseState::authorized : AbuseState::denied;
+    report.decided_by = command.decided_by;
+    report.deciding_principal = context.principal;
+    report.decided_at = context.now;
+    context.batch.put(Table::abuse, AbuseReport::key(command.report), report.encode());
+    const std::uint64_t leaf =
+        append_leaf(context, LeafKind::abuse_decision,
+                    {field(id_text(command.report)), field(report.node), field(report.app),
+                     field(to_text(report.period)), field(to_word(report.state)),
+                     field(report.decided_by.empty() ? context.principal : report.decided_by)});
+    if (command.authorize)
+        propose_abuse_claim(context, report.node, command.report, claim_revenue(context, report));
+    Answer answer{.status = 200, .leaf_index = leaf};
+    JsonWriter json(answer.body);
+    json.begin_object();
+    append_abuse(json, command.report, report);
+    json.end_object();
+    return answer;
+}
+
+}  // namespace ee::ledger

@@ -1,0 +1,38 @@
+#pragma once
+// The bodies of answers.
+
+#include <string>
+
+#include "base/json_writer.h"
+#include "ledger/context.h"
+#include "ledger/node_records.h"
+
+namespace ee::ledger {
+
+inline JsonWriter& field(JsonWriter& json, std::string_view name, Money money) {
+    return json.field(name, to_usd(money));
+}
+// Null where it is empty.
+inline JsonWriter& optional_field(JsonWriter& json, std::string_view name, std::string_view text) {
+    json.key(name);
+    return text.empty() ? json.null() : json.value(text);
+}
+// Ids are the numbers of the leaves they began with.
+inline std::string id_text(std::uint64_t id) {
+    return std::to_string(id);
+}
+
+void append_lock(JsonWriter& json, std::uint64_t id, const Lock& lock);
+
+void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashing);
+void append_abuse(JsonWriter& json, std::uint64_t id, const AbuseReport& report);
+void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit);
+
+void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashing);
+void append_abuse(JsonWriter& json, std::uint64_t id, const AbuseReport& report);
+void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit);
+
+// A call that moves no money still is in the log: who asked for what.
+std::uint64_t append_call(Context& context);
+
+}  // namespace ee::ledger

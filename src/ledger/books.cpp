@@ -1,0 +1,183 @@
+#include "ledger/books.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "ledger/account_name.h"
+
+namespace ee::ledger {
+namespace {
+
+using enum AccountType;
+
+constexpr std::uint8_t bit(AccountType type) {
+    return static_cast<std::uint8_t>(1U << static_cast<unsigned>(type));
+}
+constexpr std::uint8_t any_holder = bit(user) | bit(node);
+
+// Who may lose and who may gain by a posting of a kind. Within one account (lock, release, refund) they are
+// one.
+struct Pair {
+    PostingKind kind;
+    std::uint8_t from;
+    std::uint8_t to;
+};
+constexpr Pair pairs[] = {
+    {PostingKind::purchase, bit(issued), bit(user)},
+    {PostingKind::redeem, any_holder, bit(issued)},
+    {PostingKind::transfer, any_holder, any_holder},
+    {PostingKind::lock, bit(user), bit(user)},
+    {PostingKind::release, bit(user), bit(user)},
+    {PostingKind::pay, bit(user), bit(node)},
+    {PostingKind::refund, bit(user), bit(user)},
+    {PostingKind::stake, bit(user) | bit(issued), bit(stake)},
+    {PostingKind::unstake, bit(stake), bit(user) | bit(issued)},
+    {PostingKind::slash, bit(stake), bit(slashed)},
+};
+
+constexpr bool moves_between_accounts(PostingKind kind) {
+    return kind != PostingKind::lock && kind != PostingKind::release && kind != PostingKind::refund;
+}
+
+[[noreturn]] void broken(const Posting& posting, std::string_view what) {
+    throw BrokenInvariant(
+        fmt::format("a posting of kind {} ({}): {}", to_word(posting.kind), posting.reference, what));
+}
+
+ExactCost sum_of(const Change& change) {
+    return static_cast<ExactCost>(change.available.micro()) + change.locked.micro();
+}
+
+// Balanced, and between accounts that this kind is for.
+void check(const Posting& posting, std::span<const Change> changes) {
+    const auto pair = std::ranges::find(pairs, posting.kind, &Pair::kind);
+    if (pair == std::end(pairs)) broken(posting, "there is no such kind");
+    const std::size_t expected = moves_between_accounts(posting.kind) ? 2 : 1;
+    if (changes.size() != expected)
+        broken(posting, fmt::format("{} accounts, not {}", changes.size(), expected));
+    ExactCost sum = 0;
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        const auto type = type_of(changes[i].account);
+        if (!type || (bit(*type) & (i == 0 ? pair->from : pair->to)) == 0)
+            broken(posting, fmt::format("the account {} may not be its {}", changes[i].account,
+                                        i == 0 ? "source" : "destination"));
+        if (i > 0 && (sum_of(changes[i]) <= 0 || !changes[i].locked.is_zero()))
+            broken(posting, fmt::format("{} gains nothing", changes[i].account));
+        if (i > 0 && changes[i].account == changes[0].account) broken(posting, "both accounts are one");
+        sum += sum_of(changes[i]);
+    }
+    if (sum != 0) broken(posting, "debits and credits differ");
+}
+
+Money changed(const Posting& posting, Money balance, Money by) {
+    const auto sum = checked_add(balance, by);
+    if (!sum) broken(posting, "a balance beyond 64 bits");
+    return *sum;
+}
+
+// The refusals that callers can cause, before anything is written.
+Result<void> check_balances(const Posting& posting, const Change& change, const Account& account) {
+    if (!checked_add(account.available, change.available) || !checked_add(account.locked, change.locked))
+        return fail("balance_too_large",
+                    fmt::format("{} would hold more than the ledger can count", change.account));
+    const AccountType type = type_of(change.account).value();
+    if (change.available.is_negative() && !may_be_negative(type) &&
+        changed(posting, account.available, change.available).is_negative())
+        return fail("insufficient_credit",
+                    fmt::format("{} has {} USD available, {} are needed", change.account,
+                                to_usd(account.available), to_usd(checked_negate(change.available).value())));
+    if (changed(posting, account.locked, change.locked).is_negative())
+        broken(posting, fmt::format("{} has {} USD locked", change.account, to_usd(account.locked)));
+    return {};
+}
+
+}  // namespace
+
+std::string_view to_word(PostingKind kind) {
+    switch (kind) {
+        case PostingKind::purchase: return "purchase";
+        case PostingKind::redeem: return "redeem";
+        case PostingKind::transfer: return "transfer";
+        case PostingKind::lock: return "lock";
+        case PostingKind::release: return "release";
+        case PostingKind::pay: return "pay";
+        case PostingKind::refund: return "refund";
+        case PostingKind::stake: return "stake";
+        case PostingKind::unstake: return "unstake";
+        case PostingKind::slash: return "slash";
+    }
+    return {};
+}
+
+std::optional<Account> find_account(const Batch& batch, std::string_view name) {
+    const auto record = batch.get(Table::accounts, name);
+    if (!record) return std::nullopt;
+    return Account::decode(*record);
+}
+
+void save_account(Batch& batch, std::string_view name, const Account& account) {
+    batch.put(Table::accounts, std::string(name), account.encode());
+}
+
+void open_account(Context& context, std::string_view name, const std::optional<crypto::Sha256>& token) {
+    static constexpr std::string_view count_key = "account_count";
+    const auto count = context.batch.get(Table::meta, count_key);
+    Account account;
+    account.number = count ? number_at(*count, 0) : 0;
+    account.opened_at = context.now;
+    account.token = token;
+    std::string next;
+    append_number(next, account.number + 1);
+    context.batch.put(Table::meta, std::string(count_key), std::move(next));
+    save_account(context.batch, name, account);
+}
+
+Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<const Change> changes) {
+    check(posting, changes);
+    std::vector<Account> accounts;
+    for (const Change& change : changes) {
+        auto account = find_account(context.batch, change.account);
+        if (!account) broken(posting, fmt::format("there is no account {}", change.account));
+        if (auto checked = check_balances(posting, change, *account); !checked) return fail(checked.error());
+        accounts.push_back(*account);
+    }
+    const std::uint64_t first_leaf = context.batch.leaf_count();
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        const Change& change = changes[i];
+        Account& account = accounts[i];
+        account.available = changed(posting, account.available, change.available);
+        account.locked = changed(posting, account.locked, change.locked);
+        const std::uint64_t leaf =
+            append_leaf(context, LeafKind::entry,
+                        {field(first_leaf), field(change.account), field(to_word(posting.kind)),
+                         field(changes[changes.size() - 1 - i].account), field(change.available.micro()),
+                         field(change.locked.micro()), field(account.available.micro()),
+                         field(account.locked.micro()), field(posting.reference), field(posting.memo)});
+        context.batch.put(Table::entries, EntryLine::key(account.number, account.entries),
+                          EntryLine{leaf, context.now, account.available, account.locked}.encode());
+        ++account.entries;
+        save_account(context.batch, change.account, account);
+    }
+    return first_leaf;
+}
+
+Result<std::uint64_t> move(Context& context, const Posting& posting, std::string_view from,
+                           std::string_view to, Money amount) {
+    const auto loss = checked_negate(amount);
+    if (!loss || amount <= Money{}) broken(posting, "an amount that is not above zero");
+    const Change changes[] = {{from, *loss, {}}, {to, amount, {}}};
+    return post(context, posting, changes);
+}
+
+std::uint64_t append_leaf(Context& context, LeafKind kind, std::vector<Bytes> fields) {
+    const std::uint64_t index = context.batch.leaf_count();
+    const auto encoded =
+        encode_leaf({.kind = kind, .seq = index, .time_us = to_us(context.now), .fields = std::move(fields)});
+    if (!encoded)
+        throw BrokenInvariant(fmt::format("a leaf of kind {}: {}", to_string(kind), encoded.error().detail));
+    context.batch.append_leaf(std::string(as_text(*encoded)));
+    return index;
+}
+
+}  // namespace ee::ledger

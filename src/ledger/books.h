@@ -1,0 +1,60 @@
+#pragma once
+// The journal: accounts, and the only way money moves. Every posting is balanced, allowed for its kind,
+// leaves no balance below zero but that of @issued, and writes a leaf and a line for each account it touches.
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ledger/context.h"
+#include "ledger/leaf.h"
+#include "ledger/records.h"
+
+namespace ee::ledger {
+
+enum class PostingKind : std::uint8_t {
+    purchase,
+    redeem,
+    transfer,
+    lock,     // available to locked
+    release,  // locked to available, before the cell
+    pay,      // locked to the node's earnings, the rest to available
+    refund,   // locked to available, after a failed cell
+    stake,
+    unstake,
+    slash
+};
+std::string_view to_word(PostingKind kind);
+
+// What a posting does to one account.
+struct Change {
+    std::string_view account;
+    Money available;
+    Money locked;
+};
+
+struct Posting {
+    PostingKind kind{};
+    std::string reference{};  // a lock's id, a payment_ref, a slashing's id ...
+    std::string memo{};
+};
+
+std::optional<Account> find_account(const Batch& batch, std::string_view name);
+// Opens it, at zero. It must not exist.
+void open_account(Context& context, std::string_view name, const std::optional<crypto::Sha256>& token);
+void save_account(Batch& batch, std::string_view name, const Account& account);
+
+// Applies the changes, in order. The account of the first change is the one the answer is about: its leaf's
+// index is returned. Refusals: `insufficient_credit`, `balance_too_large`. All accounts exist. Unbalanced,
+// forbidden for the kind, or below zero in `locked`: BrokenInvariant.
+Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<const Change> changes);
+
+// From one account's available to another's.
+Result<std::uint64_t> move(Context& context, const Posting& posting, std::string_view from,
+                           std::string_view to, Money amount);
+
+// Adds a leaf to the log; its index.
+std::uint64_t append_leaf(Context& context, LeafKind kind, std::vector<Bytes> fields);
+
+}  // namespace ee::ledger

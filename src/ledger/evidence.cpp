@@ -1,0 +1,201 @@
+// What is recorded for settlements: slots, outages, observations from outside, and leaves of the server's
+// own.
+
+#include "ledger/evidence.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/names.h"
+#include "ledger/answers.h"
+#include "ledger/books.h"
+#include "ledger/locks.h"
+#include "ledger/nodes.h"
+#include "ledger/operations.h"
+#include "ledger/slashing.h"
+#include "ledger/terms.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::size_t event_id_max = 128;
+constexpr std::size_t url_max = 2048;
+
+Result<void> check(const Observe& command) {
+    const Observation& seen = command.observation;
+    if (command.event_id.empty() || command.event_id.size() > event_id_max ||
+        command.event_id.find('\0') != std::string::npos)
+        return fail("invalid_field:event_id", fmt::format("1 to {} characters, no NUL", event_id_max));
+    if (!seen.app.empty() && !is_app_name(seen.app))
+        return fail("invalid_field:app_name", "a DNS label in lower case");
+    if (seen.from >= seen.to) return fail("invalid_field:to", "it is not after `from`");
+    if (seen.to - seen.from > observation_length_max)
+        return fail("invalid_field:to",
+                    fmt::format("an observation is at most {} h long", observation_length_max.count()));
+    if (seen.evidence_url.size() > url_max)
+        return fail("invalid_field:evidence_url", fmt::format("at most {} bytes", url_max));
+    return {};
+}
+
+// What was recorded of a slot before and what is added: windows that were known stay.
+Slot merge(Slot known, const Slot& more) {
+    if (known.window_s == 0) return more;
+    if (more.windows.size() > known.windows.size()) known.windows.resize(more.windows.size());
+    for (std::size_t i = 0; i < more.windows.size(); ++i) {
+        const auto before = static_cast<Window>(known.windows[i]), now = static_cast<Window>(more.windows[i]);
+        if (now != Window::unknown && before != Window::pass) known.windows[i] = more.windows[i];
+    }
+    known.challenges_passed += more.challenges_passed;
+    known.challenges_missed += more.challenges_missed;
+    known.challenges_inconclusive += more.challenges_inconclusive;
+    if (more.drained_at && (!known.drained_at || *more.drained_at < *known.drained_at))
+        known.drained_at = more.drained_at;
+    known.verdicts.insert(known.verdicts.end(), more.verdicts.begin(), more.verdicts.end());
+    return known;
+}
+
+void gather_slots(const Batch& batch, UnitEvidence& out) {
+    const UnitName& unit = out.unit;
+    // Without an app, all of the node's slots are its evidence.
+    const std::string prefix =
+        unit.app.empty() ? UnitName::prefix(unit.cell.start, unit.node) : held_lock_prefix(unit);
+    batch.scan(Table::slots, prefix, [&](std::string_view key, std::string_view record) {
+        KeyReader in(key);
+        static_cast<void>(in.time());
+        static_cast<void>(in.text());
+        UnitEvidence::AgentSlot slot;
+        slot.app = in.text();
+        slot.agent = in.text();
+        slot.slot = Slot::decode(record);
+        out.slots.push_back(std::move(slot));
+        return true;
+    });
+}
+
+void gather_observations(const Batch& batch, UnitEvidence& out) {
+    const UnitName& unit = out.unit;
+    const std::string prefix = KeyWriter().text(unit.node);
+    const std::string first =
+        Observation::key_by_time(unit.node, LedgerTime{unit.cell.start} - observation_length_max, "");
+    batch.scan_from(Table::seen, first, [&](std::string_view key, std::string_view record) {
+        if (!key.starts_with(prefix)) return false;
+        KeyReader in(key);
+        static_cast<void>(in.text());
+        if (from_us(in.time()) >= unit.cell.end) return false;
+        const std::string event_id = in.text();
+        Observation seen = Observation::decode(record);
+        if (seen.touches(unit)) out.observations.push_back({event_id, std::move(seen)});
+        return true;
+    });
+}
+
+void gather_outages(const Batch& batch, UnitEvidence& out) {
+    batch.scan(Table::outages, "", [&](std::string_view, std::string_view record) {
+        Outage outage = Outage::decode(record);
+        if (outage.from >= out.unit.cell.end) return false;
+        if (!outage.to || *outage.to > out.unit.cell.start) out.outages.push_back(std::move(outage));
+        return true;
+    });
+}
+
+void gather_abuse(const Batch& batch, UnitEvidence& out) {
+    const std::string prefix = KeyWriter().text(out.unit.node);
+    batch.scan(Table::abuse_by_node, prefix, [&](std::string_view key, std::string_view) {
+        const std::uint64_t id = number_at(key, key.size() - 8);
+        const AbuseReport report = AbuseReport::decode(batch.get(Table::abuse, AbuseReport::key(id)).value());
+        if (!report.touches(out.unit)) return true;
+        if (report.state == AbuseState::authorized) out.authorized.push_back(id);
+        if (report.state == AbuseState::pending) out.pending.push_back(id);
+        return true;
+    });
+}
+
+void gather_books(const Batch& batch, UnitEvidence& out) {
+    batch.scan(Table::held_locks, held_lock_prefix(out.unit), [&](std::string_view key, std::string_view) {
+        const Lock lock = find_lock(batch, lock_id_of(key)).value();
+        ++out.locks;
+        out.locked = checked_add(out.locked, lock.amount).value();
+        out.drawn = checked_add(out.drawn, lock.drawn).value();
+        return true;
+    });
+    out.log_size = batch.leaf_count();
+}
+
+}  // namespace
+
+UnitEvidence gather(const Batch& batch, const UnitName& name, const Unit& unit, LedgerTime now) {
+    UnitEvidence out{
+        .unit = name, .judged_at = now, .has_usage = unit.has_usage, .uncollected = unit.uncollected};
+    out.held_standing = held_standing(batch, name.node, name.cell);
+    gather_slots(batch, out);
+    gather_observations(batch, out);
+    gather_outages(batch, out);
+    gather_abuse(batch, out);
+    gather_books(batch, out);
+    return out;
+}
+
+Result<Answer> perform(Context& context, const Observe& command) {
+    if (auto checked = check(command); !checked) return fail(checked.error());
+    const auto node = find_node(context.batch, command.node);
+    if (!node) return unknown_node(command.node);
+    const Observation& seen = command.observation;
+    const std::string key = Observation::key(command.node, command.event_id);
+    Answer answer{.status = 201};
+    JsonWriter(answer.body)
+        .begin_object()
+        .field("node_id", command.node)
+        .field("event_id", command.event_id)
+        .field("type", to_word(seen.type))
+        .end_object();
+    if (const auto known = context.batch.get(Table::observations, key)) {
+        if (*known != seen.encode())
+            return fail("event_conflict",
+                        fmt::format("event {} of {} said something else", command.event_id, command.node));
+        answer.replayed = true;
+        return answer;
+    }
+    context.batch.put(Table::observations, key, seen.encode());
+    context.batch.put(Table::seen, Observation::key_by_time(command.node, seen.from, command.event_id),
+                      seen.encode());
+    answer.leaf_index =
+        append_leaf(context, LeafKind::observation,
+                    {field(command.node), field(seen.app), field(command.event_id), field(to_word(seen.type)),
+                     field(to_us(seen.from)), field(to_us(seen.to)), field(seen.evidence_url)});
+    if (seen.type == ObservationType::downtime_migration)
+        propose_downtime_penalty(context, command.node, command.event_id, seen);
+    return answer;
+}
+
+Result<Answer> perform(Context& context, const RecordSlots& command) {
+    for (const RecordSlots::Seen& seen : command.seen) {
+        const UnitName unit{.cell = command.cell, .node = seen.node, .app = seen.app};
+        // What is settled was settled by what was known.
+        const auto settled = find_unit(context.batch, unit);
+        if (settled && settled->is_settled()) continue;
+        const std::string key = Slot::key(unit, seen.agent);
+        const auto known = context.batch.get(Table::slots, key);
+        context.batch.put(Table::slots, key,
+                          merge(known ? Slot::decode(*known) : Slot{}, seen.slot).encode());
+    }
+    return Answer{.status = 200, .body = "{}"};
+}
+
+Result<Answer> perform(Context& context, const RecordOutage& command) {
+    const Outage& outage = command.outage;
+    context.batch.put(Table::outages, Outage::key(outage.from, 0), outage.encode());
+    if (outage.to)
+        append_leaf(context, LeafKind::outage,
+                    {field(to_us(outage.from)), field(to_us(*outage.to)), field(outage.cause)});
+    return Answer{.status = 200, .body = "{}"};
+}
+
+Result<Answer> perform(Context& context, const RecordLeaf& command) {
+    std::vector<Bytes> fields;
+    for (const std::string& content : command.fields) fields.push_back(field(content));
+    const std::uint64_t leaf = append_leaf(context, command.kind, std::move(fields));
+    return Answer{.status = 200, .body = "{}", .leaf_index = leaf};
+}
+
+}  // namespace ee::ledger

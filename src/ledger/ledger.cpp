@@ -1,0 +1,133 @@
+#include "ledger/ledger.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "ledger/account_name.h"
+#include "ledger/operations.h"
+#include "ledger/records.h"
+#include "ledger/refusals.h"
+
+namespace ee::ledger {
+namespace {
+
+template <class... Cases>
+struct Overloaded : Cases... {
+    using Cases::operator()...;
+};
+
+// Whether the caller may ask for this at all.
+bool is_allowed(const Context& context, const Command& command) {
+    const Role role = context.request.caller.role;
+    const bool admin = context.is_admin();
+    return std::visit(
+        Overloaded{
+            [&](const RotateToken& c) { return admin || context.is_account(c.account); },
+            [&](const Transfer& c) {
+                const std::string_view node = node_id_of(c.from);
+                return admin || context.is_account(c.from) ||
+                       (type_of(c.from) == AccountType::node && context.is_node(node));
+            },
+            [&](const TakeLock& c) { return admin || context.is_account(c.account); },
+            [&](const ReleaseLock&) { return admin || context.principal.starts_with("account:"); },
+            [&](const ReportUsage&) { return admin || role == Role::uptime; },
+            [&](const RegisterNode& c) { return admin || context.is_node(c.node); },
+            [&](const Observe&) { return role == Role::uptime; },
+            [&](const FileAbuse&) { return role == Role::launcher; },
+            [&](const Finalize&) { return admin || context.is_server(); },
+            [&](const RecordSlots&) { return context.is_server(); },
+            [&](const RecordOutage&) { return context.is_server(); },
+            [&](const RecordLeaf&) { return context.is_server(); },
+            [&](const SettleMore&) { return context.is_server(); },
+            [&](const auto&) { return admin; },
+        },
+        command);
+}
+
+// A retry of these must be recognised: they move or hold money.
+bool needs_key(const Command& command) {
+    return std::visit(Overloaded{
+                          [](const Purchase& c) { return c.payment_ref.empty(); },
+                          [](const Redeem& c) { return c.payment_ref.empty(); },
+                          [](const Transfer&) { return true; },
+                          [](const TakeLock&) { return true; },
+                          [](const ReportUsage& c) { return c.report_id.empty(); },
+                          [](const auto&) { return false; },
+                      },
+                      command);
+}
+
+Result<std::string> find_principal(const Batch& batch, const Caller& caller) {
+    switch (caller.role) {
+        case Role::admin: return "admin";
+        case Role::launcher: return "launcher";
+        case Role::uptime: return "uptime";
+        case Role::auditor: return "auditor";
+        case Role::server: return "server";
+        case Role::holder: break;
+    }
+    auto principal = principal_of(batch, caller.token);
+    if (!principal) return fail("unauthorized", "the token is nobody's");
+    return *std::move(principal);
+}
+
+crypto::Sha256 digest_of(const Request& request) {
+    const std::string route = KeyWriter().text(request.method).text(request.path);
+    return crypto::sha256({as_bytes(route), request.content});
+}
+
+Result<Answer> replay(const KeyRecord& record, const Request& request) {
+    if (record.request != digest_of(request))
+        return fail("idempotency_key_reused", "this key was used for another request");
+    if (record.refused) return fail(record.code, record.body);
+    return Answer{.status = record.status,
+                  .body = record.body,
+                  .leaf_index = record.leaf_index,
+                  .secret = record.secret,
+                  .replayed = true};
+}
+
+KeyRecord remember(const Request& request, const Result<Answer>& answer) {
+    KeyRecord record{.request = digest_of(request)};
+    if (answer) {
+        record.status = answer->status;
+        record.leaf_index = answer->leaf_index;
+        record.secret = answer->secret;
+        record.body = answer->body;
+    } else {
+        record.refused = true;
+        record.code = answer.error().code;
+        record.body = answer.error().detail;
+    }
+    return record;
+}
+
+}  // namespace
+
+std::optional<std::string> principal_of(const Batch& batch, const crypto::Sha256& token) {
+    return batch.get(Table::tokens, as_text(token));
+}
+
+Result<Answer> Ledger::apply(Batch& batch, const Request& request, LedgerTime now) const {
+    auto principal = find_principal(batch, request.caller);
+    if (!principal) return fail(std::move(principal.error()));
+    Context context{.batch = batch, .rules = rules_, .now = now, .request = request, .principal = *principal};
+    if (!is_allowed(context, request.command))
+        return fail("forbidden", fmt::format("{} may not do this", context.principal));
+    if (request.idempotency_key.empty() && needs_key(request.command))
+        return fail("idempotency_key_required", "an Idempotency-Key of 1 to 128 characters is needed here");
+
+    std::string key;
+    if (!request.idempotency_key.empty()) {
+        key = KeyRecord::key(context.principal, request.idempotency_key);
+        if (const auto known = batch.get(Table::keys, key)) return replay(KeyRecord::decode(*known), request);
+    }
+    const Batch::Mark mark = batch.mark();
+    auto answer = std::visit([&](const auto& command) { return perform(context, command); }, request.command);
+    if (!answer) batch.undo_to(mark);
+    if (!key.empty() && (answer || is_business_refusal(answer.error().code)))
+        batch.put(Table::keys, std::move(key), remember(request, answer).encode());
+    return answer;
+}
+
+}  // namespace ee::ledger

@@ -1,0 +1,27 @@
+#pragma once
+// The ledger: what a command does to the books. It has no state of its own and no clock: the same commands in
+// the same order give the same leaves, on every store.
+
+#include "ledger/context.h"
+
+namespace ee::ledger {
+
+class Ledger {
+public:
+    explicit Ledger(const Rules& rules) : rules_(rules) {}
+
+    const Rules& rules() const { return rules_; }
+
+    // Does it, or refuses and leaves the batch as it was (but that a business refusal is remembered under the
+    // request's key). `now` never goes back from one call to the next. Codes: refusals.h. Throws
+    // StoreFailure, DamagedRecord, BrokenInvariant: the batch is not to be committed then.
+    Result<Answer> apply(Batch& batch, const Request& request, LedgerTime now) const;
+
+private:
+    Rules rules_;
+};
+
+// Whose token it is: "account:alice", "node:n1"; nullopt: nobody's.
+std::optional<std::string> principal_of(const Batch& batch, const crypto::Sha256& token);
+
+}  // namespace ee::ledger

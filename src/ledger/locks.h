@@ -1,0 +1,33 @@
+#pragma once
+// Credits held for a node in a cell, before compute runs.
+
+#include "ledger/context.h"
+#include "ledger/records.h"
+
+namespace ee::ledger {
+
+std::optional<Lock> find_lock(const Batch& batch, std::uint64_t id);
+void save_lock(Batch& batch, std::uint64_t id, const Lock& lock);
+
+struct TakenLock {
+    std::uint64_t id;
+    std::uint64_t leaf_index;
+};
+// Moves the lock's amount from available to locked, and keeps the lock and its unit. Refusals: those of
+// post().
+Result<TakenLock> take_lock(Context& context, Lock lock);
+
+// Ends a held lock: `paid` of it goes to the node, the rest back to its account. The leaf of the account's
+// entry.
+std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState state, Money paid);
+
+// The unit, open when there was none.
+Unit open_unit(Batch& batch, const UnitName& name);
+// Settled, or without anything to settle.
+void close_unit(Batch& batch, const UnitName& name);
+std::optional<Unit> find_unit(const Batch& batch, const UnitName& name);
+void save_unit(Batch& batch, const UnitName& name, const Unit& unit);
+// `period_finalized` when the unit is settled.
+Result<void> check_unit_open(const Batch& batch, const UnitName& name);
+
+}  // namespace ee::ledger

@@ -1,0 +1,247 @@
+#include "ledger/settlement.h"
+
+#include <limits>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/hex.h"
+#include "ledger/answers.h"
+#include "ledger/books.h"
+#include "ledger/evidence.h"
+#include "ledger/locks.h"
+#include "ledger/operations.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::size_t everything = std::numeric_limits<std::size_t>::max();
+constexpr std::size_t outcomes_shown_max = 500;
+constexpr std::size_t reason_max = 256;
+
+std::string join(const std::vector<std::string>& words) {
+    return fmt::format("{}", fmt::join(words, ","));
+}
+
+// What a unit's held locks come to under an outcome.
+void count_money(const UnitEvidence& evidence, Unit& unit) {
+    unit.paid = unit.outcome == Outcome::pass ? evidence.drawn : Money{};
+    unit.returned = checked_subtract(evidence.locked, unit.paid).value();
+}
+
+// The outcome stands from here on; what it moves is certain, and follows.
+void decide(Context& context, const UnitName& name, Unit unit, const UnitEvidence& evidence,
+            Judgement judgement) {
+    unit.outcome = judgement.outcome;
+    unit.reasons = std::move(judgement.reasons);
+    unit.settled_at = context.now;
+    unit.evidence = to_json(evidence);
+    count_money(evidence, unit);
+    unit.moving = evidence.locks > 0;
+    const crypto::Sha256 digest = crypto::sha256(as_bytes(unit.evidence));
+    unit.settlement_leaf =
+        append_leaf(context, LeafKind::settlement,
+                    {field(to_text(name.cell)), field(name.node), field(name.app),
+                     field(to_word(unit.outcome)), field(join(unit.reasons)), field(unit.paid.micro()),
+                     field(unit.returned.micro()), field(rule_version), field(digest)});
+    save_unit(context.batch, name, unit);
+    close_unit(context.batch, name);
+    if (unit.moving) context.batch.put(Table::moving_units, name.key(), "");
+}
+
+// Still nobody can say: kept for who asks, judged anew at the next call.
+void keep_inconclusive(Context& context, const UnitName& name, Unit unit, const UnitEvidence& evidence,
+                       Judgement judgement) {
+    if (unit.outcome == Outcome::inconclusive && unit.reasons == judgement.reasons) return;
+    unit.outcome = Outcome::inconclusive;
+    unit.reasons = std::move(judgement.reasons);
+    unit.evidence = to_json(evidence);
+    save_unit(context.batch, name, unit);
+}
+
+bool waits_for_abuse(const Context& context, const UnitEvidence& evidence) {
+    return !evidence.pending.empty() && context.now < evidence.unit.cell.end + inconclusive_max;
+}
+
+// Open units of ended cells in the period, from the key `from` on, at most `most`.
+std::vector<UnitName> open_units_of(const Context& context, const Period& period, std::string_view node,
+                                    std::string_view from, std::size_t most) {
+    std::vector<UnitName> units;
+    const std::string first = from.empty() ? UnitName::prefix(period.start) : std::string(from);
+    context.batch.scan_from(Table::open_units, first, [&](std::string_view key, std::string_view) {
+        if (units.size() == most) return false;
+        UnitName name = UnitName::from_key(key, context.rules.grid);
+        if (name.cell.start >= period.end || name.cell.end > context.now) return false;
+        if (node.empty() || name.node == node) units.push_back(std::move(name));
+        return true;
+    });
+    return units;
+}
+
+Result<void> check_no_pending_abuse(const Context& context, const Finalize& command) {
+    for (const UnitName& name : open_units_of(context, command.period, command.node, "", everything)) {
+        const UnitEvidence evidence =
+            gather(context.batch, name, find_unit(context.batch, name).value(), context.now);
+        if (!evidence.pending.empty())
+            return fail("abuse_pending",
+                        fmt::format("abuse report {} touches {} in {} and is not decided; decide it, or "
+                                    "send \"allow_pending\": true",
+                                    evidence.pending.front(), name.node, to_text(name.cell)));
+    }
+    return {};
+}
+
+Answer list_outcomes(Context& context, const Finalize& command) {
+    Answer answer{.status = 200};
+    std::size_t count = 0;
+    std::optional<std::uint64_t> only_leaf;
+    JsonWriter json(answer.body);
+    json.begin_object().field("period", to_text(command.period)).key("outcomes").begin_array();
+    for_each_unit(context.batch, context.rules.grid, command.period, command.node,
+                  [&](const UnitName& name, const Unit& unit) {
+                      if (++count > outcomes_shown_max) return false;
+                      json.begin_object();
+                      append_unit(json, name, unit);
+                      json.end_object();
+                      if (unit.is_settled()) only_leaf = unit.settlement_leaf;
+                      return true;
+                  });
+    json.end_array().field("complete", count <= outcomes_shown_max).end_object();
+    // One outcome has its own leaf; of several the call's is the proof.
+    answer.leaf_index = count == 1 && only_leaf ? *only_leaf : append_call(context);
+    return answer;
+}
+
+// The locks of one decided unit end; whether all did.
+bool move_unit(Context& context, const UnitName& name, std::size_t& locks_left) {
+    Unit unit = find_unit(context.batch, name).value();
+    std::vector<std::uint64_t> ids;
+    bool more = false;
+    context.batch.scan(Table::held_locks, held_lock_prefix(name),
+                       [&](std::string_view key, std::string_view) {
+                           more = ids.size() == locks_left;
+                           if (!more) ids.push_back(lock_id_of(key));
+                           return !more;
+                       });
+    for (const std::uint64_t id : ids) {
+        const Lock lock = find_lock(context.batch, id).value();
+        end_lock(context, id, lock, LockState::settled, unit.outcome == Outcome::pass ? lock.drawn : Money{});
+    }
+    locks_left -= ids.size();
+    if (more) return false;
+    unit.moving = false;
+    save_unit(context.batch, name, unit);
+    context.batch.erase(Table::moving_units, name.key());
+    return true;
+}
+
+}  // namespace
+
+void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit) {
+    json.field("cell", to_text(name.cell)).field("node_id", name.node);
+    optional_field(json, "app_name", name.app);
+    json.field("outcome", to_word(unit.outcome)).key("reasons").begin_array();
+    for (const std::string& reason : unit.reasons) json.value(reason);
+    json.end_array();
+    field(json, "paid_usd", unit.paid);
+    field(json, "returned_usd", unit.returned);
+    field(json, "uncollected_usd", unit.uncollected);
+    json.key("evidence_sha256");
+    if (unit.evidence.empty())
+        json.null();
+    else
+        json.value(to_hex(crypto::sha256(as_bytes(unit.evidence))));
+    optional_field(json, "settled_at", unit.is_settled() ? to_text(unit.settled_at) : "");
+}
+
+void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::string_view node,
+                   const std::function<bool(const UnitName&, const Unit&)>& visit) {
+    batch.scan_from(Table::units, UnitName::prefix(period.start),
+                    [&](std::string_view key, std::string_view record) {
+                        const UnitName name = UnitName::from_key(key, grid);
+                        if (name.cell.start >= period.end) return false;
+                        return (!node.empty() && name.node != node) || visit(name, Unit::decode(record));
+                    });
+}
+
+std::string judge_units(Context& context, const Period& period, std::string_view node, bool automatic,
+                        std::string_view from, std::size_t units_max) {
+    const std::vector<UnitName> units = open_units_of(context, period, node, from, units_max);
+    for (const UnitName& name : units) {
+        const Unit unit = find_unit(context.batch, name).value();
+        const UnitEvidence evidence = gather(context.batch, name, unit, context.now);
+        if (automatic && waits_for_abuse(context, evidence)) continue;
+        Judgement judgement = judge(evidence);
+        if (judgement.outcome == Outcome::inconclusive)
+            keep_inconclusive(context, name, unit, evidence, std::move(judgement));
+        else
+            decide(context, name, unit, evidence, std::move(judgement));
+    }
+    if (units.size() < units_max) return {};
+    // The least key after the last one.
+    std::string next = units.back().key();
+    next.push_back('\0');
+    return next;
+}
+
+bool move_decided(Context& context, std::size_t locks_max) {
+    std::vector<UnitName> moving;
+    context.batch.scan(Table::moving_units, "", [&](std::string_view key, std::string_view) {
+        moving.push_back(UnitName::from_key(key, context.rules.grid));
+        return moving.size() <= locks_max;
+    });
+    for (const UnitName& name : moving)
+        if (locks_max == 0 || !move_unit(context, name, locks_max)) return true;
+    return false;
+}
+
+Result<Answer> perform(Context& context, const Finalize& command) {
+    if (const auto cells = count_cells(context.rules.grid, command.period); !cells)
+        return fail(cells.error());
+    if (command.period.end > context.now)
+        return fail("period_open", fmt::format("{} ends at {}", to_text(command.period),
+                                               to_text(LedgerTime{command.period.end})));
+    if (!command.allow_pending)
+        if (auto checked = check_no_pending_abuse(context, command); !checked) return fail(checked.error());
+    judge_units(context, command.period, command.node, false, "", everything);
+    return list_outcomes(context, command);
+}
+
+Result<Answer> perform(Context& context, const Resolve& command) {
+    const auto cell = as_cell(context.rules.grid, command.period);
+    if (!cell) return fail(cell.error());
+    if (command.reason.empty() || command.reason.size() > reason_max)
+        return fail("invalid_field:reason", fmt::format("1 to {} characters", reason_max));
+    const UnitName name{.cell = *cell, .node = command.node, .app = command.app};
+    const auto unit = find_unit(context.batch, name);
+    if (!unit)
+        return fail("unknown_settlement", fmt::format("nothing of {} is to be settled in {}",
+                                                      command.node.substr(0, 150), to_text(*cell)));
+    if (unit->outcome != Outcome::inconclusive)
+        return fail(unit->is_settled() ? "period_finalized" : "not_inconclusive",
+                    fmt::format("{} of {} is {}", to_text(*cell), command.node, to_word(unit->outcome)));
+    const UnitEvidence evidence = gather(context.batch, name, *unit, context.now);
+    decide(context, name, *unit, evidence,
+           {.outcome = command.pass ? Outcome::pass : Outcome::fail,
+            .reasons = {fmt::format("resolved: {}", command.reason)}});
+    const Unit settled = find_unit(context.batch, name).value();
+    Answer answer{.status = 200, .leaf_index = settled.settlement_leaf};
+    JsonWriter json(answer.body);
+    json.begin_object();
+    append_unit(json, name, settled);
+    json.end_object();
+    return answer;
+}
+
+Result<Answer> perform(Context& context, const SettleMore& command) {
+    std::string next;
+    if (command.period)
+        next = judge_units(context, *command.period, command.node, command.automatic, command.from,
+                           command.units_max);
+    const bool moves = move_decided(context, command.locks_max);
+    // Beyond the last unit there is none to judge, but transfers are still to come.
+    if (next.empty() && moves) next.assign(1, '\xff');
+    return Answer{.status = 200, .body = "{}", .next = std::move(next)};
+}
+
+}  // namespace ee::ledger

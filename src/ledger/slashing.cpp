@@ -1,0 +1,196 @@
+#include "ledger/slashing.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "ledger/answers.h"
+#include "ledger/books.h"
+#include "ledger/nodes.h"
+#include "ledger/operations.h"
+#include "ledger/terms.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::chrono::hours revenue_length{30 * 24};
+constexpr std::size_t events_max = 64;
+constexpr std::size_t text_max = 256;
+constexpr std::string_view downtime = "downtime_migration";
+constexpr std::string_view fraud = "attestation_fraud";
+constexpr std::string_view abuse = "abuse";
+constexpr std::string_view other = "other";
+
+// One cause slashes once: the same word about the same events of the same node.
+std::string cause_key(std::string_view node, std::string_view cause, std::vector<std::string> event_ids) {
+    std::ranges::sort(event_ids);
+    RecordWriter content;
+    content.text(cause);
+    for (const std::string& id : event_ids) content.text(id);
+    const crypto::Sha256 digest = crypto::sha256(as_bytes(content.take()));
+    std::string key = KeyWriter().text(node);
+    return key.append(as_text(digest));
+}
+
+std::optional<std::uint64_t> find_cause(const Batch& batch, const Slashing& slashing) {
+    const auto record =
+        batch.get(Table::causes, cause_key(slashing.node, slashing.cause, slashing.event_ids));
+    if (!record) return std::nullopt;
+    return number_at(*record, 0);
+}
+
+void save(Batch& batch, std::uint64_t id, const Slashing& slashing) {
+    batch.put(Table::slashings, Slashing::key(id), slashing.encode());
+    std::string number;
+    append_number(number, id);
+    batch.put(Table::causes, cause_key(slashing.node, slashing.cause, slashing.event_ids), std::move(number));
+}
+
+// A slashing's leaf; the index names it.
+std::uint64_t append_slashing(Context& context, std::uint64_t id, const Slashing& slashing) {
+    return append_leaf(context, LeafKind::slashing,
+                       {field(id_text(id)), field(slashing.node),
+                        field(fmt::format("{}:{}", slashing.cause, to_word(slashing.state))),
+                        field(slashing.amount.micro()), field(slashing.reason)});
+}
+
+// Takes the stake; fraud bans for good.
+Result<std::uint64_t> carry_out(Context& context, std::uint64_t id, Slashing& slashing) {
+    Node node = find_node(context.batch, slashing.node).value();
+    const auto taken = slash_stake(context, slashing.node, node, slashing.amount, id_text(id));
+    // Fraud bans whether or not there is anything to take.
+    if (!taken && slashing.cause != fraud) return fail(taken.error());
+    slashing.amount = taken.value_or(Money{});
+    slashing.state = SlashingState::done;
+    slashing.done_at = context.now;
+    if (slashing.cause == fraud)
+        ban_node(context, slashing.node, node, "attestation fraud: " + slashing.reason);
+    save_node(context.batch, slashing.node, node);
+    save(context.batch, id, slashing);
+    return append_slashing(context, id, slashing);
+}
+
+void propose(Context& context, Slashing slashing) {
+    if (slashing.amount.is_zero() || find_cause(context.batch, slashing)) return;
+    slashing.proposed_at = context.now;
+    const std::uint64_t id = context.batch.leaf_count() + 1;
+    append_slashing(context, id, slashing);
+    save(context.batch, id, slashing);
+    if (!context.rules.slash_auto) return;
+    // There is stake: the amount was capped by it.
+    if (const auto done = carry_out(context, id, slashing); !done)
+        throw BrokenInvariant(fmt::format("slashing {}: {}", id, done.error().detail));
+}
+
+Result<Money> amount_of(const Context& context, const Slash& command) {
+    if (command.cause == fraud) return stake_of(context.batch, command.node);
+    if (command.amount && command.cause != abuse) return *command.amount;
+    if (command.cause == downtime) return downtime_penalty(context.batch, command.node, context.now);
+    if (command.cause == abuse)
+        return fail("unknown_slashing",
+                    "a claim for abuse is proposed when a report is authorized; there is none for this");
+    return fail("invalid_field:amount_usd", fmt::format("a slashing for {} says how much", command.cause));
+}
+
+Result<void> check(const Slash& command) {
+    if (command.cause != downtime && command.cause != fraud && command.cause != abuse &&
+        command.cause != other)
+        return fail("invalid_field:cause",
+                    fmt::format("one of {}, {}, {}, {}", downtime, fraud, abuse, other));
+    if (command.event_ids.empty() || command.event_ids.size() > events_max)
+        return fail("invalid_field:event_ids", fmt::format("1 to {} ids of what happened", events_max));
+    for (const std::string& id : command.event_ids)
+        if (id.empty() || id.size() > text_max)
+            return fail("invalid_field:event_ids", fmt::format("each 1 to {} characters", text_max));
+    if (command.reason.empty() || command.reason.size() > text_max)
+        return fail("invalid_field:reason", fmt::format("1 to {} characters", text_max));
+    return {};
+}
+
+Result<void> check_events(const Context& context, const Slash& command) {
+    if (command.cause != downtime) return {};
+    for (const std::string& id : command.event_ids) {
+        const auto record = id.find('\0') == std::string::npos
+                                ? context.batch.get(Table::observations, Observation::key(command.node, id))
+                                : std::nullopt;
+        if (!record || Observation::decode(*record).type != ObservationType::downtime_migration)
+            return fail("invalid_field:event_ids",
+                        fmt::format("{} is no downtime_migration of {}", id, command.node));
+    }
+    return {};
+}
+
+}  // namespace
+
+Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now) {
+    const auto terms = terms_at(batch, node, now);
+    const std::int64_t revenue = earnings_of(batch, node, now, revenue_length).micro();
+    std::int64_t penalty = revenue;
+    if (!terms || terms->tier == Tier::standard) penalty = revenue / 30;
+    if (terms && terms->tier == Tier::economy) penalty = revenue / (30 * 24);
+    return std::min(Money(penalty), stake_of(batch, node));
+}
+
+void propose_downtime_penalty(Context& context, std::string_view node, std::string_view event_id,
+                              const Observation& seen) {
+    propose(context, {.node = std::string(node),
+                      .cause = std::string(downtime),
+                      .event_ids = {std::string(event_id)},
+                      .amount = downtime_penalty(context.batch, node, context.now),
+                      .reason = fmt::format("down from {} to {}", to_text(seen.from), to_text(seen.to))});
+}
+
+void propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue) {
+    propose(context, {.node = std::string(node),
+                      .cause = std::string(abuse),
+                      .event_ids = {id_text(report)},
+                      .amount = std::min(revenue, stake_of(context.batch, node)),
+                      .reason = "abuse authorized after its cells were settled"});
+}
+
+void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashing) {
+    json.field("slashing_id", id_text(id)).field("node_id", slashing.node).field("cause", slashing.cause);
+    field(json, "amount_usd", slashing.amount);
+    json.field("status", to_word(slashing.state)).field("reason", slashing.reason);
+    json.key("event_ids").begin_array();
+    for (const std::string& event : slashing.event_ids) json.value(event);
+    json.end_array().field("proposed_at", to_text(slashing.proposed_at));
+    optional_field(json, "done_at", slashing.state == SlashingState::done ? to_text(slashing.done_at) : "");
+}
+
+Result<Answer> perform(Context& context, const Slash& command) {
+    if (auto checked = check(command); !checked) return fail(checked.error());
+    if (!find_node(context.batch, command.node)) return unknown_node(command.node);
+    if (auto checked = check_events(context, command); !checked) return fail(checked.error());
+    Slashing slashing{.node = command.node,
+                      .cause = command.cause,
+                      .event_ids = command.event_ids,
+                      .reason = command.reason,
+                      .proposed_at = context.now};
+    const auto known = find_cause(context.batch, slashing);
+    std::uint64_t id = context.batch.leaf_count() + 1;
+    if (known) {
+        id = *known;
+        slashing = Slashing::decode(context.batch.get(Table::slashings, Slashing::key(id)).value());
+        if (slashing.state == SlashingState::done)
+            return fail("already_slashed",
+                        fmt::format("slashing {} took {} USD for this", id, to_usd(slashing.amount)));
+        // The admin may take less than was proposed, never more of a claim than what it is about.
+        if (command.amount) slashing.amount = std::min(slashing.amount, *command.amount);
+        slashing.reason = command.reason;
+    } else {
+        const auto amount = amount_of(context, command);
+        if (!amount) return fail(amount.error());
+        slashing.amount = *amount;
+    }
+    const auto leaf = carry_out(context, id, slashing);
+    if (!leaf) return fail(leaf.error());
+    Answer answer{.status = 201, .leaf_index = *leaf};
+    JsonWriter json(answer.body);
+    json.begin_object();
+    append_slashing(json, id, slashing);
+    json.end_object();
+    return answer;
+}
+
+}  // namespace ee::ledger

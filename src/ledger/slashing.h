@@ -1,0 +1,19 @@
+#pragma once
+// Penalties on stake: proposed with their evidence, carried out once.
+
+#include "ledger/context.h"
+#include "ledger/node_records.h"
+
+namespace ee::ledger {
+
+// What downtime that caused a migration costs at the node's tier: a month, a day or an hour of its revenue,
+// by what it earned in the last 30 days, at most its stake.
+Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now);
+
+// Proposed, or carried out at once where the rules say so. Nothing where there is nothing to take.
+void propose_downtime_penalty(Context& context, std::string_view node, std::string_view event_id,
+                              const Observation& seen);
+// For abuse that was authorised after its cell was paid: at most `revenue`.
+void propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue);
+
+}  // namespace ee::ledger

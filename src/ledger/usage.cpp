@@ -1,0 +1,231 @@
+// Usage: compute that ran, drawn on what was locked for it.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "ledger/account_name.h"
+#include "ledger/answers.h"
+#include "ledger/books.h"
+#include "ledger/locks.h"
+#include "ledger/nodes.h"
+#include "ledger/operations.h"
+#include "ledger/terms.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::int64_t cells_max = 31 * 24;  // a report is one transaction
+
+// What one cell's part of a report comes to.
+struct Booked {
+    Money amount;       // drawn or locked anew
+    Money uncollected;  // there was nothing left for it
+    std::uint64_t lock = 0;
+    std::uint64_t leaf_index = 0;
+};
+
+std::string hours_key(const UnitName& unit) {
+    return UnitName::prefix(unit.cell.start, unit.node);
+}
+
+Hours hours_of(const Batch& batch, const UnitName& unit) {
+    const auto record = batch.get(Table::node_cells, hours_key(unit));
+    return record ? Hours(static_cast<std::int64_t>(number_at(*record, 0))) : Hours{};
+}
+
+Result<void> count_hours(Context& context, const UnitName& unit, const Terms& terms, Hours hours) {
+    const Hours before = hours_of(context.batch, unit), capacity = capacity_of(terms, unit.cell);
+    if (hours.micro() > capacity.micro() - before.micro())
+        return fail("exceeds_capacity",
+                    fmt::format("{} has {} vCPU-hours in {}, {} are reported, {} are too many", unit.node,
+                                to_text(capacity), to_text(unit.cell), to_text(before), to_text(hours)));
+    std::string sum;
+    append_number(sum, static_cast<std::uint64_t>(before.micro() + hours.micro()));
+    context.batch.put(Table::node_cells, hours_key(unit), std::move(sum));
+    return {};
+}
+
+// The cost that is still to be met, exactly, and the price it is of.
+struct Remaining {
+    ExactCost cost;
+    Money price;
+
+    Money rounded() const { return round_half_up(cost).value_or(amount_max); }
+    bool is_nothing() const { return rounded().is_zero(); }
+    void change_price(Money to) {
+        cost = at_other_price(cost, price, to);
+        price = to;
+    }
+    void subtract(Money paid) {
+        cost = std::max<ExactCost>(0, cost - static_cast<ExactCost>(paid.micro()) * 1'000'000);
+    }
+};
+
+// Draws on the held locks, oldest first, each at its own price. What is left is `remaining`.
+Money draw(Context& context, const UnitName& unit, std::string_view account, Remaining& remaining,
+           std::uint64_t& first_lock) {
+    std::vector<std::uint64_t> ids;
+    context.batch.scan(Table::held_locks, held_lock_prefix(unit, account),
+                       [&](std::string_view key, std::string_view) {
+                           ids.push_back(lock_id_of(key));
+                           return true;
+                       });
+    Money drawn;
+    for (const std::uint64_t id : ids) {
+        if (remaining.is_nothing()) break;
+        Lock lock = find_lock(context.batch, id).value();
+        const Money left = checked_subtract(lock.amount, lock.drawn).value();
+        if (left.is_zero()) continue;
+        remaining.change_price(lock.price);
+        const Money part = std::min(left, remaining.rounded());
+        remaining.subtract(part);
+        lock.drawn = checked_add(lock.drawn, part).value();
+        save_lock(context.batch, id, lock);
+        drawn = checked_add(drawn, part).value();
+        if (first_lock == 0) first_lock = id;
+    }
+    return drawn;
+}
+
+// What no lock covered: as much of it as the account has is locked now, and drawn.
+Result<void> lock_anew(Context& context, const UnitName& unit, const ReportUsage& command,
+                       const Remaining& remaining, Booked& booked) {
+    const Money owed = remaining.rounded();
+    if (owed.is_zero()) return {};
+    if (context.rules.usage_requires_lock)
+        return fail("lock_missing",
+                    fmt::format("locks of {} for {} in {} fall short by {} USD", command.account, unit.node,
+                                to_text(unit.cell), to_usd(owed)));
+    const Money amount = std::min(owed, find_account(context.batch, command.account)->available);
+    booked.uncollected = checked_subtract(owed, amount).value();
+    if (amount.is_zero()) return {};
+    const auto taken = take_lock(context, {.account = command.account,
+                                           .node = unit.node,
+                                           .app = unit.app,
+                                           .cell = unit.cell,
+                                           .amount = amount,
+                                           .price = remaining.price,
+                                           .drawn = amount});
+    if (!taken) return fail(taken.error());
+    booked.amount = checked_add(booked.amount, amount).value();
+    if (booked.lock == 0) booked.lock = taken->id;
+    return {};
+}
+
+Result<Booked> book_cell(Context& context, const ReportUsage& command, const UnitName& unit, Hours hours) {
+    if (auto open = check_unit_open(context.batch, unit); !open) return fail(open.error());
+    const auto terms = terms_of_cell(context.batch, unit.node, unit.cell);
+    if (!terms || terms->price.is_zero())
+        return fail("node_price_missing",
+                    fmt::format("{} had no price in {}", unit.node, to_text(unit.cell)));
+    if (auto counted = count_hours(context, unit, *terms, hours); !counted) return fail(counted.error());
+
+    Remaining remaining{.cost = exact_cost(terms->price, hours), .price = terms->price};
+    if (remaining.rounded() >= amount_max)
+        return fail("invalid_amount", fmt::format("{} vCPU-hours at {} USD cost more than {} USD",
+                                                  to_text(hours), to_usd(terms->price), to_usd(amount_max)));
+    Booked booked;
+    booked.amount = draw(context, unit, command.account, remaining, booked.lock);
+    // Locks had their own prices; the rest is priced by the cell's.
+    remaining.change_price(terms->price);
+    if (auto locked = lock_anew(context, unit, command, remaining, booked); !locked)
+        return fail(locked.error());
+
+    Unit record = open_unit(context.batch, unit);
+    record.has_usage = true;
+    record.uncollected = checked_add(record.uncollected, booked.uncollected).value();
+    save_unit(context.batch, unit, record);
+    booked.leaf_index =
+        append_leaf(context, LeafKind::usage,
+                    {field(command.account), field(unit.node), field(unit.app), field(to_text(unit.cell)),
+                     field(hours.micro()), field(booked.amount.micro()), field(booked.uncollected.micro()),
+                     field(command.report_id)});
+    return booked;
+}
+
+crypto::Sha256 digest_of(const ReportUsage& command) {
+    const std::string content = RecordWriter()
+                                    .text(command.account)
+                                    .text(command.node)
+                                    .text(command.app)
+                                    .text(to_text(command.period))
+                                    .integer(command.hours.micro())
+                                    .take();
+    return crypto::sha256(as_bytes(content));
+}
+
+std::optional<Result<Answer>> find_report(const Context& context, const ReportUsage& command) {
+    if (command.report_id.empty()) return std::nullopt;
+    const auto record = context.batch.get(Table::reports, Report::key(command.node, command.report_id));
+    if (!record) return std::nullopt;
+    Report known = Report::decode(*record);
+    if (known.content != digest_of(command))
+        return fail("report_conflict",
+                    fmt::format("{} reported something else as {}", command.node, command.report_id));
+    return Answer{
+        .status = 201, .body = std::move(known.answer), .leaf_index = known.leaf_index, .replayed = true};
+}
+
+Result<std::int64_t> check_cells(const Context& context, const ReportUsage& command) {
+    const auto cells = count_cells(context.rules.grid, command.period);
+    if (!cells) return fail(cells.error());
+    if (*cells > cells_max)
+        return fail("period_too_long",
+                    fmt::format("{} cells in one report, at most {} are allowed", *cells, cells_max));
+    if (command.period.end - step_of(context.rules.grid) > context.now)
+        return fail("period_not_started",
+                    fmt::format("the last cell of {} has not started", to_text(command.period)));
+    return *cells;
+}
+
+Answer answer_of(const ReportUsage& command, const Booked& total) {
+    Answer answer{.status = 201, .leaf_index = total.leaf_index};
+    JsonWriter json(answer.body);
+    json.begin_object().field("usage_id", id_text(total.leaf_index + 1));
+    optional_field(json, "report_id", command.report_id);
+    optional_field(json, "lock_id", total.lock == 0 ? "" : id_text(total.lock));
+    field(json, "amount_usd", total.amount);
+    field(json, "uncollected_usd", total.uncollected);
+    json.end_object();
+    return answer;
+}
+
+}  // namespace
+
+Result<Answer> perform(Context& context, const ReportUsage& command) {
+    if (type_of(command.account) != AccountType::user || !find_account(context.batch, command.account))
+        return fail("unknown_account",
+                    fmt::format("no user's account is called {}", command.account.substr(0, 150)));
+    if (!find_node(context.batch, command.node)) return unknown_node(command.node);
+    if (auto known = find_report(context, command)) return *std::move(known);
+    const auto cells = check_cells(context, command);
+    if (!cells) return fail(cells.error());
+
+    const auto step = step_of(context.rules.grid);
+    const std::int64_t each = command.hours.micro() / *cells;
+    Booked total;
+    for (std::int64_t i = 0; i < *cells; ++i) {
+        const Seconds start = command.period.start + i * step;
+        const UnitName unit{.cell = {start, start + step}, .node = command.node, .app = command.app};
+        const bool is_last = i + 1 == *cells;
+        const Hours hours(is_last ? command.hours.micro() - each * (*cells - 1) : each);
+        const auto booked = book_cell(context, command, unit, hours);
+        if (!booked) return fail(booked.error());
+        const auto amount = checked_add(total.amount, booked->amount);
+        const auto uncollected = checked_add(total.uncollected, booked->uncollected);
+        if (!amount || !uncollected)
+            return fail("balance_too_large", "the report's cells cost more than can be counted");
+        total.amount = *amount;
+        total.uncollected = *uncollected;
+        if (total.lock == 0) total.lock = booked->lock;
+        total.leaf_index = booked->leaf_index;
+    }
+    Answer answer = answer_of(command, total);
+    if (!command.report_id.empty())
+        context.batch.put(Table::reports, Report::key(command.node, command.report_id),
+                          Report{digest_of(command), *answer.leaf_index, answer.body}.encode());
+    return answer;
+}
+
+}  // namespace ee::ledger
