@@ -1,12 +1,15 @@
 #pragma once
-// For tests: RFC 9162 hashing by its recursive definitions, and full tiles kept in memory.
+// For tests: RFC 9162 hashing by its recursive definitions, full tiles kept in memory, and a small log with
+// leaves, salts and a key.
 
 #include <map>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "ledger/leaf.h"
 #include "ledger/log_tree.h"
+#include "ledger/receipt.h"
 
 namespace ee::ledger::test {
 
@@ -97,6 +100,67 @@ struct NumberedLog {
     }
 
     std::vector<Hash> leaves;
+    MemoryTiles tiles;
+    LogTree tree;
+};
+
+inline Leaf grid_leaf() {
+    return {.kind = LeafKind::grid, .fields = {field("hour")}};
+}
+
+// 12.50 USD for `account`, after which it has as much.
+inline Leaf entry_leaf(std::string_view account) {
+    const std::int64_t amount = 12'500'000;
+    return {.kind = LeafKind::entry,
+            .fields = {field(std::uint64_t{1}), field(account), field("purchase"), field("@issued"),
+                       field(amount), field(std::int64_t{0}), field(amount), field(std::int64_t{0}),
+                       field("inv-1"), field("")}};
+}
+
+// A log as the ledger keeps it: each leaf gets the next number and a salt.
+struct SaltedLog {
+    void append(Leaf leaf) {
+        leaf.seq = leaves.size();
+        leaf.time_us = 1'767'225'600'000'000 + static_cast<std::int64_t>(leaf.seq);
+        const Hash salted = leaf_hash(field(leaf.seq));
+        Salt salt;
+        std::copy_n(salted.begin(), salt.size(), salt.begin());
+        salts.push_back(salt);
+        leaves.push_back(encode_leaf(leaf).value());
+        leaf_hashes.push_back(log_leaf_hash(salt, leaves.back()));
+        std::vector<Tile> full;
+        tree.append(leaf_hashes.back(), full);
+        tiles.store(std::move(full));
+    }
+    Leaf log_key_leaf() const {
+        return {.kind = LeafKind::log_key,
+                .fields = {field(public_key()), {}, {}, field(tree.size()), field(tree.root()), {}, {}, {}}};
+    }
+    void append_log_key() { append(log_key_leaf()); }
+    ByteArray<32> public_key() const { return crypto::Ed25519PublicKey::from_spki(key.spki()).value().raw(); }
+    Hash root_at(std::uint64_t size) const {
+        TileCache cache(tiles);
+        return tree.root_at(size, cache).value();
+    }
+    ProvenLeaf proven(std::uint64_t index) const {
+        TileCache cache(tiles);
+        return {.index = index,
+                .leaf = leaves[index],
+                .salt = salts[index],
+                .path = tree.inclusion_proof(index, tree.size(), cache).value()};
+    }
+    Receipt receipt(std::uint64_t index, std::uint64_t log_key_index) const {
+        return {.leaf = proven(index),
+                .checkpoint = sign_checkpoint({.log_id = log_id, .head = tree.head()}, key),
+                .log_key = proven(log_key_index),
+                .attested = std::nullopt};
+    }
+
+    std::string log_id = "0123456789abcdef0123456789abcdef";
+    crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
+    std::vector<Bytes> leaves;
+    std::vector<Salt> salts;
+    std::vector<Hash> leaf_hashes;
     MemoryTiles tiles;
     LogTree tree;
 };
