@@ -92,7 +92,58 @@ Result<void> check_balances(const Posting& posting, const Change& change, const 
     return {};
 }
 
+constexpr std::string_view sums_key = "sums";
+
+Money sum(Money a, Money b) {
+    const auto out = checked_add(a, b);
+    if (!out) throw BrokenInvariant("the sum of all accounts is beyond 64 bits");
+    return *out;
+}
+
+void save_sums(Batch& batch, const Sums& sums) {
+    batch.put(Table::meta, std::string(sums_key), sums.encode());
+}
+
+void add_to_sums(Batch& batch, std::span<const Change> changes) {
+    Sums sums = sums_of(batch);
+    for (const Change& change : changes) {
+        sums.available = sum(sums.available, change.available);
+        sums.locked = sum(sums.locked, change.locked);
+        if (change.account == issued_account)
+            sums.issued = sum(sums.issued, checked_negate(change.available).value());
+    }
+    save_sums(batch, sums);
+}
+
 }  // namespace
+
+std::string Sums::encode() const {
+    return RecordWriter()
+        .integer(available.micro())
+        .integer(locked.micro())
+        .integer(issued.micro())
+        .integer(held.micro())
+        .take();
+}
+
+Sums Sums::decode(std::string_view record) {
+    RecordReader in(record);
+    Sums out;
+    for (Money* part : {&out.available, &out.locked, &out.issued, &out.held}) *part = Money(in.integer());
+    in.finish();
+    return out;
+}
+
+Sums sums_of(const Batch& batch) {
+    const auto record = batch.get(Table::meta, sums_key);
+    return record ? Sums::decode(*record) : Sums{};
+}
+
+void add_held(Batch& batch, Money by) {
+    Sums sums = sums_of(batch);
+    sums.held = sum(sums.held, by);
+    save_sums(batch, sums);
+}
 
 std::string_view to_word(PostingKind kind) {
     switch (kind) {
@@ -159,6 +210,7 @@ Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<c
         ++account.entries;
         save_account(context.batch, change.account, account);
     }
+    add_to_sums(context.batch, changes);
     return first_leaf;
 }
 

@@ -54,6 +54,26 @@ Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<c
 Result<std::uint64_t> move(Context& context, const Posting& posting, std::string_view from,
                            std::string_view to, Money amount);
 
+// What the accounts come to together, kept with every posting: what a start compares with the accounts
+// themselves.
+struct Sums {
+    Money available;  // of all accounts; @issued is negative, so that it is minus `locked`
+    Money locked;
+    Money issued;  // minus @issued: what is in the network
+    Money held;    // by held locks
+
+    // Whether they agree with each other.
+    bool is_balanced() const {
+        return available.micro() == -locked.micro() && locked == held && !issued.is_negative();
+    }
+    std::string encode() const;
+    static Sums decode(std::string_view record);
+    friend bool operator==(const Sums&, const Sums&) = default;
+};
+Sums sums_of(const Batch& batch);
+// By what the locks changed.
+void add_held(Batch& batch, Money by);
+
 // Adds a leaf to the log; its index.
 std::uint64_t append_leaf(Context& context, LeafKind kind, std::vector<Bytes> fields);
 

@@ -108,26 +108,49 @@ std::optional<std::string> principal_of(const Batch& batch, const crypto::Sha256
     return batch.get(Table::tokens, as_text(token));
 }
 
-Result<Answer> Ledger::apply(Batch& batch, const Request& request, LedgerTime now) const {
+Result<Ledger::Opened> Ledger::open(Batch& batch, const Request& request, LedgerTime now,
+                                    std::optional<Result<Answer>>& known) const {
     auto principal = find_principal(batch, request.caller);
     if (!principal) return fail(std::move(principal.error()));
-    Context context{.batch = batch, .rules = rules_, .now = now, .request = request, .principal = *principal};
-    if (!is_allowed(context, request.command))
-        return fail("forbidden", fmt::format("{} may not do this", context.principal));
-    if (request.idempotency_key.empty() && needs_key(request.command))
-        return fail("idempotency_key_required", "an Idempotency-Key of 1 to 128 characters is needed here");
-
-    std::string key;
-    if (!request.idempotency_key.empty()) {
-        key = KeyRecord::key(context.principal, request.idempotency_key);
-        if (const auto known = batch.get(Table::keys, key)) return replay(KeyRecord::decode(*known), request);
+    Opened out{{.batch = batch, .rules = rules_, .now = now, .request = request, .principal = *principal},
+               {}};
+    if (!is_allowed(out.context, request.command))
+        return fail("forbidden", fmt::format("{} may not do this", out.context.principal));
+    if (request.idempotency_key.empty()) {
+        if (needs_key(request.command))
+            return fail("idempotency_key_required",
+                        "an Idempotency-Key of 1 to 128 characters is needed here");
+        return out;
     }
+    out.key = KeyRecord::key(out.context.principal, request.idempotency_key);
+    if (const auto record = batch.get(Table::keys, out.key))
+        known = replay(KeyRecord::decode(*record), request);
+    return out;
+}
+
+Result<Answer> Ledger::apply(Batch& batch, const Request& request, LedgerTime now) const {
+    std::optional<Result<Answer>> known;
+    auto opened = open(batch, request, now, known);
+    if (!opened) return fail(std::move(opened.error()));
+    if (known) return *std::move(known);
     const Batch::Mark mark = batch.mark();
-    auto answer = std::visit([&](const auto& command) { return perform(context, command); }, request.command);
+    auto answer =
+        std::visit([&](const auto& command) { return perform(opened->context, command); }, request.command);
     if (!answer) batch.undo_to(mark);
-    if (!key.empty() && (answer || is_business_refusal(answer.error().code)))
-        batch.put(Table::keys, std::move(key), remember(request, answer).encode());
+    if (!opened->key.empty() && (answer || is_business_refusal(answer.error().code)))
+        batch.put(Table::keys, std::move(opened->key), remember(request, answer).encode());
     return answer;
+}
+
+std::optional<Result<Answer>> Ledger::check_finalize(Batch& batch, const Request& request,
+                                                     LedgerTime now) const {
+    std::optional<Result<Answer>> known;
+    auto opened = open(batch, request, now, known);
+    if (!opened) return fail(std::move(opened.error()));
+    if (known) return known;
+    const auto checked = check(opened->context, std::get<Finalize>(request.command));
+    if (!checked) return fail(checked.error());
+    return std::nullopt;
 }
 
 }  // namespace ee::ledger

@@ -17,7 +17,18 @@ public:
     // StoreFailure, DamagedRecord, BrokenInvariant: the batch is not to be committed then.
     Result<Answer> apply(Batch& batch, const Request& request, LedgerTime now) const;
 
+    // For who settles step by step before it applies a Finalize: how that would be refused now, or, where its
+    // key is known, answered. nullopt: it would be done.
+    std::optional<Result<Answer>> check_finalize(Batch& batch, const Request& request, LedgerTime now) const;
+
 private:
+    struct Opened {
+        Context context;
+        std::string key;  // of the idempotency record; empty: none
+    };
+    Result<Opened> open(Batch& batch, const Request& request, LedgerTime now,
+                        std::optional<Result<Answer>>& known) const;
+
     Rules rules_;
 };
 

@@ -131,6 +131,7 @@ Result<TakenLock> take_lock(Context& context, Lock lock) {
     ++account.held_locks;
     save_account(context.batch, lock.account, account);
     save_lock(context.batch, id, lock);
+    add_held(context.batch, lock.amount);
     context.batch.put(Table::held_locks, held_lock_key(lock, id), "");
     open_unit(context.batch, unit_of(lock));
     return TakenLock{.id = id, .leaf_index = *leaf};
@@ -156,6 +157,7 @@ std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState 
     --account.held_locks;
     save_account(context.batch, lock.account, account);
     context.batch.erase(Table::held_locks, held_lock_key(lock, id));
+    add_held(context.batch, checked_negate(lock.amount).value());
     if (!paid.is_zero()) add_earnings(context.batch, lock.node, lock.cell, paid);
     lock.state = state;
     lock.ended_at = context.now;

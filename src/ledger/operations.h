@@ -39,6 +39,8 @@ Result<Answer> perform(Context& context, const RecordOutage& command);
 Result<Answer> perform(Context& context, const RecordLeaf& command);
 
 // settlement.cpp
+// All that refuses it; changes nothing.
+Result<void> check(const Context& context, const Finalize& command);
 Result<Answer> perform(Context& context, const Finalize& command);
 Result<Answer> perform(Context& context, const Resolve& command);
 Result<Answer> perform(Context& context, const SettleMore& command);

@@ -195,14 +195,18 @@ bool move_decided(Context& context, std::size_t locks_max) {
     return false;
 }
 
-Result<Answer> perform(Context& context, const Finalize& command) {
+Result<void> check(const Context& context, const Finalize& command) {
     if (const auto cells = count_cells(context.rules.grid, command.period); !cells)
         return fail(cells.error());
     if (command.period.end > context.now)
         return fail("period_open", fmt::format("{} ends at {}", to_text(command.period),
                                                to_text(LedgerTime{command.period.end})));
-    if (!command.allow_pending)
-        if (auto checked = check_no_pending_abuse(context, command); !checked) return fail(checked.error());
+    if (command.allow_pending) return {};
+    return check_no_pending_abuse(context, command);
+}
+
+Result<Answer> perform(Context& context, const Finalize& command) {
+    if (auto checked = check(context, command); !checked) return fail(checked.error());
     judge_units(context, command.period, command.node, false, "", everything);
     return list_outcomes(context, command);
 }

@@ -1,0 +1,294 @@
+#include "ledger/ledger_worker.h"
+
+#include <fmt/format.h>
+
+#include "ledger/books.h"
+
+namespace ee::ledger {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How often automatic settlement looks whether a cell is due.
+constexpr auto settle_look = 1s;
+
+constexpr std::string_view grid_key = "grid";
+
+bool is_step_by_step(const Request& request) {
+    return std::holds_alternative<Finalize>(request.command);
+}
+
+SettleMore steps_of(const Finalize& command) {
+    return {.period = command.period, .node = command.node};
+}
+
+Request server_request(Command command) {
+    Request request{.caller = {.role = Role::server}};
+    request.command = std::move(command);
+    return request;
+}
+
+bool has_records(const Store& store, Table table) {
+    bool found = false;
+    store.scan(table, "", [&](std::string_view, std::string_view) {
+        found = true;
+        return false;
+    });
+    return found;
+}
+
+}  // namespace
+
+LedgerWorker::LedgerWorker(std::unique_ptr<Store> store, Log log, Settings settings)
+    : store_(std::move(store)),
+      log_(std::move(log)),
+      identity_(log_.identity()),
+      settings_(std::move(settings)),
+      ledger_(settings_.rules),
+      reader_(*store_) {}
+
+Result<std::unique_ptr<LedgerWorker>> LedgerWorker::start(std::unique_ptr<Store> store, LogKey key,
+                                                          Settings settings) {
+    try {
+        const CheckReport report = check_ledger(*store, verified_size(*store));
+        auto log = Log::open(*store, settings.if_new);
+        if (!log && log.error().code != "ledger_damaged") return fail(std::move(log.error()));
+        // A damaged ledger is shown, and not written to.
+        std::unique_ptr<LedgerWorker> worker(new LedgerWorker(
+            std::move(store), log ? *std::move(log) : Log::closed(settings.if_new), std::move(settings)));
+        if (!log) worker->halt("ledger_halted", log.error().detail);
+        if (!report.is_good()) worker->halt("ledger_halted", report.findings.front());
+        if (!worker->standstill_)
+            if (auto begun = worker->begin(std::move(key)); !begun) return fail(std::move(begun.error()));
+        worker->thread_ = std::thread([self = worker.get()] { self->work(); });
+        return worker;
+    } catch (const StoreFailure& failure) {
+        return fail("store_unavailable", failure.what());
+    }
+}
+
+LedgerWorker::~LedgerWorker() {
+    {
+        const std::lock_guard guard(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) thread_.join();
+}
+
+// The start's own commit: what was checked, the grid, and the key that signs from now on.
+Result<void> LedgerWorker::begin(LogKey key) {
+    if (log_.tree().size() > 0) store_->commit(remember_verified(log_.tree().size()));
+    Batch batch(*store_);
+    const LedgerTime time = now();
+    log_.begin_key(batch, std::move(key), to_us(time));
+    if (auto recorded = record_grid(batch, time); !recorded) return recorded;
+    commit(batch, time);
+    if (has_records(*store_, Table::moving_units)) settling_.push_back({.step = {}, .then = {}});
+    store_->end_reading();
+    return {};
+}
+
+Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
+    const std::string word(to_word(settings_.rules.grid));
+    const auto known = batch.get(Table::meta, grid_key);
+    if (known == word) return {};
+    if (known && has_records(*store_, Table::open_units))
+        return fail(
+            "settle_period_in_use",
+            fmt::format(
+                "EE_SETTLE_PERIOD was {} and cells of it are not settled; set it back, settle them, then "
+                "change it to {}",
+                *known, word));
+    const Request request = server_request(RecordLeaf{.kind = LeafKind::grid, .fields = {word}});
+    if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
+    batch.put(Table::meta, std::string(grid_key), word);
+    return {};
+}
+
+LedgerTime LedgerWorker::now() const {
+    // A clock that steps back does not take the ledger with it (invariant L7).
+    return std::max(settings_.clock(), from_us(log_.last_time_us()));
+}
+
+void LedgerWorker::run(Request request, Done done) {
+    std::optional<Error> refusal;
+    {
+        const std::lock_guard guard(mutex_);
+        if (standstill_)
+            refusal = Error{standstill_->code, standstill_->detail};
+        else if (waiting_.size() >= settings_.waiting_max)
+            refusal = Error{"ledger_busy", fmt::format("{} commands wait already", waiting_.size())};
+        else
+            waiting_.push_back({std::move(request), std::move(done)});
+    }
+    if (refusal) return done(fail(*std::move(refusal)));
+    wake_.notify_one();
+}
+
+std::optional<Standstill> LedgerWorker::standstill() const {
+    const std::lock_guard guard(mutex_);
+    return standstill_;
+}
+
+void LedgerWorker::halt(std::string code, std::string detail) {
+    Standstill why{.code = std::move(code), .detail = std::move(detail)};
+    {
+        const std::lock_guard guard(mutex_);
+        if (standstill_) return;
+        standstill_ = why;
+    }
+    if (settings_.on_standstill) settings_.on_standstill(why);
+}
+
+void LedgerWorker::work() {
+    for (;;) {
+        bool stopping = false;
+        std::deque<Waiting> waiting = wait_for_work(stopping);
+        if (stopping && waiting.empty()) return;
+        run_batch(std::move(waiting));
+    }
+}
+
+std::deque<LedgerWorker::Waiting> LedgerWorker::wait_for_work(bool& stopping) {
+    std::unique_lock lock(mutex_);
+    const auto has_work = [&] { return stopping_ || !waiting_.empty() || !settling_.empty(); };
+    if (settings_.settle_auto)
+        wake_.wait_for(lock, settle_look, has_work);
+    else
+        wake_.wait(lock, has_work);
+    stopping = stopping_;
+    std::deque<Waiting> taken;
+    if (waiting_.size() <= settings_.batch_max) {
+        taken.swap(waiting_);
+        return taken;
+    }
+    const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(settings_.batch_max);
+    taken.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end));
+    waiting_.erase(waiting_.begin(), end);
+    return taken;
+}
+
+void LedgerWorker::run_batch(std::deque<Waiting> waiting) {
+    if (const auto why = standstill()) {
+        settling_.clear();
+        for (Waiting& command : waiting) command.done(fail(why->code, why->detail));
+        return;
+    }
+    std::vector<Answered> answered;
+    const auto refuse_all = [&](std::string code, std::string detail) {
+        halt(code, detail);
+        for (Answered& one : answered) one.answer = fail(code, detail);
+    };
+    try {
+        const LedgerTime time = now();
+        Batch batch(*store_);
+        apply(batch, std::move(waiting), time, answered);
+        start_automatic_settlement(time);
+        if (!settling_.empty()) settle_step(batch, time, answered);
+        if (!batch.is_empty()) commit(batch, time);
+    } catch (const StoreFailure& failure) {
+        refuse_all("store_unavailable", failure.what());
+    } catch (const BrokenInvariant& broken) {
+        refuse_all("ledger_halted", broken.what());
+    } catch (const DamagedRecord& damage) {
+        refuse_all("ledger_halted", damage.what());
+    }
+    give(std::move(answered));
+}
+
+void LedgerWorker::apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime time,
+                         std::vector<Answered>& answered) {
+    answered.reserve(waiting.size() + 1);
+    // All that was taken is answered, whatever happens to one of them.
+    for (Waiting& command : waiting)
+        if (!is_step_by_step(command.request))
+            answered.push_back({std::move(command.done), fail("ledger_halted", "it was not run")});
+    std::size_t place = 0;
+    for (Waiting& command : waiting) {
+        if (is_step_by_step(command.request)) {
+            const SettleMore step = steps_of(std::get<Finalize>(command.request.command));
+            settling_.push_back({.step = step, .then = std::move(command)});
+            continue;
+        }
+        answered[place++].answer = ledger_.apply(batch, command.request, time);
+        if (std::holds_alternative<Resolve>(command.request.command))
+            settling_.push_back({.step = {}, .then = {}});
+    }
+    commands_.fetch_add(place, std::memory_order_relaxed);
+}
+
+void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answered>& answered) {
+    Settling& settling = settling_.front();
+    // Who may not ask for it, or not now, is refused before anything is settled.
+    if (settling.then && settling.step.from.empty() && settling.step.period) {
+        if (ledger_.check_finalize(batch, settling.then->request, time)) {
+            auto answer = ledger_.apply(batch, settling.then->request, time);
+            answered.push_back({std::move(settling.then->done), std::move(answer)});
+            settling_.pop_front();
+            return;
+        }
+    }
+    const auto stepped = ledger_.apply(batch, server_request(settling.step), time);
+    settling.step.from = stepped ? stepped->next : "";
+    if (!settling.step.from.empty()) return;
+    if (settling.then) {
+        auto answer = ledger_.apply(batch, settling.then->request, time);
+        answered.push_back({std::move(settling.then->done), std::move(answer)});
+    }
+    settling_.pop_front();
+}
+
+void LedgerWorker::start_automatic_settlement(LedgerTime time) {
+    if (!settings_.settle_auto) return;
+    const Seconds due = cell_at(settings_.rules.grid, time - settings_.settle_delay).start;
+    if (LedgerTime{due} <= settled_until_) return;
+    settled_until_ = due;
+    const Period all{.start = {}, .end = due};
+    settling_.push_back({.step = {.period = all, .automatic = true}, .then = {}});
+}
+
+void LedgerWorker::commit(Batch& batch, LedgerTime time) {
+    if (const Sums sums = sums_of(batch); !sums.is_balanced())
+        throw BrokenInvariant(fmt::format("accounts hold {} USD available and {} locked, held locks {}",
+                                          to_usd(sums.available), to_usd(sums.locked), to_usd(sums.held)));
+    store_->commit(log_.seal(batch, to_us(time)));
+    log_.committed();
+    commits_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void LedgerWorker::give(std::vector<Answered> answered) {
+    for (Answered& one : answered) {
+        if (!one.answer) {
+            one.done(fail(std::move(one.answer.error())));
+            continue;
+        }
+        Result<Reply> reply = fail("ledger_halted");
+        try {
+            reply = reply_of(*std::move(one.answer));
+        } catch (const std::runtime_error& failure) {
+            // It is done, and can't be shown: a retry with its key will.
+            reply = fail("store_unavailable", failure.what());
+        }
+        one.done(std::move(reply));
+    }
+    store_->end_reading();
+}
+
+Result<Reply> LedgerWorker::reply_of(Answer answer) {
+    Reply reply{.status = answer.status,
+                .body = std::move(answer.body),
+                .secret = std::move(answer.secret),
+                .replayed = answer.replayed};
+    if (!answer.leaf_index) return reply;
+    const auto receipt = reader_.receipt(log_.tree(), *answer.leaf_index);
+    if (!receipt) return fail("store_unavailable", receipt.error().detail);
+    reply.body.pop_back();
+    reply.body.append(reply.body.size() > 1 ? R"(,"receipt":)" : R"("receipt":)");
+    JsonWriter json(reply.body);
+    write_receipt(json, *receipt);
+    reply.body.push_back('}');
+    return reply;
+}
+
+}  // namespace ee::ledger

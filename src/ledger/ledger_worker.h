@@ -1,0 +1,118 @@
+#pragma once
+// The one doorway to the ledger: a thread that owns the store, runs commands in the order they came, and lets
+// all that wait share one commit. An answer is given once its commit is on disk.
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "ledger/ledger.h"
+#include "ledger/ledger_check.h"
+#include "ledger/log.h"
+
+namespace ee::ledger {
+
+// What a caller is told, with the receipt in the body.
+struct Reply {
+    std::uint16_t status = 200;
+    std::string body{};    // a JSON object
+    std::string secret{};  // the field to add to it, made for this answer; empty: none
+    bool replayed = false;
+};
+
+// Why nothing is written any more: `ledger_halted` (an invariant broke, a record is damaged) or
+// `store_unavailable` (the disk). Reads and proofs go on.
+struct Standstill {
+    std::string code;
+    std::string detail;
+};
+
+class LedgerWorker {
+public:
+    struct Settings {
+        Rules rules{};
+        LogIdentity if_new{};  // of a ledger that does not exist yet
+        bool settle_auto = true;
+        std::chrono::seconds settle_delay{3600};
+        std::function<LedgerTime()> clock{};
+        std::function<void(const Standstill&)> on_standstill{};  // on the worker's thread, once
+        std::size_t batch_max = 512;                             // commands that share a commit
+        std::size_t waiting_max = 65536;                         // more are refused: `ledger_busy`
+    };
+
+    // Checks the store (a ledger that is not what its journal says opens at a standstill), records the grid
+    // and the key, and starts. Refusals: `ledger_foreign`, `settle_period_in_use`, `store_unavailable`.
+    static Result<std::unique_ptr<LedgerWorker>> start(std::unique_ptr<Store> store, LogKey key,
+                                                       Settings settings);
+
+    // Does what is waiting, then ends.
+    ~LedgerWorker();
+    LedgerWorker(const LedgerWorker&) = delete;
+    LedgerWorker& operator=(const LedgerWorker&) = delete;
+
+    // Any thread. `done` is called once, on the worker's thread, and does not wait for anything.
+    using Done = std::function<void(Result<Reply>)>;
+    void run(Request request, Done done);
+
+    // Any thread.
+    std::optional<Standstill> standstill() const;
+    const LogIdentity& identity() const { return identity_; }
+    std::uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
+    std::uint64_t commands() const { return commands_.load(std::memory_order_relaxed); }
+
+private:
+    struct Waiting {
+        Request request;
+        Done done;
+    };
+    // Settling goes step by step between the commits of others; what it was asked for is answered at its end.
+    struct Settling {
+        SettleMore step;
+        std::optional<Waiting> then;
+    };
+    struct Answered {
+        Done done;
+        Result<Answer> answer;
+    };
+
+    LedgerWorker(std::unique_ptr<Store> store, Log log, Settings settings);
+    Result<void> begin(LogKey key);
+    Result<void> record_grid(Batch& batch, LedgerTime now) const;
+    void work();
+    std::deque<Waiting> wait_for_work(bool& stopping);
+    void run_batch(std::deque<Waiting> waiting);
+    void apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime now, std::vector<Answered>& answered);
+    void settle_step(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
+    void start_automatic_settlement(LedgerTime now);
+    void commit(Batch& batch, LedgerTime now);
+    void give(std::vector<Answered> answered);
+    Result<Reply> reply_of(Answer answer);
+    void halt(std::string code, std::string detail);
+    LedgerTime now() const;
+
+    std::unique_ptr<Store> store_;
+    Log log_;
+    LogIdentity identity_;
+    Settings settings_;
+    Ledger ledger_;
+    LogReader reader_;
+    std::deque<Settling> settling_;
+    LedgerTime settled_until_{};  // by automatic settlement
+
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<Waiting> waiting_;
+    std::optional<Standstill> standstill_;
+    bool stopping_ = false;
+    std::atomic<std::uint64_t> commits_{0};
+    std::atomic<std::uint64_t> commands_{0};
+    std::thread thread_;  // Last: it uses all of the above.
+};
+
+}  // namespace ee::ledger

@@ -1,0 +1,196 @@
+#include "ledger/ledger_worker.h"
+
+#include <future>
+
+#include <gtest/gtest.h>
+
+#include "ledger/memory_store.h"
+#include "ledger/test_ledger.h"
+
+namespace ee::ledger {
+namespace {
+
+// A memory that outlives its worker, and can fail.
+class SharedStore final : public Store {
+public:
+    explicit SharedStore(std::shared_ptr<MemoryStore> memory, std::shared_ptr<bool> fails)
+        : memory_(std::move(memory)), fails_(std::move(fails)) {}
+    std::optional<std::string> get(Table table, std::string_view key) const override {
+        return memory_->get(table, key);
+    }
+    void scan(Table table, std::string_view from, const Visit& visit) const override {
+        memory_->scan(table, from, visit);
+    }
+    std::uint64_t leaf_count() const override { return memory_->leaf_count(); }
+    std::optional<std::string> leaf(std::uint64_t index) const override { return memory_->leaf(index); }
+    std::optional<std::string> tile(unsigned level, std::uint64_t index) const override {
+        return memory_->tile(level, index);
+    }
+    void commit(const Changes& changes) override {
+        if (*fails_) throw StoreFailure("disk full");
+        memory_->commit(changes);
+    }
+
+private:
+    std::shared_ptr<MemoryStore> memory_;
+    std::shared_ptr<bool> fails_;
+};
+
+class Worker {
+public:
+    Worker() { start(); }
+
+    void start() {
+        worker.reset();
+        auto started = LedgerWorker::start(std::make_unique<SharedStore>(memory, fails), key(), settings());
+        ASSERT_TRUE(started) << started.error().detail;
+        worker = std::move(*started);
+    }
+    static LogKey key() { return {.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)}; }
+    LedgerWorker::Settings settings() {
+        LedgerWorker::Settings out{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {7}}};
+        out.clock = [this] { return now; };
+        out.settle_auto = false;
+        return out;
+    }
+    Result<Reply> as(const Caller& caller, Command command, std::string key) {
+        std::promise<Result<Reply>> promise;
+        Request request{
+            .caller = caller, .idempotency_key = std::move(key), .method = "POST", .path = "/test"};
+        request.command = std::move(command);
+        worker->run(std::move(request), [&](Result<Reply> reply) { promise.set_value(std::move(reply)); });
+        return promise.get_future().get();
+    }
+    Result<Reply> admin(Command command, std::string key) {
+        return as({.role = Role::admin}, std::move(command), std::move(key));
+    }
+
+    std::shared_ptr<MemoryStore> memory = std::make_shared<MemoryStore>();
+    std::shared_ptr<bool> fails = std::make_shared<bool>(false);
+    LedgerTime now = test_start;
+    std::unique_ptr<LedgerWorker> worker;
+};
+
+Receipt receipt_in(const std::string& body) {
+    const std::size_t at = body.find(R"("receipt":)");
+    EXPECT_NE(at, std::string::npos) << body;
+    auto receipt = parse_receipt(body.substr(at + 10, body.size() - at - 11));
+    EXPECT_TRUE(receipt) << receipt.error().detail;
+    return receipt.value_or(Receipt{});
+}
+
+TEST(LedgerWorker, AnswersWithAReceiptThatProvesTheEntry) {
+    Worker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    const auto bought = worker.admin(Purchase{.account = "alice", .amount = Money(5'000'000)}, "2");
+    ASSERT_TRUE(bought) << bought.error().detail;
+    const auto verified = verify_receipt(receipt_in(bought->body));
+    ASSERT_TRUE(verified) << verified.error().detail;
+    EXPECT_EQ(verified->leaf().text("account"), "alice");
+    EXPECT_EQ(verified->leaf().i64("available_after"), 5'000'000);
+}
+
+// I1: byte for byte, also when the tree has grown and the key that signed is gone.
+TEST(LedgerWorker, I1AReplayIsTheSameAfterARestart) {
+    Worker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    const auto first = worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2");
+    for (int i = 0; i < 300; ++i)
+        ASSERT_TRUE(
+            worker.admin(Purchase{.account = "alice", .amount = Money(1)}, "more" + std::to_string(i)));
+    worker.start();
+    const auto second = worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2");
+    ASSERT_TRUE(second) << second.error().detail;
+    EXPECT_TRUE(second->replayed);
+    EXPECT_EQ(first->body, second->body);
+    EXPECT_TRUE(verify_receipt(receipt_in(second->body)));
+    const auto after = worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "3");
+    EXPECT_TRUE(verify_receipt(receipt_in(after->body)));
+    EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
+}
+
+TEST(LedgerWorker, L7TimeDoesNotGoBackWithTheClock) {
+    Worker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    worker.now -= std::chrono::hours{1};
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2"));
+    worker.start();
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "3"));
+    const CheckReport report = check_ledger(*worker.memory, 0);
+    EXPECT_TRUE(report.is_good()) << report.findings.front();
+}
+
+TEST(LedgerWorker, ADiskThatFailsEndsWritingAndKeepsWhatWasAnswered) {
+    Worker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    *worker.fails = true;
+    EXPECT_EQ(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2").error().code,
+              "store_unavailable");
+    *worker.fails = false;
+    EXPECT_EQ(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2").error().code,
+              "store_unavailable")
+        << "nobody knows what the disk holds: not before a restart";
+    worker.start();
+    EXPECT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2"));
+}
+
+TEST(LedgerWorker, ABalanceThatIsNotItsEntriesStopsWritingAtTheStart) {
+    Worker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2"));
+    worker.worker.reset();
+    Account account = find_account(Batch(*worker.memory), "alice").value();
+    account.available = Money(6);
+    Changes forged;
+    forged.records[static_cast<std::size_t>(Table::accounts)].emplace_back("alice", account.encode());
+    worker.memory->commit(forged);
+    worker.start();
+    const auto refused = worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "3");
+    EXPECT_EQ(refused.error().code, "ledger_halted");
+    ASSERT_TRUE(worker.worker->standstill());
+    EXPECT_NE(worker.worker->standstill()->detail.find("sum"), std::string::npos);
+}
+
+TEST(LedgerWorker, SettlesStepByStepAndAnswersAtTheEnd) {
+    Worker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(1'000'000)}, "2"));
+    ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "3"));
+    const Period cell = cell_at(Grid::hour, worker.now);
+    for (int i = 0; i < 1000; ++i)
+        ASSERT_TRUE(
+            worker.admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)},
+                         "lock" + std::to_string(i)));
+    EXPECT_EQ(worker.admin(Finalize{.period = cell}, "4").error().code, "period_open");
+    worker.now += std::chrono::hours{1};
+    const auto settled = worker.admin(Finalize{.period = cell}, "5");
+    ASSERT_TRUE(settled) << settled.error().detail;
+    EXPECT_NE(settled->body.find(R"("outcome":"fail","reasons":["no_evidence"])"), std::string::npos)
+        << settled->body;
+    const Account alice = find_account(Batch(*worker.memory), "alice").value();
+    EXPECT_EQ(to_usd(alice.available), "1");
+    EXPECT_EQ(alice.held_locks, 0U);
+    EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
+}
+
+TEST(LedgerWorker, ManyCallersShareCommits) {
+    Worker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    std::atomic<int> done = 0;
+    std::promise<void> all;
+    constexpr int count = 2000;
+    for (int i = 0; i < count; ++i) {
+        Request request{.caller = {.role = Role::admin}, .idempotency_key = "k" + std::to_string(i)};
+        request.command = Purchase{.account = "alice", .amount = Money(1)};
+        worker.worker->run(std::move(request), [&](Result<Reply> reply) {
+            EXPECT_TRUE(reply);
+            if (++done == count) all.set_value();
+        });
+    }
+    all.get_future().wait();
+    EXPECT_EQ(to_usd(find_account(Batch(*worker.memory), "alice")->available), "0.002");
+    EXPECT_LT(worker.worker->commits(), 2000U);
+}
+
+}  // namespace
+}  // namespace ee::ledger

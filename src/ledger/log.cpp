@@ -1,0 +1,247 @@
+#include "ledger/log.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "ledger/encoding.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::string_view identity_key = "identity";
+constexpr std::string_view head_key = "head";
+
+tl::unexpected<Error> damaged(std::string detail) {
+    return fail("ledger_damaged", std::move(detail));
+}
+
+std::string encode(const LogIdentity& identity) {
+    return RecordWriter().text(identity.log_id).array(identity.salt_secret).take();
+}
+
+// The hash in the tree of a leaf that the store or a batch has.
+Hash tree_leaf(const LogIdentity& identity, std::uint64_t index, std::string_view leaf) {
+    return log_leaf_hash(salt_of(identity, index), as_bytes(leaf));
+}
+
+std::int64_t time_of(std::string_view leaf) {
+    const auto decoded = decode_leaf(as_bytes(leaf));
+    if (!decoded) throw DamagedRecord(fmt::format("the newest leaf: {}", decoded.error().detail));
+    return decoded->time_us;
+}
+
+// An Ed25519 SubjectPublicKeyInfo ends with the 32 bytes of the key (RFC 8410).
+ByteArray<32> public_bytes(const crypto::SigningKey& key) {
+    const Bytes spki = key.spki();
+    ByteArray<32> out;
+    EE_CHECK(spki.size() >= out.size());
+    std::copy(spki.end() - static_cast<std::ptrdiff_t>(out.size()), spki.end(), out.begin());
+    return out;
+}
+
+}  // namespace
+
+std::optional<LogIdentity> identity_of(const Store& store) {
+    const auto record = store.get(Table::meta, identity_key);
+    if (!record) return std::nullopt;
+    RecordReader in(*record);
+    LogIdentity identity{.log_id = in.text()};
+    identity.salt_secret = in.array<32>();
+    in.finish();
+    return identity;
+}
+
+Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index) {
+    std::string index;
+    append_number(index, leaf_index);
+    // Secret and index have fixed lengths: the digest is a keyed function of the index.
+    const crypto::Sha256 digest = crypto::sha256({identity.salt_secret, as_bytes(index)});
+    Salt salt;
+    std::copy_n(digest.begin(), salt.size(), salt.begin());
+    return salt;
+}
+
+std::string SignedHead::encode() const {
+    return RecordWriter()
+        .number(head.size)
+        .array(head.root)
+        .text(note)
+        .number(log_key_index)
+        .integer(time_us)
+        .take();
+}
+
+SignedHead SignedHead::decode(std::string_view record) {
+    RecordReader in(record);
+    SignedHead out;
+    out.head.size = in.number();
+    out.head.root = in.array<32>();
+    out.note = in.text();
+    out.log_key_index = in.number();
+    out.time_us = in.integer();
+    in.finish();
+    return out;
+}
+
+std::optional<SignedHead> newest_head(const Store& store) {
+    const auto record = store.get(Table::meta, head_key);
+    if (!record) return std::nullopt;
+    return SignedHead::decode(*record);
+}
+
+std::optional<SignedHead> head_with(const Store& store, std::uint64_t leaf_index) {
+    std::optional<SignedHead> found;
+    store.scan(Table::checkpoints, std::string(KeyWriter().number(leaf_index + 1)),
+               [&](std::string_view, std::string_view record) {
+                   found = SignedHead::decode(record);
+                   return false;
+               });
+    return found;
+}
+
+Result<Bytes> LogReader::Tiles::read_tile(unsigned level, std::uint64_t index) const {
+    const auto tile = store_.tile(level, index);
+    if (!tile) return damaged(fmt::format("tile {} of level {} is missing", index, level));
+    return to_bytes(as_bytes(*tile));
+}
+
+LogReader::LogReader(const Store& store)
+    : store_(store), identity_(identity_of(store)), tiles_(store), cache_(tiles_) {}
+
+Result<LogTree> LogReader::load() {
+    if (!identity_) identity_ = identity_of(store_);
+    const auto head = newest_head(store_);
+    const std::uint64_t size = head ? head->head.size : 0;
+    if (size != store_.leaf_count())
+        return damaged(fmt::format("{} leaves are in the store, the newest checkpoint has {}",
+                                   store_.leaf_count(), size));
+    if (size == 0) return LogTree{};
+    if (!identity_) return damaged("there are leaves, and no log id");
+    auto tree = open_tree(size);
+    if (!tree) return tree;
+    if (tree->root() != head->head.root)
+        return damaged(fmt::format("the {} leaves have another root than the newest checkpoint", size));
+    return tree;
+}
+
+Result<LogTree> LogReader::load_at(const LogTree& tree, std::uint64_t size) {
+    auto older = open_tree(size);
+    if (!older) return older;
+    const auto root = tree.root_at(size, cache_);
+    if (!root || *root != older->root())
+        return damaged(fmt::format("the first {} leaves have another root than the tree had then", size));
+    return older;
+}
+
+// From the full tiles, and the leaves after the last one of level 0.
+Result<LogTree> LogReader::open_tree(std::uint64_t size) {
+    std::vector<Hash> tail;
+    for (std::uint64_t index = size - size % tile_hashes; index < size; ++index) {
+        const auto leaf = store_.leaf(index);
+        if (!leaf) return damaged(fmt::format("leaf {} is missing", index));
+        tail.push_back(tree_leaf(*identity_, index, *leaf));
+    }
+    auto tree = LogTree::open(size, tiles_, tail);
+    if (!tree) return damaged(tree.error().detail);
+    return tree;
+}
+
+Result<ProvenLeaf> LogReader::prove(const LogTree& tree, std::uint64_t index, std::uint64_t size) {
+    auto path = tree.inclusion_proof(index, size, cache_);
+    if (!path) return fail(std::move(path.error()));
+    const auto leaf = store_.leaf(index);
+    if (!leaf) return damaged(fmt::format("leaf {} is missing", index));
+    if (!identity_) identity_ = identity_of(store_);
+    return ProvenLeaf{.index = index,
+                      .leaf = to_bytes(as_bytes(*leaf)),
+                      .salt = salt_of(identity_.value(), index),
+                      .path = *std::move(path)};
+}
+
+Result<ProofPath> LogReader::consistency(const LogTree& tree, std::uint64_t older, std::uint64_t newer) {
+    return tree.consistency_proof(older, newer, cache_);
+}
+
+Result<Receipt> LogReader::receipt(const LogTree& tree, std::uint64_t leaf_index) {
+    const auto head = head_with(store_, leaf_index);
+    if (!head) return fail("log_range", fmt::format("no checkpoint has leaf {} yet", leaf_index));
+    auto leaf = prove(tree, leaf_index, head->head.size);
+    if (!leaf) return fail(std::move(leaf.error()));
+    auto key = prove(tree, head->log_key_index, head->head.size);
+    if (!key) return fail(std::move(key.error()));
+    const auto key_leaf = decode_leaf(key->leaf);
+    if (!key_leaf) return damaged(fmt::format("the leaf of a log key: {}", key_leaf.error().detail));
+    return Receipt{.leaf = *std::move(leaf),
+                   .checkpoint = head->note,
+                   .log_key = *std::move(key),
+                   .attested = !key_leaf->bytes("quote").empty()};
+}
+
+Result<Log> Log::open(const Store& store, const LogIdentity& if_new) {
+    EE_CHECK(is_log_id(if_new.log_id));
+    Log log;
+    const auto known = identity_of(store);
+    if (known && known->log_id != if_new.log_id)
+        return fail("ledger_foreign", fmt::format("the ledger is of log {}, this control plane's is {}",
+                                                  known->log_id, if_new.log_id));
+    log.identity_ = known.value_or(if_new);
+    log.is_new_ = !known;
+    auto tree = LogReader(store).load();
+    if (!tree) return fail(std::move(tree.error()));
+    log.tree_ = *std::move(tree);
+    if (log.tree_.size() > 0) log.last_time_us_ = time_of(store.leaf(log.tree_.size() - 1).value());
+    return log;
+}
+
+Log Log::closed(const LogIdentity& identity) {
+    Log log;
+    log.identity_ = identity;
+    return log;
+}
+
+void Log::begin_key(Batch& batch, LogKey key, std::int64_t time_us) {
+    EE_CHECK(key.key.kind() == crypto::KeyKind::ed25519);
+    key_index_ = batch.leaf_count();
+    const auto leaf = encode_leaf({.kind = LeafKind::log_key,
+                                   .seq = key_index_,
+                                   .time_us = time_us,
+                                   .fields = {field(public_bytes(key.key)), field(ByteSpan(key.quote)),
+                                              field(key.collateral), field(tree_.size()), field(tree_.root()),
+                                              field(key.repo), field(key.release_tag), Bytes{}}});
+    EE_CHECK(leaf.has_value());
+    batch.append_leaf(std::string(as_text(*leaf)));
+    batch.put(Table::log_keys, KeyWriter().number(key_index_), "");
+    key_ = std::move(key.key);
+}
+
+Changes Log::seal(Batch& batch, std::int64_t time_us) {
+    State next{.tree = tree_, .last_time_us = last_time_us_};
+    std::vector<Tile> full;
+    std::uint64_t index = tree_.size();
+    for (const std::string& leaf : batch.leaves())
+        next.tree.append(tree_leaf(identity_, index++, leaf), full);
+    if (!batch.leaves().empty()) {
+        EE_CHECK(key_.has_value());
+        next.last_time_us = time_us;
+        SignedHead head{.head = next.tree.head(), .log_key_index = key_index_, .time_us = time_us};
+        head.note = sign_checkpoint({.log_id = identity_.log_id, .head = head.head}, *key_);
+        batch.put(Table::checkpoints, KeyWriter().number(head.head.size), head.encode());
+        batch.put(Table::meta, std::string(head_key), head.encode());
+    }
+    if (is_new_) batch.put(Table::meta, std::string(identity_key), encode(identity_));
+    Changes changes = batch.take();
+    for (Tile& tile : full)
+        changes.tiles.push_back({tile.level, tile.index, std::string(as_text(tile.hashes))});
+    sealed_ = std::move(next);
+    return changes;
+}
+
+void Log::committed() {
+    EE_CHECK(sealed_.has_value());
+    tree_ = std::move(sealed_->tree);
+    last_time_us_ = sealed_->last_time_us;
+    is_new_ = false;
+    sealed_.reset();
+}
+
+}  // namespace ee::ledger

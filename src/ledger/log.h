@@ -1,0 +1,131 @@
+#pragma once
+// The verifiable log over the ledger's leaves (spec: ledger, "The verifiable log"). Sealing a batch puts its
+// leaves into the tree and signs a checkpoint, all in one commit; receipts and proofs are made afterwards, by
+// any reader.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "crypto/signing_key.h"
+#include "ledger/batch.h"
+#include "ledger/log_tree.h"
+#include "ledger/receipt.h"
+
+namespace ee::ledger {
+
+// Made with the ledger, kept in its `meta`.
+struct LogIdentity {
+    std::string log_id{};         // 32 hex characters
+    ByteArray<32> salt_secret{};  // nobody outside learns it; a receipt shows one salt
+
+    friend bool operator==(const LogIdentity&, const LogIdentity&) = default;
+};
+std::optional<LogIdentity> identity_of(const Store& store);
+
+// A function of the secret and the index, so that none need be kept.
+Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index);
+
+// A key that signs checkpoints, and what binds it to a machine.
+struct LogKey {
+    crypto::SigningKey key;
+    Bytes quote{};             // empty: nothing does
+    std::string collateral{};  // JSON, of the quote
+    std::string repo{};
+    std::string release_tag{};
+};
+
+// A checkpoint that was committed.
+struct SignedHead {
+    TreeHead head{};
+    std::string note{};
+    std::uint64_t log_key_index = 0;
+    std::int64_t time_us = 0;
+
+    std::string encode() const;
+    static SignedHead decode(std::string_view record);
+    friend bool operator==(const SignedHead&, const SignedHead&) = default;
+};
+std::optional<SignedHead> newest_head(const Store& store);
+// The first one with more than `leaf_index` leaves.
+std::optional<SignedHead> head_with(const Store& store, std::uint64_t leaf_index);
+
+// Proofs out of a store. One thread at a time; the store is its reader's, and outlives it.
+class LogReader {
+public:
+    explicit LogReader(const Store& store);
+    LogReader(const LogReader&) = delete;
+    LogReader& operator=(const LogReader&) = delete;
+
+    // The tree as the store has it, from its newest checkpoint's size. `ledger_damaged` where leaves or tiles
+    // are missing, or lead to another root than the checkpoint's.
+    Result<LogTree> load();
+    // As it was at a smaller size; the root is that of `tree` then.
+    Result<LogTree> load_at(const LogTree& tree, std::uint64_t size);
+
+    // All of `tree`, which load() gave, or which grew from one that it gave.
+    // `log_range`: there is no such leaf or size.
+    Result<ProvenLeaf> prove(const LogTree& tree, std::uint64_t index, std::uint64_t size);
+    Result<ProofPath> consistency(const LogTree& tree, std::uint64_t older, std::uint64_t newer);
+    // Of the leaf, under the first checkpoint that has it: the same for ever.
+    Result<Receipt> receipt(const LogTree& tree, std::uint64_t leaf_index);
+
+private:
+    Result<LogTree> open_tree(std::uint64_t size);
+
+    class Tiles final : public TileReader {
+    public:
+        explicit Tiles(const Store& store) : store_(store) {}
+        Result<Bytes> read_tile(unsigned level, std::uint64_t index) const override;
+
+    private:
+        const Store& store_;
+    };
+
+    const Store& store_;
+    std::optional<LogIdentity> identity_;
+    Tiles tiles_;
+    TileCache cache_;
+};
+
+// The writer's side. It keeps the tree's right edge and the key.
+class Log {
+public:
+    // Of a ledger that has one already, `if_new` must have the same log id: `ledger_foreign`. Refusals of
+    // LogReader::load().
+    static Result<Log> open(const Store& store, const LogIdentity& if_new);
+
+    // Of a ledger that can't be written to.
+    static Log closed(const LogIdentity& identity);
+
+    const LogIdentity& identity() const { return identity_; }
+    const LogTree& tree() const { return tree_; }
+    // Of the newest leaf; what follows is never earlier (invariant L7).
+    std::int64_t last_time_us() const { return last_time_us_; }
+
+    // Appends the leaf of a key, which signs this batch's checkpoint and all later ones.
+    void begin_key(Batch& batch, LogKey key, std::int64_t time_us);
+
+    // Takes the batch: its leaves in the tree and, where there are any, the checkpoint. A key has begun by
+    // then. Call committed() once the changes are on disk; without it the log stays as it was.
+    Changes seal(Batch& batch, std::int64_t time_us);
+    void committed();
+
+private:
+    Log() = default;
+
+    struct State {
+        LogTree tree{};
+        std::int64_t last_time_us = 0;
+    };
+
+    LogIdentity identity_;
+    bool is_new_ = false;
+    LogTree tree_;
+    std::int64_t last_time_us_ = 0;
+    std::optional<crypto::SigningKey> key_;
+    std::uint64_t key_index_ = 0;
+    std::optional<State> sealed_;
+};
+
+}  // namespace ee::ledger
