@@ -6,7 +6,7 @@ import struct
 from harness import raw_exchange, run
 from raw_http2 import DATA, HEADERS, WINDOW_UPDATE, Http2Connection
 from raw_websocket import BINARY, CLOSE, PING, TEXT, WebSocket, frame
-from visitors import Visitor, host
+from visitors import REFUSALS, Broken, Visitor, host
 from wire_agent import WireAgent
 
 REFUSED = (b"4", b"501", b"505")  # How the statuses of refusals begin.
@@ -48,6 +48,9 @@ class Malformed1(Visitor):
             data = self.random.choice(MALFORMED1)(app)
             answer = raw_exchange(port, data, timeout=60, half_close=True)
             status = answer[9:12]
+            if status in [b"%d" % refusal for refusal in REFUSALS]:
+                # Its head was in order, and there was nobody to send it to before its body was seen to be wrong.
+                raise Broken(f"{status.decode()} {data[:60]!r}")
             assert not answer or status.startswith(REFUSED), (data[:200], answer[:200])
         else:
             data = bytearray(http1(app, "POST /echo HTTP/1.1", "Content-Length: 10", "Accept: */*", body=b"0123456789"))
