@@ -31,17 +31,19 @@ class SiteBackend:
 
     async def _start(self):
         app = web.Application(client_max_size=1 << 40)
-        app.add_routes([web.static("/files", self.folder), web.post("/digest", self._digest),
-                        web.put("/digest", self._digest), web.post("/echo", self._echo), web.post("/form", self._form),
-                        web.get("/pieces/{id}", self._pieces), web.post("/go/{id}", self._go),
-                        web.get("/events", self._events), web.get("/ws", echo_websocket), web.post("/found", self._keep),
-                        web.get("/trailers", self._trailers),
-                        web.route("*", "/{rest:.*}", self._ok)])
+        app.add_routes([*self._routes(), web.route("*", "/{rest:.*}", self._ok)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1, backlog=1024)
         await site.start()
         self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+
+    def _routes(self):
+        return [web.static("/files", self.folder), web.post("/digest", self._digest),
+                web.put("/digest", self._digest), web.post("/echo", self._echo), web.post("/form", self._form),
+                web.get("/pieces/{id}", self._pieces), web.post("/go/{id}", self._go),
+                web.get("/events", self._events), web.get("/ws", echo_websocket), web.post("/found", self._keep),
+                web.get("/trailers", self._trailers)]
 
     def stop(self):
         run(self._runner.cleanup())
