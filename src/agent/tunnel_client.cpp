@@ -170,7 +170,11 @@ void TunnelClient::on_event(const http::Event& event) {
         case http::Event::Kind::pong:
             if (event.payload != leaving_mark) return;
             leaving_ = false;
-            if (streams_) streams_->close_to_new();
+            if (streams_) {
+                streams_->close_to_new();
+                write_frames();
+                stream_->flush_later();
+            }
             return check_stopped();
         case http::Event::Kind::ping:
             http::append_frame(stream_->output(), http::Opcode::pong, event.payload, mask());
@@ -192,10 +196,14 @@ void TunnelClient::on_frames(std::string_view bytes) {
     stream_->flush_later();
 }
 
-void TunnelClient::on_flush() {
-    if (!streams_ || state_ != State::attested) return;
+void TunnelClient::write_frames() {
     tunnel::pull_messages(*streams_, stream_->output(), stream_->pending_output(),
                           [this] { return std::optional(mask()); });
+}
+
+void TunnelClient::on_flush() {
+    if (!streams_ || state_ != State::attested) return;
+    write_frames();
     if (streams_->is_broken())
         return lost("http2_protocol_error", "the control plane broke the HTTP/2 protocol");
     if (on_stopped_)
@@ -401,9 +409,9 @@ void TunnelClient::stop(std::function<void()> on_stopped) {
     on_stopped_ = std::move(on_stopped);
     retry_.cancel();
     if (state_ == State::attested) {
-        // Out of routing at once, while the open requests are answered, and those that are on their way.
+        // Out of routing at once, while the open requests are answered, and those that are on their way. No
+        // GOAWAY before the mark is back: it would refuse what the control plane is about to send.
         send(protocol::Health{.pass = false, .detail = "the agent is stopping", .checkpoint = {}});
-        if (streams_) streams_->drain();
         send_ping(leaving_mark);
         leaving_ = true;
     }

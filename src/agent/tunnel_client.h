@@ -67,6 +67,7 @@ private:
     void on_event(const http::Event& event);
     void on_text(std::string_view text);
     void on_frames(std::string_view bytes);
+    void write_frames();
     void on_streams_changed();
     std::size_t requests_open() const { return requests_open_ + (streams_ ? streams_->open_requests() : 0); }
     void on(const protocol::AttestRequest& request);

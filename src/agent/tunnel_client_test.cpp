@@ -463,6 +463,23 @@ TEST_P(TunnelClientTest, ServesWhatTheControlPlaneSentBeforeItHeard) {
     EXPECT_TRUE(until([&] { return stopped; }));
 }
 
+TEST_P(TunnelClientTest, ServesWhatTheControlPlaneBeganInTheTurnInWhichItHeard) {
+    serve();
+    TestVisitor begun;
+    // Its head has not left yet when the rest of what the agent said is read.
+    owner.health = [&](tunnel::Session&, bool pass) {
+        if (!pass) ask(begun);
+    };
+    bool stopped = false;
+    client->stop([&] { stopped = true; });
+    ASSERT_TRUE(until([&] { return app.has_request(0) || !begun.got.empty(); }));
+    ASSERT_TRUE(app.has_request(0)) << begun.got;
+    EXPECT_FALSE(stopped);
+    app.peers[0]->say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    EXPECT_TRUE(until([&] { return begun.got == "200 ok."; })) << begun.got;
+    EXPECT_TRUE(until([&] { return stopped; }));
+}
+
 TEST_P(TunnelClientTest, StopsAtItsDeadlineWhateverIsOpen) {
     settings.drain_timeout = 60ms;
     serve();

@@ -283,16 +283,9 @@ Result<void> TunnelStreams::receive(std::string_view bytes) {
     return received;
 }
 
-void TunnelStreams::drain() {
-    speaks_ = true;
-    session_.begin_drain();
-    on_output_();
-}
-
 void TunnelStreams::close_to_new() {
     speaks_ = true;
     session_.goaway(http::http2_code::no_error);
-    on_output_();
 }
 
 StreamEnd* TunnelStreams::find(Http2StreamId id) const {

@@ -33,8 +33,8 @@ public:
     bool wants_output() const { return speaks_ && session_.wants_output(); }
     // The control plane broke the protocol, or ended the HTTP/2 connection.
     bool is_broken() const { return session_.is_finished() && !session_.is_draining(); }
-    // Asks for no more requests; those on their way are still served, until close_to_new().
-    void drain();
+    // Takes no more requests, and says so with what is pulled next. Not before the control plane begins none:
+    // what it has begun and not sent yet, it has to refuse when it reads this.
     void close_to_new();
     // Until the last byte of the answer has been pulled.
     std::size_t open_requests() const { return session_.open_streams(); }
