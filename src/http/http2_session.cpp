@@ -53,6 +53,12 @@ std::vector<nghttp2_nv>& to_block(const Http2Head& head, std::string& status_tex
     return block;
 }
 
+// Of a frame's first bytes: it is part of a head, and CONTINUATION is behind it (RFC 9113 section 6.10).
+bool is_head_that_goes_on(const std::uint8_t* frame) {
+    const bool is_head = frame[3] == NGHTTP2_HEADERS || frame[3] == NGHTTP2_CONTINUATION;
+    return is_head && (frame[4] & NGHTTP2_FLAG_END_HEADERS) == 0;
+}
+
 }  // namespace
 
 Http2Session::Http2Session(const Http2Settings& settings, Http2Observer& observer)
@@ -94,11 +100,13 @@ std::size_t Http2Session::pull(Http2Sink& sink, std::size_t bytes_max) {
     pull_max_ = bytes_max;
     do {
         report_taken();
-        while (pulled_ < pull_max_) {
+        bool within_head = false;
+        while (pulled_ < pull_max_ || within_head) {
             const std::uint8_t* data = nullptr;
             const std::size_t before = pulled_;
             const auto size = nghttp2_session_mem_send(session_, &data);
             if (size > 0) {
+                within_head = is_head_that_goes_on(data);
                 sink.write({reinterpret_cast<const char*>(data), static_cast<std::size_t>(size)});
                 pulled_ += static_cast<std::size_t>(size);
             } else if (size < 0 || pulled_ == before) {
@@ -127,6 +135,10 @@ void Http2Session::report_taken() {
         observer_.on_body_taken(stream->id, std::exchange(stream->taken, 0));
     }
     taken_.clear();
+}
+
+bool Http2Session::has_frames_before_bodies() const {
+    return nghttp2_session_get_outbound_queue_size(session_) > 0;
 }
 
 bool Http2Session::wants_output() const {

@@ -128,10 +128,12 @@ public:
     // so and is_finished() holds from then on: either way the connection is to be closed.
     Result<void> receive(std::string_view bytes);
     // Writes what is due, control frames first, bodies in turns, until there is nothing or about `bytes_max`
-    // are written (one frame more at most). Answers how many were.
+    // are written (one frame more at most; a head is never left in its middle). Answers how many were.
     std::size_t pull(Http2Sink& sink, std::size_t bytes_max);
     std::size_t pull(std::string& end_of, std::size_t bytes_max);
     bool wants_output() const;
+    // What goes before every body waits to be pulled: heads of requests among it.
+    bool has_frames_before_bodies() const;
     // Neither side has anything more to say.
     bool is_finished() const;
 

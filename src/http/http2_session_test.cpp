@@ -389,6 +389,26 @@ TEST_F(Http2SessionTest, BothSidesLimitTheStreamsThatAreOpenAtOnce) {
     EXPECT_TRUE(client->session.open(get(), "", true));
 }
 
+TEST_F(Http2SessionTest, AHeadIsPulledWholeAndBeforeAnyBody) {
+    exchange();
+    const std::string large(40'000, '"');
+    const Field fields[] = {{"x-large", large}};
+    Http2Head head = get();
+    head.fields = fields;
+    const Http2StreamId first = client->session.open(get(), "a body", true).value();
+    const Http2StreamId second = client->session.open(head, "", true).value();
+    EXPECT_TRUE(client->session.has_frames_before_bodies());
+    StringSink heads;
+    EXPECT_LT(client->session.pull(heads, 1), 100u);
+    EXPECT_TRUE(client->session.has_frames_before_bodies());
+    EXPECT_GT(client->session.pull(heads, 1), large.size());  // Three frames.
+    EXPECT_FALSE(client->session.has_frames_before_bodies());
+    ASSERT_TRUE(server->session.receive(heads.text));
+    EXPECT_EQ(server->order, (std::vector{first, second}));
+    exchange();
+    EXPECT_EQ(server->streams[first].body, "a body");
+}
+
 TEST_F(Http2SessionTest, ADrainLetsOpenStreamsFinish) {
     const Http2StreamId id = open(get());
     exchange();

@@ -40,6 +40,8 @@ public:
     // See Http2Session::pull().
     std::size_t pull(http::Http2Sink& sink, std::size_t bytes_max);
     bool wants_output() const { return session_ && session_->wants_output(); }
+    // Requests whose heads have not all been pulled, perhaps.
+    bool has_unsent_heads() const { return session_ && session_->has_frames_before_bodies(); }
     // The agent takes no more requests.
     bool is_draining() const { return session_ && session_->is_draining(); }
     // The agent broke the protocol, or ended the HTTP/2 connection: the tunnel is to be closed.

@@ -142,9 +142,10 @@ void Session::on_flush() {
     if (closed_ || v2_ == nullptr) return;
     const std::size_t waiting = stream_->pending_output();
     pull_messages(*v2_, stream_->output(), waiting, [] { return std::optional<http::MaskKey>(); });
-    // Heads leave before bodies. An agent that leaves learns from a pong that no request is on its way any
-    // more: it may not overtake one.
-    if (waiting < frames_bytes_max) stream_->output().append(std::exchange(pongs_, {}));
+    // Heads leave before bodies, but not all of them at once. An agent that leaves learns from a pong that no
+    // request is on its way any more: it may not overtake one.
+    if (waiting < frames_bytes_max && !v2_->has_unsent_heads())
+        stream_->output().append(std::exchange(pongs_, {}));
     if (v2_->is_broken()) fail_connection(http::close_code::protocol_error, "http2_protocol_error");
 }
 

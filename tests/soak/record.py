@@ -8,6 +8,7 @@ import time
 VIOLATIONS_TOLD = 20  # Of one kind.
 STANDSTILL_SECONDS = 2.0  # A thread that has nothing to do but wait is late by this: so is everything else.
 STANDSTILL = "the machine stood still"
+NEAR_SECONDS = 10.0  # What was disturbed so long before a failure that nothing excuses is told with it.
 GRACE_SECONDS = 1.0  # After a disturbance is over: what it broke may still be on its way to the visitor.
 
 
@@ -80,7 +81,8 @@ class Record:
                 self.excused[kind, app] += 1
                 self.excuses[excuse, why.split(":")[0][:40]] += 1
             else:
-                self.wrong(kind, app, why)
+                near = [d.name for d in self.disturbances if d.may_break(d.app, began_at - NEAR_SECONDS, failed_at)]
+                self.wrong(kind, app, f"{why} ({failed_at - began_at:.1f} s after it began; near it: {near})")
 
     def waited(self, planned_s, began_at):
         """Of whoever only waits: how long it should have taken, and when it began."""
