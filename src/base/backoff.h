@@ -12,11 +12,13 @@ public:
     Backoff(std::chrono::milliseconds min, std::chrono::milliseconds max)
         : min_(min), max_(max), ceiling_(min) {}
 
-    // `random` in [0, 1). Uniform between nothing and a ceiling that doubles with each failure.
+    // `random` in [0, 1). Uniform between nothing and a ceiling that grows by what was waited, so at most
+    // doubles: whoever has waited for a minute in all waits no more than about one again. (A ceiling that
+    // doubles whatever was drawn keeps a few of many waiting for long after a short outage.)
     std::chrono::milliseconds next(double random) {
         const auto wait = std::chrono::milliseconds(
             static_cast<std::int64_t>(static_cast<double>(ceiling_.count()) * random));
-        ceiling_ = std::min(max_, ceiling_ * 2);
+        ceiling_ = std::min(max_, ceiling_ + wait);
         return wait;
     }
     // A connection served: the next failure is the first again.

@@ -7,13 +7,23 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(Backoff, IsUniformBelowACeilingThatDoublesUpToItsLimit) {
-    Backoff backoff(1s, 10s);
+TEST(Backoff, IsUniformBelowACeilingThatGrowsByWhatWasWaitedUpToItsLimit) {
+    Backoff backoff(1s, 4s);
     std::vector<std::chrono::milliseconds> waits;
     for (int i = 0; i < 6; ++i) waits.push_back(backoff.next(0.5));
-    EXPECT_EQ(waits, (std::vector<std::chrono::milliseconds>{500ms, 1s, 2s, 4s, 5s, 5s}));
+    EXPECT_EQ(waits, (std::vector<std::chrono::milliseconds>{500ms, 750ms, 1125ms, 1687ms, 2s, 2s}));
     EXPECT_EQ(backoff.next(0.0), 0ms);
-    EXPECT_LT(backoff.next(0x1.fffffffffffffp-1), 10s);
+    EXPECT_LT(backoff.next(0x1.fffffffffffffp-1), 4s);
+}
+
+TEST(Backoff, NeverWaitsLongerThanItsMinimumAndWhatItHasWaitedInAll) {
+    Backoff backoff(1s, 60s);
+    std::chrono::milliseconds waited{0};
+    for (const double random : {0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.99, 0.99, 0.5}) {
+        const auto wait = backoff.next(random);
+        EXPECT_LE(wait, waited + 1s);
+        waited += wait;
+    }
 }
 
 TEST(Backoff, BeginsAgainAfterAConnectionThatServed) {
