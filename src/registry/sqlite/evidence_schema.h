@@ -1,6 +1,7 @@
 #pragma once
 // The tables of evidence, and what is deleted from them.
 
+#include <chrono>
 #include <cstdint>
 
 #include "sqlite/database.h"
@@ -15,6 +16,8 @@ struct EvidenceLimits {
     // An agent's newest evidence stays for as long as a registration does.
     std::int64_t newest_life_ms = 30 * 24 * 3600 * 1000LL;
     std::int64_t bytes_max = 1LL << 30;  // of the records; beyond it the oldest go
+    // How long a record waits for others to share its transaction, unless somebody reads.
+    std::chrono::milliseconds gather_time{200};
 };
 
 // Deletes what is too old at `now_ms` or too much, and the contents that nothing refers to any more, within

@@ -13,6 +13,7 @@ namespace ee::registry {
 namespace {
 
 constexpr std::size_t waiting_max = 4096;
+constexpr std::size_t gathered_max = 512;  // so many do not wait for more
 constexpr std::chrono::seconds write_wait{2};
 constexpr std::int64_t prune_interval_ms = 60 * 1000;
 
@@ -79,7 +80,7 @@ public:
             if (waiting_.size() < waiting_max) {
                 waiting_.push_back(std::move(record));
                 ++kept_;
-                changed_.notify_all();
+                if (waiting_.size() == 1 || waiting_.size() == gathered_max) changed_.notify_all();
                 return;
             }
         }
@@ -92,6 +93,8 @@ public:
         -> decltype(read_rows(std::declval<sqlite::Statement&>())) {
         {
             std::unique_lock lock(mutex_);
+            wanted_ = kept_;
+            changed_.notify_all();
             changed_.wait_for(lock, write_wait, [this, until = kept_] { return done_ >= until; });
         }
         const std::lock_guard reading(read_mutex_);
@@ -111,6 +114,10 @@ private:
                 std::unique_lock lock(mutex_);
                 changed_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
                 if (waiting_.empty()) return;
+                // A page of an index is written once a transaction, however many records it names.
+                changed_.wait_for(lock, limits_.gather_time, [&] {
+                    return stopping_ || wanted_ > done_ || waiting_.size() >= gathered_max;
+                });
                 batch.swap(waiting_);
             }
             if (const auto written = write(batch); !written) {
@@ -184,7 +191,9 @@ private:
     mutable std::mutex mutex_, read_mutex_;
     mutable std::condition_variable changed_;
     std::vector<EvidenceRecord> waiting_;
-    std::uint64_t kept_ = 0, done_ = 0;  // records taken, records written or given up
+    // Records taken; written or given up; and asked for by a read.
+    std::uint64_t kept_ = 0, done_ = 0;
+    mutable std::uint64_t wanted_ = 0;
     bool stopping_ = false;
     std::thread writer_;
 };

@@ -50,8 +50,8 @@ struct StoredContent {
     Bytes bytes;
 };
 
-// One writer thread; waiting records share a transaction. A commit survives the end of the process, not
-// always a power cut: what is lost then is replaced at the next challenge.
+// One writer thread; records of a short while share a transaction. A commit survives the end of the process,
+// not always a power cut: what is lost then is replaced at the next challenge.
 class EvidenceStore {
 public:
     // `on_failure` hears, on any thread, of records that were not kept (`store_unavailable`).

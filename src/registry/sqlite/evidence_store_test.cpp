@@ -76,6 +76,19 @@ TEST_F(EvidenceStoreTest, WhatWasKeptIsFoundAtOnceByIdAndByAgent) {
     EXPECT_EQ(failures, 0);
 }
 
+TEST_F(EvidenceStoreTest, RecordsWaitForOthersUnlessSomebodyReads) {
+    const EvidenceLimits limits{.gather_time = 1h};
+    {
+        const auto store = open(limits);
+        for (const char* id : {"e1", "e2", "e3"}) store->keep(record(id, "agent-1", day));
+        EXPECT_EQ(count("evidence"), 0);
+        EXPECT_EQ(found(*store, "e2"), "{\"id\":\"e2\"}");
+        EXPECT_EQ(count("evidence"), 3);
+        store->keep(record("e4", "agent-1", day));
+    }
+    EXPECT_EQ(count("evidence"), 4) << "the end waits for no more";
+}
+
 TEST_F(EvidenceStoreTest, EvidenceSurvivesARestart) {
     open()->keep(record("e1", "agent-1", day, {content("aa", "text")}));
     const auto store = open();
