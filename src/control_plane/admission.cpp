@@ -312,7 +312,7 @@ void Admission::placed(tunnel::TunnelId id, const registry::Admitted& admitted) 
 
 // The store finishes its queue after this object, too.
 void Admission::save(registry::AppRecord record) {
-    store_.save(std::move(record), [this, &loop = loop_](const Result<void>& result) {
+    store_.save_soon(std::move(record), [this, &loop = loop_](const Result<void>& result) {
         loop.post([this, result] { store_result(result); });
     });
 }

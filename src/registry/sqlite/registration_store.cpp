@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 
 #include "sqlite/database.h"
 #include "sqlite/file_lock.h"
@@ -14,6 +15,8 @@ namespace ee::registry {
 namespace {
 
 constexpr std::size_t waiting_max = 100000;
+// How long a change waits for others that nobody waits for.
+constexpr std::chrono::milliseconds gather_time{100};
 
 // Each step brings the schema from its index to the next version. Steps are only ever added.
 constexpr const char* migrations[] = {
@@ -71,6 +74,7 @@ public:
     struct Change {
         AppRecord record{};  // Of a removal only the name.
         bool removal = false;
+        bool urgent = true;
         Completion done{};
     };
 
@@ -78,8 +82,10 @@ public:
         {
             const std::lock_guard guard(mutex_);
             if (waiting_.size() < waiting_max) {
+                const bool wakes = waiting_.empty() || (change.urgent && !urgent_);
+                urgent_ = urgent_ || change.urgent;
                 waiting_.push_back(std::move(change));
-                wake_.notify_one();
+                if (wakes) wake_.notify_one();
                 return;
             }
         }
@@ -114,7 +120,9 @@ private:
                 std::unique_lock lock(mutex_);
                 wake_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
                 if (waiting_.empty()) return;
+                wake_.wait_for(lock, gather_time, [&] { return stopping_ || urgent_; });
                 batch.swap(waiting_);
+                urgent_ = false;
             }
             const Result<void> written = write(batch);
             for (const Change& change : batch)
@@ -126,9 +134,10 @@ private:
     Result<void> write(const std::vector<Change>& batch) {
         auto transaction = sqlite::Transaction::begin(database_);
         if (!transaction) return fail(std::move(transaction.error()));
-        for (const Change& change : batch) {
-            auto applied =
-                change.removal ? remove_.bind(1, change.record.app_name).run() : save(change.record);
+        std::unordered_map<std::string_view, const Change*> last;
+        for (const Change& change : batch) last[change.record.app_name] = &change;
+        for (const auto& [name, change] : last) {
+            auto applied = change->removal ? remove_.bind(1, name).run() : save(change->record);
             if (!applied) return applied;
         }
         return transaction->commit();
@@ -154,6 +163,7 @@ private:
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<Change> waiting_;
+    bool urgent_ = false;  // Somebody waits for one of these.
     bool stopping_ = false;
     std::thread writer_;  // Last: it uses all of the above.
 };
@@ -184,6 +194,10 @@ Result<std::vector<AppRecord>> RegistrationStore::load_all() {
 
 void RegistrationStore::save(AppRecord record, Completion done) {
     impl_->add({.record = std::move(record), .removal = false, .done = std::move(done)});
+}
+
+void RegistrationStore::save_soon(AppRecord record, Completion done) {
+    impl_->add({.record = std::move(record), .removal = false, .urgent = false, .done = std::move(done)});
 }
 
 void RegistrationStore::remove(std::string app_name, Completion done) {

@@ -1,5 +1,6 @@
 #pragma once
-// Registrations in a SQLite file. One process, one writer thread; waiting saves share one transaction.
+// Registrations in a SQLite file. One process, one writer thread; waiting saves share one transaction, and
+// only the last of an app's is written.
 
 #include <filesystem>
 #include <functional>
@@ -35,6 +36,8 @@ public:
     // From any thread; changes are applied in the order of the calls. `store_unavailable` at once when
     // too many wait.
     void save(AppRecord record, Completion done = {});
+    // The same for a change that nobody waits for: it may wait a short while, for others to share its write.
+    void save_soon(AppRecord record, Completion done = {});
     void remove(std::string app_name, Completion done = {});
 
 private:

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "registry/sqlite/database.h"
+
 namespace ee::registry {
 namespace {
 
@@ -97,6 +99,33 @@ TEST_F(RegistrationStoreTest, TheLastSaveOfAnAppStandsAndRemovalsRemove) {
     const auto records = open()->load_all().value();
     ASSERT_EQ(records.size(), 1u);
     EXPECT_EQ(records[0].repo, "org/other");
+}
+
+TEST_F(RegistrationStoreTest, OnlyTheLastOfAnAppsWaitingSavesIsWritten) {
+    std::atomic<int> good = 0;
+    {
+        const auto store = open();
+        run_sql(
+            "CREATE TABLE writes (app_name TEXT);"
+            "CREATE TRIGGER inserted AFTER INSERT ON registrations BEGIN "
+            "INSERT INTO writes VALUES (NEW.app_name); END;"
+            "CREATE TRIGGER updated AFTER UPDATE ON registrations BEGIN "
+            "INSERT INTO writes VALUES (NEW.app_name); END;");
+        for (int i = 0; i < 500; ++i) {
+            AppRecord changed = record("a");
+            changed.repo = fmt::format("org/{}", i);
+            store->save_soon(changed, [&](const Result<void>& result) { good += result ? 1 : 0; });
+        }
+        EXPECT_TRUE(wait_for_save(*store, record("b")));
+    }
+    EXPECT_EQ(good, 500);
+    const auto records = open()->load_all().value();
+    ASSERT_EQ(records.size(), 2u);
+    EXPECT_EQ(records[0].repo, "org/499");
+    auto database = Database::open(file()).value();
+    auto count = database.prepare("SELECT count(*) FROM writes WHERE app_name = 'a'").value();
+    ASSERT_TRUE(count.step().value());
+    EXPECT_LT(count.number(0), 100) << "of 500 saves within a moment";
 }
 
 TEST_F(RegistrationStoreTest, EverySaveIsAnsweredOnceAndWaitingOnesAreWrittenAtTheEnd) {
