@@ -22,7 +22,7 @@ using SkippedFile = std::function<void(const std::filesystem::path& file, const 
 std::unique_ptr<CollateralSource> make_collateral_directory(std::filesystem::path folder,
                                                             SkippedFile on_skipped = {});
 
-// <folder>/<owner>/<repo>/<tag>.json (EE_ALLOWLIST_DIR), read anew at each look-up.
+// <folder>/<owner>/<repo>/<tag>.json (EE_ALLOWLIST_DIR), read anew whenever it has changed.
 std::unique_ptr<ReleaseSource> make_allowlist_directory(std::filesystem::path folder);
 
 // `text` as one URL or file name segment: all but RFC 3986's unreserved characters as %XX, and "." and ".."

@@ -90,6 +90,29 @@ TEST_F(CollateralDirectory, NoticesFilesThatAppearChangeAndGo) {
     EXPECT_EQ(found_issue_date(), "collateral_unavailable");
 }
 
+// What is remembered of a folder is remembered once its last change is a while ago: `later`.
+TEST_F(CollateralDirectory, NoticesThemInAFolderThatHasLongBeenAsItWas) {
+    const WallTime later = wall_now() + 1h;
+    const auto issue_date = [&] {
+        const auto found = source->find(key(), later);
+        return found ? to_rfc3339(read_collateral_label(**found)->issued_at) : found.error().code;
+    };
+    write("a.json", file(at - 24h));
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(issue_date(), to_rfc3339(at - 24h));
+    const auto before = fs::last_write_time(folder / "a.json");
+    write("a.json", file(at - 12h));
+    fs::last_write_time(folder / "a.json", before + 2s);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(issue_date(), to_rfc3339(at - 12h));
+    write("b.json", file(at));
+    fs::last_write_time(folder, before + 4s);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(issue_date(), to_rfc3339(at));
+    fs::remove(folder / "b.json");
+    fs::last_write_time(folder, before + 6s);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(issue_date(), to_rfc3339(at - 12h));
+    fs::remove_all(folder);
+    EXPECT_EQ(issue_date(), "collateral_unavailable");
+}
+
 TEST_F(CollateralDirectory, SkipsWhatIsNoCollateralAndSaysSoOnce) {
     write("collateral.json", file(at));
     write("allowlist.json", R"({"version":"1.0"})");
@@ -139,6 +162,35 @@ TEST_F(AllowlistDirectory, ReadsTheFileOfTheRelease) {
     EXPECT_EQ(outcome("org/re/po", "v0.1.3"), "allowlist_missing");
     write("org/repo/v0.1.3.json", tagged("changed"));
     EXPECT_EQ(outcome("org/repo", "v0.1.3"), "changed");
+}
+
+TEST_F(AllowlistDirectory, ReadsAFileAnewOnceItHasChanged) {
+    const WallTime later = wall_now() + 1h;
+    const auto look = [&] { return source->find({.release = {"org/repo", "v1"}}, later); };
+    write("org/repo/v1.json", tagged("before"));
+    const auto first = look();
+    ASSERT_TRUE(first);
+    EXPECT_EQ(look()->allowlist, first->allowlist) << "it was read twice";
+    const auto before = fs::last_write_time(folder / "org/repo/v1.json");
+    write("org/repo/v1.json", tagged("after_"));  // of the same size
+    fs::last_write_time(folder / "org/repo/v1.json", before + 2s);
+    EXPECT_EQ(look()->allowlist->release_tag, "after_");
+    write("other", tagged("other_"));
+    fs::last_write_time(folder / "other", before + 2s);
+    fs::rename(folder / "other", folder / "org/repo/v1.json");
+    EXPECT_EQ(look()->allowlist->release_tag, "other_")
+        << "another file under its name, of one size and time";
+    write("org/repo/v1.json", "{");
+    EXPECT_FALSE(look());
+    fs::remove(folder / "org/repo/v1.json");
+    EXPECT_EQ(look().error().code, "allowlist_missing");
+}
+
+// A second change within a tick of the file system's clock would not show.
+TEST_F(AllowlistDirectory, RemembersNoFileThatHasJustChanged) {
+    write("org/repo/v1.json", tagged("before"));
+    const auto look = [&] { return source->find({.release = {"org/repo", "v1"}}, wall_now())->allowlist; };
+    EXPECT_NE(look(), look());
 }
 
 TEST_F(AllowlistDirectory, KeepsEveryNameWithinItsSegment) {
