@@ -201,7 +201,7 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
     const NetworkPolicy* policy = policies->find(challenge.identity.network);
     if (policy == nullptr)
         return fail("invalid_network", fmt::format("\"{}\" is not configured", challenge.identity.network));
-    verdict.policy = std::make_shared<const NetworkPolicy>(*policy);
+    verdict.policy = {policies, policy};
     if (answer.layout && *answer.layout != 2) {
         return fail("invalid_field:layout", fmt::format("layout {}, known is 2", *answer.layout));
     }

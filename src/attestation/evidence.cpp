@@ -94,16 +94,15 @@ std::string evidence_id(const Challenge& challenge, const Answer& answer) {
     return to_hex(answer.layout ? crypto::sha256(answer.report_data) : crypto::sha256(challenge.nonce));
 }
 
-Evidence make_evidence(std::string_view log_id, const Challenge& challenge, const Answer& answer,
-                       const Verdict& verdict) {
-    EE_CHECK(verdict.policy != nullptr);
+Evidence make_evidence(std::string_view log_id, std::string policy_sha256, const Challenge& challenge,
+                       const Answer& answer, const Verdict& verdict) {
     const AgentIdentity& identity = challenge.identity;
     Evidence out{.id = evidence_id(challenge, answer),
                  .agent = hashed_agent_id(log_id, identity.agent_id),
                  .app_name = identity.app_name,
                  .network = identity.network,
                  .release = {identity.repo, identity.release_tag},
-                 .policy_sha256 = to_hex(crypto::sha256(as_bytes(policy_json(*verdict.policy)))),
+                 .policy_sha256 = std::move(policy_sha256),
                  .challenge = challenge,
                  .answer = answer,
                  .verdict = verdict};

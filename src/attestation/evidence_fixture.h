@@ -73,7 +73,10 @@ struct JudgedAgent {
                                {"sealed", false}};
     }
 
-    Evidence evidence() const { return make_evidence(test_log_id, challenge, answer, verdict); }
+    Evidence evidence() const {
+        return make_evidence(test_log_id, to_hex(crypto::sha256(as_bytes(policy_json(*verdict.policy)))),
+                             challenge, answer, verdict);
+    }
     EvidenceContents contents() const {
         EvidenceContents out;
         for (const auto& [part, bytes] : verdict.collateral->parts())

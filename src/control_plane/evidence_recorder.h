@@ -1,6 +1,9 @@
 #pragma once
 // Keeps what verdicts were reached by, for whoever wants to judge again.
 
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 
 #include "attestation/appraisal.h"
@@ -24,8 +27,19 @@ public:
     void keep(registry::EvidenceRecord record) { store_.keep(std::move(record)); }
 
 private:
+    // A policy's JSON, as evidence refers to it.
+    struct PolicyText {
+        std::shared_ptr<const attestation::NetworkPolicy> policy;
+        std::shared_ptr<const std::string> json;
+        std::string sha256;
+    };
+    PolicyText text_of(const std::shared_ptr<const attestation::NetworkPolicy>& policy) const;
+
     registry::EvidenceStore& store_;
     const std::string log_id_;
+    mutable std::mutex mutex_;
+    mutable std::map<std::string, PolicyText, std::less<>>
+        texts_;  // by network, of the policy that judged last
 };
 
 }  // namespace ee::control_plane

@@ -8,6 +8,15 @@
 namespace ee::crypto {
 namespace {
 
+using MdPtr = std::unique_ptr<EVP_MD, FreeWith<EVP_MD_free>>;
+
+// EVP_sha256() and its like are looked up by their name at every use.
+MdPtr fetch(const char* name) {
+    MdPtr algorithm(EVP_MD_fetch(nullptr, name, nullptr));
+    EE_CHECK(algorithm != nullptr);
+    return algorithm;
+}
+
 template <std::size_t N>
 ByteArray<N> digest(const EVP_MD* algorithm, std::initializer_list<ByteSpan> pieces) {
     // One context a thread: creating one costs more than hashing a short message.
@@ -24,13 +33,16 @@ ByteArray<N> digest(const EVP_MD* algorithm, std::initializer_list<ByteSpan> pie
 }  // namespace
 
 Sha256 sha256(std::initializer_list<ByteSpan> pieces) {
-    return digest<32>(EVP_sha256(), pieces);
+    static const MdPtr algorithm = fetch("SHA256");
+    return digest<32>(algorithm.get(), pieces);
 }
 Sha384 sha384(std::initializer_list<ByteSpan> pieces) {
-    return digest<48>(EVP_sha384(), pieces);
+    static const MdPtr algorithm = fetch("SHA384");
+    return digest<48>(algorithm.get(), pieces);
 }
 Sha512 sha512(std::initializer_list<ByteSpan> pieces) {
-    return digest<64>(EVP_sha512(), pieces);
+    static const MdPtr algorithm = fetch("SHA512");
+    return digest<64>(algorithm.get(), pieces);
 }
 
 void fill_random(std::span<std::uint8_t> out) {
