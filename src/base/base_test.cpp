@@ -84,6 +84,21 @@ TEST(JsonWriter, EscapesControlCharactersAndReplacesBrokenUtf8) {
     EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001\x7f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 
+TEST(JsonWriter, EscapesAByteWhereverItStands) {
+    for (int value = 0; value < 256; ++value) {
+        const std::string byte(1, static_cast<char>(value));
+        std::string alone;
+        append_json_string(alone, byte);
+        for (std::size_t before = 0; before < 20; ++before) {
+            std::string out;
+            append_json_string(out, std::string(before, '~') + byte + std::string(20 - before, ' '));
+            ASSERT_EQ(out, "\"" + std::string(before, '~') + alone.substr(1, alone.size() - 2) +
+                               std::string(20 - before, ' ') + "\"")
+                << value << " after " << before;
+        }
+    }
+}
+
 TEST(Claims, AreOrderedByUtf16CodeUnits) {
     // RFC 8785 section 3.2.3: U+1F600 (a surrogate pair) sorts before U+FB33.
     const Claims claims{

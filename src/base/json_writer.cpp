@@ -1,6 +1,7 @@
 #include "base/json_writer.h"
 
 #include <array>
+#include <cstring>
 
 #include "base/utf8.h"
 
@@ -22,11 +23,21 @@ constexpr auto escapes = [] {
     return table;
 }();
 
+// Whether none of eight characters has an entry above: each test leaves the top bit of a byte that has one.
+bool eight_are_plain(const char* text) {
+    constexpr std::uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+    std::uint64_t bytes;
+    std::memcpy(&bytes, text, sizeof bytes);
+    const std::uint64_t quotes = bytes ^ (ones * '"'), backslashes = bytes ^ (ones * '\\');
+    return ((bytes | (bytes - ones * 0x20) | (quotes - ones) | (backslashes - ones)) & tops) == 0;
+}
+
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
     constexpr char digits[] = "0123456789abcdef";
     std::size_t i = 0;
+    while (i + 8 <= text.size() && eight_are_plain(text.data() + i)) i += 8;
     while (i < text.size() && escapes[static_cast<unsigned char>(text[i])] == 0) ++i;
     if (i == text.size()) {  // Most.
         const std::size_t at = out.size();
