@@ -106,13 +106,17 @@ Verification QuoteVerifier::verify(ByteSpan bytes, const VerifyOptions& options,
     return out;
 }
 
-// Checks F and G. A chain that is known still has to have signed this very quote's QE report.
+// Checks F and G. A chain that is known still has to have signed this very QE report.
 Result<std::shared_ptr<const KnownPck>> QuoteVerifier::check_chain(const Quote& quote,
                                                                    CheckList& checks) const {
     checks.emplace_back("F");
     const crypto::Sha256 digest = crypto::sha256(as_bytes(quote.pck_chain));
+    const crypto::Sha256 report = crypto::sha256({quote.qe_report_bytes, quote.qe_report_signature});
     if (auto known = cache_->find_pck(digest)) {
-        if (auto held = check_qe_signature(quote, known->chain.leaf()); !held) return fail(held.error());
+        if (!cache_->knows_qe_report(digest, report)) {
+            if (auto held = check_qe_signature(quote, known->chain.leaf()); !held) return fail(held.error());
+            cache_->keep_qe_report(digest, report);
+        }
         checks.emplace_back("G");
         return known;
     }
@@ -123,7 +127,9 @@ Result<std::shared_ptr<const KnownPck>> QuoteVerifier::check_chain(const Quote& 
     auto chain = verify_pck_chain(std::move(*certificates), anchors_);
     if (!chain) return fail(chain.error());
     auto extension = pck_extension_of(chain->leaf());
-    return cache_->keep_pck(digest, {std::move(*chain), std::move(extension)});
+    auto kept = cache_->keep_pck(digest, {std::move(*chain), std::move(extension)});
+    cache_->keep_qe_report(digest, report);
+    return kept;
 }
 
 // Checks I to N.

@@ -63,11 +63,14 @@ SimulatedPlatform make_simulated_platform(WallTime at) {
                                .tcb_signing_certificate = {},
                                .pck_facts = initial_pck_facts(),
                                .td_report = initial_td_report(),
+                               .qe_report = {},
+                               .qe_report_signature = {},
                                .made_at = at};
     platform.root_certificate = simulated::root_certificate(platform.root_key, at, {});
     platform.platform_ca_certificate = simulated::platform_ca_certificate(platform, {});
     platform.pck_certificate = simulated::pck_certificate(platform, platform.pck_facts, {});
     platform.tcb_signing_certificate = simulated::tcb_signing_certificate(platform, platform.root_key, {});
+    simulated::certify_attestation_key(platform);
     return platform;
 }
 

@@ -35,6 +35,10 @@ struct SimulatedPlatform {
 
     ByteArray<58> pck_facts{};   // laid out as QuotePart::pck
     ByteArray<648> td_report{};  // what every quote's body starts from, laid out as QuotePart::body
+    // What the QE says of its attestation key. As a genuine one's it is signed once and stands in every
+    // quote.
+    ByteArray<384> qe_report{};
+    ByteArray<64> qe_report_signature{};
     WallTime made_at{};
 };
 

@@ -42,4 +42,8 @@ std::string tcb_signer_chain(const SimulatedPlatform& platform, const SimulatedF
 std::string pck_chain(const SimulatedPlatform& platform, const ByteArray<58>& pck_facts,
                       const SimulatedFaults& faults);
 
+// Signs the QE's report over the platform's attestation key, as every quote shows it that asks for nothing
+// else.
+void certify_attestation_key(SimulatedPlatform& platform);
+
 }  // namespace ee::attestation::simulated

@@ -8,6 +8,7 @@
 
 #include "attestation/directory_source.h"
 #include "attestation/simulated_platform.h"
+#include "attestation/simulated_platform_certificates.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
 #include "crypto/certificate.h"
@@ -184,18 +185,22 @@ Result<SimulatedPlatform> load_simulated_platform(const path& folder) {
     if (!pck) return fail(pck.error());
     auto tcb_signing = read_certificate(folder / "tcb_signing.pem");
     if (!tcb_signing) return fail(tcb_signing.error());
-    return SimulatedPlatform{.root_key = std::move(*root_key),
-                             .platform_ca_key = std::move(*platform_ca_key),
-                             .pck_key = std::move(*pck_key),
-                             .tcb_signing_key = std::move(*tcb_signing_key),
-                             .attestation_key = std::move(*attestation_key),
-                             .root_certificate = std::move(*root),
-                             .platform_ca_certificate = std::move(*platform_ca),
-                             .pck_certificate = std::move(*pck),
-                             .tcb_signing_certificate = std::move(*tcb_signing),
-                             .pck_facts = facts->pck,
-                             .td_report = facts->td_report,
-                             .made_at = facts->made_at};
+    SimulatedPlatform platform{.root_key = std::move(*root_key),
+                               .platform_ca_key = std::move(*platform_ca_key),
+                               .pck_key = std::move(*pck_key),
+                               .tcb_signing_key = std::move(*tcb_signing_key),
+                               .attestation_key = std::move(*attestation_key),
+                               .root_certificate = std::move(*root),
+                               .platform_ca_certificate = std::move(*platform_ca),
+                               .pck_certificate = std::move(*pck),
+                               .tcb_signing_certificate = std::move(*tcb_signing),
+                               .pck_facts = facts->pck,
+                               .td_report = facts->td_report,
+                               .qe_report = {},
+                               .qe_report_signature = {},
+                               .made_at = facts->made_at};
+    simulated::certify_attestation_key(platform);
+    return platform;
 }
 
 Result<void> refresh_simulated_platform(const path& folder, WallTime at, const SimulatedFaults& faults) {

@@ -109,7 +109,19 @@ ByteArray<64> attestation_key_for(const SimulatedPlatform& platform, const Simul
     return key;
 }
 
+ByteArray<64> qe_report_signature_for(const SimulatedPlatform& platform, const SimulatedQuoteRequest& request,
+                                      const ByteArray<384>& report) {
+    const bool by_stranger = request.faults.contains(SimulatedFault::qe_report_signature);
+    if (report == platform.qe_report && !by_stranger) return platform.qe_report_signature;
+    return sign(platform.pck_key, report, by_stranger);
+}
+
 }  // namespace
+
+void simulated::certify_attestation_key(SimulatedPlatform& platform) {
+    platform.qe_report = qe_report_for({}, platform.pck_facts, platform.attestation_key.public_point());
+    platform.qe_report_signature = platform.pck_key.sign(platform.qe_report);
+}
 
 Bytes make_simulated_quote(const SimulatedPlatform& platform, const SimulatedQuoteRequest& request) {
     const ByteArray<58> pck_facts = pck_facts_for(platform, request);
@@ -123,9 +135,7 @@ Bytes make_simulated_quote(const SimulatedPlatform& platform, const SimulatedQuo
     write_field(signatures, "signature",
                 sign(platform.attestation_key, message, request.faults.contains(quote_signature)));
     write_field(signatures, "attestation_key", attestation_key);
-    write_field(
-        signatures, "qe_report_signature",
-        sign(platform.pck_key, qe_report, request.faults.contains(SimulatedFault::qe_report_signature)));
+    write_field(signatures, "qe_report_signature", qe_report_signature_for(platform, request, qe_report));
     apply_overrides(signatures, QuotePart::signatures, request.fields);
 
     const std::size_t certification_size = 384 + 64 + 2 + request.qe_auth_data.size() + 2 + 4 + chain.size();

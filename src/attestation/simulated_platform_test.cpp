@@ -44,6 +44,11 @@ const SimulatedPlatform& platform() {
     return made;
 }
 
+Quote quote_of(const SimulatedQuoteRequest& request, Bytes& storage) {
+    storage = make_simulated_quote(platform(), request);
+    return *parse_quote(storage);
+}
+
 TrustAnchors own_root() {
     return *TrustAnchors::with_simulated_root(platform().root_certificate);
 }
@@ -58,6 +63,20 @@ SimulatedQuoteRequest request_over_report_data() {
     SimulatedQuoteRequest request;
     request.report_data = some_report_data();
     return request;
+}
+
+// As those of a genuine platform do, until its QE is started anew.
+TEST(SimulatedQuote, ShowsOneQeReportWithOneSignature) {
+    Bytes first_bytes, second_bytes, other_bytes;
+    const Quote first = quote_of({}, first_bytes),
+                second = quote_of(request_over_report_data(), second_bytes);
+    EXPECT_EQ(first.qe_report_bytes, second.qe_report_bytes);
+    EXPECT_EQ(first.qe_report_signature, second.qe_report_signature);
+    SimulatedQuoteRequest request;
+    request.qe_auth_data = Bytes(32, 1);
+    const Quote other = quote_of(request, other_bytes);
+    EXPECT_NE(first.qe_report_bytes, other.qe_report_bytes);
+    EXPECT_NE(first.qe_report_signature, other.qe_report_signature);
 }
 
 Verification verify(const Bytes& quote, const std::string& collateral_json, WallTime now = at) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -23,6 +24,7 @@ struct DigestHash {
 struct ChainEntry {
     crypto::Sha256 chain;
     std::shared_ptr<const KnownPck> pck;
+    std::optional<crypto::Sha256> qe_report{};
 };
 
 struct CollateralEntry {
@@ -87,6 +89,19 @@ std::shared_ptr<const KnownPck> VerificationCache::keep_pck(const crypto::Sha256
         entries_->chains.pop_back();
     }
     return kept;
+}
+
+bool VerificationCache::knows_qe_report(const crypto::Sha256& chain,
+                                        const crypto::Sha256& signed_report) const {
+    const std::lock_guard lock(entries_->chains_mutex);
+    const auto found = entries_->chain_of.find(chain);
+    return found != entries_->chain_of.end() && found->second->qe_report == signed_report;
+}
+
+void VerificationCache::keep_qe_report(const crypto::Sha256& chain, const crypto::Sha256& signed_report) {
+    const std::lock_guard lock(entries_->chains_mutex);
+    const auto found = entries_->chain_of.find(chain);
+    if (found != entries_->chain_of.end()) found->second->qe_report = signed_report;
 }
 
 std::shared_ptr<const CollateralParts> VerificationCache::find_parts(

@@ -1,7 +1,7 @@
 #pragma once
-// What verifications have in common, kept: PCK chains and collateral whose signatures held. Only facts that
-// no time can change are here. Dates, revocation, what a quote and a policy ask for are judged at every
-// verification, and what was refused is refused anew.
+// What verifications have in common, kept: PCK chains, QE reports and collateral whose signatures held. Only
+// facts that no time can change are here. Dates, revocation, what a quote and a policy ask for are judged at
+// every verification, and what was refused is refused anew.
 
 #include <cstddef>
 #include <map>
@@ -43,6 +43,13 @@ public:
     // By SHA-256 of the chain's text as the quote has it; nullptr when it is not known.
     std::shared_ptr<const KnownPck> find_pck(const crypto::Sha256& chain) const;
     std::shared_ptr<const KnownPck> keep_pck(const crypto::Sha256& chain, KnownPck pck);
+
+    // Whether the leaf of this chain is known to have signed a QE report: `signed_report` is SHA-256 of
+    // report and signature. A platform's QE makes one for its attestation key and shows it with every quote,
+    // so the last one of each chain is remembered. Only what held may be kept, and only of a chain that is
+    // known.
+    bool knows_qe_report(const crypto::Sha256& chain, const crypto::Sha256& signed_report) const;
+    void keep_qe_report(const crypto::Sha256& chain, const crypto::Sha256& signed_report);
 
     // Of this very collateral (every byte is compared with a copy) under this root's key and CA's key.
     // nullptr when it is not known. `keep_parts` keeps nothing unless every part held.

@@ -119,6 +119,48 @@ TEST_F(WarmVerifier, TakesNoKnownChainForAReportItDidNotSign) {
     EXPECT_NE(verify(verifier, mixed, collateral), "ok");
 }
 
+// A report that is known is known with its signature: neither vouches for another one.
+TEST_F(WarmVerifier, TakesNoOtherQeReportForTheOneItKnows) {
+    const Quote parsed = *parse_quote(quote);
+    const auto offset_of = [&](ByteSpan part) { return as_text(quote).find(as_text(part)); };
+    const struct {
+        std::size_t begin, size;
+    } parts[] = {{offset_of(parsed.qe_report_bytes), 320},  // its report data are bound to the key: check E
+                 {offset_of(parsed.qe_report_signature), 64}};
+    for (const auto& part : parts) {
+        for (std::size_t i = 0; i < part.size; ++i) {
+            Bytes changed = quote;
+            changed[part.begin + i] ^= 1;
+            ASSERT_EQ(verify(verifier, changed, collateral), "qe_report_signature_invalid") << i;
+        }
+    }
+    EXPECT_EQ(verify(verifier, quote, collateral), "ok");
+}
+
+// Its report data say with what the QE made its key: another one, as after the QE was restarted.
+TEST_F(WarmVerifier, VerifiesAnotherQeReportOfAKnownChain) {
+    SimulatedQuoteRequest request;
+    request.qe_auth_data = Bytes(32, 0x5a);
+    const Bytes other = make_simulated_quote(platform(), request);
+    for (const Bytes& one : {other, quote, other, other}) EXPECT_EQ(verify(verifier, one, collateral), "ok");
+    EXPECT_EQ(verifier.cache().chains(), 1u);
+}
+
+TEST_F(WarmVerifier, KnowsTheLastQeReportOfAChainThatItKnows) {
+    VerificationCache& cache = verifier.cache();
+    const Quote parsed = *parse_quote(quote);
+    const crypto::Sha256 chain = crypto::sha256(as_bytes(parsed.pck_chain)),
+                         own = crypto::sha256({parsed.qe_report_bytes, parsed.qe_report_signature}),
+                         other = crypto::sha256(as_bytes("other"));
+    EXPECT_TRUE(cache.knows_qe_report(chain, own));
+    EXPECT_FALSE(cache.knows_qe_report(chain, other));
+    cache.keep_qe_report(other, own);
+    EXPECT_FALSE(cache.knows_qe_report(other, own)) << "nobody has verified that chain";
+    cache.keep_qe_report(chain, other);
+    EXPECT_TRUE(cache.knows_qe_report(chain, other));
+    EXPECT_FALSE(cache.knows_qe_report(chain, own)) << "one a chain";
+}
+
 // Every part, byte by byte: changed collateral is other collateral.
 TEST_F(WarmVerifier, TakesNoOtherCollateralForTheOneItKnows) {
     struct Row {
