@@ -142,6 +142,13 @@ Result<void> Database::execute(const std::string& sql) {
     return {};
 }
 
+std::int64_t Database::last_row() const {
+    return sqlite3_last_insert_rowid(database_.get());
+}
+std::int64_t Database::changes() const {
+    return sqlite3_changes64(database_.get());
+}
+
 Result<Statement> Database::prepare(std::string_view sql) {
     sqlite3_stmt* statement = nullptr;
     if (sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()), &statement, nullptr) !=

@@ -65,6 +65,9 @@ public:
 
     Result<void> execute(const std::string& sql);
     Result<Statement> prepare(std::string_view sql);
+    // The row inserted last, and how many the last statement changed.
+    std::int64_t last_row() const;
+    std::int64_t changes() const;
 
     // Of the refusal that came last.
     DiskFault disk_fault() const;

@@ -34,6 +34,16 @@ constexpr const char* migrations[] = {
        CREATE TRIGGER evidence_deleted AFTER DELETE ON evidence BEGIN
            DELETE FROM evidence_refers WHERE evidence = OLD.seq;
        END;)",
+    // Most refer to what the one before did: `refers` names the first that referred to this very set, and its
+    // references stand for all of them.
+    R"(ALTER TABLE evidence ADD COLUMN refers INTEGER NOT NULL DEFAULT 0;
+       UPDATE evidence SET refers = seq;
+       CREATE INDEX evidence_by_references ON evidence (refers);
+       DROP TRIGGER evidence_deleted;
+       CREATE TRIGGER evidence_deleted AFTER DELETE ON evidence BEGIN
+           DELETE FROM evidence_refers WHERE evidence = OLD.refers
+               AND NOT EXISTS (SELECT 1 FROM evidence WHERE refers = OLD.refers);
+       END;)",
 };
 
 constexpr std::string_view delete_outdated_sql =

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <cstdlib>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -13,16 +14,17 @@ namespace ee::registry {
 namespace {
 
 constexpr std::size_t waiting_max = 4096;
+constexpr std::size_t known_sets_max = 4096;
 constexpr std::size_t gathered_max = 512;  // so many do not wait for more
 constexpr std::chrono::seconds write_wait{2};
 constexpr std::int64_t prune_interval_ms = 60 * 1000;
 
+constexpr std::string_view replace_sql = "DELETE FROM evidence WHERE app_name = ?1 AND id = ?2";
 constexpr std::string_view keep_sql =
-    "INSERT INTO evidence (app_name, id, agent, judged_at_ms, bytes, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
-    "ON CONFLICT (app_name, id) DO UPDATE SET agent = ?3, judged_at_ms = ?4, bytes = ?5, record = ?6 "
-    "RETURNING seq";
-constexpr std::string_view unrefer_sql = "DELETE FROM evidence_refers WHERE evidence = ?1";
+    "INSERT INTO evidence (app_name, id, agent, judged_at_ms, bytes, record, refers) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 constexpr std::string_view refer_sql = "INSERT OR IGNORE INTO evidence_refers VALUES (?1, ?2)";
+constexpr std::string_view refer_to_own_sql = "UPDATE evidence SET refers = seq WHERE seq = ?1";
 constexpr std::string_view keep_content_sql =
     "INSERT INTO evidence_contents (sha256, kind, bytes) VALUES (?1, ?2, ?3) "
     "ON CONFLICT (sha256) DO UPDATE SET sha256 = ?1 RETURNING content";
@@ -31,8 +33,8 @@ constexpr std::string_view find_sql =
 constexpr std::string_view newest_sql =
     "SELECT seq, record FROM evidence WHERE app_name = ?1 AND agent = ?2 ORDER BY judged_at_ms DESC LIMIT 1";
 constexpr std::string_view references_of_sql =
-    "SELECT sha256, kind FROM evidence_refers JOIN evidence_contents USING (content) "
-    "WHERE evidence = ?1";
+    "SELECT sha256, kind FROM evidence JOIN evidence_refers ON evidence_refers.evidence = evidence.refers "
+    "JOIN evidence_contents USING (content) WHERE seq = ?1";
 constexpr std::string_view content_sql = "SELECT kind, bytes FROM evidence_contents WHERE sha256 = ?1";
 
 std::int64_t to_ms(WallTime time) {
@@ -53,7 +55,7 @@ Result<std::int64_t> number_of(sqlite::Statement& statement) {
 class EvidenceStore::Impl {
 public:
     struct Statements {
-        sqlite::Statement keep, unrefer, refer, keep_content;
+        sqlite::Statement replace, keep, refer, refer_to_own, keep_content;
     };
 
     Impl(sqlite::Database written, sqlite::Database read, Statements statements, OnFailure on_failure,
@@ -121,7 +123,7 @@ private:
                 batch.swap(waiting_);
             }
             if (const auto written = write(batch); !written) {
-                known_.clear();  // Rolled back, too.
+                forget_known();  // Rolled back, too.
                 on_failure_(written.error());
             }
             {
@@ -150,25 +152,45 @@ private:
         if (!contents_deleted) return fail(contents_deleted.error());
         pruned_at_ms_ = now_ms;
         if (*contents_deleted) known_.clear();
+        known_sets_.clear();
         return {};
     }
 
+    void forget_known() {
+        known_.clear();
+        known_sets_.clear();
+    }
+
     Result<void> write_record(const EvidenceRecord& record) {
+        if (auto done = statements_.replace.bind(1, record.app_name).bind(2, record.id).run(); !done)
+            return done;
+        if (written_.changes() > 0) known_sets_.clear();  // It may have been the last that referred to one.
+        std::vector<std::int64_t> contents;
+        for (const SharedContent& content : record.contents) {
+            const auto number = number_of_content(content);
+            if (!number) return fail(number.error());
+            contents.push_back(*number);
+        }
+        const auto known = known_sets_.find(contents);
         statements_.keep.bind(1, record.app_name)
             .bind(2, record.id)
             .bind(3, record.agent)
             .bind(4, to_ms(record.judged_at))
             .bind(5, static_cast<std::int64_t>(record.json.size()))
-            .bind(6, record.json);
-        const auto seq = number_of(statements_.keep);
-        if (!seq) return fail(seq.error());
-        if (auto done = statements_.unrefer.bind(1, *seq).run(); !done) return done;
-        for (const SharedContent& content : record.contents) {
-            const auto number = number_of_content(content);
-            if (!number) return fail(number.error());
-            if (auto done = statements_.refer.bind(1, *seq).bind(2, *number).run(); !done) return done;
-        }
-        return {};
+            .bind(6, record.json)
+            .bind(7, known == known_sets_.end() ? 0 : known->second);
+        if (auto done = statements_.keep.run(); !done) return done;
+        return known == known_sets_.end() ? write_references(written_.last_row(), std::move(contents))
+                                          : Result<void>();
+    }
+
+    // Of a record that is the first to refer to these contents.
+    Result<void> write_references(std::int64_t seq, std::vector<std::int64_t> contents) {
+        for (const std::int64_t content : contents)
+            if (auto done = statements_.refer.bind(1, seq).bind(2, content).run(); !done) return done;
+        if (known_sets_.size() >= known_sets_max) known_sets_.clear();
+        known_sets_.emplace(std::move(contents), seq);
+        return statements_.refer_to_own.bind(1, seq).run();
     }
 
     Result<std::int64_t> number_of_content(const SharedContent& content) {
@@ -186,6 +208,8 @@ private:
     const OnFailure on_failure_;
     const EvidenceLimits limits_;
     std::unordered_map<std::string, std::int64_t> known_;  // contents on disk, by SHA-256
+    std::map<std::vector<std::int64_t>, std::int64_t>
+        known_sets_;  // records whose references stand for a set
     std::int64_t pruned_at_ms_ = 0;
 
     mutable std::mutex mutex_, read_mutex_;
@@ -210,12 +234,13 @@ Result<std::unique_ptr<EvidenceStore>> EvidenceStore::open(const std::filesystem
     if (auto done = migrate_evidence(*written); !done) return fail(std::move(done.error()));
     auto read = sqlite::Database::open(file);
     if (!read) return fail(std::move(read.error()));
-    auto keep = written->prepare(keep_sql), unrefer = written->prepare(unrefer_sql);
-    auto refer = written->prepare(refer_sql), keep_content = written->prepare(keep_content_sql);
-    for (auto* statement : {&keep, &unrefer, &refer, &keep_content})
+    auto replace = written->prepare(replace_sql), keep = written->prepare(keep_sql);
+    auto refer = written->prepare(refer_sql), refer_to_own = written->prepare(refer_to_own_sql);
+    auto keep_content = written->prepare(keep_content_sql);
+    for (auto* statement : {&replace, &keep, &refer, &refer_to_own, &keep_content})
         if (!*statement) return fail(std::move(statement->error()));
-    Impl::Statements statements{std::move(*keep), std::move(*unrefer), std::move(*refer),
-                                std::move(*keep_content)};
+    Impl::Statements statements{std::move(*replace), std::move(*keep), std::move(*refer),
+                                std::move(*refer_to_own), std::move(*keep_content)};
     return std::unique_ptr<EvidenceStore>(new EvidenceStore(std::make_unique<Impl>(
         std::move(*written), std::move(*read), std::move(statements), std::move(on_failure), limits)));
 }
