@@ -95,7 +95,7 @@ std::string evidence_id(const Challenge& challenge, const Answer& answer) {
 }
 
 Evidence make_evidence(std::string_view log_id, std::string policy_sha256, const Challenge& challenge,
-                       const Answer& answer, const Verdict& verdict) {
+                       Answer answer, const Verdict& verdict) {
     const AgentIdentity& identity = challenge.identity;
     Evidence out{.id = evidence_id(challenge, answer),
                  .agent = hashed_agent_id(log_id, identity.agent_id),
@@ -104,7 +104,7 @@ Evidence make_evidence(std::string_view log_id, std::string policy_sha256, const
                  .release = {identity.repo, identity.release_tag},
                  .policy_sha256 = std::move(policy_sha256),
                  .challenge = challenge,
-                 .answer = answer,
+                 .answer = std::move(answer),
                  .verdict = verdict};
     out.challenge->requester.clear();
     out.verdict.agent_key.clear();  // It is in the answer.

@@ -35,7 +35,7 @@ std::string evidence_id(const Challenge& challenge, const Answer& answer);
 
 // Of a verdict that came to its policy, of whose policy_json() `policy_sha256` is.
 Evidence make_evidence(std::string_view log_id, std::string policy_sha256, const Challenge& challenge,
-                       const Answer& answer, const Verdict& verdict);
+                       Answer answer, const Verdict& verdict);
 
 // What a piece of evidence refers to by its SHA-256: parts of collateral by their names, "allowlist",
 // "policy".

@@ -11,6 +11,7 @@ namespace {
 using simdjson::dom::element;
 
 constexpr std::size_t json_depth_max = 16;
+constexpr std::size_t beside_quote_bytes = 4096;  // what the rest of a piece of evidence takes, about
 // What of an answer is null after a legacy one.
 constexpr const char* answer_members[] = {"inputs", "measurements", "quote", "signature",
                                           "client_certificate"};
@@ -18,6 +19,11 @@ constexpr const char* answer_members[] = {"inputs", "measurements", "quote", "si
 JsonWriter& text_or_null(JsonWriter& json, std::string_view name, std::string_view text) {
     json.key(name);
     return text.empty() ? json.null() : json.value(text);
+}
+
+JsonWriter& base64_or_null(JsonWriter& json, std::string_view name, ByteSpan bytes) {
+    json.key(name);
+    return bytes.empty() ? json.null() : json.base64(bytes);
 }
 
 void append_list(JsonWriter& json, std::string_view name, const std::vector<std::string>& items) {
@@ -54,8 +60,9 @@ void append_inputs(JsonWriter& json, const Challenge& challenge, const Answer& a
     json.begin_object()
         .field("layout", *answer.layout)
         .field("role", agent_role)
-        .field("nonce", to_hex(challenge.nonce));
-    text_or_null(json, "agent_key", to_base64(answer.agent_key));
+        .key("nonce")
+        .hex(challenge.nonce);
+    base64_or_null(json, "agent_key", answer.agent_key);
     text_or_null(json, "channel", to_hex(challenge.channel));
     json.field("wire", challenge.wire).field("agent_id", identity.agent_id);
     text_or_null(json, "node_id", identity.node_id);
@@ -74,9 +81,9 @@ void append_answer(JsonWriter& json, const Evidence& evidence) {
     json.key("inputs");
     append_inputs(json, *evidence.challenge, *evidence.answer);
     json.key("measurements").raw(canonical_json(evidence.answer->measurements));
-    json.field("quote", to_base64(evidence.answer->quote));
-    text_or_null(json, "signature", to_base64(evidence.answer->signature));
-    text_or_null(json, "client_certificate", to_base64(evidence.challenge->client_certificate));
+    json.key("quote").base64(evidence.answer->quote);
+    base64_or_null(json, "signature", evidence.answer->signature);
+    base64_or_null(json, "client_certificate", evidence.challenge->client_certificate);
 }
 
 template <class Enum>
@@ -228,6 +235,7 @@ void read_contents(element value, Findings& findings, EvidenceContents& out) {
 
 std::string evidence_json(const Evidence& evidence) {
     std::string out;
+    out.reserve(base64_size(evidence.answer ? evidence.answer->quote.size() : 0) + beside_quote_bytes);
     JsonWriter json(out);
     json.begin_object()
         .field("id", evidence.id)

@@ -6,7 +6,9 @@
 #include <string_view>
 #include <type_traits>
 
+#include "base/base64.h"
 #include "base/check.h"
+#include "base/hex.h"
 
 namespace ee {
 
@@ -45,6 +47,21 @@ public:
         return raw(std::to_string(number));
     }
     JsonWriter& null() { return raw("null"); }
+    // As strings, without an escape to look for.
+    JsonWriter& hex(ByteSpan bytes) {
+        separate();
+        out_.push_back('"');
+        append_hex(out_, bytes);
+        out_.push_back('"');
+        return *this;
+    }
+    JsonWriter& base64(ByteSpan bytes) {
+        separate();
+        out_.push_back('"');
+        append_base64(out_, bytes);
+        out_.push_back('"');
+        return *this;
+    }
     // `json` is already JSON.
     JsonWriter& raw(std::string_view json) {
         separate();

@@ -111,10 +111,11 @@ void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int wai
                 &loop = loop_, id = session.id(), challenge = challenge_of(session, *answer), answer, waits,
                 policies = appraiser_.policies()] {
         const MonoTime start = std::chrono::steady_clock::now();
-        const attestation::Answer given = answer_of(answer->response);
+        attestation::Answer given = answer_of(answer->response);
         Judged result{.verdict = appraiser.appraise(challenge, given, wall_now()), .evidence = {}};
         verification.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-        if (result.verdict.ok) result.evidence = evidence.prepare(challenge, given, result.verdict);
+        if (result.verdict.ok)
+            result.evidence = evidence.prepare(challenge, std::move(given), result.verdict);
         loop.post([this, id, answer, waits, policies, result = std::move(result)]() mutable {
             const attestation::Verdict& verdict = result.verdict;
             if (is_outdated(*policies, answer->registration.network)) return judge_anew(id, answer);

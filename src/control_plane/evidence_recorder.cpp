@@ -25,11 +25,11 @@ std::vector<registry::SharedContent> contents_of(const attestation::Verdict& ver
 }  // namespace
 
 registry::EvidenceRecord EvidenceRecorder::prepare(const attestation::Challenge& challenge,
-                                                   const attestation::Answer& answer,
+                                                   attestation::Answer answer,
                                                    const attestation::Verdict& verdict) const {
     const PolicyText policy = text_of(verdict.policy);
     const attestation::Evidence evidence =
-        attestation::make_evidence(log_id_, policy.sha256, challenge, answer, verdict);
+        attestation::make_evidence(log_id_, policy.sha256, challenge, std::move(answer), verdict);
     std::vector<registry::SharedContent> contents = contents_of(verdict);
     contents.push_back({policy.sha256, "policy", as_bytes(*policy.json), policy.json});
     return {.app_name = evidence.app_name,

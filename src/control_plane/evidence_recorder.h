@@ -18,8 +18,7 @@ public:
         : store_(store), log_id_(std::move(log_id)) {}
 
     // Of an ok verdict, on the worker that reached it.
-    registry::EvidenceRecord prepare(const attestation::Challenge& challenge,
-                                     const attestation::Answer& answer,
+    registry::EvidenceRecord prepare(const attestation::Challenge& challenge, attestation::Answer answer,
                                      const attestation::Verdict& verdict) const;
 
     // Any thread. Only once the agent has got its place: somebody else's good quote under its name must not
