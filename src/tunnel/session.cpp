@@ -39,7 +39,7 @@ Session::Session(const SessionContext& context, TunnelId id, Wire wire, http::Up
       last_heard_(context.loop.now()),
       next_ping_(last_heard_ + context.settings.keep_alive.ping_interval) {
     stream_->set_handler(*this);
-    // Thousands may come at once: until they have proven something, visitors go first.
+    // Thousands may come at once: until one of them serves a visitor, those who do go first.
     stream_->set_urgency(net::Urgency::background);
     schedule_timer();
 }
@@ -240,7 +240,6 @@ void Session::carry_out(Action& action) {
 }
 
 void Session::activate() {
-    stream_->set_urgency(net::Urgency::normal);
     const TunnelSettings& settings = context_.settings;
     if (machine_.wire() == Wire::v2) {
         auto mux =
@@ -331,6 +330,7 @@ Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserv
     if (closed_ || draining_ || !mux_) return fail("tunnel_closed", "the tunnel takes no new requests");
     auto opened = mux_->open(request, observer, now);
     if (!opened) return opened;
+    stream_->set_urgency(net::Urgency::normal);
     ++requests_;
     pump();
     if (const auto due = mux_->next_deadline(); due && *due < timer_due_) schedule_timer();
