@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view attest_label = "easyenclave/attest/2";
 constexpr std::string_view ratls_label = "easyenclave/ratls/2";
 constexpr std::string_view connect_label = "easyenclave/connect/2";
+constexpr std::string_view control_label = "easyenclave/control/2";
 constexpr std::string_view session_label = "easyenclave/session/2";
 
 // The claims of the legacy layout, by the name its text gives them.
@@ -37,12 +38,15 @@ void append_counted(Bytes& out, std::string_view text) {
     append_counted(out, as_bytes(text));
 }
 
+ByteArray<8> big_endian(std::uint64_t number) {
+    ByteArray<8> out{};
+    for (unsigned i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
+    return out;
+}
+
 void append_counted(Bytes& out, WallTime time) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count();
-    ByteArray<8> big_endian{};
-    for (unsigned i = 0; i < 8; ++i)
-        big_endian[i] = static_cast<std::uint8_t>(static_cast<std::uint64_t>(seconds) >> (56 - 8 * i));
-    append_counted(out, ByteSpan(big_endian));
+    append_counted(out, ByteSpan(big_endian(static_cast<std::uint64_t>(seconds))));
 }
 
 // A SHA-256 in the first half, zeros in the other.
@@ -100,6 +104,23 @@ ReportData report_data_connect(const ByteArray<32>& nonce, ByteSpan exporter,
     append_counted(message, exporter);
     append_counted(message, ByteSpan(spki_sha256));
     return crypto::sha512({message});
+}
+
+ReportData report_data_control(const ByteArray<32>& nonce, const ControlIdentity& identity) {
+    Bytes message = to_bytes(as_bytes(control_label));
+    message.push_back(0);
+    append(message, nonce);
+    append_counted(message, identity.tls_spki_sha256);
+    append_counted(message, identity.ledger_public_key);
+    append_counted(message, identity.log_id);
+    append_counted(message, identity.repo);
+    append_counted(message, identity.release_tag);
+    return crypto::sha512({message});
+}
+
+ByteArray<32> log_key_nonce(std::string_view log_id, std::uint64_t last_size,
+                            const ByteArray<32>& last_root) {
+    return crypto::sha256({as_bytes(log_id), big_endian(last_size), last_root});
 }
 
 ReportData report_data_deployed_ratls(const ByteArray<32>& spki_sha256) {

@@ -71,6 +71,23 @@ inline constexpr std::size_t connect_nonce_size = 32;
 ReportData report_data_connect(const ByteArray<32>& nonce, ByteSpan exporter,
                                const ByteArray<32>& spki_sha256);
 
+// Who a control plane is, to those it answers and in its log.
+struct ControlIdentity {
+    ByteSpan tls_spki_sha256;    // of the certificate served; empty without TLS and in the log
+    ByteSpan ledger_public_key;  // Ed25519, its 32 raw bytes; empty without a ledger
+    std::string_view log_id;     // 32 hex characters
+    std::string_view repo;       // owner/name
+    std::string_view release_tag;
+};
+
+// For the control plane's own quote: SHA-512("easyenclave/control/2" || 0x00 || nonce || L(SHA-256(TLS SPKI))
+// || L(ledger public key) || L(log id) || L(repo) || L(release_tag)). No text may be longer than 65535 bytes.
+ReportData report_data_control(const ByteArray<32>& nonce, const ControlIdentity& identity);
+
+// The nonce of the quote that binds a key in the log: SHA-256(log id || u64 last size || last root), the size
+// big-endian, size and root those of the log before the key was noted in it.
+ByteArray<32> log_key_nonce(std::string_view log_id, std::uint64_t last_size, const ByteArray<32>& last_root);
+
 // For the quote in deployed agents' certificates: SHA-256(SPKI) || 32 zeros.
 ReportData report_data_deployed_ratls(const ByteArray<32>& spki_sha256);
 

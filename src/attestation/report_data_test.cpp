@@ -1,6 +1,7 @@
 #include "attestation/report_data.h"
 
 #include <functional>
+#include <set>
 #include <tuple>
 
 #include <gtest/gtest.h>
@@ -109,6 +110,59 @@ TEST_F(LayoutTwo, KeepsNeighbouringFieldsApart) {
     identity.agent_id = "a";
     identity.node_id = "bc";
     EXPECT_NE(hex(), one);
+}
+
+TEST(ReportDataControl, IsTheHashTheSpecificationSays) {
+    const std::string_view log_id = "0123456789abcdef0123456789abcdef";
+    ByteArray<32> last_root;
+    last_root.fill(9);
+    const ByteArray<32> nonce = log_key_nonce(log_id, 258, last_root);
+    EXPECT_EQ(to_hex(nonce), "ab931f1f022cceebf930e812b4003d566fe95b417abbaad7adf12b842370a178");
+    ByteArray<32> key;
+    key.fill(5);
+    ByteArray<32> spki;
+    spki.fill(6);
+    ControlIdentity identity{.tls_spki_sha256 = {},
+                             .ledger_public_key = key,
+                             .log_id = log_id,
+                             .repo = "easyenclave/easyenclave",
+                             .release_tag = "v0.2.0"};
+    EXPECT_EQ(to_hex(report_data_control(nonce, identity)),
+              "6a1c301ea744cc52ab7c828a440687bc69e0e7378579ec73b7080b5dfdc8a528"
+              "a680b99b7b676bd44c260ff982cd9441de7cd4e8ef4e1341331e85e04e6e15d7");
+    identity.tls_spki_sha256 = spki;
+    EXPECT_EQ(to_hex(report_data_control(nonce, identity)),
+              "c38335dca328c2bb4f16dd9eefdb9230d8d25ae10179ad624396f32e0869b790"
+              "69386609f520c505e376752221a5e3dffecd67f8b8d16b88510b8512c5e77bc3");
+}
+
+TEST(ReportDataControl, EachInputAloneChangesIt) {
+    const ByteArray<32> zeros{};
+    const ByteArray<32> ones = [] {
+        ByteArray<32> out;
+        out.fill(1);
+        return out;
+    }();
+    const ControlIdentity plain{
+        .tls_spki_sha256 = {}, .ledger_public_key = zeros, .log_id = "a", .repo = "o/r", .release_tag = "v1"};
+    std::set<std::string> seen = {to_hex(report_data_control(zeros, plain)),
+                                  to_hex(report_data_control(ones, plain))};
+    const std::vector<void (*)(ControlIdentity&, const ByteArray<32>&)> changes = {
+        [](ControlIdentity& i, const ByteArray<32>& other) { i.tls_spki_sha256 = other; },
+        [](ControlIdentity& i, const ByteArray<32>& other) { i.ledger_public_key = other; },
+        [](ControlIdentity& i, const ByteArray<32>&) { i.ledger_public_key = {}; },
+        [](ControlIdentity& i, const ByteArray<32>&) { i.log_id = "b"; },
+        [](ControlIdentity& i, const ByteArray<32>&) { i.repo = "o/rv"; },
+        [](ControlIdentity& i, const ByteArray<32>&) { i.release_tag = "1"; },
+    };
+    for (const auto change : changes) {
+        ControlIdentity identity = plain;
+        change(identity, ones);
+        EXPECT_TRUE(seen.insert(to_hex(report_data_control(zeros, identity))).second);
+    }
+    EXPECT_NE(log_key_nonce("a", 1, zeros), log_key_nonce("a", 2, zeros));
+    EXPECT_NE(log_key_nonce("a", 1, zeros), log_key_nonce("a", 1, ones));
+    EXPECT_NE(log_key_nonce("a", 1, zeros), log_key_nonce("b", 1, zeros));
 }
 
 TEST(SessionMessage, IsTheLabelAndTheReportData) {
