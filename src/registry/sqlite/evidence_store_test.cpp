@@ -155,7 +155,7 @@ TEST_F(EvidenceStoreTest, ReferencesOutliveTheRecordThatHadThemFirst) {
 // The first version of the tables had references of its own for each record.
 TEST_F(EvidenceStoreTest, RecordsOfTheFirstSchemaKeepTheirReferences) {
     {
-        auto database = Database::open(file()).value();
+        auto database = sqlite::Database::open(file()).value();
         ASSERT_TRUE(database.execute(
             "CREATE TABLE schema_versions (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT;"
             "INSERT INTO schema_versions VALUES ('evidence', 1);"

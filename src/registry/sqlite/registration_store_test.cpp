@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "registry/sqlite/database.h"
+#include "sqlite/database.h"
 
 namespace ee::registry {
 namespace {
@@ -122,7 +122,7 @@ TEST_F(RegistrationStoreTest, OnlyTheLastOfAnAppsWaitingSavesIsWritten) {
     const auto records = open()->load_all().value();
     ASSERT_EQ(records.size(), 2u);
     EXPECT_EQ(records[0].repo, "org/499");
-    auto database = Database::open(file()).value();
+    auto database = sqlite::Database::open(file()).value();
     auto count = database.prepare("SELECT count(*) FROM writes WHERE app_name = 'a'").value();
     ASSERT_TRUE(count.step().value());
     EXPECT_LT(count.number(0), 100) << "of 500 saves within a moment";
