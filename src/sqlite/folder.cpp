@@ -45,10 +45,7 @@ Result<void> make_file(const std::filesystem::path& file) {
         ::close(made);
         return sync_folder(file.parent_path());
     }
-    if (errno != EEXIST) return cannot("open", file);
-    const int descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
-    if (descriptor < 0) return cannot("open", file);
-    ::close(descriptor);
+    if (errno != EEXIST || ::access(file.c_str(), R_OK | W_OK) != 0) return cannot("open", file);
     return {};
 }
 

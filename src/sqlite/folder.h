@@ -11,7 +11,8 @@ namespace ee::sqlite {
 
 // Makes what is missing of the path, mode 0700.
 Result<void> make_folders(const std::filesystem::path& folder);
-// Makes an empty file, mode 0600, where there is none.
+// Makes an empty file, mode 0600, where there is none. One that is there is not opened: closing it again
+// would give back the locks that this process has on it.
 Result<void> make_file(const std::filesystem::path& file);
 // Puts the names in `folder` on disk.
 Result<void> sync_folder(const std::filesystem::path& folder);

@@ -1,0 +1,219 @@
+// Whatever the disk does: a commit has happened wholly or not at all, what was acknowledged survives a power
+// cut, and the ledger opens again.
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "ledger/sqlite/fault_vfs.h"
+#include "ledger/sqlite/sqlite_store.h"
+#include "ledger/sqlite/store_model.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr int commits = 8;
+constexpr int log_pages = 48;  // Copied twice or so in that many commits.
+
+// The same for every run.
+const std::vector<Changes>& history() {
+    static const std::vector<Changes> all = [] {
+        std::mt19937_64 random(3);
+        StoreModel model;
+        std::vector<Changes> out;
+        for (int i = 0; i < commits; ++i) {
+            out.push_back(random_changes(random, model, 12));
+            model.apply(out.back());
+        }
+        return out;
+    }();
+    return all;
+}
+
+// What the store holds after each number of commits.
+const std::vector<StoreModel>& states() {
+    static const std::vector<StoreModel> all = [] {
+        std::vector<StoreModel> out(1);
+        for (const Changes& changes : history()) {
+            out.push_back(out.back());
+            out.back().apply(changes);
+        }
+        return out;
+    }();
+    return all;
+}
+
+struct Outcome {
+    bool opened = false;
+    int acknowledged = 0;
+    std::string failure{};       // of the first commit that failed
+    int acknowledged_later = 0;  // after the first failure
+};
+
+bool commit(Store& store, const Changes& changes, std::string& failure) {
+    try {
+        store.commit(changes);
+        return true;
+    } catch (const StoreFailure& why) {
+        if (failure.empty()) failure = why.what();
+        return false;
+    }
+}
+
+class FaultsTest : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string pattern = (std::filesystem::temp_directory_path() / "faults.XXXXXX").string();
+        folder_ = ::mkdtemp(pattern.data());
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+
+    // A file of its own each time.
+    void next_file() { file_ = folder_ / ("ledger-" + std::to_string(++files_) + ".db"); }
+
+    // Opens the store and commits the history, each commit up to three times, until one stays refused.
+    Outcome run() const {
+        Outcome out;
+        sqlite::Writers writers(file_, log_pages);
+        auto store = SqliteStore::open(file_, writers);
+        if (!store) return out;
+        out.opened = true;
+        for (const Changes& changes : history()) {
+            bool done = false;
+            for (int attempt = 0; attempt < 3 && !done; ++attempt) {
+                const bool failed_before = !out.failure.empty();
+                done = commit(**store, changes, out.failure);
+                if (done && failed_before) ++out.acknowledged_later;
+            }
+            if (!done) break;
+            ++out.acknowledged;
+        }
+        return out;
+    }
+
+    // What is there is what was acknowledged, and at most the one commit that failed.
+    void expect_intact(const Outcome& before) const {
+        sqlite::Writers writers(file_, log_pages);
+        auto store = SqliteStore::open(file_, writers);
+        ASSERT_TRUE(store) << store.error().detail;
+        const StoreModel found = read_all(**store, states().back().tiles);
+        const auto acknowledged = static_cast<std::size_t>(before.acknowledged);
+        const bool next = acknowledged + 1 < states().size() && found == states()[acknowledged + 1];
+        EXPECT_TRUE(next || found == states()[acknowledged]);
+        EXPECT_FALSE(next && before.failure.empty());
+        // And it goes on from there.
+        for (std::size_t i = acknowledged + (next ? 1 : 0); i < history().size(); ++i)
+            (*store)->commit(history()[i]);
+        EXPECT_EQ(read_all(**store, states().back().tiles), states().back());
+    }
+
+    std::filesystem::path folder_, file_;
+    int files_ = 0;
+};
+
+struct Case {
+    const char* name;
+    DiskOperation operation;
+    DiskAnswer answer;
+};
+
+class FaultAt : public FaultsTest, public testing::WithParamInterface<Case> {};
+
+// At the first operation, the second, and so on until the run has no such operation any more. Of the many of
+// the migration every seventh.
+TEST_P(FaultAt, LosesNothingAcknowledgedAndLeavesNothingHalf) {
+    int opened = 0, refused = 0;
+    for (std::uint64_t nth = 1;; nth += opened == 0 && GetParam().operation != DiskOperation::sync ? 7 : 1) {
+        SCOPED_TRACE(nth);
+        ASSERT_LT(nth, 5000u);
+        next_file();
+        FaultyDisk disk(nth);
+        disk.fail(GetParam().operation, nth, GetParam().answer);
+        const Outcome done = run();
+        const bool fired = disk.has_failed();
+        EXPECT_TRUE(fired || (done.opened && done.acknowledged == commits)) << done.failure;
+        if (done.opened) ++opened;
+        if (!done.failure.empty()) ++refused;
+        if (GetParam().operation == DiskOperation::sync || GetParam().answer == DiskAnswer::io) {
+            EXPECT_EQ(done.acknowledged_later, 0) << "written after the disk had failed: " << done.failure;
+        }
+        disk.cut_power();
+        disk.power_returns(nth % 2 == 0 ? FaultyDisk::Unsynced::lost : FaultyDisk::Unsynced::random);
+        expect_intact(done);
+        if (!fired || HasFailure()) break;
+    }
+    EXPECT_GT(opened, GetParam().operation == DiskOperation::truncate ? 0 : 5);
+    EXPECT_GT(refused, GetParam().operation == DiskOperation::truncate ? -1 : 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Disk, FaultAt,
+                         testing::Values(Case{"WriteFull", DiskOperation::write, DiskAnswer::full},
+                                         Case{"WriteShort", DiskOperation::write, DiskAnswer::short_write},
+                                         Case{"WriteIo", DiskOperation::write, DiskAnswer::io},
+                                         Case{"SyncFull", DiskOperation::sync, DiskAnswer::full},
+                                         Case{"SyncIo", DiskOperation::sync, DiskAnswer::io},
+                                         Case{"TruncateIo", DiskOperation::truncate, DiskAnswer::io},
+                                         Case{"PowerCutAtWrite", DiskOperation::write, DiskAnswer::power_cut},
+                                         Case{"PowerCutAtSync", DiskOperation::sync, DiskAnswer::power_cut}),
+                         [](const auto& one) { return one.param.name; });
+
+TEST_F(FaultsTest, AFailedSyncStopsEveryLaterCommitAndReadsGoOn) {
+    next_file();
+    FaultyDisk disk(1);
+    {
+        sqlite::Writers writers(file_);
+        auto store = SqliteStore::open(file_, writers);
+        std::string failure;
+        ASSERT_TRUE(commit(**store, history()[0], failure));
+        disk.fail(DiskOperation::sync, 1, DiskAnswer::io);
+        EXPECT_FALSE(commit(**store, history()[1], failure));
+        EXPECT_NE(failure.find("disk I/O error"), std::string::npos) << failure;
+        EXPECT_NE(failure.find("kernel's log"), std::string::npos) << failure;
+        EXPECT_NE(failure.find("restarted"), std::string::npos) << failure;
+        for (int i = 0; i < 5; ++i) EXPECT_FALSE(commit(**store, history()[1], failure));
+        EXPECT_EQ(read_all(**store, states()[1].tiles), states()[1]);
+    }
+    sqlite::Writers writers(file_);
+    auto store = SqliteStore::open(file_, writers);
+    std::string failure;
+    EXPECT_EQ((*store)->leaf_count(), states()[1].leaves.size());
+    EXPECT_TRUE(commit(**store, history()[1], failure)) << failure;
+}
+
+TEST_F(FaultsTest, AFullDiskSaysWhatToDo) {
+    next_file();
+    FaultyDisk disk(1);
+    sqlite::Writers writers(file_);
+    auto store = SqliteStore::open(file_, writers);
+    disk.fail(DiskOperation::write, 1, DiskAnswer::full);
+    std::string failure;
+    EXPECT_FALSE(commit(**store, history()[0], failure));
+    EXPECT_NE(failure.find("database or disk is full; free space"), std::string::npos) << failure;
+}
+
+// The log is copied on a thread of its own: what its disk loses stops the commits, too.
+TEST_F(FaultsTest, AFailedSyncOfTheFileItselfStopsTheCommits) {
+    next_file();
+    FaultyDisk disk(1);
+    sqlite::Writers writers(file_, 4);
+    auto store = SqliteStore::open(file_, writers);
+    std::string failure;
+    ASSERT_TRUE(commit(**store, history()[0], failure));
+    disk.fail_syncs_of(file_);
+    StoreModel model = states()[1];
+    std::mt19937_64 random(9);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    for (;;) {
+        const Changes changes = random_changes(random, model, 10);
+        if (!commit(**store, changes, failure)) break;
+        model.apply(changes);
+        ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    }
+    EXPECT_NE(failure.find("copying the log"), std::string::npos) << failure;
+    EXPECT_NE(writers.disk_failure(), std::nullopt);
+    EXPECT_EQ(read_all(**store, model.tiles), model);
+    disk.cut_power();
+    store = fail("closed");
+}
+
+}  // namespace
+}  // namespace ee::ledger
