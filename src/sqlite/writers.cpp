@@ -100,6 +100,11 @@ std::optional<std::string> Writers::disk_failure() const {
     return disk_failure_;
 }
 
+bool Writers::is_copying() const {
+    const std::lock_guard guard(mutex_);
+    return pages_ >= copy_at_pages_;
+}
+
 std::uint64_t Writers::copied() const {
     const std::lock_guard guard(mutex_);
     return copied_;

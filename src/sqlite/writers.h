@@ -53,6 +53,8 @@ public:
     // nullopt as long as the disk has done all that was asked for copying; else what it said. It stays: what
     // a disk lost once it does not give back. Any thread.
     std::optional<std::string> disk_failure() const;
+    // Whether the log is long enough to be copied, or being copied. Any thread.
+    bool is_copying() const;
     // How many times the log was copied whole, to begin anew.
     std::uint64_t copied() const;
 

@@ -1,9 +1,6 @@
 #include "ledger/sqlite/fault_vfs.h"
 
-#include <cerrno>
 #include <fstream>
-#include <iterator>
-#include <memory>
 #include <thread>
 
 #include <sqlite3.h>
@@ -16,7 +13,8 @@ namespace ee::ledger {
 struct FaultyFile {
     sqlite3_file base;
     FaultyDisk* disk;
-    std::string* path;  // null: temporary, not of the model
+    std::string* path;             // null: temporary, not of the model
+    std::uint64_t failures_heard;  // of syncs, its own and those through others of the same file
 
     static FaultyFile& of(sqlite3_file* file) { return *reinterpret_cast<FaultyFile*>(file); }
     static sqlite3_file* real(sqlite3_file* file) { return reinterpret_cast<sqlite3_file*>(&of(file) + 1); }
@@ -52,13 +50,8 @@ struct FaultyFile {
     }
     static int sync(sqlite3_file* file, int flags) {
         FaultyDisk& disk = *of(file).disk;
-        const std::string* path = of(file).path;
-        if (disk.ask(DiskOperation::sync, path)) {
-            if (path != nullptr) disk.sync_failed(*path);
-            return SQLITE_IOERR_FSYNC;
-        }
         std::this_thread::sleep_for(disk.sync_delay_);
-        if (path != nullptr) disk.synced(*path);
+        if (!disk.sync(of(file).path, of(file).failures_heard)) return SQLITE_IOERR_FSYNC;
         if (disk.syncs_ == FaultyDisk::Syncs::modelled) return SQLITE_OK;
         return real(file)->pMethods->xSync(real(file), flags);
     }
@@ -129,8 +122,9 @@ const sqlite3_io_methods methods{
 };
 
 std::string content_of(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
+    std::string content(std::filesystem::file_size(path), '\0');
+    std::ifstream(path, std::ios::binary).read(content.data(), static_cast<std::streamsize>(content.size()));
+    return content;
 }
 
 }  // namespace
@@ -147,6 +141,7 @@ struct FaultyDisk::Vfs {
         opened.base.pMethods = nullptr;
         opened.disk = &disk(vfs);
         opened.path = nullptr;
+        opened.failures_heard = 0;
         {
             const std::lock_guard guard(opened.disk->mutex_);
             if (!opened.disk->power_) return SQLITE_CANTOPEN;
@@ -155,7 +150,7 @@ struct FaultyDisk::Vfs {
         if (code != SQLITE_OK) return code;
         if (name != nullptr) {
             opened.path = new std::string(name);
-            opened.disk->opened(*opened.path);
+            opened.failures_heard = opened.disk->opened(*opened.path);
         }
         opened.base.pMethods = &methods;
         return SQLITE_OK;
@@ -228,9 +223,10 @@ std::optional<DiskAnswer> FaultyDisk::ask(DiskOperation operation, const std::st
     return answer_;
 }
 
-void FaultyDisk::opened(const std::string& path) {
+std::uint64_t FaultyDisk::opened(const std::string& path) {
     const std::lock_guard guard(mutex_);
     if (!images_.contains(path)) images_[path].durable = content_of(path);
+    return images_[path].failures;
 }
 
 void FaultyDisk::deleted(const std::string& path) {
@@ -249,16 +245,23 @@ void FaultyDisk::apply(std::string& content, const Step& step) {
     content.replace(step.offset, step.bytes.size(), step.bytes);
 }
 
-void FaultyDisk::synced(const std::string& path) {
+bool FaultyDisk::sync(const std::string* path, std::uint64_t& failures_heard) {
+    const bool fails = ask(DiskOperation::sync, path).has_value();
+    if (path == nullptr) return !fails;
     const std::lock_guard guard(mutex_);
-    Image& image = images_[path];
+    if (!power_) return false;
+    Image& image = images_[*path];
+    if (fails) {
+        apply_by_chance(image);
+        ++image.failures;
+    }
+    if (failures_heard < image.failures) {
+        failures_heard = image.failures;
+        return false;
+    }
     for (const Step& step : image.unsynced) apply(image.durable, step);
     image.unsynced.clear();
-}
-
-void FaultyDisk::sync_failed(const std::string& path) {
-    const std::lock_guard guard(mutex_);
-    if (power_) apply_by_chance(images_[path]);
+    return true;
 }
 
 // Sector by sector.

@@ -26,7 +26,8 @@ enum class DiskAnswer : std::uint8_t {
 
 // While one lives, the files that SQLite opens by default are on it; files before it are as they are. It
 // remembers what has been written but not synced: that is what power_returns() takes back. A sync that fails
-// loses a random part of that for good, though reads go on seeing it, as Linux has it.
+// loses a random part of that for good, though reads go on seeing it, and the next sync of the same file
+// through each other descriptor fails, too, as Linux has it.
 class FaultyDisk {
 public:
     // Syncs reach the real disk only where one asks how long they take.
@@ -62,16 +63,16 @@ private:
     struct Image {
         std::string durable;
         std::vector<Step> unsynced;
+        std::uint64_t failures = 0;  // of syncs; each open file hears of each once
     };
     static void apply(std::string& content, const Step& step);
 
     // What the operation is to be answered with, if anything.
     std::optional<DiskAnswer> ask(DiskOperation operation, const std::string* path);
-    void opened(const std::string& path);
+    std::uint64_t opened(const std::string& path);
     void deleted(const std::string& path);
     void wrote(const std::string& path, Step step);
-    void synced(const std::string& path);
-    void sync_failed(const std::string& path);
+    bool sync(const std::string* path, std::uint64_t& failures_heard);
     void apply_by_chance(Image& image);
 
     struct Vfs;

@@ -1,5 +1,6 @@
 // Whatever the disk does: a commit has happened wholly or not at all, what was acknowledged survives a power
 // cut, and the ledger opens again.
+#include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -12,7 +13,7 @@ namespace ee::ledger {
 namespace {
 
 constexpr int commits = 8;
-constexpr int log_pages = 48;  // Copied twice or so in that many commits.
+constexpr int log_pages = 20;  // Copied after the migration, and again after a few commits.
 
 // The same for every run.
 const std::vector<Changes>& history() {
@@ -47,6 +48,7 @@ struct Outcome {
     int acknowledged = 0;
     std::string failure{};       // of the first commit that failed
     int acknowledged_later = 0;  // after the first failure
+    std::uint64_t copied = 0;    // times the log was
 };
 
 bool commit(Store& store, const Changes& changes, std::string& failure) {
@@ -68,10 +70,13 @@ protected:
     void TearDown() override { std::filesystem::remove_all(folder_); }
 
     // A file of its own each time.
-    void next_file() { file_ = folder_ / ("ledger-" + std::to_string(++files_) + ".db"); }
+    void next_file() {
+        std::filesystem::remove(file_);
+        file_ = folder_ / ("ledger-" + std::to_string(++files_) + ".db");
+    }
 
     // Opens the store and commits the history, each commit up to three times, until one stays refused.
-    Outcome run() const {
+    Outcome run(FaultyDisk& disk, bool power_cut_at_end) const {
         Outcome out;
         sqlite::Writers writers(file_, log_pages);
         auto store = SqliteStore::open(file_, writers);
@@ -85,9 +90,21 @@ protected:
                 if (done && failed_before) ++out.acknowledged_later;
             }
             if (!done) break;
+            // The copier is another thread: what it does belongs into the run, too.
             ++out.acknowledged;
+            wait_for_copy(disk, writers);
         }
+        out.copied = writers.copied();
+        if (power_cut_at_end) disk.cut_power();  // Else the last one closes the file first.
         return out;
+    }
+
+    static void wait_for_copy(const FaultyDisk& disk, const sqlite::Writers& writers) {
+        const std::uint64_t before = writers.copied();
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (writers.is_copying() && writers.copied() == before && !disk.has_failed() &&
+               std::chrono::steady_clock::now() < deadline)
+            std::this_thread::yield();
     }
 
     // What is there is what was acknowledged, and at most the one commit that failed.
@@ -128,9 +145,12 @@ TEST_P(FaultAt, LosesNothingAcknowledgedAndLeavesNothingHalf) {
         next_file();
         FaultyDisk disk(nth);
         disk.fail(GetParam().operation, nth, GetParam().answer);
-        const Outcome done = run();
+        const Outcome done = run(disk, nth % 3 != 0);
         const bool fired = disk.has_failed();
-        EXPECT_TRUE(fired || (done.opened && done.acknowledged == commits)) << done.failure;
+        if (!fired) {
+            EXPECT_EQ(done.acknowledged, commits) << done.failure;
+            EXPECT_GE(done.copied, 2u);
+        }
         if (done.opened) ++opened;
         if (!done.failure.empty()) ++refused;
         if (GetParam().operation == DiskOperation::sync || GetParam().answer == DiskAnswer::io) {
@@ -141,8 +161,8 @@ TEST_P(FaultAt, LosesNothingAcknowledgedAndLeavesNothingHalf) {
         expect_intact(done);
         if (!fired || HasFailure()) break;
     }
-    EXPECT_GT(opened, GetParam().operation == DiskOperation::truncate ? 0 : 5);
-    EXPECT_GT(refused, GetParam().operation == DiskOperation::truncate ? -1 : 3);
+    EXPECT_GT(opened, 2);
+    EXPECT_GT(refused, GetParam().operation == DiskOperation::truncate ? 0 : 3);
 }
 
 INSTANTIATE_TEST_SUITE_P(Disk, FaultAt,
@@ -199,18 +219,20 @@ TEST_F(FaultsTest, AFailedSyncOfTheFileItselfStopsTheCommits) {
     std::string failure;
     ASSERT_TRUE(commit(**store, history()[0], failure));
     disk.fail_syncs_of(file_);
-    StoreModel model = states()[1];
+    StoreModel model = states()[1], next = model;
     std::mt19937_64 random(9);
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     for (;;) {
         const Changes changes = random_changes(random, model, 10);
+        next.apply(changes);
         if (!commit(**store, changes, failure)) break;
-        model.apply(changes);
+        model = next;
         ASSERT_LT(std::chrono::steady_clock::now(), deadline);
     }
     EXPECT_NE(failure.find("copying the log"), std::string::npos) << failure;
     EXPECT_NE(writers.disk_failure(), std::nullopt);
-    EXPECT_EQ(read_all(**store, model.tiles), model);
+    // Reads go on; the commit that was refused while the copier failed may be among what they see.
+    EXPECT_TRUE(read_all(**store, next.tiles) == model || read_all(**store, next.tiles) == next);
     disk.cut_power();
     store = fail("closed");
 }

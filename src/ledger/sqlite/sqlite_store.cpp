@@ -62,7 +62,7 @@ public:
 
     void commit(const Changes& changes) {
         if (stopped) throw StoreFailure(*stopped);
-        if (const auto failed = writers.disk_failure()) stop(*failed);
+        stop_if_disk_failed();
         reads.forget_snapshot();
         EE_CHECK(changes.leaves.empty() || changes.first_leaf == leaf_count);
         auto transaction = sqlite::Transaction::begin(*database);
@@ -73,6 +73,7 @@ public:
         if (const auto committed = transaction->commit(); !committed)
             stop(failure_of(committed.error()).what());
         leaf_count += changes.leaves.size();
+        stop_if_disk_failed();  // Then what this commit has synced may be lost with what failed.
     }
 
     std::unique_ptr<sqlite::Database> database;  // where the statements know it
@@ -108,6 +109,9 @@ private:
         if (!done) refuse(done.error());
     }
 
+    void stop_if_disk_failed() {
+        if (const auto failed = writers.disk_failure()) stop(*failed);
+    }
     StoreFailure failure_of(const Error& error) const {
         return store_failure("cannot write the ledger", error, *database);
     }
