@@ -11,6 +11,16 @@ constexpr int wrong_tokens_max = 10;
 constexpr std::chrono::minutes wrong_tokens_window{1};
 constexpr std::size_t addresses_max = 10000;
 
+struct Configured {
+    Role role;
+    std::string_view setting;
+};
+constexpr Configured configured_roles[] = {{Role::admin, "EE_ADMIN_TOKEN"},
+                                           {Role::metrics, "EE_METRICS_TOKEN"},
+                                           {Role::launcher, "EE_LAUNCHER_TOKEN"},
+                                           {Role::uptime, "EE_UPTIME_TOKEN"},
+                                           {Role::auditor, "EE_AUDITOR_TOKEN"}};
+
 std::vector<crypto::Sha256> hashes(const std::vector<Secret>& tokens) {
     std::vector<crypto::Sha256> out;
     for (const Secret& token : tokens) out.push_back(crypto::sha256(as_bytes(token.reveal())));
@@ -34,49 +44,71 @@ std::optional<std::string_view> bearer(std::string_view authorization) {
 
 }  // namespace
 
-AccessControl::AccessControl(const std::vector<Secret>& admin_tokens,
-                             const std::vector<Secret>& metrics_tokens)
-    : admin_(hashes(admin_tokens)), metrics_(hashes(metrics_tokens)) {}
-
-void AccessControl::set_tokens(const std::vector<Secret>& admin_tokens,
-                               const std::vector<Secret>& metrics_tokens) {
-    admin_ = hashes(admin_tokens);
-    metrics_ = hashes(metrics_tokens);
+void AccessControl::set_tokens(const RoleTokens& tokens) {
+    hashes_ = {};
+    const auto set = [&](Role role, const std::vector<Secret>& secrets) {
+        hashes_[static_cast<std::size_t>(role)] = hashes(secrets);
+    };
+    set(Role::admin, tokens.admin);
+    set(Role::metrics, tokens.metrics);
+    set(Role::launcher, tokens.launcher);
+    set(Role::uptime, tokens.uptime);
+    set(Role::auditor, tokens.auditor);
 }
 
-Result<void> AccessControl::check(Access access, const http::RequestHead& head, const net::IpAddress& client,
-                                  MonoTime now) {
-    if (access == Access::anyone) return {};
-    if (admin_.empty() && (access == Access::admin || metrics_.empty()))
-        return fail("role_not_configured",
-                    access == Access::admin
-                        ? "EE_ADMIN_TOKEN is not set, so this endpoint is closed"
-                        : "neither EE_METRICS_TOKEN nor EE_ADMIN_TOKEN is set, so this endpoint is closed");
+bool AccessControl::is_closed(Access access) const {
+    if (access.includes(Role::holder)) return false;
+    for (const Configured& configured : configured_roles)
+        if (access.includes(configured.role) && !hashes_of(configured.role).empty()) return false;
+    return true;
+}
+
+Result<Caller> AccessControl::check(Access access, const http::RequestHead& head,
+                                    const net::IpAddress& client, MonoTime now) {
+    if (access.includes(Role::anyone)) return Caller{};
+    if (is_closed(access)) {
+        std::string settings;
+        for (const Configured& configured : configured_roles)
+            if (access.includes(configured.role))
+                settings.append(settings.empty() ? "" : " or ").append(configured.setting);
+        return fail("role_not_configured", settings + " is not set, so this endpoint is closed");
+    }
     const auto authorization = http::find(head.fields, "authorization");
     const auto token = authorization ? bearer(*authorization) : std::nullopt;
     if (!token) return fail("unauthorized", "this endpoint takes \"Authorization: Bearer <token>\"");
     const crypto::Sha256 hash = crypto::sha256(as_bytes(*token));
-    const bool is_admin = matches(admin_, hash), is_metrics = matches(metrics_, hash);
-    if (is_admin || (access == Access::metrics && is_metrics)) return {};
-    if (is_metrics) return fail("forbidden", "this token's role may not call this endpoint");
-    return refuse_wrong(client, now);
+    // Each is looked at, so that the time taken does not say which one it was.
+    std::optional<Role> allowed;
+    bool is_known = false;
+    for (const Configured& configured : configured_roles) {
+        if (!matches(hashes_of(configured.role), hash)) continue;
+        is_known = true;
+        if (access.includes(configured.role) && !allowed) allowed = configured.role;
+    }
+    if (allowed) return Caller{.role = *allowed};
+    if (is_known) return fail("forbidden", "this token's role may not call this endpoint");
+    if (access.includes(Role::holder)) return Caller{.role = Role::holder, .token = hash};
+    return fail(refuse_wrong(client, now));
 }
 
-Result<void> AccessControl::refuse_wrong(const net::IpAddress& client, MonoTime now) {
+Error AccessControl::refuse_wrong(const net::IpAddress& client, MonoTime now) {
     if (wrong_.size() >= addresses_max) wrong_.clear();
     Wrong& wrong = wrong_[client];
     if (now - wrong.since > wrong_tokens_window) wrong = {now, 0};
     if (++wrong.count > wrong_tokens_max)
-        return fail("too_many_wrong_tokens", "more than " + std::to_string(wrong_tokens_max) +
-                                                 " wrong tokens a minute from this address");
-    return fail("unauthorized", "the token is not known");
+        return {"too_many_wrong_tokens",
+                "more than " + std::to_string(wrong_tokens_max) + " wrong tokens a minute from this address"};
+    return {"unauthorized", "the token is not known"};
 }
 
 bool AccessControl::is_own_token(std::string_view authorization) const {
     const auto token = bearer(authorization);
     if (!token) return false;
+    // Holders' tokens are made by us and say so.
+    bool found = token->starts_with(holder_token_prefix) && token->size() == holder_token_size;
     const crypto::Sha256 hash = crypto::sha256(as_bytes(*token));
-    return matches(admin_, hash) || matches(metrics_, hash);
+    for (const Hashes& known : hashes_) found = matches(known, hash) || found;
+    return found;
 }
 
 }  // namespace ee::api

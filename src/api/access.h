@@ -1,6 +1,8 @@
 #pragma once
 // Who may call what: bearer tokens (RFC 6750), compared as hashes in constant time.
 
+#include <array>
+#include <cstdint>
 #include <unordered_map>
 #include <vector>
 
@@ -13,19 +15,60 @@
 
 namespace ee::api {
 
-enum class Access { anyone, admin, metrics };
+// Whose token it is. Holders' tokens are of accounts and nodes: the ledger knows them.
+enum class Role : std::uint8_t { anyone, admin, metrics, launcher, uptime, auditor, holder };
+inline constexpr std::size_t role_count = 7;
+
+// What the tokens of accounts and nodes begin with.
+inline constexpr std::string_view holder_token_prefix = "ee_";
+inline constexpr std::size_t holder_token_size = 3 + 64;  // 32 random bytes in hex
+
+// The roles that an endpoint is for.
+class Access {
+public:
+    constexpr Access(Role role) : bits_(bit(role)) {}
+    friend constexpr Access operator|(Access a, Access b) { return Access(a.bits_ | b.bits_); }
+    constexpr bool includes(Role role) const { return (bits_ & bit(role)) != 0; }
+
+private:
+    constexpr explicit Access(unsigned bits) : bits_(bits) {}
+    static constexpr unsigned bit(Role role) { return 1U << static_cast<unsigned>(role); }
+
+    unsigned bits_;
+};
+constexpr Access operator|(Role a, Role b) {
+    return Access(a) | Access(b);
+}
+
+// Of the roles with tokens in the settings; an empty list closes its role.
+struct RoleTokens {
+    std::vector<Secret> admin{};
+    std::vector<Secret> metrics{};
+    std::vector<Secret> launcher{};
+    std::vector<Secret> uptime{};
+    std::vector<Secret> auditor{};
+};
+
+// Who has called, as far as the settings say.
+struct Caller {
+    Role role = Role::anyone;
+    crypto::Sha256 token{};  // a holder's, which the ledger has yet to recognise
+};
 
 class AccessControl {
 public:
-    AccessControl(const std::vector<Secret>& admin_tokens, const std::vector<Secret>& metrics_tokens);
+    explicit AccessControl(const RoleTokens& tokens) { set_tokens(tokens); }
 
     // Replaces every token: those that are gone are refused from here on.
-    void set_tokens(const std::vector<Secret>& admin_tokens, const std::vector<Secret>& metrics_tokens);
+    void set_tokens(const RoleTokens& tokens);
 
     // Refusals: `role_not_configured` (403), `unauthorized` (401), `forbidden` (403: a right token of another
     // role), `too_many_wrong_tokens` (429). A right token always passes, however many wrong ones came before.
-    Result<void> check(Access access, const http::RequestHead& head, const net::IpAddress& client,
-                       MonoTime now);
+    Result<Caller> check(Access access, const http::RequestHead& head, const net::IpAddress& client,
+                         MonoTime now);
+
+    // A holder's token that turned out to be nobody's: `unauthorized`, `too_many_wrong_tokens`.
+    Error refuse_wrong(const net::IpAddress& client, MonoTime now);
 
     // Whether a field's value is a bearer token of ours, which no app may see.
     bool is_own_token(std::string_view authorization) const;
@@ -35,9 +78,10 @@ public:
 
 private:
     using Hashes = std::vector<crypto::Sha256>;
-    Result<void> refuse_wrong(const net::IpAddress& client, MonoTime now);
+    const Hashes& hashes_of(Role role) const { return hashes_[static_cast<std::size_t>(role)]; }
+    bool is_closed(Access access) const;
 
-    Hashes admin_, metrics_;
+    std::array<Hashes, role_count> hashes_;
     struct Wrong {
         MonoTime since{};
         int count = 0;

@@ -53,6 +53,7 @@ void ApiHandler::on_request(http::Exchange& exchange) {
     const auto allowed =
         services_.access.check(match.route->access, head, request.visitor.client, services_.loop.now());
     if (!allowed) return request.refuse(allowed.error());
+    request.caller = *allowed;
     match.route->serve(request);
 }
 

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "api/evidence_source.h"
+#include "api/pending_answer.h"
 #include "api/routes.h"
 #include "base/base64.h"
 #include "base/hex.h"
@@ -14,53 +15,20 @@ namespace {
 
 constexpr std::size_t limit_default = 50;
 constexpr std::size_t limit_max = 100;
-constexpr std::chrono::seconds answer_time{10};
-
-// A request whose answer is read on another thread. The loop keeps it until that answer has come, however
-// long after the visitor has left.
-class PendingAnswer final : http::ExchangeObserver {
-public:
-    PendingAnswer(const Request& request, std::vector<http::OwnedField> fields)
-        : request_(request), fields_(std::move(fields)), deadline_(request.services.loop, [this] {
-              end({"overloaded", "the answer was not there within 10 s"});
-          }) {
-        request.exchange.set_observer(this);
-        deadline_.arm_after(answer_time);
-    }
-
-    void answered(const Result<EvidenceAnswer>& answer) {
-        if (!answer) {
-            end(answer.error());
-        } else if (std::exchange(open_, false)) {
-            const std::vector<http::Field> fields(fields_.begin(), fields_.end());
-            request_.reply(200, answer->media_type, answer->body, fields);
-        }
-        deadline_.cancel();
-        request_.services.loop.release(this);
-    }
-
-private:
-    void on_visitor_gone() override {
-        open_ = false;
-        deadline_.cancel();
-    }
-    void end(const Error& why) {
-        if (std::exchange(open_, false)) request_.refuse(why);
-    }
-
-    Request request_;  // Its query is a view that has ended.
-    const std::vector<http::OwnedField> fields_;
-    net::Timer deadline_;
-    bool open_ = true;
-};
 
 template <class Ask>
-void answer_later(Request& request, std::vector<http::OwnedField> fields, Ask ask) {
-    const auto pending = std::make_shared<PendingAnswer>(request, std::move(fields));
-    PendingAnswer* const kept = pending.get();
-    request.services.loop.keep(pending);
-    const bool asked = ask([kept](const Result<EvidenceAnswer>& answer) { kept->answered(answer); });
-    if (!asked) kept->answered(fail("overloaded", "too many questions for evidence wait"));
+void answer_with(Request& request, std::vector<http::OwnedField> fields, Ask ask) {
+    const Complete complete = answer_later(request);
+    const bool asked = ask([complete, fields = std::move(fields)](const Result<EvidenceAnswer>& answer) {
+        complete([&](Request& pending) {
+            if (!answer) return pending.refuse(answer.error());
+            const std::vector<http::Field> views(fields.begin(), fields.end());
+            pending.reply(200, answer->media_type, answer->body, views);
+        });
+    });
+    if (!asked)
+        complete(
+            [](Request& pending) { pending.refuse({"overloaded", "too many questions for evidence wait"}); });
 }
 
 Result<void> read_include(const std::optional<std::string>& include, EvidenceQuestion& out) {
@@ -108,7 +76,7 @@ void get_evidence(Request& request) {
     const auto resolution = services.registry.resolve(app, services.now());
     if (!resolution) return request.refuse({"unknown_app", "no app is called " + app});
     if (!services.evidence.is_public(resolution->network)) {
-        const auto allowed = services.access.check(Access::admin, request.exchange.head(),
+        const auto allowed = services.access.check(Role::admin, request.exchange.head(),
                                                    request.visitor.client, services.loop.now());
         if (!allowed) return request.refuse(allowed.error());
     }
@@ -121,7 +89,7 @@ void get_evidence(Request& request) {
             if (const registry::Agent* agent = services.registry.agent_of(tunnel))
                 question->agent_ids.push_back(agent->agent_id);
     }
-    answer_later(request, {}, [&](EvidenceSource::OnAnswer on_answer) {
+    answer_with(request, {}, [&](EvidenceSource::OnAnswer on_answer) {
         return services.evidence.ask(std::move(*question), std::move(on_answer));
     });
 }
@@ -140,7 +108,7 @@ void get_collateral(Request& request) {
         const std::vector<http::Field> views(fields.begin(), fields.end());
         return request.reply(304, "application/octet-stream", "", views);
     }
-    answer_later(request, std::move(fields), [&](EvidenceSource::OnAnswer on_answer) {
+    answer_with(request, std::move(fields), [&](EvidenceSource::OnAnswer on_answer) {
         return request.services.evidence.ask_collateral(sha256, std::move(on_answer));
     });
 }

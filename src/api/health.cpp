@@ -37,7 +37,7 @@ void get_readyz(Request& request) {
                                                              : "store_unavailable");
     if (verbose) {
         const auto allowed = request.services.access.check(
-            Access::admin, request.exchange.head(), request.visitor.client, request.services.loop.now());
+            Role::admin, request.exchange.head(), request.visitor.client, request.services.loop.now());
         if (!allowed) return request.refuse(allowed.error());
         json.field("store", readiness.store_ok ? "ok" : "failed").field("draining", readiness.draining);
     }

@@ -4,6 +4,7 @@
 
 #include "http/fields.h"
 #include "http/problem.h"
+#include "ledger/refusals.h"
 
 namespace ee::api {
 namespace {
@@ -47,7 +48,8 @@ int status_of(std::string_view code) {
     const std::string_view stem = code.substr(0, code.find(':'));
     for (const StatusRow& row : rows)
         if (row.code == stem) return row.status;
-    return 500;
+    const int of_ledger = ledger::status_of_refusal(stem);
+    return of_ledger != 0 ? of_ledger : 500;
 }
 
 void Request::reply(int status, std::string_view content_type, std::string_view body,

@@ -18,6 +18,7 @@ struct Request {
     std::string_view rest;                // Of the path, as Match has it.
     std::string_view request_id;          // Valid until the handler has returned.
     proxy::Visitor visitor;
+    Caller caller{};
 
     void reply(int status, std::string_view content_type, std::string_view body,
                std::span<const http::Field> more = {});

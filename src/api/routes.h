@@ -54,4 +54,34 @@ void get_collateral(Request& request);
 void get_metrics(Request& request);
 void get_openapi(Request& request);
 
+void post_accounts(Request& request);
+void post_account_token(Request& request);
+void post_purchase(Request& request);
+void post_redeem(Request& request);
+void post_transfer(Request& request);
+void get_balance(Request& request);
+void get_entries(Request& request);
+void post_locks(Request& request);
+void get_lock(Request& request);
+void post_lock_release(Request& request);
+void post_usage(Request& request);
+void post_finalize(Request& request);
+void post_resolve(Request& request);
+void get_settlements(Request& request);
+void post_abuse_report(Request& request);
+void post_abuse_decision(Request& request);
+void get_abuse_reports(Request& request);
+void post_node(Request& request);
+void get_nodes(Request& request);
+void get_node(Request& request);
+void post_node_event(Request& request);
+void post_node_slash(Request& request);
+void post_node_ban(Request& request);
+void post_node_unstake(Request& request);
+void get_slashings(Request& request);
+void get_ledger_head(Request& request);
+void get_ledger_entries(Request& request);
+void get_inclusion_proof(Request& request);
+void get_consistency_proof(Request& request);
+
 }  // namespace ee::api

@@ -7,6 +7,7 @@
 
 #include "api/access.h"
 #include "api/evidence_source.h"
+#include "api/ledger_door.h"
 #include "attestation/release_source.h"
 #include "base/body_memory.h"
 #include "crypto/digest.h"
@@ -33,6 +34,7 @@ struct Services {
     const BodyMemory& body_memory;
     AccessControl& access;
     EvidenceSource& evidence;
+    LedgerDoor& ledger;
     // Sealed networks go by the allowlist of this digest from now on; refusals: `allowlist_differs`,
     // `allowlist_not_seen`, `allowlist_invalid:<pointer>`.
     std::function<Result<void>(const attestation::ReleaseId&, const crypto::Sha256&)> accept_allowlist;

@@ -58,7 +58,17 @@ struct ControlPlaneConfig {
     std::chrono::seconds health_timeout{};                // EE_HEALTH_TIMEOUT_SEC
     std::vector<Secret> admin_tokens;                     // EE_ADMIN_TOKEN; empty: the role is closed
     std::vector<Secret> metrics_tokens;                   // EE_METRICS_TOKEN; empty: the role is closed
+    std::vector<Secret> launcher_tokens;                  // EE_LAUNCHER_TOKEN; empty: the role is closed
+    std::vector<Secret> uptime_tokens;                    // EE_UPTIME_TOKEN; empty: the role is closed
+    std::vector<Secret> auditor_tokens;                   // EE_AUDITOR_TOKEN; empty: the role is closed
     std::filesystem::path db_path;                        // EE_DB_PATH
+    bool settles_by_day = false;                          // EE_SETTLE_PERIOD
+    bool settles_by_itself = true;                        // EE_SETTLE_AUTO
+    std::chrono::seconds settle_delay{};                  // EE_SETTLE_DELAY_SEC
+    std::chrono::seconds lock_ahead{};                    // EE_LOCK_AHEAD_SEC
+    bool usage_requires_lock = false;                     // EE_USAGE_REQUIRES_LOCK
+    bool slashes_by_itself = false;                       // EE_SLASH_AUTO
+    std::filesystem::path ledger_key_file;                // EE_LEDGER_KEY_FILE
     std::chrono::seconds proxy_timeout{};                 // EE_PROXY_TIMEOUT_SEC
     std::chrono::seconds stream_idle_time{};              // EE_STREAM_IDLE_SEC
     std::size_t body_bytes_max = 0;                       // EE_MAX_BODY_BYTES

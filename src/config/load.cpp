@@ -208,7 +208,18 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.health_timeout = resolved.seconds("EE_HEALTH_TIMEOUT_SEC");
     config.admin_tokens = resolved.tokens("EE_ADMIN_TOKEN");
     config.metrics_tokens = resolved.tokens("EE_METRICS_TOKEN");
+    config.launcher_tokens = resolved.tokens("EE_LAUNCHER_TOKEN");
+    config.uptime_tokens = resolved.tokens("EE_UPTIME_TOKEN");
+    config.auditor_tokens = resolved.tokens("EE_AUDITOR_TOKEN");
     config.db_path = resolved.text("EE_DB_PATH");
+    config.settles_by_day = resolved.text("EE_SETTLE_PERIOD") == "day";
+    config.settles_by_itself = resolved.boolean("EE_SETTLE_AUTO").value_or(true);
+    config.settle_delay = resolved.seconds("EE_SETTLE_DELAY_SEC");
+    config.lock_ahead = resolved.seconds("EE_LOCK_AHEAD_SEC");
+    config.usage_requires_lock = resolved.boolean("EE_USAGE_REQUIRES_LOCK").value_or(false);
+    config.slashes_by_itself = resolved.boolean("EE_SLASH_AUTO").value_or(false);
+    config.ledger_key_file =
+        resolved.optional_text("EE_LEDGER_KEY_FILE").value_or(config.db_path.string() + ".key");
     config.proxy_timeout = resolved.seconds("EE_PROXY_TIMEOUT_SEC");
     config.stream_idle_time = resolved.seconds("EE_STREAM_IDLE_SEC");
     config.body_bytes_max = resolved.size("EE_MAX_BODY_BYTES");

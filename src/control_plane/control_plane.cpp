@@ -9,6 +9,7 @@
 #include "control_plane/admission.h"
 #include "control_plane/challenge_round.h"
 #include "control_plane/evidence_reader.h"
+#include "control_plane/ledger_service.h"
 #include "control_plane/networks.h"
 #include "control_plane/part_settings.h"
 #include "control_plane/releases.h"
@@ -69,6 +70,7 @@ struct Prepared {
     std::string log_id;
     std::unique_ptr<registry::EvidenceStore> evidence;
     PreparedReleases releases;
+    PreparedLedger ledger;
 };
 
 Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemetry::Log& log) {
@@ -92,7 +94,8 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
                  .records = {},
                  .log_id = {},
                  .evidence = {},
-                 .releases = {}};
+                 .releases = {},
+                 .ledger = {}};
     auto client_tls = net::TlsContext::client({});
     if (!client_tls) return fail(std::move(client_tls.error()));
     out.client_tls = std::move(*client_tls);
@@ -121,6 +124,9 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     auto releases = prepare_releases(config, *out.writers);
     if (!releases) return fail(std::move(releases.error()));
     out.releases = std::move(*releases);
+    auto ledger = prepare_ledger(config, out.log_id, *out.writers, log);
+    if (!ledger) return fail(std::move(ledger.error()));
+    out.ledger = std::move(*ledger);
     return out;
 }
 
@@ -175,6 +181,7 @@ private:
     telemetry::AccessLog access_log_;
     EvidenceRecorder evidence_recorder_;
     EvidenceReader evidence_reader_;
+    LedgerService ledger_;
     net::WorkerPool workers_;
     Admission admission_;
     tunnel::Tunnels tunnels_;
@@ -222,6 +229,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       access_log_(STDOUT_FILENO),
       evidence_recorder_(*evidence_store_, prepared.log_id),
       evidence_reader_(loop_, *evidence_store_, prepared.log_id, appraiser_),
+      ledger_(loop_, std::move(prepared.ledger)),
       // One core is the data plane's; verification takes the others, and at least one thread.
       workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max,
                net::WorkerPriority::background),
@@ -235,7 +243,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       proxy_handler_(forwarder_, metrics_),
       passthrough_(loop_, forwarder_, tunnels_, access_log_, metrics_,
                    passthrough_settings(config, body_memory_)),
-      access_(config.admin_tokens, config.metrics_tokens),
+      access_(role_tokens(config)),
       services_{.loop = loop_,
                 .registry = registry_,
                 .tunnels = tunnels_,
@@ -244,6 +252,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .body_memory = body_memory_,
                 .access = access_,
                 .evidence = evidence_reader_,
+                .ledger = ledger_,
                 .accept_allowlist =
                     [this](const attestation::ReleaseId& release, const crypto::Sha256& digest) {
                         return releases_.accept(release, digest);
@@ -351,7 +360,7 @@ void ControlPlane::reload() {
     control_.set_tls(tls->control);
     ratls_.set_tls(tls->ratls);
     proxy_.set_tls(tls->proxy);
-    access_.set_tokens(config->admin_tokens, config->metrics_tokens);
+    access_.set_tokens(role_tokens(*config));
     releases_.set_token(config->github_token);
     forwarder_.set_rate_limits(rate_limits(*config));
     log_.set_level(*telemetry::parse_log_level(config->log_level));

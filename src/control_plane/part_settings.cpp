@@ -73,6 +73,14 @@ proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config
     return settings;
 }
 
+api::RoleTokens role_tokens(const config::ControlPlaneConfig& config) {
+    return {.admin = config.admin_tokens,
+            .metrics = config.metrics_tokens,
+            .launcher = config.launcher_tokens,
+            .uptime = config.uptime_tokens,
+            .auditor = config.auditor_tokens};
+}
+
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config) {
     AdmissionSettings settings;
     settings.admissions_per_second_max = config.admissions_per_second_max;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "api/access.h"
 #include "attestation/policy.h"
 #include "config/control_plane_config.h"
 #include "control_plane/admission.h"
@@ -26,6 +27,7 @@ proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config
 // Of bodies that are held: EE_MAX_BUFFERED_BYTES, or a quarter of the memory there is.
 std::size_t body_memory_max(const config::ControlPlaneConfig& config);
 proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config, BodyMemory& memory);
+api::RoleTokens role_tokens(const config::ControlPlaneConfig& config);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
 
 // What the public is told. EE_PUBLIC_URL means a front end at the default ports; without it visitors come to

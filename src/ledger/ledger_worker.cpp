@@ -47,8 +47,8 @@ LedgerWorker::LedgerWorker(std::unique_ptr<Store> store, Log log, Settings setti
       ledger_(settings_.rules),
       reader_(*store_) {}
 
-Result<std::unique_ptr<LedgerWorker>> LedgerWorker::start(std::unique_ptr<Store> store, LogKey key,
-                                                          Settings settings) {
+Result<std::unique_ptr<LedgerWorker>> LedgerWorker::start(std::unique_ptr<Store> store,
+                                                          const MakeKey& make_key, Settings settings) {
     try {
         const CheckReport report = check_ledger(*store, verified_size(*store));
         auto log = Log::open(*store, settings.if_new);
@@ -59,7 +59,7 @@ Result<std::unique_ptr<LedgerWorker>> LedgerWorker::start(std::unique_ptr<Store>
         if (!log) worker->halt("ledger_halted", log.error().detail);
         if (!report.is_good()) worker->halt("ledger_halted", report.findings.front());
         if (!worker->standstill_)
-            if (auto begun = worker->begin(std::move(key)); !begun) return fail(std::move(begun.error()));
+            if (auto begun = worker->begin(make_key); !begun) return fail(std::move(begun.error()));
         worker->thread_ = std::thread([self = worker.get()] { self->work(); });
         return worker;
     } catch (const StoreFailure& failure) {
@@ -77,11 +77,13 @@ LedgerWorker::~LedgerWorker() {
 }
 
 // The start's own commit: what was checked, the grid, and the key that signs from now on.
-Result<void> LedgerWorker::begin(LogKey key) {
+Result<void> LedgerWorker::begin(const MakeKey& make_key) {
+    auto key = make_key(log_.identity(), log_.tree().head());
+    if (!key) return fail(std::move(key.error()));
     if (log_.tree().size() > 0) store_->commit(remember_verified(log_.tree().size()));
     Batch batch(*store_);
     const LedgerTime time = now();
-    log_.begin_key(batch, std::move(key), to_us(time));
+    log_.begin_key(batch, *std::move(key), to_us(time));
     if (auto recorded = record_grid(batch, time); !recorded) return recorded;
     commit(batch, time);
     if (has_records(*store_, Table::moving_units)) settling_.push_back({.step = {}, .then = {}});

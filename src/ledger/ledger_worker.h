@@ -48,7 +48,9 @@ public:
 
     // Checks the store (a ledger that is not what its journal says opens at a standstill), records the grid
     // and the key, and starts. Refusals: `ledger_foreign`, `settle_period_in_use`, `store_unavailable`.
-    static Result<std::unique_ptr<LedgerWorker>> start(std::unique_ptr<Store> store, LogKey key,
+    // `make_key` is called once, with the log as it ends there: what binds the key names both.
+    using MakeKey = std::function<Result<LogKey>(const LogIdentity& identity, const TreeHead& last)>;
+    static Result<std::unique_ptr<LedgerWorker>> start(std::unique_ptr<Store> store, const MakeKey& make_key,
                                                        Settings settings);
 
     // Does what is waiting, then ends.
@@ -82,7 +84,7 @@ private:
     };
 
     LedgerWorker(std::unique_ptr<Store> store, Log log, Settings settings);
-    Result<void> begin(LogKey key);
+    Result<void> begin(const MakeKey& make_key);
     Result<void> record_grid(Batch& batch, LedgerTime now) const;
     void work();
     std::deque<Waiting> wait_for_work(bool& stopping);

@@ -42,11 +42,14 @@ public:
 
     void start() {
         worker.reset();
-        auto started = LedgerWorker::start(std::make_unique<SharedStore>(memory, fails), key(), settings());
+        auto started =
+            LedgerWorker::start(std::make_unique<SharedStore>(memory, fails), make_key, settings());
         ASSERT_TRUE(started) << started.error().detail;
         worker = std::move(*started);
     }
-    static LogKey key() { return {.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)}; }
+    static Result<LogKey> make_key(const LogIdentity&, const TreeHead&) {
+        return LogKey{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};
+    }
     LedgerWorker::Settings settings() {
         LedgerWorker::Settings out{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {7}}};
         out.clock = [this] { return now; };

@@ -134,6 +134,7 @@ Result<TakenLock> take_lock(Context& context, Lock lock) {
     add_held(context.batch, lock.amount);
     context.batch.put(Table::held_locks, held_lock_key(lock, id), "");
     open_unit(context.batch, unit_of(lock));
+    context.batch.put(Table::unit_accounts, unit_account_key(unit_of(lock), lock.account), "");
     return TakenLock{.id = id, .leaf_index = *leaf};
 }
 

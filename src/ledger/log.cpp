@@ -158,6 +158,24 @@ Result<ProvenLeaf> LogReader::prove(const LogTree& tree, std::uint64_t index, st
                       .path = *std::move(path)};
 }
 
+Result<ProofPath> LogReader::inclusion(const LogTree& tree, std::uint64_t index, std::uint64_t size) {
+    return tree.inclusion_proof(index, size, cache_);
+}
+
+Result<void> LogReader::catch_up(LogTree& tree) {
+    const auto head = newest_head(store_);
+    if (!head || head->head.size == tree.size()) return {};
+    if (!identity_) identity_ = identity_of(store_);
+    std::vector<Tile> full;  // the writer has stored them
+    for (std::uint64_t index = tree.size(); index < head->head.size; ++index) {
+        const auto leaf = store_.leaf(index);
+        if (!leaf || !identity_) return damaged(fmt::format("leaf {} is missing", index));
+        tree.append(tree_leaf(*identity_, index, *leaf), full);
+    }
+    if (tree.root() == head->head.root) return {};
+    return damaged(fmt::format("the {} leaves have another root than the newest checkpoint", tree.size()));
+}
+
 Result<ProofPath> LogReader::consistency(const LogTree& tree, std::uint64_t older, std::uint64_t newer) {
     return tree.consistency_proof(older, newer, cache_);
 }

@@ -60,12 +60,15 @@ public:
     // The tree as the store has it, from its newest checkpoint's size. `ledger_damaged` where leaves or tiles
     // are missing, or lead to another root than the checkpoint's.
     Result<LogTree> load();
+    // Brings a tree that was loaded before up to the newest checkpoint.
+    Result<void> catch_up(LogTree& tree);
     // As it was at a smaller size; the root is that of `tree` then.
     Result<LogTree> load_at(const LogTree& tree, std::uint64_t size);
 
     // All of `tree`, which load() gave, or which grew from one that it gave.
     // `log_range`: there is no such leaf or size.
     Result<ProvenLeaf> prove(const LogTree& tree, std::uint64_t index, std::uint64_t size);
+    Result<ProofPath> inclusion(const LogTree& tree, std::uint64_t index, std::uint64_t size);
     Result<ProofPath> consistency(const LogTree& tree, std::uint64_t older, std::uint64_t newer);
     // Of the leaf, under the first checkpoint that has it: the same for ever.
     Result<Receipt> receipt(const LogTree& tree, std::uint64_t leaf_index);

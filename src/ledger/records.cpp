@@ -126,6 +126,10 @@ std::string held_lock_prefix(const UnitName& unit, std::string_view account) {
     return KeyWriter().time(start_of(unit.cell.start)).text(unit.node).text(unit.app).text(account);
 }
 
+std::string unit_account_key(const UnitName& unit, std::string_view account) {
+    return held_lock_prefix(unit, account);
+}
+
 std::uint64_t lock_id_of(std::string_view held_lock_key) {
     if (held_lock_key.size() < 8) throw DamagedRecord("a key of a held lock without its id");
     return number_at(held_lock_key, held_lock_key.size() - 8);

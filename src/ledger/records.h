@@ -77,6 +77,7 @@ struct UnitName {
 std::string held_lock_key(const Lock& lock, std::uint64_t id);
 std::string held_lock_prefix(const UnitName& unit);
 std::string held_lock_prefix(const UnitName& unit, std::string_view account);
+std::string unit_account_key(const UnitName& unit, std::string_view account);
 // The lock id a key of `held_locks` ends with.
 std::uint64_t lock_id_of(std::string_view held_lock_key);
 

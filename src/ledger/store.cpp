@@ -19,6 +19,7 @@ std::string_view to_word(Table table) {
         case Table::units: return "units";
         case Table::open_units: return "open_units";
         case Table::moving_units: return "moving_units";
+        case Table::unit_accounts: return "unit_accounts";
         case Table::nodes: return "nodes";
         case Table::terms: return "terms";
         case Table::standing: return "standing";

@@ -17,7 +17,7 @@ namespace {
 constexpr int log_pages = 24;  // Copying the log is interrupted, too.
 
 std::string key_of(std::uint64_t number) {
-    return KeyWriter().number(number).take();
+    return KeyWriter().number(number);
 }
 
 // Each commit says its number in five places.

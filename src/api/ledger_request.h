@@ -1,0 +1,43 @@
+#pragma once
+// From a request to the ledger and back, the same way for every endpoint.
+
+#include "api/json_body.h"
+#include "api/ledger_door.h"
+#include "api/pending_answer.h"
+#include "api/request.h"
+
+namespace ee::api {
+
+// Runs the command and answers with its reply: receipt, replay header, and `secret` under the name that the
+// ledger says, made for a first answer and null in a replay.
+void run_command(Request& request, ledger::Command command, std::string secret = {});
+
+// Refuses what the body's reading found, first.
+template <class Make>
+void run_body(Request& request, Make make) {
+    JsonBody body(request.exchange.body());
+    ledger::Command command = make(body);
+    if (const auto refusal = body.refusal()) return request.refuse(*refusal);
+    run_command(request, std::move(command));
+}
+
+// Answers with what the views show the caller.
+void show(Request& request, std::function<Result<Shown>(const ledger::Views&)> question);
+// The same for questions that are everybody's.
+void show_public(Request& request, LedgerDoor::Question question);
+
+// A new token of an account or a node, and its hash.
+struct NewToken {
+    std::string token;
+    crypto::Sha256 hash;
+};
+NewToken make_token();
+
+// `limit` and `cursor`: `invalid_parameter:limit`, `invalid_cursor`.
+Result<ledger::Page> page_of(std::string_view query);
+// A number in the query: `invalid_parameter:<name>`; nullopt: absent.
+Result<std::optional<std::uint64_t>> number_in(std::string_view query, std::string_view name);
+// An id in a path is a number; anything else names nothing: `code`.
+Result<std::uint64_t> id_in(std::string_view text, std::string_view code);
+
+}  // namespace ee::api

@@ -1,0 +1,139 @@
+#include "control_plane/ledger_service.h"
+
+#include <fmt/format.h>
+
+#include "crypto/signing_key.h"
+#include "ledger/sqlite/sqlite_store.h"
+
+namespace ee::control_plane {
+namespace {
+
+// Questions that wait; each has an answer of at most 500 items.
+constexpr std::size_t questions_max = 4096;
+
+ledger::LedgerTime clock_now() {
+    return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+}
+
+// Made at the first start, kept from then on.
+Result<crypto::SigningKey> load_or_make_key(const std::filesystem::path& file, const telemetry::Log& log) {
+    std::error_code error;
+    if (std::filesystem::exists(file, error)) return crypto::load_signing_key(file);
+    crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
+    if (auto saved = crypto::save_signing_key(file, key); !saved) return fail(std::move(saved.error()));
+    log.info("ledger.key_made", {{"file", file.string()}});
+    return key;
+}
+
+Result<ledger::LogKey> make_log_key(const config::ControlPlaneConfig& config, const telemetry::Log& log) {
+    auto key = load_or_make_key(config.ledger_key_file, log);
+    if (!key) return fail(std::move(key.error()));
+    if (key->kind() != crypto::KeyKind::ed25519)
+        return fail("key_invalid",
+                    fmt::format("{} must hold an Ed25519 key", config.ledger_key_file.string()));
+    return ledger::LogKey{.key = *std::move(key)};
+}
+
+ledger::Rules rules_of(const config::ControlPlaneConfig& config) {
+    return {.grid = config.settles_by_day ? ledger::Grid::day : ledger::Grid::hour,
+            .lock_ahead = config.lock_ahead,
+            .usage_requires_lock = config.usage_requires_lock,
+            .slash_auto = config.slashes_by_itself};
+}
+
+}  // namespace
+
+Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, const std::string& log_id,
+                                      sqlite::Writers& writers, const telemetry::Log& log) {
+    auto store = ledger::SqliteStore::open(config.db_path, writers);
+    if (!store) return fail(std::move(store.error()));
+    ledger::LedgerWorker::Settings settings{.rules = rules_of(config)};
+    settings.if_new = {.log_id = log_id, .salt_secret = crypto::random_bytes<32>()};
+    settings.settle_auto = config.settles_by_itself;
+    settings.settle_delay = config.settle_delay;
+    settings.clock = clock_now;
+    settings.on_standstill = [&log](const ledger::Standstill& why) {
+        log.error("ledger.standstill", {{"code", why.code}, {"detail", why.detail}});
+    };
+    PreparedLedger out{.worker = {}, .reader = {}, .rules = settings.rules};
+    auto worker = ledger::LedgerWorker::start(
+        *std::move(store),
+        [&](const ledger::LogIdentity&, const ledger::TreeHead&) { return make_log_key(config, log); },
+        std::move(settings));
+    if (!worker) return fail(std::move(worker.error()));
+    out.worker = *std::move(worker);
+    auto reader = ledger::SqliteReader::open(config.db_path);
+    if (!reader) return fail(std::move(reader.error()));
+    out.reader = *std::move(reader);
+    return out;
+}
+
+LedgerService::LedgerService(net::Loop& loop, PreparedLedger prepared)
+    : loop_(loop),
+      worker_(std::move(prepared.worker)),
+      store_(std::move(prepared.reader)),
+      rules_(prepared.rules),
+      log_(*store_),
+      thread_(1, questions_max) {
+    // Questions are about later moments than this one.
+    store_->end_reading();
+}
+
+LedgerService::~LedgerService() = default;
+
+void LedgerService::run(ledger::Request request, OnReply on_reply) {
+    worker_->run(std::move(request), [this, on_reply = std::move(on_reply)](Result<ledger::Reply> reply) {
+        loop_.post([on_reply, reply = std::move(reply)] { on_reply(reply); });
+    });
+}
+
+bool LedgerService::ask(Question question, std::function<void(Result<std::string>)> on_answer) {
+    return thread_.run([this, question = std::move(question), on_answer = std::move(on_answer)] {
+        loop_.post([on_answer, answered = answer(question)] { on_answer(answered); });
+    });
+}
+
+Result<std::string> LedgerService::answer(const Question& question) {
+    try {
+        if (!tree_) {
+            auto loaded = log_.load();
+            if (!loaded) return fail("ledger_halted", loaded.error().detail);
+            tree_ = *std::move(loaded);
+        } else if (auto caught_up = log_.catch_up(*tree_); !caught_up) {
+            return fail("ledger_halted", caught_up.error().detail);
+        }
+        auto shown =
+            question({.store = *store_, .rules = rules_, .log = log_, .tree = *tree_, .now = clock_now()});
+        auto body = shown ? with_receipt(*std::move(shown)) : fail(std::move(shown.error()));
+        store_->end_reading();
+        return body;
+    } catch (const std::runtime_error& failure) {
+        store_->end_reading();
+        return fail("store_unavailable", failure.what());
+    }
+}
+
+Result<std::string> LedgerService::with_receipt(api::Shown shown) {
+    if (!shown.leaf_index) return std::move(shown.body);
+    const auto receipt = log_.receipt(*tree_, *shown.leaf_index);
+    if (!receipt) return fail(receipt.error());
+    shown.body.pop_back();
+    shown.body.append(R"(,"receipt":)");
+    JsonWriter json(shown.body);
+    write_receipt(json, *receipt);
+    shown.body.push_back('}');
+    return std::move(shown.body);
+}
+
+api::LedgerDoor::State LedgerService::state() const {
+    const auto why = worker_->standstill();
+    if (!why) return {};
+    return {.word = why->code == "ledger_forked" ? "forked" : "halted", .detail = why->detail};
+}
+
+crypto::Sha256 LedgerService::salted(const net::IpAddress& address) const {
+    const std::string text = address.to_string();
+    return crypto::sha256({worker_->identity().salt_secret, as_bytes(text)});
+}
+
+}  // namespace ee::control_plane

@@ -1,0 +1,53 @@
+#pragma once
+// The ledger as the control plane runs it: its store in the file at EE_DB_PATH, the key of its log, a thread
+// that writes and one that reads.
+
+#include <memory>
+#include <optional>
+
+#include "api/ledger_door.h"
+#include "config/control_plane_config.h"
+#include "ledger/sqlite/sqlite_reader.h"
+#include "net/loop.h"
+#include "net/worker_pool.h"
+#include "sqlite/writers.h"
+#include "telemetry/log.h"
+
+namespace ee::control_plane {
+
+// What can fail, before there is a loop.
+struct PreparedLedger {
+    std::unique_ptr<ledger::LedgerWorker> worker;
+    std::unique_ptr<ledger::SqliteReader> reader;
+    ledger::Rules rules;
+};
+// Refusals: those of LedgerWorker::start(), of the stores, and of the key's file.
+Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, const std::string& log_id,
+                                      sqlite::Writers& writers, const telemetry::Log& log);
+
+class LedgerService final : public api::LedgerDoor {
+public:
+    // What is given must outlive this object.
+    LedgerService(net::Loop& loop, PreparedLedger prepared);
+    ~LedgerService() override;
+
+    void run(ledger::Request request, OnReply on_reply) override;
+    bool ask(Question question, std::function<void(Result<std::string>)> on_answer) override;
+    State state() const override;
+    crypto::Sha256 salted(const net::IpAddress& address) const override;
+
+private:
+    Result<std::string> answer(const Question& question);
+    Result<std::string> with_receipt(api::Shown shown);
+
+    net::Loop& loop_;
+    std::unique_ptr<ledger::LedgerWorker> worker_;
+    std::unique_ptr<ledger::SqliteReader> store_;
+    const ledger::Rules rules_;
+    // Of the reading thread.
+    ledger::LogReader log_;
+    std::optional<ledger::LogTree> tree_;
+    net::WorkerPool thread_;  // Last: it uses all of the above.
+};
+
+}  // namespace ee::control_plane
