@@ -98,11 +98,24 @@ Registry::App& Registry::bind(const Claim& claim, WallTime now, Admitted& admitt
     return *slot;
 }
 
+Agent* Registry::App::find_agent(std::string_view agent_id) const {
+    const auto found = agent_of_id.find(agent_id);
+    return found == agent_of_id.end() ? nullptr : found->second;
+}
+
+Agent& Registry::App::add(std::unique_ptr<Agent> agent) {
+    agent_of_id.emplace(agent->agent_id, agent.get());
+    return *agents.emplace_back(std::move(agent));
+}
+
+void Registry::App::remove(const Agent& agent) {
+    agent_of_id.erase(agent.agent_id);
+    std::erase_if(agents, [&](const auto& other) { return other.get() == &agent; });
+}
+
 Agent& Registry::place(App& app, const AdmitRequest& request, Moment now, Admitted& admitted) {
-    const auto found = std::find_if(app.agents.begin(), app.agents.end(),
-                                    [&](const auto& agent) { return agent->agent_id == request.agent_id; });
-    if (found != app.agents.end()) {
-        if (const TunnelId holder = (*found)->tunnel; holder != no_tunnel) {
+    if (const Agent* before = app.find_agent(request.agent_id)) {
+        if (const TunnelId holder = before->tunnel; holder != no_tunnel) {
             carried_.erase(holder);
             if (holder != request.tunnel) {
                 admitted.superseded.push_back(holder);
@@ -110,7 +123,7 @@ Agent& Registry::place(App& app, const AdmitRequest& request, Moment now, Admitt
                            "a newer tunnel of the same agent has attested"});
             }
         }
-        app.agents.erase(found);
+        app.remove(*before);
     }
     auto agent = std::make_unique<Agent>();
     agent->agent_id = request.agent_id;
@@ -125,7 +138,7 @@ Agent& Registry::place(App& app, const AdmitRequest& request, Moment now, Admitt
     // A successful attestation is the first pass.
     agent->health_at = now;
     carried_[request.tunnel] = {&app, agent.get()};
-    return *app.agents.emplace_back(std::move(agent));
+    return app.add(std::move(agent));
 }
 
 void Registry::renew(App& app, const AttestedVerdict& verdict, std::string_view release_tag, WallTime now) {
@@ -226,7 +239,7 @@ void Registry::forget_oldest_disconnected(App& app) const {
         ++count;
         if (oldest == app.agents.end() || (*it)->disconnected_at < (*oldest)->disconnected_at) oldest = it;
     }
-    if (count > settings_.disconnected_max) app.agents.erase(oldest);
+    if (count > settings_.disconnected_max) app.remove(**oldest);
 }
 
 void Registry::record_refusal(Refusal refusal) {

@@ -167,7 +167,12 @@ private:
         std::chrono::seconds evidence_grace{0};  // Of its network.
         std::uint64_t generations = 0;
         std::vector<std::unique_ptr<Agent>> agents;
-        std::deque<Event> events;  // Newest first.
+        std::unordered_map<std::string_view, Agent*> agent_of_id;  // the same; keys live in the agents
+        std::deque<Event> events;                                  // Newest first.
+
+        Agent* find_agent(std::string_view agent_id) const;
+        Agent& add(std::unique_ptr<Agent> agent);
+        void remove(const Agent& agent);
     };
     struct Carried {
         App* app = nullptr;

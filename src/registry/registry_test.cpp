@@ -322,6 +322,13 @@ TEST_F(RegistryTest, OnlyRecentDisconnectedAgentsAreRemembered) {
     ASSERT_EQ(detail.agents.size(), 16u);
     EXPECT_EQ(detail.agents.front().agent.agent_id, "a25");
     EXPECT_EQ(detail.agents.back().agent.agent_id, "a40");
+    // One that was forgotten and one that was not: both are found again by what they are now.
+    for (const auto& [tunnel, agent] : std::map<TunnelId, std::string>{{41, "a1"}, {42, "a40"}}) {
+        EXPECT_EQ(registry.tunnel_of("myapp", agent), no_tunnel);
+        admit(request(tunnel, agent));
+        EXPECT_EQ(registry.tunnel_of("myapp", agent), tunnel);
+    }
+    EXPECT_EQ(registry.detail("myapp", now())->agents.size(), 17u);
 }
 
 }  // namespace

@@ -156,10 +156,9 @@ std::vector<TunnelId> Registry::tunnels_of(std::string_view app_name) const {
 }
 
 TunnelId Registry::tunnel_of(std::string_view app_name, std::string_view agent_id) const {
-    if (const App* app = find_app(app_name))
-        for (const auto& agent : app->agents)
-            if (agent->agent_id == agent_id) return agent->tunnel;
-    return no_tunnel;
+    const App* app = find_app(app_name);
+    const Agent* agent = app == nullptr ? nullptr : app->find_agent(agent_id);
+    return agent == nullptr ? no_tunnel : agent->tunnel;
 }
 
 AppPage Registry::list(const ListQuery& query, Moment now) const {
