@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
 #include <memory>
 #include <optional>
@@ -20,7 +21,9 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "attestation/report_data.h"
 #include "attestation/simulated_platform.h"
@@ -32,9 +35,9 @@
 #include "http/http2_session.h"
 #include "http/websocket_frames.h"
 #include "http/websocket_handshake.h"
-#include "net/connector.h"
 #include "net/signals.h"
 #include "net/stream.h"
+#include "net/url.h"
 #include "protocol/decoder.h"
 #include "protocol/encoder.h"
 #include "protocol/limits.h"
@@ -46,6 +49,9 @@ namespace {
 constexpr std::size_t apps = 50;
 constexpr std::size_t tunnels_max = 100'000;
 constexpr std::chrono::seconds connect_timeout{10};
+// One address has 28,000 ports for all its connections to another, and looking for a free one takes long when
+// most are taken. Agents have an address each; these come from so many, 127.0.0.2 and up.
+constexpr std::size_t source_addresses = 32;
 constexpr http::MessageLimits limits{.text_bytes_max = protocol::text_bytes_max_v2,
                                      .binary_bytes_max = tunnel::message_bytes_max};
 constexpr std::string_view offered_v2[] = {tunnel::v2_subprotocol};
@@ -56,7 +62,6 @@ constexpr std::chrono::milliseconds reconnect_min{1000}, reconnect_max{60'000};
 // What the tunnels share. One key signs for all of them: what is measured is the control plane.
 struct Shared {
     net::Loop& loop;
-    net::WorkerPool& workers;
     net::Url control;
     std::shared_ptr<const net::TlsContext> tls;  // For wss.
     bool v2;
@@ -74,6 +79,28 @@ struct Shared {
     std::_Exit(1);
 }
 
+// On its way to the loopback address that the control plane listens on.
+Result<net::Fd> connecting_socket(std::uint16_t port, std::size_t source) {
+    const auto at = [](std::uint32_t address, std::uint16_t number) {
+        sockaddr_in out{};
+        out.sin_family = AF_INET;
+        out.sin_addr.s_addr = htonl(address);
+        out.sin_port = htons(number);
+        return out;
+    };
+    const sockaddr_in from =
+        at(INADDR_LOOPBACK + 1 + static_cast<std::uint32_t>(source % source_addresses), 0);
+    const sockaddr_in to = at(INADDR_LOOPBACK, port);
+    net::Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const int on = 1;  // The port is chosen with the connection.
+    if (!socket || ::setsockopt(socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) != 0 ||
+        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0 ||
+        (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 &&
+         errno != EINPROGRESS))
+        return fail("connect_failed", std::strerror(errno));
+    return socket;
+}
+
 class Tunnel final : public net::Stream::Handler, public http::Http2Observer {
 public:
     // Of every attestation, and of the loss of every attested connection.
@@ -89,7 +116,8 @@ public:
     Tunnel(Shared& shared, std::size_t number, Observer& observer)
         : shared_(shared),
           observer_(observer),
-          connector_(shared.loop, shared.workers),
+          number_(number),
+          deadline_(shared.loop, [this] { lost({"connect_failed", "no answer in time"}); }),
           retry_(shared.loop, [this] { connect(); }) {
         identity_.agent_id = fmt::format("load-{}", number);
         identity_.app_name = fmt::format("load-{}", number % apps);
@@ -99,14 +127,14 @@ public:
     }
 
     void connect() {
-        connector_.connect(shared_.control, connect_timeout, [this](Result<net::Fd> socket) {
-            if (!socket) return lost(socket.error());
-            auto tls =
-                shared_.tls ? std::make_unique<net::TlsSession>(shared_.tls, shared_.control.host) : nullptr;
-            stream_ = std::make_shared<net::Stream>(shared_.loop, std::move(*socket), *this, std::move(tls));
-            stream_->start();
-            if (!shared_.tls && stream_) send_upgrade();
-        });
+        auto socket = connecting_socket(shared_.control.port, number_);
+        if (!socket) return lost(socket.error());
+        deadline_.arm_after(connect_timeout);
+        auto tls =
+            shared_.tls ? std::make_unique<net::TlsSession>(shared_.tls, shared_.control.host) : nullptr;
+        stream_ = std::make_shared<net::Stream>(shared_.loop, std::move(*socket), *this, std::move(tls));
+        stream_->start();
+        if (!shared_.tls && stream_) send_upgrade();
     }
 
 private:
@@ -146,6 +174,7 @@ private:
     void lost(const Error& why) {
         if (!shared_.comes_back) stop_with(identity_.agent_id, why);
         ++connection_;
+        deadline_.cancel();
         // It may be in one of its calls.
         if (session_) shared_.loop.dispose(std::shared_ptr<http::Http2Session>(std::move(session_)));
         if (stream_) net::Stream::close_in_background(shared_.loop, std::move(stream_));
@@ -166,6 +195,7 @@ private:
         if (!checked) return lost(checked.error());
         if (shared_.v2 != !checked->empty())
             stop_with(identity_.agent_id, {"bad_handshake", "another version of the tunnel"});
+        deadline_.cancel();
         frames_.emplace(http::FrameDecoder::Role::client, limits);
         frames_->stream_binary(shared_.v2);
         send_register();
@@ -280,7 +310,8 @@ private:
 
     Shared& shared_;
     Observer& observer_;
-    net::Connector connector_;
+    const std::size_t number_;
+    net::Timer deadline_;  // Of connection and handshake.
     net::Timer retry_;
     Backoff backoff_{reconnect_min, reconnect_max};
     std::chrono::milliseconds asked_wait_{0};  // By the control plane, before the next try.
@@ -427,6 +458,7 @@ int run(int argc, char** argv) {
     }
     auto control = net::parse_url(arguments->control);
     if (!control) stop_with(arguments->control, control.error());
+    if (!control->is_loopback()) stop_with(arguments->control, {"invalid_url", "it must be on loopback"});
     auto platform = attestation::load_simulated_platform(arguments->platform);
     if (!platform) stop_with(arguments->platform, platform.error());
     std::shared_ptr<const net::TlsContext> tls;
@@ -438,9 +470,7 @@ int run(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     net::raise_descriptor_limit();
     net::Loop loop;
-    net::WorkerPool workers(1, tunnels_max);
     Shared shared{.loop = loop,
-                  .workers = workers,
                   .control = std::move(*control),
                   .tls = std::move(tls),
                   .v2 = arguments->v2,
