@@ -4,6 +4,7 @@
 
 #include "agent/http2_connection.h"
 #include "base/check.h"
+#include "base/kept_buffer.h"
 #include "http/fields.h"
 
 namespace ee::agent {
@@ -140,7 +141,7 @@ void Http2Backend::Call::cancel() {
 // It is not sent again from here on.
 void Http2Backend::Call::release_request() {
     keeps_body_ = false;
-    body_ = {};
+    release_buffer(body_);
     trailers_.clear();
 }
 

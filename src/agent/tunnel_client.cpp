@@ -3,6 +3,7 @@
 #include "agent/advice.h"
 #include "agent/quote_on_worker.h"
 #include "base/hex.h"
+#include "base/kept_buffer.h"
 #include "http/fields.h"
 #include "http/http1_response_parser.h"
 #include "protocol/encoder.h"
@@ -229,7 +230,7 @@ void TunnelClient::on_text(std::string_view text) {
     }
     auto message = decoder_.decode_control_message(
         padded ? protocol::PaddedText::vouched(text.data(), text.size()) : protocol::PaddedText(text_));
-    if (text_.capacity() > 64 * 1024) text_ = {};
+    empty_buffer(text_);
     // A newer control plane may say what this agent does not know.
     if (!message)
         return log_.debug("tunnel.message_ignored",

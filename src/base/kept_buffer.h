@@ -9,8 +9,13 @@ namespace ee {
 // What a buffer may keep while it is empty; one that grew beyond for something large is given back.
 constexpr std::size_t kept_capacity = 16 * 1024;
 
+// Gives its memory back: an empty string that is assigned to it would not, not even `{}`.
+inline void release_buffer(std::string& buffer) {
+    std::string().swap(buffer);
+}
+
 inline void empty_buffer(std::string& buffer) {
-    if (buffer.capacity() > kept_capacity) buffer = {};
+    if (buffer.capacity() > kept_capacity) release_buffer(buffer);
     buffer.clear();
 }
 

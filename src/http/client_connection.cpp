@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/kept_buffer.h"
 #include "http/http1_writer.h"
 
 namespace ee::http {
@@ -65,7 +66,7 @@ void ClientConnection::connected(Result<net::Fd> socket) {
     stream_ = std::make_unique<net::Stream>(loop_, std::move(*socket), *this, std::move(session));
     stream_->start();
     stream_->write(unsent_);
-    unsent_ = {};
+    release_buffer(unsent_);
     if (!tls_) connection_is_ready();
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/kept_buffer.h"
 #include "proxy/refusals.h"
 #include "telemetry/trace.h"
 
@@ -75,7 +76,7 @@ Result<void> PassthroughCall::open(const std::string& server_name) {
     rtt_ = (*session)->rtt().value_or(std::chrono::microseconds(-1));
     if ((*session)->registration()) agent_ = (*session)->registration()->agent_id;
     flow_.sent_to_agent(visitor_, early_.size());
-    early_ = {};
+    release_buffer(early_);
     return {};
 }
 
