@@ -9,6 +9,7 @@
 #include "cli/apps_commands.h"
 #include "cli/connect_command.h"
 #include "cli/evidence_commands.h"
+#include "cli/ledger_commands.h"
 #include "cli/quote_commands.h"
 #include "cli/simulate_commands.h"
 #include "config/describe.h"
@@ -237,6 +238,31 @@ void add_evidence_commands(CLI::App& app, EvidenceOptions& options, Command& com
         [&] { command = [&](Context& context) { return run_evidence_verify(verify, context); }; });
 }
 
+void add_ledger_commands(CLI::App& app, LedgerVerifyOptions& verify, Command& command) {
+    CLI::App* ledger = app.add_subcommand("ledger", "Check what the ledger answers")->require_subcommand(1);
+
+    CLI::App* verify_command = ledger->add_subcommand(
+        "verify", "Verify a receipt, offline; exit 0 when it holds down to the control plane's machine");
+    verify_command->add_option("FILE", verify.file, "A receipt, as JSON")->required();
+    ReceiptTermsOptions& terms = verify.terms;
+    verify_command->add_option("--control-allowlist", terms.control_allowlist,
+                               "The allowlist of the control plane's release");
+    verify_command->add_option("--key", terms.key,
+                               "The log's Ed25519 public key, PEM or base64, instead: unattested");
+    verify_command->add_option("--root", terms.root,
+                               "A root certificate to accept besides Intel's, DER or PEM");
+    verify_command->add_option("--network", terms.network,
+                               "Judge the machine by this network's policy (default: forge-1's rules)");
+    verify_command->add_option("--policy", terms.policy,
+                               "Judge it by the policy in this file of networks (see EE_NETWORKS_FILE)");
+    verify_command->add_option("--log-id", terms.log_id, "It must be of this log");
+    verify_command->add_option(
+        "--at", terms.at, "Judge the quote at this time: Unix seconds or RFC 3339 (default: its leaf's)");
+    verify_command->add_flag("--json", verify.json, "As JSON");
+    verify_command->callback(
+        [&] { command = [&](Context& context) { return run_ledger_verify(verify, context); }; });
+}
+
 }  // namespace
 
 int run_eectl(std::span<const std::string> arguments, Context& context) {
@@ -247,10 +273,12 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     AppsOptions apps;
     EvidenceOptions evidence;
     ConnectOptions connect;
+    LedgerVerifyOptions ledger_verify;
     Command command;
 
-    CLI::App app{"EasyEnclave's command line: quotes, the simulated platform, apps, evidence, connections",
-                 "eectl"};
+    CLI::App app{
+        "EasyEnclave's command line: quotes, the simulated platform, apps, evidence, connections, receipts",
+        "eectl"};
     app.set_version_flag("--version", "eectl " + std::string(config::version()));
     app.require_subcommand(1);
     add_quote_commands(app, show, verify, command);
@@ -258,6 +286,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     add_apps_commands(app, apps, command);
     add_evidence_commands(app, evidence, command);
     add_connect_command(app, connect, command);
+    add_ledger_commands(app, ledger_verify, command);
 
     // CLI11 takes the arguments as a stack, the last one first.
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
