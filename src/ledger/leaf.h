@@ -82,7 +82,7 @@ Bytes field(const ByteArray<N>& bytes) {
 
 struct Leaf {
     LeafKind kind = LeafKind::entry;
-    std::uint64_t seq = 0;     // its number in the log, from 0: its index in the tree
+    std::uint64_t seq = 0;     // the ledger's own number; the place in the tree is in the receipt
     std::int64_t time_us = 0;  // Unix microseconds
     std::vector<Bytes> fields;
 

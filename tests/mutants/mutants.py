@@ -21,11 +21,13 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutants"
-# What decides about quotes, certificates, collateral, policies and allowlists.
+# What decides about quotes, certificates, collateral, policies and allowlists, and about what the log proves.
 SOURCES = ["src/attestation/*.cpp", "src/crypto/certificate.cpp", "src/crypto/crl.cpp", "src/crypto/ecdsa.cpp",
-           "src/crypto/ed25519.cpp", "src/crypto/der.cpp"]
+           "src/crypto/ed25519.cpp", "src/crypto/der.cpp", "src/ledger/checkpoint.cpp", "src/ledger/leaf.cpp",
+           "src/ledger/log_tree.cpp", "src/ledger/merkle.cpp", "src/ledger/receipt*.cpp", "src/ledger/tile.cpp"]
 NOT_CHECKS = re.compile(r"_test\.cpp$|simulated_|directory_source|vector_manifest|remedy|tcb_status|evidence|policy_file")
-TESTS = ["ee_attestation_test", "ee_crypto_test"]
+# By which tests what is in a folder is noticed.
+TESTS = {"src/ledger/": ["ee_ledger_test"], "src/": ["ee_attestation_test", "ee_crypto_test"]}
 TEST_SECONDS = 120
 # Checks whose absence no test can show, each with the reason: (file, what is taken out). Each is exactly one.
 EQUIVALENT = {
@@ -45,7 +47,7 @@ inline bool ee_mutated(int number) {
 DECLARATION = re.compile(r"\s*(?:const\s+)?[\w:]+(?:<[^=]*>)?\s*[*&]?\s*(?:const\s+)?(\w+)\s*=[^=]")
 
 REFUSES = re.compile(r"\breturn\s+(fail|invalid|malformed|refuse|refused|mismatch|unsupported|unavailable|attribute_refused|"
-                     r"held|false|std::nullopt|read|matched|enough|judged|checked)\b|\breturn \"|\.refuse\(|\buntimely\.\w+\(")
+                     r"wrong_root|wrong_length|too_large|never_had|held|false|std::nullopt|read|matched|enough|judged|checked)\b|\breturn \"|\.refuse\(|\buntimely\.\w+\(")
 
 
 def last_of_text(text, at):
@@ -192,6 +194,10 @@ def write_if_changed(path, text):
         path.write_text(text)
 
 
+def tests_of(file):
+    return next(tests for folder, tests in TESTS.items() if file.startswith(folder))
+
+
 def run_tests(bins, number):
     """How the tests take it: None when all pass, else what happened."""
     environment = {**os.environ, "EE_MUTANT": str(number)}
@@ -240,22 +246,26 @@ def main():
     build = WORK / "build"
     print(f"{len(mutants.found)} checks in {len(instrumented)} files; building them", flush=True)
     # Warnings about the brackets put around operands are the mutants' own.
+    tests = [name for names in TESTS.values() for name in names]
     for command in (["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DEE_WERROR=OFF",
                      "-DCMAKE_CXX_FLAGS=-D_GLIBCXX_ASSERTIONS"],  # Reading beyond a buffer is noticed.
-                    ["cmake", "--build", build, "--target", *TESTS]):
+                    ["cmake", "--build", build, "--target", *tests]):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             print(done.stdout[-8000:])
             return 2
-    bins = [str(build / "bin" / name) for name in TESTS]
-    if (noticed := run_tests(bins, 0)) is not None:
+
+    def run(names, number):
+        return run_tests([str(build / "bin" / name) for name in names], number)
+
+    if (noticed := run(tests, 0)) is not None:
         print(f"the tests fail with every check in place: {noticed}")
         return 2
 
     chosen = [(n, m) for n, m in enumerate(mutants.found, 1) if options.only in m[0] or options.only in m[2]]
     outcomes, start = collections.Counter(), time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for (number, (file, line, text)), noticed in zip(chosen, pool.map(lambda c: run_tests(bins, c[0]), chosen)):
+        for (number, (file, line, text)), noticed in zip(chosen, pool.map(lambda c: run(tests_of(c[1][0]), c[0]), chosen)):
             reason = EQUIVALENT.get((file, text))
             outcome, why = ("SURVIVED", "") if noticed is None else ("killed", f"  <- {noticed}")
             if reason:
