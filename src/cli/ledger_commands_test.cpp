@@ -345,6 +345,26 @@ TEST_F(LedgerCommands, ForgeriesOfTheKeysQuoteAreRefused) {
     expect_refused(*this, forgeries, [this](const Receipt& receipt) { return verify(receipt); });
 }
 
+// H2, of the quote: in a log that is signed all the same. Up to its certificates, which have tests of their
+// own.
+TEST_F(LedgerCommands, EveryAlteredByteOfTheKeysQuoteIsRefused) {
+    const Leaf good = ledger::decode_leaf(att_log.receipt().log_key.leaf).value();
+    const std::string pem = "-----BEGIN";
+    const std::size_t signed_bytes = as_text(good.bytes("quote")).find(pem);
+    ASSERT_GT(signed_bytes, 1000U);
+    for (std::size_t i = 0; i < signed_bytes; i += 3) {
+        SaltedLog log;
+        log.key = crypto::SigningKey::from_pem(att_log.log.key.to_pem().reveal()).value();
+        log.append(ledger::test::grid_leaf());
+        Leaf leaf = good;
+        leaf.fields[quote][i] ^= static_cast<std::uint8_t>(1U << i % 8);
+        log.append(leaf);
+        log.append(ledger::test::entry_leaf("alice"));
+        const EectlRun run = verify(log.receipt(2, 1));
+        ASSERT_EQ(run.code, exit_refused) << "byte " << i << "\n" << run.out;
+    }
+}
+
 TEST_F(LedgerCommands, VerifyRefusesWhatWasNotAskedFor) {
     const Receipt receipt = att_log.receipt();
     EXPECT_EQ(code_of(verify(receipt, {"--log-id", std::string(32, '0')})), "log_mismatch");
