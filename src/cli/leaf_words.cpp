@@ -50,6 +50,15 @@ std::string settlement_words(const Leaf& leaf) {
         leaf.u64("rule_version"), to_hex(leaf.bytes("evidence_sha256")));
 }
 
+std::string usage_words(const Leaf& leaf) {
+    return fmt::format(
+        "account {} used {} vCPU-hours of node {}, app {}, in cell {}: {} USD, {} USD of it uncollected; "
+        "report {}",
+        named(leaf, "account"), usd_text(leaf.i64("micro_hours")), named(leaf, "node"), named(leaf, "app"),
+        named(leaf, "cell"), usd_text(leaf.i64("amount")), usd_text(leaf.i64("uncollected")),
+        named(leaf, "report_id"));
+}
+
 std::string log_key_words(const Leaf& leaf) {
     return fmt::format(
         "from here on the log is signed by {} of release {} of {}; before it the log had {} "
@@ -133,6 +142,7 @@ std::string leaf_in_words(const Leaf& leaf) {
     switch (leaf.kind) {
         case LeafKind::entry: return entry_words(leaf);
         case LeafKind::settlement: return settlement_words(leaf);
+        case LeafKind::usage: return usage_words(leaf);
         case LeafKind::log_key: return log_key_words(leaf);
         case LeafKind::abuse_decision:
         case LeafKind::slashing:

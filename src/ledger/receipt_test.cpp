@@ -89,7 +89,7 @@ TEST(Receipt, RefusesEachThingThatDoesNotFit) {
         {"another leaf", [](Receipt& r) { r.leaf.leaf[9] ^= 1; }, "inclusion_invalid:root"},
         {"no leaf", [](Receipt& r) { r.leaf.leaf.clear(); }, "leaf_malformed:header"},
         {"a leaf of a later version", [](Receipt& r) { r.leaf.leaf[0] = 2; }, "leaf_version_unsupported"},
-        {"a leaf of an unknown kind", [](Receipt& r) { r.leaf.leaf[1] = 13; }, "leaf_kind_unknown"},
+        {"a leaf of an unknown kind", [](Receipt& r) { r.leaf.leaf[1] = 200; }, "leaf_kind_unknown"},
         {"another salt", [](Receipt& r) { r.leaf.salt[0] ^= 1; }, "inclusion_invalid:root"},
         {"another path", [](Receipt& r) { r.leaf.path[0][0] ^= 1; }, "inclusion_invalid:root"},
         {"a shorter path", [](Receipt& r) { r.leaf.path.pop_back(); }, "inclusion_invalid:path_length"},

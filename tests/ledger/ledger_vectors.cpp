@@ -63,6 +63,11 @@ std::vector<Vector> money_vectors() {
           .fields = {field("2026-01-01T00"), field("n-1"), field(""), field("pass"), field(""),
                      field(std::int64_t{1'000'000}), field(std::int64_t{1}), field(std::uint64_t{1}),
                      field(digest_of("evidence"))}}},
+        {"usage of which some was not collected",
+         {.kind = LeafKind::usage,
+          .fields = {field("alice"), field("n-1"), field(""), field("2026-01-01T00"),
+                     field(std::int64_t{1'500'000}), field(std::int64_t{1'000'001}), field(std::int64_t{1}),
+                     field("u-1")}}},
         {"a settlement of an app that failed",
          {.kind = LeafKind::settlement,
           .fields = {field("2026-01-01T01"), field("n-1"), field("myapp"), field("fail"),
@@ -107,7 +112,6 @@ std::vector<Vector> rule_vectors() {
         {"a grid of hours", {.kind = LeafKind::grid, .fields = {field("hour")}}},
         {"a grid whose leaf has the largest sequence number and a time before 1970",
          {.kind = LeafKind::grid, .seq = UINT64_MAX, .time_us = -1, .fields = {field("day")}}},
-        {"a grid that says nothing", {.kind = LeafKind::grid, .fields = {field("")}}},
     };
 }
 

@@ -36,6 +36,8 @@ KINDS = {
     11: ("outage", [("from", "i64"), ("to", "i64"), ("cause", "text")]),
     12: ("observation", [("node", "text"), ("app", "text"), ("event_id", "text"), ("type", "text"), ("from", "i64"),
                          ("to", "i64"), ("evidence_url", "text")]),
+    13: ("usage", [("account", "text"), ("node", "text"), ("app", "text"), ("cell", "text"), ("micro_hours", "i64"),
+                   ("amount", "i64"), ("uncollected", "i64"), ("report_id", "text")]),
 }
 LEAF_BYTES_MAX = 4 * 1024 * 1024
 
