@@ -158,6 +158,7 @@ TEST(Merkle, ConsistencyRefusesEachThingThatDoesNotFit) {
         return held ? std::string("ok") : held.error().code;
     };
     EXPECT_EQ(code(head(3), head(2), {}), "consistency_invalid:size");
+    EXPECT_EQ(code(head(2), {.size = tree_size_max + 1, .root = {}}, {}), "consistency_invalid:size");
     EXPECT_EQ(code(head(0), head(5), {}), "ok");
     EXPECT_EQ(code(head(0), head(0), {}), "ok");
     EXPECT_EQ(code({.size = 0, .root = tree.root(0, 1)}, head(5), {}), "consistency_invalid:older_root");

@@ -201,7 +201,9 @@ TEST(Receipt, RefusesJsonThatIsNotExactlyOne) {
     std::string long_path = "[";
     for (std::size_t i = 0; i <= path_hashes_max; ++i)
         long_path += (i == 0 ? "\"" : ",\"") + to_base64(Hash{}) + "\"";
-    long_path += "],\"path\":";
+    long_path += "]";
+    const std::size_t path_begin = good.find("[");
+    const std::string path = good.substr(path_begin, good.find("]") + 1 - path_begin);
     const std::pair<std::string, const char*> cases[] = {
         {"", "receipt_malformed:/"},
         {"[]", "receipt_malformed:/"},
@@ -221,7 +223,9 @@ TEST(Receipt, RefusesJsonThatIsNotExactlyOne) {
         {replaced("\"path\":[\"", "\"path\":[\"A"), "receipt_malformed:/path/0"},
         {replaced("\"path\":[\"", "\"path\":[0,\""), "receipt_malformed:/path/0"},
         {replaced("\"path\":[\"", "\"path\":[\"AAAA\",\""), "receipt_malformed:/path/0"},
-        {replaced("\"path\":", "\"path\":" + long_path), "receipt_malformed:/path"},
+        {replaced(path, long_path), "receipt_malformed:/path"},
+        {replaced("{", "{\"path\":[],"), "receipt_malformed:/path"},
+        {replaced("\"" + salt + "\"", std::string(9, '[') + std::string(9, ']')), "receipt_malformed:/"},
         {replaced("\"checkpoint\":\"", "\"checkpoint\":1,\"_\":\""), "receipt_malformed:/"},
         {replaced("\"log_key\":{", "\"log_key\":null,\"_\":{"), "receipt_malformed:/"},
         {replaced("{", "{\"attested\":1,"), "receipt_malformed:/attested"},
