@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include "sqlite/folder.h"
+#include "sqlite/gathered_log.h"
 #include "sqlite/writers.h"
 
 namespace ee::sqlite {
@@ -99,18 +100,22 @@ bool Statement::is_null(int column) const {
     return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
 }
 
-Result<Database> Database::open(const std::filesystem::path& file, Writers* writers) {
+Result<Database> Database::open(const std::filesystem::path& file, Writers* writers, LogWrites log_writes) {
     // SQLite would make it readable for others, and would not see to it that the folder keeps it.
     if (auto made = make_file(file); !made) return fail(std::move(made.error()));
     sqlite3* opened = nullptr;
-    const int code =
-        sqlite3_open_v2(file.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, nullptr);
+    const bool gathered = log_writes == LogWrites::gathered;
+    const int code = sqlite3_open_v2(file.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX,
+                                     gathered ? gathered_log_vfs() : nullptr);
     Database database(opened);
     if (code != SQLITE_OK) return unavailable(opened);
     sqlite3_extended_result_codes(opened, 1);
     sqlite3_busy_timeout(opened, busy_wait_ms);
     if (auto set = database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"); !set)
         return fail("store_unavailable", fmt::format("{}: {}", file.string(), set.error().detail));
+    if (gathered) {
+        if (auto set = database.execute("PRAGMA cache_spill=OFF"); !set) return fail(std::move(set.error()));
+    }
     if (writers != nullptr) {
         database.writers_ = writers;
         sqlite3_wal_hook(

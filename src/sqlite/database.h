@@ -55,11 +55,18 @@ private:
 // What the disk has to do with a refusal.
 enum class DiskFault : std::uint8_t { none, full, io };
 
+// How a transaction's pages come into the write-ahead log.
+enum class LogWrites : std::uint8_t {
+    one_by_one,
+    gathered  // at once (gathered_log.h), for commits of many pages; meanwhile they stay in memory
+};
+
 class Database {
 public:
     // Makes the file (mode 0600) if need be; write-ahead log, every commit on disk before it is answered.
     // `writers`, which outlive it: those of this process that share the file; null where it is the only one.
-    static Result<Database> open(const std::filesystem::path& file, Writers* writers = nullptr);
+    static Result<Database> open(const std::filesystem::path& file, Writers* writers = nullptr,
+                                 LogWrites log_writes = LogWrites::one_by_one);
     // Beside whoever writes it. The file is not changed and must be there.
     static Result<Database> open_read_only(const std::filesystem::path& file);
 

@@ -20,7 +20,7 @@ namespace ee::sqlite {
 
 class Writers {
 public:
-    static constexpr int log_pages_default = 4096;  // 16 MiB
+    static constexpr int log_pages_default = 8192;  // 32 MiB
 
     // `log_pages`: from that length on the log is copied. It goes on growing while someone reads an old
     // snapshot of the file.

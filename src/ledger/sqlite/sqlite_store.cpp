@@ -132,7 +132,7 @@ SqliteStore::~SqliteStore() = default;
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file,
                                                        sqlite::Writers& writers) {
-    auto opened = sqlite::Database::open(file, &writers);
+    auto opened = sqlite::Database::open(file, &writers, sqlite::LogWrites::gathered);
     if (!opened) return fail(std::move(opened.error()));
     auto database = std::make_unique<sqlite::Database>(std::move(*opened));
     if (auto set = database->execute(settings_sql); !set) return fail(std::move(set.error()));
