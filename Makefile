@@ -60,7 +60,7 @@ mutants: deps ## take the verifier's checks out one by one: each time a test mus
 
 bench: deps ## benchmarks as ratios in one run, into build/bench/results.json (ONLY=name for one)
 	@scripts/deps.sh bench
-	@scripts/build.sh bench easyenclave-control easyenclave-agent eectl tunnel_load attestation_bench
+	@scripts/build.sh bench easyenclave-control easyenclave-agent eectl tunnel_load attestation_bench ledger_bench
 	@/usr/bin/python3 bench/run.py $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 docs: deps ## write docs/configuration.md from the settings table

@@ -15,6 +15,7 @@ import sys
 import typing
 
 import connections
+import ledger
 import serving
 import verifying
 from lab import BenchError, Lab, both_ways, require
@@ -64,6 +65,7 @@ FIGURES = (
     Figure(verifying.attestation, tuple(f"attestation{what}_{way}" for way in verifying.ATTESTATION_FLOORS
                                         for what in ("", "_dcap_qvl_rust", "_dcap_qvl_npm")),
            ("attestation_bench",), ("setpriv",), seconds=120 + 2 * verifying.BUILD_SECONDS),
+    Figure(ledger.ledger_store, ledger.ROWS, ("ledger_bench",), ("setpriv",), seconds=120 + 3 * ledger.SETUP_SECONDS),
 )
 
 

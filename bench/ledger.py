@@ -1,0 +1,104 @@
+"""The ledger's store: transfers a second on disk, beside SQLite by hand and PostgreSQL's own benchmark."""
+
+import os
+import pathlib
+import pwd
+import re
+import statistics
+import subprocess
+import time
+
+from lab import START_SECONDS, BenchError, find_tool, free_port
+from rows import row, say
+from verifying import report_of
+
+RUNS = 3
+ACCOUNTS = 10_000
+SYNC_US = 2000  # A disk that takes so much longer to sync than this one.
+CALLERS = 64
+POSTGRES = "/usr/lib/postgresql/15/bin"
+PGBENCH_SCALE = 64  # Branches, one a client, so that they do not wait for one another's rows.
+SETUP_SECONDS = 300
+
+ROWS = ("ledger_store_1", "ledger_store_64", "ledger_store_64_batched", "ledger_store_512", "ledger_commit_64",
+        "ledger_commit_64_p99", "ledger_read_p99", "ledger_store_1_slow_sync", "ledger_store_64_slow_sync",
+        "ledger_store_64_pgbench")
+
+
+def store_report(lab, options, number, sync_us):
+    folder = lab.folder / f"ledger-{number}"
+    folder.mkdir()
+    return report_of([options.bin / "ledger_bench", folder, options.seconds, ACCOUNTS, sync_us])
+
+
+def as_postgres(command):
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return command
+    return [find_tool("setpriv"), "--reuid", "postgres", "--regid", "postgres", "--clear-groups", *command]
+
+
+def run(command, folder):
+    done = subprocess.run(list(map(str, as_postgres(command))), capture_output=True, text=True, cwd=folder,
+                          timeout=SETUP_SECONDS)
+    if done.returncode != 0:
+        raise BenchError(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stdout
+
+
+def await_ready(command, folder):
+    deadline = time.monotonic() + START_SECONDS
+    while subprocess.run(list(map(str, command)), capture_output=True, cwd=folder, timeout=START_SECONDS).returncode != 0:
+        if time.monotonic() > deadline:
+            raise BenchError(f"{command[0]}: PostgreSQL does not answer within {START_SECONDS} s")
+        time.sleep(0.05)
+
+
+def pgbench(lab, options):
+    """Transactions a second of its TPC-B-like workload; None without PostgreSQL 15."""
+    bin_dir = pathlib.Path(POSTGRES)
+    if not (bin_dir / "initdb").exists() or not (bin_dir / "pgbench").exists():
+        say("  ledger_store_64_pgbench is skipped: apt-get install postgresql-15")
+        return None
+    folder = lab.folder / "postgres"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        os.chmod(lab.folder, 0o711)
+    run([bin_dir / "initdb", "-D", folder / "data", "--auth", "trust", "--encoding", "UTF8", "--no-locale"], folder)
+    port = free_port()
+    lab.start("postgres", as_postgres([
+        bin_dir / "postgres", "-D", folder / "data", "-k", folder, "-p", port, "-c", "listen_addresses=",
+        "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB"]))
+    where = ["-h", folder, "-p", port]
+    await_ready([bin_dir / "pg_isready", *where], folder)
+    run([bin_dir / "pgbench", *where, "-i", "-q", "-s", PGBENCH_SCALE, "postgres"], folder)
+    text = run([bin_dir / "pgbench", *where, "-M", "prepared", "-c", CALLERS, "-j", 2, "-T", 3 * options.seconds,
+                "postgres"], folder)
+    return float(re.search(r"tps = ([0-9.]+)", text).group(1))
+
+
+def ledger_store(lab, wanted, options):
+    """Ratios are of one run, in which what is compared takes turns; the rows are medians of several."""
+    runs = [store_report(lab, options, number, 0) for number in range(RUNS)]
+    slow = [store_report(lab, options, RUNS + number, SYNC_US) for number in range(RUNS)]
+    middle = lambda reports, key: statistics.median(report[key] for report in reports)
+
+    def beside(name, ours, theirs, reports=None):
+        reports = reports or runs
+        return row(name, middle(reports, ours), "transfers/s", middle(reports, theirs),
+                   statistics.median(report[ours] / report[theirs] for report in reports))
+
+    rows = [beside("ledger_store_1", "store_1", "by_hand_1"), beside("ledger_store_64", "store_64", "by_hand_1"),
+            beside("ledger_store_64_batched", "store_64", "by_hand_64"),
+            beside("ledger_store_512", "store_512", "by_hand_64"),
+            row("ledger_commit_64", middle(runs, "commit_us_64"), "us"),
+            row("ledger_commit_64_p99", middle(runs, "commit_us_64_p99"), "us"),
+            row("ledger_read_p99", middle(runs, "read_us_p99"), "us"),
+            beside("ledger_store_1_slow_sync", "store_1", "by_hand_1", slow),
+            beside("ledger_store_64_slow_sync", "store_64", "by_hand_1", slow)]
+    postgres = pgbench(lab, options) if wanted("ledger_store_64_pgbench") else None
+    if postgres is not None:
+        rows.append(row("ledger_store_64_pgbench", middle(runs, "store_64"), "transfers/s", postgres))
+    return rows
