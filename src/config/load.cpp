@@ -133,14 +133,18 @@ void check_file(Resolved& resolved, std::string_view name, const FileInspector& 
         resolved.add_warning(fmt::format("{}: {}", name, warning));
 }
 
-void check_agent(Resolved& resolved) {
-    check_not_above(resolved, "EE_RECONNECT_MIN_SEC", "EE_RECONNECT_MAX_SEC");
+void check_simulated_folder(Resolved& resolved) {
     const bool simulated = resolved.text("EE_QUOTE_PROVIDER") == "simulated";
     if (simulated && resolved.text("EE_SIMULATED_TDX_DIR").empty()) {
         resolved.add_problem(
             "EE_QUOTE_PROVIDER is simulated and EE_SIMULATED_TDX_DIR is not set: must be the folder that "
             "`eectl simulate init` made");
     }
+}
+
+void check_agent(Resolved& resolved) {
+    check_not_above(resolved, "EE_RECONNECT_MIN_SEC", "EE_RECONNECT_MAX_SEC");
+    check_simulated_folder(resolved);
     if (resolved.is_set("EE_TLS_CA") && resolved.text("EE_CONTROL_WS").starts_with("ws://")) {
         resolved.add_warning("EE_TLS_CA has no effect: EE_CONTROL_WS begins with ws://, not wss://");
     }
@@ -208,6 +212,10 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.health_timeout = resolved.seconds("EE_HEALTH_TIMEOUT_SEC");
     config.admin_tokens = resolved.tokens("EE_ADMIN_TOKEN");
     config.metrics_tokens = resolved.tokens("EE_METRICS_TOKEN");
+    config.quote_provider = resolved.text("EE_QUOTE_PROVIDER");
+    config.simulated_tdx_dir = resolved.optional_path("EE_SIMULATED_TDX_DIR");
+    config.repo = resolved.text("EE_REPO");
+    config.release_tag = resolved.text("EE_RELEASE_TAG");
     config.launcher_tokens = resolved.tokens("EE_LAUNCHER_TOKEN");
     config.uptime_tokens = resolved.tokens("EE_UPTIME_TOKEN");
     config.auditor_tokens = resolved.tokens("EE_AUDITOR_TOKEN");

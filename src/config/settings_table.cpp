@@ -137,6 +137,17 @@ constexpr Setting table[] = {
 
     // The proxy path and its limits.
 
+    // The control plane's own quote.
+    {"EE_QUOTE_PROVIDER", control, choice("auto tsm simulated"), "auto",
+     "what binds its keys to its machine: `tsm` is configfs-tsm; `auto` is `tsm` when present, else nothing "
+     "does; "
+     "`simulated` is never chosen silently"},
+    {"EE_SIMULATED_TDX_DIR", control, of(Kind::directory), "",
+     "keys of the simulated platform (`eectl simulate init`)"},
+    {"EE_REPO", control, of(Kind::repository), "easyenclave/control-plane",
+     "GitHub repository that its quote names"},
+    {"EE_RELEASE_TAG", control, of(Kind::release_tag), "v0.1.0", "release that its quote names"},
+
     // The ledger.
     {"EE_SETTLE_PERIOD", control, choice("hour day"), "hour",
      "the ledger's grid, UTC; it changes only while nothing is to be settled"},
@@ -220,10 +231,6 @@ constexpr Setting table[] = {
 
     // Known, not available in this version.
     {"EE_THREADS", control, reserved(), "", "data-plane threads"},
-    {"EE_QUOTE_PROVIDER", control, reserved(), "", "the control plane's own quotes"},
-    {"EE_SIMULATED_TDX_DIR", control, reserved(), "", "keys of the simulated platform"},
-    {"EE_REPO", control, reserved(), "", "what the control plane's own quote names"},
-    {"EE_RELEASE_TAG", control, reserved(), "", "its release"},
     {"EE_WEBHOOK_URL", control, reserved(), "", "events out"},
     {"EE_WEBHOOK_SECRET", control, reserved_secret(), "", "signs them"},
     {"EE_OIDC_ISSUER", control, reserved(), "", "admins by OIDC"},

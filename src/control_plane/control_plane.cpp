@@ -63,7 +63,8 @@ struct Prepared {
     attestation::NetworkPolicies networks;
     ListenerTls tls;
     std::shared_ptr<const net::TlsContext> client_tls;  // the system's roots, for what others publish
-    std::optional<net::Url> pccs_url;
+    std::unique_ptr<telemetry::Metrics> metrics;
+    CollateralSources collateral;
     std::unique_ptr<sqlite::Writers> writers;  // of the file at EE_DB_PATH; outlives the stores
     std::unique_ptr<registry::RegistrationStore> store;
     std::vector<registry::AppRecord> records;
@@ -88,7 +89,8 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
                  .networks = std::move(*networks),
                  .tls = std::move(*tls),
                  .client_tls = {},
-                 .pccs_url = {},
+                 .metrics = std::make_unique<telemetry::Metrics>(),
+                 .collateral = {},
                  .writers = std::make_unique<sqlite::Writers>(config.db_path),
                  .store = {},
                  .records = {},
@@ -99,11 +101,14 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     auto client_tls = net::TlsContext::client({});
     if (!client_tls) return fail(std::move(client_tls.error()));
     out.client_tls = std::move(*client_tls);
+    std::optional<net::Url> pccs_url;
     if (config.pccs_url) {
         auto url = attestation::parse_pcs_url(*config.pccs_url);
         if (!url) return fail(std::move(url.error()));
-        out.pccs_url = std::move(*url);
+        pccs_url = std::move(*url);
     }
+    out.collateral =
+        make_collateral_sources(config, pccs_url, out.anchors, out.client_tls, log, *out.metrics);
     auto store = registry::RegistrationStore::open(config.db_path, out.writers.get());
     if (!store) return fail(std::move(store.error()));
     out.store = std::move(*store);
@@ -124,7 +129,7 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     auto releases = prepare_releases(config, *out.writers);
     if (!releases) return fail(std::move(releases.error()));
     out.releases = std::move(*releases);
-    auto ledger = prepare_ledger(config, out.log_id, *out.writers, log);
+    auto ledger = prepare_ledger(config, out.log_id, *out.writers, out.anchors, out.collateral.source(), log);
     if (!ledger) return fail(std::move(ledger.error()));
     out.ledger = std::move(*ledger);
     return out;
@@ -173,7 +178,8 @@ private:
     std::unique_ptr<sqlite::Writers> writers_;
     std::unique_ptr<registry::RegistrationStore> store_;
     std::unique_ptr<registry::EvidenceStore> evidence_store_;
-    telemetry::Metrics metrics_;
+    const std::unique_ptr<telemetry::Metrics> kept_metrics_;
+    telemetry::Metrics& metrics_;
     CollateralSources collateral_;
     Releases releases_;
     attestation::Appraiser appraiser_;
@@ -214,8 +220,9 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       writers_(std::move(prepared.writers)),
       store_(std::move(prepared.store)),
       evidence_store_(std::move(prepared.evidence)),
-      collateral_(make_collateral_sources(config, prepared.pccs_url, prepared.anchors,
-                                          std::move(prepared.client_tls), log, metrics_)),
+      kept_metrics_(std::move(prepared.metrics)),
+      metrics_(*kept_metrics_),
+      collateral_(std::move(prepared.collateral)),
       releases_(config, std::move(prepared.releases), log,
                 [this](const attestation::AllowlistChange& change) {
                     loop_.post([this, change] {

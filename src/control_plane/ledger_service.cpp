@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "attestation/report_data.h"
+#include "control_plane/own_quote.h"
 #include "crypto/signing_key.h"
 #include "ledger/sqlite/sqlite_store.h"
 
@@ -10,6 +12,8 @@ namespace {
 
 // Questions that wait; each has an answer of at most 500 items.
 constexpr std::size_t questions_max = 4096;
+// For collateral of the own quote, at the start.
+constexpr std::chrono::seconds collateral_wait_max{15};
 
 ledger::LedgerTime clock_now() {
     return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
@@ -25,13 +29,37 @@ Result<crypto::SigningKey> load_or_make_key(const std::filesystem::path& file, c
     return key;
 }
 
-Result<ledger::LogKey> make_log_key(const config::ControlPlaneConfig& config, const telemetry::Log& log) {
-    auto key = load_or_make_key(config.ledger_key_file, log);
-    if (!key) return fail(std::move(key.error()));
-    if (key->kind() != crypto::KeyKind::ed25519)
-        return fail("key_invalid",
-                    fmt::format("{} must hold an Ed25519 key", config.ledger_key_file.string()));
-    return ledger::LogKey{.key = *std::move(key)};
+// In a TEE: a key that lives in memory, bound by a quote. Outside: the one in the file, which nothing
+// attests.
+Result<ledger::LogKey> make_log_key(const config::ControlPlaneConfig& config,
+                                    const ledger::LogIdentity& identity, const ledger::TreeHead& last,
+                                    const attestation::TrustAnchors& anchors,
+                                    attestation::CollateralSource& collateral, const telemetry::Log& log) {
+    auto provider = own_quote_provider(config);
+    if (!provider) return fail(std::move(provider.error()));
+    if (!*provider) {
+        auto key = load_or_make_key(config.ledger_key_file, log);
+        if (!key) return fail(std::move(key.error()));
+        if (key->kind() != crypto::KeyKind::ed25519)
+            return fail("key_invalid",
+                        fmt::format("{} must hold an Ed25519 key", config.ledger_key_file.string()));
+        return ledger::LogKey{.key = *std::move(key), .repo = config.repo, .release_tag = config.release_tag};
+    }
+    ledger::LogKey out{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};
+    out.repo = config.repo;
+    out.release_tag = config.release_tag;
+    const ByteArray<32> public_key = ledger::public_bytes(out.key);
+    const attestation::ReportData report_data = attestation::report_data_control(
+        attestation::log_key_nonce(identity.log_id, last.size, last.root), {.tls_spki_sha256 = {},
+                                                                            .ledger_public_key = public_key,
+                                                                            .log_id = identity.log_id,
+                                                                            .repo = out.repo,
+                                                                            .release_tag = out.release_tag});
+    auto quote = make_own_quote(**provider, report_data, anchors, collateral, collateral_wait_max, log);
+    if (!quote) return fail(std::move(quote.error()));
+    out.quote = std::move(quote->quote);
+    out.collateral = std::move(quote->collateral);
+    return out;
 }
 
 ledger::Rules rules_of(const config::ControlPlaneConfig& config) {
@@ -44,7 +72,8 @@ ledger::Rules rules_of(const config::ControlPlaneConfig& config) {
 }  // namespace
 
 Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, const std::string& log_id,
-                                      sqlite::Writers& writers, const telemetry::Log& log) {
+                                      sqlite::Writers& writers, const attestation::TrustAnchors& anchors,
+                                      attestation::CollateralSource& collateral, const telemetry::Log& log) {
     auto store = ledger::SqliteStore::open(config.db_path, writers);
     if (!store) return fail(std::move(store.error()));
     ledger::LedgerWorker::Settings settings{.rules = rules_of(config)};
@@ -58,7 +87,9 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
     PreparedLedger out{.worker = {}, .reader = {}, .rules = settings.rules};
     auto worker = ledger::LedgerWorker::start(
         *std::move(store),
-        [&](const ledger::LogIdentity&, const ledger::TreeHead&) { return make_log_key(config, log); },
+        [&](const ledger::LogIdentity& identity, const ledger::TreeHead& last) {
+            return make_log_key(config, identity, last, anchors, collateral, log);
+        },
         std::move(settings));
     if (!worker) return fail(std::move(worker.error()));
     out.worker = *std::move(worker);

@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "api/ledger_door.h"
+#include "attestation/collateral_source.h"
+#include "attestation/trust_anchor.h"
 #include "config/control_plane_config.h"
 #include "ledger/sqlite/sqlite_reader.h"
 #include "net/loop.h"
@@ -23,7 +25,8 @@ struct PreparedLedger {
 };
 // Refusals: those of LedgerWorker::start(), of the stores, and of the key's file.
 Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, const std::string& log_id,
-                                      sqlite::Writers& writers, const telemetry::Log& log);
+                                      sqlite::Writers& writers, const attestation::TrustAnchors& anchors,
+                                      attestation::CollateralSource& collateral, const telemetry::Log& log);
 
 class LedgerService final : public api::LedgerDoor {
 public:

@@ -60,7 +60,9 @@ Result<OwnQuote> make_own_quote(attestation::QuoteProvider& provider,
     if (!quote) return fail(std::move(quote.error()));
     const attestation::QuoteVerifier verifier(anchors);
     Noticing noticing(source);
-    const attestation::VerifyOptions options{.report_data = report_data, .collateral = &noticing};
+    attestation::VerifyOptions options;
+    options.report_data = report_data;
+    options.collateral = &noticing;
     auto verified = verifier.verify(*quote, options, wall_now());
     if (noticing.pending) {
         wait_for(source, *noticing.asked, wait_max);

@@ -30,15 +30,6 @@ std::int64_t time_of(std::string_view leaf) {
     return decoded->time_us;
 }
 
-// An Ed25519 SubjectPublicKeyInfo ends with the 32 bytes of the key (RFC 8410).
-ByteArray<32> public_bytes(const crypto::SigningKey& key) {
-    const Bytes spki = key.spki();
-    ByteArray<32> out;
-    EE_CHECK(spki.size() >= out.size());
-    std::copy(spki.end() - static_cast<std::ptrdiff_t>(out.size()), spki.end(), out.begin());
-    return out;
-}
-
 }  // namespace
 
 std::optional<LogIdentity> identity_of(const Store& store) {
@@ -59,6 +50,15 @@ Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index) {
     Salt salt;
     std::copy_n(digest.begin(), salt.size(), salt.begin());
     return salt;
+}
+
+// An Ed25519 SubjectPublicKeyInfo ends with the 32 bytes of the key (RFC 8410).
+ByteArray<32> public_bytes(const crypto::SigningKey& key) {
+    const Bytes spki = key.spki();
+    ByteArray<32> out;
+    EE_CHECK(spki.size() >= out.size());
+    std::copy(spki.end() - static_cast<std::ptrdiff_t>(out.size()), spki.end(), out.begin());
+    return out;
 }
 
 std::string SignedHead::encode() const {
