@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "base/names.h"
 #include "ledger/answers.h"
 #include "ledger/books.h"
+#include "ledger/field_rules.h"
 #include "ledger/locks.h"
 #include "ledger/nodes.h"
 #include "ledger/operations.h"
@@ -17,20 +17,11 @@ constexpr std::size_t reason_max = 2000;
 constexpr std::size_t name_max = 256;
 constexpr std::size_t url_max = 2048;
 
-Result<void> check_length(std::string_view field, std::string_view text, std::size_t most) {
-    if (text.size() <= most) return {};
-    return fail("invalid_field:" + std::string(field),
-                fmt::format("at most {} bytes, not {}", most, text.size()));
-}
-
 Result<void> check(const FileAbuse& command) {
-    if (command.reason.empty()) return fail("invalid_field:reason", "it says what happened");
-    if (auto checked = check_length("reason", command.reason, reason_max); !checked) return checked;
-    if (auto checked = check_length("reported_by", command.reported_by, name_max); !checked) return checked;
-    if (auto checked = check_length("evidence_url", command.evidence_url, url_max); !checked) return checked;
-    if (!command.app.empty() && !is_app_name(command.app))
-        return fail("invalid_field:app_name", "a DNS label in lower case");
-    return {};
+    if (auto checked = check_some_text("reason", command.reason, reason_max); !checked) return checked;
+    if (auto checked = check_text("reported_by", command.reported_by, name_max); !checked) return checked;
+    if (auto checked = check_text("evidence_url", command.evidence_url, url_max); !checked) return checked;
+    return check_app(command.app);
 }
 
 Result<Period> period_of(const Context& context, const FileAbuse& command) {
@@ -60,7 +51,7 @@ Money claim_revenue(Context& context, const AbuseReport& report) {
     for (auto& [name, unit] : claimed) {
         unit.claimed = unit.paid;
         save_unit(context.batch, name, unit);
-        sum = checked_add(sum, unit.paid).value();
+        sum = checked_add(sum, unit.paid).value_or(largest_money);
     }
     return sum;
 }
@@ -103,7 +94,7 @@ Result<Answer> perform(Context& context, const FileAbuse& command) {
 }
 
 Result<Answer> perform(Context& context, const DecideAbuse& command) {
-    if (auto checked = check_length("authorized_by", command.decided_by, name_max); !checked)
+    if (auto checked = check_text("authorized_by", command.decided_by, name_max); !checked)
         return fail(checked.error());
     const auto record = context.batch.get(Table::abuse, AbuseReport::key(command.report));
     if (!record) return fail("unknown_report", fmt::format("no abuse report is called {}", command.report));

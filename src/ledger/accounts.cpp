@@ -5,6 +5,7 @@
 #include "ledger/account_name.h"
 #include "ledger/answers.h"
 #include "ledger/books.h"
+#include "ledger/field_rules.h"
 #include "ledger/operations.h"
 
 namespace ee::ledger {
@@ -19,12 +20,6 @@ tl::unexpected<Error> unknown_account(std::string_view name) {
 Result<void> check_user_name(std::string_view field, std::string_view name) {
     if (is_user_name(name)) return {};
     return fail("invalid_field:" + std::string(field), "a name is 1 to 64 of [A-Za-z0-9._-]");
-}
-
-Result<void> check_text(std::string_view field, std::string_view text) {
-    if (text.size() <= text_max) return {};
-    return fail("invalid_field:" + std::string(field),
-                fmt::format("at most {} bytes, not {}", text_max, text.size()));
 }
 
 bool is_holder(std::string_view name) {
@@ -85,9 +80,10 @@ void keep_payment(Context& context, const Payment& payment, const Answer& answer
 
 // Between an account and @issued.
 Result<Answer> issue_or_burn(Context& context, const Payment& payment) {
-    if (auto checked = check_text("payment_ref", payment.ref); !checked) return fail(checked.error());
-    if (payment.ref.find('\0') != std::string_view::npos)
-        return fail("invalid_field:payment_ref", "it contains a NUL");
+    if (auto checked = check_amount(payment.amount); !checked) return fail(checked.error());
+    if (!payment.ref.empty())
+        if (auto checked = check_id("payment_ref", payment.ref, text_max); !checked)
+            return fail(checked.error());
     if (!find_account(context.batch, payment.account)) return unknown_account(payment.account);
     if (auto known = find_payment(context, payment)) return *std::move(known);
     open_issued(context);
@@ -164,7 +160,8 @@ Result<Answer> perform(Context& context, const Transfer& command) {
         if (!is_holder(account))
             return fail("invalid_field:" + std::string(name), "a user's account, or node:<id>");
     if (command.from == command.to) return fail("invalid_field:to_account", "it is from_account too");
-    if (auto checked = check_text("memo", command.memo); !checked) return fail(checked.error());
+    if (auto checked = check_amount(command.amount); !checked) return fail(checked.error());
+    if (auto checked = check_text("memo", command.memo, text_max); !checked) return fail(checked.error());
     for (const std::string& account : {command.from, command.to})
         if (!find_account(context.batch, account)) return unknown_account(account);
     const auto moved = move(context, {.kind = PostingKind::transfer, .memo = command.memo}, command.from,

@@ -78,7 +78,9 @@ Money changed(const Posting& posting, Money balance, Money by) {
 
 // The refusals that callers can cause, before anything is written.
 Result<void> check_balances(const Posting& posting, const Change& change, const Account& account) {
-    if (!checked_add(account.available, change.available) || !checked_add(account.locked, change.locked))
+    const auto available = checked_add(account.available, change.available);
+    // What @issued owes, one account can hold.
+    if (!available || !checked_negate(*available) || !checked_add(account.locked, change.locked))
         return fail("balance_too_large",
                     fmt::format("{} would hold more than the ledger can count", change.account));
     const AccountType type = type_of(change.account).value();

@@ -5,6 +5,7 @@
 #include "ledger/account_name.h"
 #include "ledger/answers.h"
 #include "ledger/books.h"
+#include "ledger/field_rules.h"
 #include "ledger/nodes.h"
 #include "ledger/operations.h"
 #include "ledger/terms.h"
@@ -29,6 +30,13 @@ Result<void> check_cell_ahead(const Context& context, const Period& cell) {
         return fail("period_too_far", fmt::format("{} starts more than {} s from now", to_text(cell),
                                                   context.rules.lock_ahead.count()));
     return {};
+}
+
+Result<void> check(const TakeLock& command) {
+    if (command.amount.has_value() == command.hours.has_value())
+        return fail("invalid_field:vcpu_hours", "a lock says either vcpu_hours or amount_usd");
+    if (auto checked = check_app(command.app); !checked) return checked;
+    return command.amount ? check_amount(*command.amount) : check_hours(*command.hours);
 }
 
 Result<Money> amount_of(const TakeLock& command, const Terms& terms) {
@@ -167,6 +175,7 @@ std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState 
 }
 
 Result<Answer> perform(Context& context, const TakeLock& command) {
+    if (auto checked = check(command); !checked) return fail(checked.error());
     const auto cell = as_cell(context.rules.grid, command.period);
     if (!cell) return fail(cell.error());
     if (auto checked = check_cell_ahead(context, *cell); !checked) return fail(checked.error());

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int64_t one = 1'000'000;
 constexpr std::size_t whole_digits_max = 10;
+constexpr std::size_t total_digits_max = 13;  // of the largest there is
 constexpr std::size_t fraction_digits_max = 6;
 
 constexpr bool is_digit(char c) {
@@ -24,20 +25,24 @@ std::size_t count_digits(std::string_view text) {
 }
 
 // Millionths; nullopt where the text is no such decimal.
-std::optional<std::int64_t> parse_decimal(std::string_view text) {
+std::optional<std::int64_t> parse_decimal(std::string_view text, std::size_t digits_max = whole_digits_max) {
     const std::size_t whole_digits = count_digits(text);
-    if (whole_digits == 0 || whole_digits > whole_digits_max) return std::nullopt;
+    if (whole_digits == 0 || whole_digits > digits_max) return std::nullopt;
     if (text[0] == '0' && whole_digits > 1) return std::nullopt;
     std::int64_t value = 0;
     for (std::size_t i = 0; i < whole_digits; ++i) value = value * 10 + (text[i] - '0');
-    if (whole_digits == text.size()) return value * one;
+    // 13 digits may be more than 64 bits of millionths.
+    if (__builtin_mul_overflow(value, one, &value)) return std::nullopt;
+    if (whole_digits == text.size()) return value;
 
     const std::string_view fraction = text.substr(whole_digits + 1);
     if (text[whole_digits] != '.' || fraction.empty() || fraction.size() > fraction_digits_max ||
         count_digits(fraction) != fraction.size())
         return std::nullopt;
+    std::int64_t millionths = 0;
     for (std::size_t i = 0; i < fraction_digits_max; ++i)
-        value = value * 10 + (i < fraction.size() ? fraction[i] - '0' : 0);
+        millionths = millionths * 10 + (i < fraction.size() ? fraction[i] - '0' : 0);
+    if (__builtin_add_overflow(value, millionths, &value)) return std::nullopt;
     return value;
 }
 
@@ -86,6 +91,12 @@ Result<Money> parse_amount(std::string_view text) {
     auto amount = parse_amount_or_zero(text);
     if (amount && amount->is_zero()) return fail("invalid_amount", "an amount is above 0");
     return amount;
+}
+
+std::optional<Money> parse_total(std::string_view text) {
+    const auto micro = parse_decimal(text, total_digits_max);
+    if (!micro) return std::nullopt;
+    return Money(*micro);
 }
 
 std::string to_usd(Money amount) {

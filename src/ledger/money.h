@@ -28,6 +28,7 @@ private:
 };
 
 inline constexpr Money amount_max{1'000'000'000'000'000};  // 1,000,000,000 USD
+inline constexpr Money largest_money{INT64_MAX};           // where a sum that only informs would be more
 
 // nullopt where the result does not fit 64 bits.
 std::optional<Money> checked_add(Money a, Money b);
@@ -39,6 +40,8 @@ std::optional<Money> checked_negate(Money a);
 Result<Money> parse_amount(std::string_view text);
 // The same, but zero is an amount too: prices and stakes.
 Result<Money> parse_amount_or_zero(std::string_view text);
+// A sum of amounts as to_usd() writes it, not negative; nullopt: it is none.
+std::optional<Money> parse_total(std::string_view text);
 // Canonical: no needless zeros, "-" where negative. Any value.
 std::string to_usd(Money amount);
 

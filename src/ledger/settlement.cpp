@@ -9,6 +9,7 @@
 #include "ledger/answers.h"
 #include "ledger/books.h"
 #include "ledger/evidence.h"
+#include "ledger/field_rules.h"
 #include "ledger/locks.h"
 #include "ledger/operations.h"
 
@@ -177,7 +178,7 @@ std::string judge_units(Context& context, const Period& period, std::string_view
         else
             decide(context, name, unit, evidence, std::move(judgement));
     }
-    if (units.size() < units_max) return {};
+    if (units.empty() || units.size() < units_max) return {};
     // The least key after the last one.
     std::string next = units.back().key();
     next.push_back('\0');
@@ -214,8 +215,8 @@ Result<Answer> perform(Context& context, const Finalize& command) {
 Result<Answer> perform(Context& context, const Resolve& command) {
     const auto cell = as_cell(context.rules.grid, command.period);
     if (!cell) return fail(cell.error());
-    if (command.reason.empty() || command.reason.size() > reason_max)
-        return fail("invalid_field:reason", fmt::format("1 to {} characters", reason_max));
+    if (auto checked = check_some_text("reason", command.reason, reason_max); !checked)
+        return fail(checked.error());
     const UnitName name{.cell = *cell, .node = command.node, .app = command.app};
     const auto unit = find_unit(context.batch, name);
     if (!unit)
@@ -225,6 +226,11 @@ Result<Answer> perform(Context& context, const Resolve& command) {
         return fail(unit->is_settled() ? "period_finalized" : "not_inconclusive",
                     fmt::format("{} of {} is {}", to_text(*cell), command.node, to_word(unit->outcome)));
     const UnitEvidence evidence = gather(context.batch, name, *unit, context.now);
+    // What has come to be known since may have decided it.
+    if (const Judgement judgement = judge(evidence); judgement.outcome != Outcome::inconclusive)
+        return fail("not_inconclusive",
+                    fmt::format("by what is known now, {} of {} is {}: finalize it", to_text(*cell),
+                                command.node, to_word(judgement.outcome)));
     decide(context, name, *unit, evidence,
            {.outcome = command.pass ? Outcome::pass : Outcome::fail,
             .reasons = {fmt::format("resolved: {}", command.reason)}});
