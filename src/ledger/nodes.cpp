@@ -6,6 +6,7 @@
 #include "ledger/account_name.h"
 #include "ledger/answers.h"
 #include "ledger/books.h"
+#include "ledger/field_rules.h"
 #include "ledger/ledger.h"
 #include "ledger/operations.h"
 #include "ledger/terms.h"
@@ -98,27 +99,38 @@ Result<void> check_terms(const Context& context, const RegisterNode& command,
         *command.capacity_vcpus > known->capacity_vcpus)
         return fail("forbidden",
                     fmt::format("a node lowers its capacity only; it is {}", known->capacity_vcpus));
-    return {};
+    if (auto checked = check_amount_or_zero(command.price.value_or(Money{})); !checked) return checked;
+    return check_amount_or_zero(command.stake.value_or(Money{}));
 }
 
-void post_new_terms(Context& context, const RegisterNode& command, const std::optional<Terms>& known) {
+// What is left out of the command stays as it is at `from`.
+void change_terms(Context& context, const RegisterNode& command, LedgerTime from) {
+    const auto known = terms_at(context.batch, command.node, from);
     Terms terms = known.value_or(Terms{});
     if (command.capacity_vcpus) terms.capacity_vcpus = *command.capacity_vcpus;
     if (command.price) terms.price = *command.price;
     if (command.tier) terms.tier = *command.tier;
-    terms.posted_at = context.now;
     if (known && terms.capacity_vcpus == known->capacity_vcpus && terms.price == known->price &&
         terms.tier == known->tier)
         return;
-    // Its own changes begin with the next cell, so that nobody's running cell becomes another one.
-    const LedgerTime from =
-        context.is_admin() ? context.now : LedgerTime{cell_at(context.rules.grid, context.now).end};
+    terms.posted_at = context.now;
     post_terms(context.batch, command.node, from, terms);
+}
+
+LedgerTime next_cell(const Context& context) {
+    return LedgerTime{cell_at(context.rules.grid, context.now).end};
+}
+
+void post_new_terms(Context& context, const RegisterNode& command) {
+    // Its own changes begin with the next cell, so that nobody's running cell becomes another one. The
+    // admin's begin now, and hold beyond what the node has announced for the next cell.
+    if (context.is_admin()) change_terms(context, command, context.now);
+    change_terms(context, command, next_cell(context));
 }
 
 // The newest there are, in force or not yet.
 std::optional<Terms> newest_terms(const Context& context, std::string_view id) {
-    return terms_at(context.batch, id, LedgerTime{cell_at(context.rules.grid, context.now).end});
+    return terms_at(context.batch, id, next_cell(context));
 }
 
 void issue_token(Context& context, const RegisterNode& command, Node& node) {
@@ -151,7 +163,9 @@ Money stake_of(const Batch& batch, std::string_view id) {
 Result<Money> slash_stake(Context& context, std::string_view id, Node& node, Money amount,
                           std::string_view reference) {
     const Money slashed = std::min(amount, stake_of(context.batch, id));
-    if (slashed.is_zero()) return fail("no_stake", fmt::format("{} has no stake", id));
+    if (slashed.is_zero())
+        return fail("no_stake", fmt::format("{} USD are to be taken, {} has {} USD staked", to_usd(amount),
+                                            id, to_usd(stake_of(context.batch, id))));
     if (!find_account(context.batch, slashed_account)) open_account(context, slashed_account, std::nullopt);
     take_parts(node, slashed);
     const auto moved = move(context, {.kind = PostingKind::slash, .reference = std::string(reference)},
@@ -172,7 +186,9 @@ void add_earnings(Batch& batch, std::string_view id, const Period& cell, Money a
     const auto record = batch.get(Table::earnings, key);
     const Money before = record ? Money(static_cast<std::int64_t>(number_at(*record, 0))) : Money{};
     std::string sum;
-    append_number(sum, static_cast<std::uint64_t>(checked_add(before, amount).value().micro()));
+    // The same money may be earned again and again within a cell.
+    append_number(sum,
+                  static_cast<std::uint64_t>(checked_add(before, amount).value_or(largest_money).micro()));
     batch.put(Table::earnings, std::move(key), std::move(sum));
 }
 
@@ -183,7 +199,8 @@ Money earnings_of(const Batch& batch, std::string_view id, LedgerTime now, std::
     Money sum;
     batch.scan_from(Table::earnings, first, [&](std::string_view key, std::string_view record) {
         if (!key.starts_with(prefix)) return false;
-        sum = checked_add(sum, Money(static_cast<std::int64_t>(number_at(record, 0)))).value();
+        sum =
+            checked_add(sum, Money(static_cast<std::int64_t>(number_at(record, 0)))).value_or(largest_money);
         return true;
     });
     return sum;
@@ -224,7 +241,7 @@ Result<Answer> perform(Context& context, const RegisterNode& command) {
         open_account(context, stake_account(command.node), std::nullopt);
     }
     if (command.owner) node.owner = *command.owner;
-    post_new_terms(context, command, terms);
+    post_new_terms(context, command);
     if (command.stake)
         if (auto set = set_stake(context, command.node, node, *command.stake); !set) return fail(set.error());
     const bool issues_token = !known || command.rotate_token;

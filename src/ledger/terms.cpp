@@ -42,6 +42,8 @@ std::optional<Terms> terms_of_cell(const Batch& batch, std::string_view node, co
     std::optional<Terms> found;
     const LedgerTime last = LedgerTime{cell.end} - std::chrono::microseconds{1};
     look_back<Terms>(batch, Table::terms, node, last, [&](LedgerTime from, Terms terms) {
+        // Where no price was posted yet, the first one in the cell is it.
+        if (terms.price.is_zero() && found) terms.price = found->price;
         found = std::move(terms);
         return from > cell.start;
     });

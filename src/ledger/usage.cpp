@@ -7,6 +7,7 @@
 #include "ledger/account_name.h"
 #include "ledger/answers.h"
 #include "ledger/books.h"
+#include "ledger/field_rules.h"
 #include "ledger/locks.h"
 #include "ledger/nodes.h"
 #include "ledger/operations.h"
@@ -16,6 +17,11 @@ namespace ee::ledger {
 namespace {
 
 constexpr std::int64_t cells_max = 31 * 24;  // a report is one transaction
+constexpr std::size_t report_id_max = 128;
+
+tl::unexpected<Error> too_large() {
+    return fail("balance_too_large", "usage costs more than the ledger can count");
+}
 
 // What one cell's part of a report comes to.
 struct Booked {
@@ -51,14 +57,15 @@ struct Remaining {
     ExactCost cost;
     Money price;
 
-    Money rounded() const { return round_half_up(cost).value_or(amount_max); }
+    Money rounded() const { return round_half_up(cost).value_or(largest_money); }
     bool is_nothing() const { return rounded().is_zero(); }
     void change_price(Money to) {
         cost = at_other_price(cost, price, to);
         price = to;
     }
+    // At most what it comes to; that much leaves nothing, whichever way it was rounded.
     void subtract(Money paid) {
-        cost = std::max<ExactCost>(0, cost - static_cast<ExactCost>(paid.micro()) * 1'000'000);
+        cost = paid == rounded() ? 0 : cost - static_cast<ExactCost>(paid.micro()) * 1'000'000;
     }
 };
 
@@ -134,7 +141,9 @@ Result<Booked> book_cell(Context& context, const ReportUsage& command, const Uni
 
     Unit record = open_unit(context.batch, unit);
     record.has_usage = true;
-    record.uncollected = checked_add(record.uncollected, booked.uncollected).value();
+    const auto uncollected = checked_add(record.uncollected, booked.uncollected);
+    if (!uncollected) return too_large();
+    record.uncollected = *uncollected;
     save_unit(context.batch, unit, record);
     booked.leaf_index =
         append_leaf(context, LeafKind::usage,
@@ -142,6 +151,13 @@ Result<Booked> book_cell(Context& context, const ReportUsage& command, const Uni
                      field(hours.micro()), field(booked.amount.micro()), field(booked.uncollected.micro()),
                      field(command.report_id)});
     return booked;
+}
+
+Result<void> check(const ReportUsage& command) {
+    if (auto checked = check_app(command.app); !checked) return checked;
+    if (auto checked = check_hours(command.hours); !checked) return checked;
+    return command.report_id.empty() ? Result<void>{}
+                                     : check_id("report_id", command.report_id, report_id_max);
 }
 
 crypto::Sha256 digest_of(const ReportUsage& command) {
@@ -194,6 +210,7 @@ Answer answer_of(const ReportUsage& command, const Booked& total) {
 }  // namespace
 
 Result<Answer> perform(Context& context, const ReportUsage& command) {
+    if (auto checked = check(command); !checked) return fail(checked.error());
     if (type_of(command.account) != AccountType::user || !find_account(context.batch, command.account))
         return fail("unknown_account",
                     fmt::format("no user's account is called {}", command.account.substr(0, 150)));
@@ -214,8 +231,7 @@ Result<Answer> perform(Context& context, const ReportUsage& command) {
         if (!booked) return fail(booked.error());
         const auto amount = checked_add(total.amount, booked->amount);
         const auto uncollected = checked_add(total.uncollected, booked->uncollected);
-        if (!amount || !uncollected)
-            return fail("balance_too_large", "the report's cells cost more than can be counted");
+        if (!amount || !uncollected) return too_large();
         total.amount = *amount;
         total.uncollected = *uncollected;
         if (total.lock == 0) total.lock = booked->lock;
