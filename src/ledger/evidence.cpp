@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "base/names.h"
 #include "ledger/answers.h"
 #include "ledger/books.h"
+#include "ledger/field_rules.h"
 #include "ledger/locks.h"
 #include "ledger/nodes.h"
 #include "ledger/operations.h"
@@ -24,28 +24,37 @@ constexpr std::size_t url_max = 2048;
 
 Result<void> check(const Observe& command) {
     const Observation& seen = command.observation;
-    if (command.event_id.empty() || command.event_id.size() > event_id_max ||
-        command.event_id.find('\0') != std::string::npos)
-        return fail("invalid_field:event_id", fmt::format("1 to {} characters, no NUL", event_id_max));
-    if (!seen.app.empty() && !is_app_name(seen.app))
-        return fail("invalid_field:app_name", "a DNS label in lower case");
+    if (auto checked = check_id("event_id", command.event_id, event_id_max); !checked) return checked;
+    if (auto checked = check_app(seen.app); !checked) return checked;
     if (seen.from >= seen.to) return fail("invalid_field:to", "it is not after `from`");
     if (seen.to - seen.from > observation_length_max)
         return fail("invalid_field:to",
                     fmt::format("an observation is at most {} h long", observation_length_max.count()));
-    if (seen.evidence_url.size() > url_max)
-        return fail("invalid_field:evidence_url", fmt::format("at most {} bytes", url_max));
-    return {};
+    return check_text("evidence_url", seen.evidence_url, url_max);
 }
 
-// What was recorded of a slot before and what is added: windows that were known stay.
-Slot merge(Slot known, const Slot& more) {
-    if (known.window_s == 0) return more;
-    if (more.windows.size() > known.windows.size()) known.windows.resize(more.windows.size());
+// Adds what is known of more windows: those that passed stay passed. The two may begin with different
+// windows, as after a restart of the server. Windows of another length are of another grid and can't be told
+// apart in this one: what they would have covered stays unknown.
+void merge_windows(Slot& known, const Slot& more, const Period& cell) {
+    if (known.window_s != more.window_s || more.window_s == 0) return;
+    const std::int64_t known_first = known.first_window(cell), more_first = more.first_window(cell);
+    if (more_first < known_first)
+        known.windows.insert(0, static_cast<std::size_t>(known_first - more_first), '\0');
+    const auto shift = static_cast<std::size_t>(std::max<std::int64_t>(0, more_first - known_first));
+    if (shift + more.windows.size() > known.windows.size()) known.windows.resize(shift + more.windows.size());
     for (std::size_t i = 0; i < more.windows.size(); ++i) {
-        const auto before = static_cast<Window>(known.windows[i]), now = static_cast<Window>(more.windows[i]);
-        if (now != Window::unknown && before != Window::pass) known.windows[i] = more.windows[i];
+        char& window = known.windows[shift + i];
+        if (static_cast<Window>(more.windows[i]) != Window::unknown &&
+            static_cast<Window>(window) != Window::pass)
+            window = more.windows[i];
     }
+    known.attested_at = std::min(known.attested_at, more.attested_at);
+}
+
+// What was recorded of a slot before and what is added.
+Slot merge(Slot known, const Slot& more, const Period& cell) {
+    merge_windows(known, more, cell);
     known.challenges_passed += more.challenges_passed;
     known.challenges_missed += more.challenges_missed;
     known.challenges_inconclusive += more.challenges_inconclusive;
@@ -176,8 +185,8 @@ Result<Answer> perform(Context& context, const RecordSlots& command) {
         if (settled && settled->is_settled()) continue;
         const std::string key = Slot::key(unit, seen.agent);
         const auto known = context.batch.get(Table::slots, key);
-        context.batch.put(Table::slots, key,
-                          merge(known ? Slot::decode(*known) : Slot{}, seen.slot).encode());
+        const Slot slot = known ? merge(Slot::decode(*known), seen.slot, command.cell) : seen.slot;
+        context.batch.put(Table::slots, key, slot.encode());
     }
     return Answer{.status = 200, .body = "{}"};
 }

@@ -1,5 +1,7 @@
 #include "ledger/node_records.h"
 
+#include <algorithm>
+
 #include "ledger/record_fields.h"
 
 namespace ee::ledger {
@@ -157,6 +159,11 @@ AbuseReport AbuseReport::decode(std::string_view record) {
 
 std::string AbuseReport::key_by_node(std::string_view node, std::uint64_t id) {
     return KeyWriter().text(node).number(id);
+}
+
+std::int64_t Slot::first_window(const Period& cell) const {
+    const std::int64_t from = std::max(to_us(attested_at), to_us(LedgerTime{cell.start}));
+    return from / (static_cast<std::int64_t>(window_s) * 1'000'000);
 }
 
 std::string Slot::encode() const {

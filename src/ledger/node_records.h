@@ -92,6 +92,8 @@ struct Slot {
     std::optional<LedgerTime> drained_at{};  // nothing is expected from then on
     std::vector<std::string> verdicts{};     // digests of evidence, of the challenges of this cell
 
+    // The number of windows[0] on the grid of windows, which begins with the epoch. `window_s` is above 0.
+    std::int64_t first_window(const Period& cell) const;
     std::string encode() const;
     static Slot decode(std::string_view record);
     static std::string key(const UnitName& unit, std::string_view agent);

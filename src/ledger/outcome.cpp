@@ -38,6 +38,16 @@ Expected expected_of(const Slot& slot, const Period& cell) {
     return {ceil_divide(from, length), std::max(ceil_divide(from, length), to / length)};
 }
 
+// A slot that is expected in no whole window and had no challenge says nothing of the cell: without more, its
+// node was not there.
+bool says_something(const Slot& slot, const Period& cell) {
+    if (slot.challenges_passed > 0 || slot.challenges_missed > 0 || slot.challenges_inconclusive > 0)
+        return true;
+    if (slot.window_s == 0) return false;
+    const Expected expected = expected_of(slot, cell);
+    return expected.first < expected.last;
+}
+
 // What the slots say of each window together: one that passed is enough. Keyed by its interval, for slots of
 // different lengths of window are judged each by its own.
 using Windows = std::map<std::pair<std::int64_t, std::int64_t>, Window>;
@@ -48,9 +58,7 @@ Windows collect(const UnitEvidence& evidence) {
         const Slot& slot = agent.slot;
         if (slot.window_s == 0) continue;
         const std::int64_t length = static_cast<std::int64_t>(slot.window_s) * 1'000'000;
-        // windows[0] is the one that the slot's first attestation, or the cell's start, lies in.
-        const std::int64_t base =
-            std::max(to_us(slot.attested_at), to_us(LedgerTime{evidence.unit.cell.start})) / length;
+        const std::int64_t base = slot.first_window(evidence.unit.cell);
         const Expected expected = expected_of(slot, evidence.unit.cell);
         for (std::int64_t k = expected.first; k < expected.last; ++k) {
             const std::size_t place = static_cast<std::size_t>(k - base);
@@ -115,7 +123,9 @@ Judgement judge(const UnitEvidence& evidence) {
     Reasons reasons;
     judge_windows(evidence, reasons);
     judge_rest(evidence, reasons);
-    const bool no_slot = evidence.slots.empty();
+    const bool no_slot = std::ranges::none_of(evidence.slots, [&](const UnitEvidence::AgentSlot& agent) {
+        return says_something(agent.slot, evidence.unit.cell);
+    });
     // Without any slot an outage may be why: then nobody can say.
     const bool no_evidence = no_slot && evidence.outages.empty();
 

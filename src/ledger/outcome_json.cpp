@@ -90,6 +90,11 @@ public:
         if (out < 0) refuse(name, "it is negative");
         return out < 0 ? 0 : static_cast<std::uint64_t>(out);
     }
+    std::uint32_t count(std::string_view name) {
+        const std::uint64_t out = number(name);
+        if (out > UINT32_MAX) refuse(name, "it is above 32 bits");
+        return static_cast<std::uint32_t>(out);
+    }
     bool flag(std::string_view name) {
         bool out = false;
         if (Element element; find(name, element) && element.get(out) != simdjson::SUCCESS)
@@ -103,8 +108,8 @@ public:
         return time(name);
     }
     Money money(std::string_view name) {
-        const auto amount = parse_amount_or_zero(text(name));
-        if (!amount) refuse(name, amount.error().detail);
+        const auto amount = parse_total(text(name));
+        if (!amount) refuse(name, "it is no sum in USD");
         return amount.value_or(Money{});
     }
     template <class Word>
@@ -166,15 +171,15 @@ UnitEvidence::AgentSlot read_slot(Reader in) {
     out.app = in.text("app_name");
     out.agent = in.text("agent_id");
     out.slot.attested_at = in.time("attested_at_us");
-    out.slot.window_s = static_cast<std::uint32_t>(in.number("window_s"));
+    out.slot.window_s = in.count("window_s");
     for (const char letter : in.text("windows")) {
         const std::size_t window = window_letters.find(letter);
         if (window == std::string_view::npos) in.refuse("windows", "a letter that stands for no window");
         out.slot.windows += static_cast<char>(window);
     }
-    out.slot.challenges_passed = static_cast<std::uint32_t>(in.number("challenges_passed"));
-    out.slot.challenges_missed = static_cast<std::uint32_t>(in.number("challenges_missed"));
-    out.slot.challenges_inconclusive = static_cast<std::uint32_t>(in.number("challenges_inconclusive"));
+    out.slot.challenges_passed = in.count("challenges_passed");
+    out.slot.challenges_missed = in.count("challenges_missed");
+    out.slot.challenges_inconclusive = in.count("challenges_inconclusive");
     out.slot.drained_at = in.optional_time("drained_at_us");
     out.slot.verdicts = in.texts("verdicts");
     return out;
