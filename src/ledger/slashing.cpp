@@ -6,6 +6,7 @@
 
 #include "ledger/answers.h"
 #include "ledger/books.h"
+#include "ledger/field_rules.h"
 #include "ledger/nodes.h"
 #include "ledger/operations.h"
 #include "ledger/terms.h"
@@ -21,29 +22,32 @@ constexpr std::string_view fraud = "attestation_fraud";
 constexpr std::string_view abuse = "abuse";
 constexpr std::string_view other = "other";
 
-// One cause slashes once: the same word about the same events of the same node.
-std::string cause_key(std::string_view node, std::string_view cause, std::vector<std::string> event_ids) {
-    std::ranges::sort(event_ids);
-    RecordWriter content;
-    content.text(cause);
-    for (const std::string& id : event_ids) content.text(id);
-    const crypto::Sha256 digest = crypto::sha256(as_bytes(content.take()));
+// One cause slashes once: the same word about the same event of the same node, however it is put together
+// with others.
+std::string cause_key(std::string_view node, std::string_view cause, std::string_view event_id) {
+    const std::string content = RecordWriter().text(cause).text(event_id).take();
+    const crypto::Sha256 digest = crypto::sha256(as_bytes(content));
     std::string key = KeyWriter().text(node);
     return key.append(as_text(digest));
 }
 
-std::optional<std::uint64_t> find_cause(const Batch& batch, const Slashing& slashing) {
-    const auto record =
-        batch.get(Table::causes, cause_key(slashing.node, slashing.cause, slashing.event_ids));
+std::optional<std::uint64_t> find_cause(const Batch& batch, std::string_view node, std::string_view cause,
+                                        std::string_view event_id) {
+    const auto record = batch.get(Table::causes, cause_key(node, cause, event_id));
     if (!record) return std::nullopt;
     return number_at(*record, 0);
+}
+
+Slashing find_slashing(const Batch& batch, std::uint64_t id) {
+    return Slashing::decode(batch.get(Table::slashings, Slashing::key(id)).value());
 }
 
 void save(Batch& batch, std::uint64_t id, const Slashing& slashing) {
     batch.put(Table::slashings, Slashing::key(id), slashing.encode());
     std::string number;
     append_number(number, id);
-    batch.put(Table::causes, cause_key(slashing.node, slashing.cause, slashing.event_ids), std::move(number));
+    for (const std::string& event : slashing.event_ids)
+        batch.put(Table::causes, cause_key(slashing.node, slashing.cause, event), number);
 }
 
 // A slashing's leaf; the index names it.
@@ -70,8 +74,9 @@ Result<std::uint64_t> carry_out(Context& context, std::uint64_t id, Slashing& sl
     return append_slashing(context, id, slashing);
 }
 
+// For one event.
 void propose(Context& context, Slashing slashing) {
-    if (slashing.amount.is_zero() || find_cause(context.batch, slashing)) return;
+    if (slashing.amount.is_zero()) return;
     slashing.proposed_at = context.now;
     const std::uint64_t id = context.batch.leaf_count() + 1;
     append_slashing(context, id, slashing);
@@ -82,17 +87,48 @@ void propose(Context& context, Slashing slashing) {
         throw BrokenInvariant(fmt::format("slashing {}: {}", id, done.error().detail));
 }
 
+LedgerTime first_downtime(const Context& context, const Slash& command) {
+    LedgerTime first = LedgerTime::max();
+    for (const std::string& id : command.event_ids)
+        if (const auto record = context.batch.get(Table::observations, Observation::key(command.node, id)))
+            first = std::min(first, Observation::decode(*record).from);
+    return first;
+}
+
 Result<Money> amount_of(const Context& context, const Slash& command) {
     if (command.cause == fraud) return stake_of(context.batch, command.node);
     if (command.amount && command.cause != abuse) return *command.amount;
-    if (command.cause == downtime) return downtime_penalty(context.batch, command.node, context.now);
+    if (command.cause == downtime)
+        return downtime_penalty(context.batch, command.node, context.now, first_downtime(context, command));
     if (command.cause == abuse)
         return fail("unknown_slashing",
                     "a claim for abuse is proposed when a report is authorized; there is none for this");
     return fail("invalid_field:amount_usd", fmt::format("a slashing for {} says how much", command.cause));
 }
 
+// The proposal for these events; nullopt: there is none, they are new. What is done is done, and a proposal
+// is carried out as it was made.
+Result<std::optional<std::uint64_t>> find_proposal(const Context& context, const Slashing& wanted) {
+    std::optional<std::uint64_t> proposal;
+    for (const std::string& event : wanted.event_ids) {
+        const auto known = find_cause(context.batch, wanted.node, wanted.cause, event);
+        if (!known) continue;
+        const Slashing slashing = find_slashing(context.batch, *known);
+        if (slashing.state == SlashingState::done)
+            return fail("already_slashed", fmt::format("slashing {} took {} USD for {}", *known,
+                                                       to_usd(slashing.amount), event));
+        if (slashing.event_ids != wanted.event_ids)
+            return fail("invalid_field:event_ids",
+                        fmt::format("slashing {} is proposed for {} alone: carry it out with event_ids [{}]",
+                                    *known, event, event));
+        proposal = *known;
+    }
+    return proposal;
+}
+
 Result<void> check(const Slash& command) {
+    if (command.amount)
+        if (auto checked = check_amount(*command.amount); !checked) return checked;
     if (command.cause != downtime && command.cause != fraud && command.cause != abuse &&
         command.cause != other)
         return fail("invalid_field:cause",
@@ -100,19 +136,14 @@ Result<void> check(const Slash& command) {
     if (command.event_ids.empty() || command.event_ids.size() > events_max)
         return fail("invalid_field:event_ids", fmt::format("1 to {} ids of what happened", events_max));
     for (const std::string& id : command.event_ids)
-        if (id.empty() || id.size() > text_max)
-            return fail("invalid_field:event_ids", fmt::format("each 1 to {} characters", text_max));
-    if (command.reason.empty() || command.reason.size() > text_max)
-        return fail("invalid_field:reason", fmt::format("1 to {} characters", text_max));
-    return {};
+        if (auto checked = check_id("event_ids", id, text_max); !checked) return checked;
+    return check_some_text("reason", command.reason, text_max);
 }
 
 Result<void> check_events(const Context& context, const Slash& command) {
     if (command.cause != downtime) return {};
     for (const std::string& id : command.event_ids) {
-        const auto record = id.find('\0') == std::string::npos
-                                ? context.batch.get(Table::observations, Observation::key(command.node, id))
-                                : std::nullopt;
+        const auto record = context.batch.get(Table::observations, Observation::key(command.node, id));
         if (!record || Observation::decode(*record).type != ObservationType::downtime_migration)
             return fail("invalid_field:event_ids",
                         fmt::format("{} is no downtime_migration of {}", id, command.node));
@@ -122,8 +153,8 @@ Result<void> check_events(const Context& context, const Slash& command) {
 
 }  // namespace
 
-Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now) {
-    const auto terms = terms_at(batch, node, now);
+Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now, LedgerTime down) {
+    const auto terms = terms_at(batch, node, down);
     const std::int64_t revenue = earnings_of(batch, node, now, revenue_length).micro();
     std::int64_t penalty = revenue;
     if (!terms || terms->tier == Tier::standard) penalty = revenue / 30;
@@ -136,7 +167,7 @@ void propose_downtime_penalty(Context& context, std::string_view node, std::stri
     propose(context, {.node = std::string(node),
                       .cause = std::string(downtime),
                       .event_ids = {std::string(event_id)},
-                      .amount = downtime_penalty(context.batch, node, context.now),
+                      .amount = downtime_penalty(context.batch, node, context.now, seen.from),
                       .reason = fmt::format("down from {} to {}", to_text(seen.from), to_text(seen.to))});
 }
 
@@ -167,14 +198,15 @@ Result<Answer> perform(Context& context, const Slash& command) {
                       .event_ids = command.event_ids,
                       .reason = command.reason,
                       .proposed_at = context.now};
-    const auto known = find_cause(context.batch, slashing);
+    std::ranges::sort(slashing.event_ids);
+    const auto again = std::ranges::unique(slashing.event_ids);
+    slashing.event_ids.erase(again.begin(), again.end());
+    const auto known = find_proposal(context, slashing);
+    if (!known) return fail(known.error());
     std::uint64_t id = context.batch.leaf_count() + 1;
-    if (known) {
-        id = *known;
-        slashing = Slashing::decode(context.batch.get(Table::slashings, Slashing::key(id)).value());
-        if (slashing.state == SlashingState::done)
-            return fail("already_slashed",
-                        fmt::format("slashing {} took {} USD for this", id, to_usd(slashing.amount)));
+    if (*known) {
+        id = **known;
+        slashing = find_slashing(context.batch, id);
         // The admin may take less than was proposed, never more of a claim than what it is about.
         if (command.amount) slashing.amount = std::min(slashing.amount, *command.amount);
         slashing.reason = command.reason;

@@ -6,9 +6,9 @@
 
 namespace ee::ledger {
 
-// What downtime that caused a migration costs at the node's tier: a month, a day or an hour of its revenue,
-// by what it earned in the last 30 days, at most its stake.
-Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now);
+// What downtime that caused a migration costs at the tier that the node had when it went `down`: a month, a
+// day or an hour of its revenue, by what it earned in the last 30 days, at most its stake.
+Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now, LedgerTime down);
 
 // Proposed, or carried out at once where the rules say so. Nothing where there is nothing to take.
 void propose_downtime_penalty(Context& context, std::string_view node, std::string_view event_id,
