@@ -1,0 +1,365 @@
+// Settlement: invariants P1 to P11, K3, K4, and defects 4 to 7.
+
+#include <gtest/gtest.h>
+
+#include "ledger/test_script.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::string_view world = R"(
+    open alice
+    open bob
+    buy alice 100
+    buy bob 100
+    node n1 cpus=8 price=1 stake=10
+    node n2 cpus=8 price=1 stake=10
+)";
+
+void run_in_world(std::string_view table, const Rules& rules = {}) {
+    Script script(rules);
+    script.run(world);
+    script.run(table);
+}
+
+TEST(SettlementRules, APassPaysWhatWasUsedAndReturnsTheRest) {
+    run_in_world(R"(
+        # K3, P10
+        lock alice n1/shop 13h 4h as=A
+        lock bob n1/shop 13h 3h as=B
+        lock alice n1/shop 13h 1h as=C
+        slot n1/shop a 13h all
+        use alice n1/shop 13h 3h id=r1
+        use bob n1/shop 13h 3h id=r2
+        clock 13:59:59
+        finalize 13h                       => period_open
+        clock 14:00
+        finalize 13h key=k                 => 1 settled
+        show-unit n1/shop 13h              => pass, 6 paid, 2 returned
+        show node:n1                       => 0               # the transfers follow
+        settle                             => done
+        show node:n1                       => 6
+        show alice                         => 97
+        show bob                           => 97
+        show-lock A                        => 3 of 4 settled
+        show-lock C                        => 0 of 1 settled
+        # P2: once
+        finalize 13h key=k                 => replayed
+        finalize 13h                       => 1 settled
+        settle 13h
+        show node:n1                       => 6
+        show-node n1                       => stake 10 (10 of @issued), 0 open
+    )");
+}
+
+TEST(SettlementRules, PeriodsAreIntervalsOnTheGrid) {
+    run_in_world(R"(
+        # Defect 4: any spelling settles every cell inside
+        lock alice n1 13h 1h
+        lock alice n1 14h 1h
+        lock alice n1 10T00:00..10T01:00 1h
+        slot n1/x a 13h all
+        slot n1/x a 14h all
+        clock 10T00:00
+        finalize 13:30..14:00              => period_not_on_grid       # defect 7
+        finalize 13:00..14:30              => period_not_on_grid
+        finalize 2026-W02                  => period_open
+        finalize 10T00:00..10T01:00        => period_open
+        finalize 2026-01-09                => 2 settled
+        show-unit n1 13h                   => pass, 0 paid, 1 returned
+        show-unit n1 14h                   => pass, 0 paid, 1 returned
+        settle
+        show alice                         => 99 and 1 locked
+        clock 2026-01-12T00:00
+        finalize 2026-W02                  => 3 settled
+        settle
+        show alice                         => 100
+    )");
+}
+
+TEST(SettlementRules, EachOutcome) {
+    struct Row {
+        const char* what;
+        const char* happened;  // in the cell from 14:00 on, which bob has locked 2 USD for and used 1
+        const char* outcome;
+    };
+    const Row rows[] = {
+        {"every window passed", "slot n1/shop a 14h all", "pass, 1 paid, 1 returned"},
+        {"nothing was recorded", "", "fail (no_evidence), 0 paid, 2 returned"},
+        {"another app's slot", "slot n1/other a 14h all", "fail (no_evidence), 0 paid, 2 returned"},
+        {"another node's slot", "slot n2/shop a 14h all", "fail (no_evidence), 0 paid, 2 returned"},
+        {"a window was missed", "slot n1/shop a 14h pppppmpppppppppppppppppppppppp",
+         "fail (health_miss), 0 paid, 2 returned"},
+        {"another slot of the app passed it",
+         "slot n1/shop a 14h pppppmpppppppppppppppppppppppp\nslot n1/shop b 14h all",
+         "pass, 1 paid, 1 returned"},
+        {"a window is a hole", "slot n1/shop a 14h pppppopppppppppppppppppppppppp", "inconclusive (hole)"},
+        {"a window is unknown", "slot n1/shop a 14h ppppp?pppppppppppppppppppppppp", "inconclusive (hole)"},
+        {"the last windows are unknown", "slot n1/shop a 14h pppppppp", "inconclusive (hole)"},
+        {"a missed window in an outage is a hole",
+         "slot n1/shop a 14h pppppmpppppppppppppppppppppppp\noutage 14:11 14:11:30", "inconclusive (hole)"},
+        {"the outage ended as the window began",
+         "slot n1/shop a 14h pppppmpppppppppppppppppppppppp\noutage 14:09 14:10",
+         "fail (health_miss), 0 paid, 2 returned"},
+        {"the outage began as the window ended",
+         "slot n1/shop a 14h pppppmpppppppppppppppppppppppp\noutage 14:12 14:13",
+         "fail (health_miss), 0 paid, 2 returned"},
+        {"an outage that is not over", "slot n1/shop a 14h pppppmpppppppppppppppppppppppp\noutage 14:11",
+         "inconclusive (hole)"},
+        {"an outage without a miss", "slot n1/shop a 14h all\noutage 14:11 14:12",
+         "pass, 1 paid, 1 returned"},
+        {"no slot, but an outage", "outage 14:11 14:12", "inconclusive (no_slot_in_outage)"},
+        {"a hole filled from outside",
+         "slot n1/shop a 14h pppppopppppppppppppppppppppppp\nsee n1 e health_pass 14:10 14:12",
+         "pass, 1 paid, 1 returned"},
+        {"a hole filled in part only",
+         "slot n1/shop a 14h pppppopppppppppppppppppppppppp\nsee n1 e health_pass 14:10 14:11:59",
+         "inconclusive (hole)"},
+        {"a hole of this app filled for another",
+         "slot n1/shop a 14h pppppopppppppppppppppppppppppp\nsee n1/other e health_pass 14:00 15:00",
+         "inconclusive (hole)"},
+        {"a miss is not filled",
+         "slot n1/shop a 14h pppppmpppppppppppppppppppppppp\nsee n1 e health_pass 14:00 15:00",
+         "fail (health_miss), 0 paid, 2 returned"},
+        {"a miss seen from outside", "slot n1/shop a 14h all\nsee n1 e health_miss 14:59:59 15:00",
+         "fail (health_miss), 0 paid, 2 returned"},
+        {"a miss seen in the next cell", "slot n1/shop a 14h all\nsee n1 e health_miss 15:00 15:01",
+         "pass, 1 paid, 1 returned"},
+        {"a miss seen in the cell before", "slot n1/shop a 14h all\nsee n1 e health_miss 13:59 14:00",
+         "pass, 1 paid, 1 returned"},
+        {"a miss seen of another app", "slot n1/shop a 14h all\nsee n1/other e health_miss 14:10 14:11",
+         "pass, 1 paid, 1 returned"},
+        {"a failed attestation seen", "slot n1/shop a 14h all\nsee n1/shop e attest_miss 14:10 14:11",
+         "fail (attest_miss), 0 paid, 2 returned"},
+        {"an event that began a day before",
+         "slot n1/shop a 14h all\nsee n1 e attest_miss 2026-01-08T14:30 14:30",
+         "fail (attest_miss), 0 paid, 2 returned"},
+        {"a challenge was missed", "slot n1/shop a 14h all passed=9 missed=1",
+         "fail (attest_miss), 0 paid, 2 returned"},
+        {"a challenge of any slot was missed", "slot n1/shop a 14h all\nslot n1/shop b 14h all missed=1",
+         "fail (attest_miss), 0 paid, 2 returned"},
+        {"a verdict that could not be given", "slot n1/shop a 14h all open=1",
+         "inconclusive (verdict_inconclusive)"},
+        {"several reasons, in their order",
+         "slot n1/shop a 14h pppppmpppppppppppppppppppppppp missed=1\nabuse n1 14h as=R\n"
+         "decide R authorize\nban n1",
+         "fail (health_miss, attest_miss, abuse, standing_missing), 0 paid, 2 returned"},
+        {"up from within the cell", "slot n1/shop a 14h pppppppppp from=14:40:30",
+         "pass, 1 paid, 1 returned"},
+        {"a miss before it was attested is none of its windows",
+         "slot n1/shop a 14h mppppppppp from=14:40:30", "pass, 1 paid, 1 returned"},
+        {"drained by the operator", "slot n1/shop a 14h pppppm drained=14:11", "pass, 1 paid, 1 returned"},
+        {"attested in the last window, which is not whole: nobody saw it up",
+         "slot n1/shop a 14h p from=14:58:01", "fail (no_evidence), 0 paid, 2 returned"},
+        {"the same with a challenge it passed", "slot n1/shop a 14h p from=14:58:01 passed=1",
+         "pass, 1 paid, 1 returned"},
+        {"drained before a window was over", "slot n1/shop a 14h p drained=14:01:59",
+         "fail (no_evidence), 0 paid, 2 returned"},
+        {"a slot without windows", "slot n1/shop a 14h none window=0",
+         "fail (no_evidence), 0 paid, 2 returned"},
+        {"a window longer than the cell", "slot n1/shop a 14h p window=7200",
+         "fail (no_evidence), 0 paid, 2 returned"},
+    };
+    for (const Row& row : rows) {
+        SCOPED_TRACE(row.what);
+        run_in_world("lock bob n1/shop 14h 2h\nclock 14:30\nuse bob n1/shop 14h 1h id=r1\n" +
+                     std::string(row.happened) + "\nclock 15:00\nfinalize 14h\nshow-unit n1/shop 14h => " +
+                     row.outcome);
+    }
+}
+
+TEST(SettlementRules, LocksWithoutAnAppGoByAllOfTheNode) {
+    run_in_world(R"(
+        # P11
+        lock alice n1 13h 1h
+        lock alice n1/a 13h 1h
+        lock alice n2 13h 1h
+        slot n1/a s 13h pppppmpppppppppppppppppppppppp
+        slot n1/b s 13h all
+        slot n2/a s 13h all
+        slot n2/b s 13h all missed=1
+        clock 14:00
+        finalize 13h
+        show-unit n1/a 13h                 => fail (health_miss), 0 paid, 1 returned
+        show-unit n1 13h                   => pass, 0 paid, 1 returned
+        show-unit n2 13h                   => fail (attest_miss), 0 paid, 1 returned
+    )");
+    run_in_world(R"(
+        # Events of one app touch that app's unit only.
+        lock alice n1 13h 1h
+        lock alice n1/a 13h 1h
+        slot n1/a s 13h all
+        see n1/a e health_miss 13:10 13:11
+        clock 14:00
+        finalize 13h
+        show-unit n1/a 13h                 => fail (health_miss), 0 paid, 1 returned
+        show-unit n1 13h                   => pass, 0 paid, 1 returned
+    )");
+}
+
+TEST(SettlementRules, AnInconclusiveUnitWaits) {
+    run_in_world(R"(
+        # P7, P8
+        lock alice n1 13h 2h
+        use alice n1 13h 1h id=r1
+        slot n1/x a 13h pppppopppppppppppppppppppppppp
+        resolve n1 13h pass                => not_inconclusive    # it has not been judged
+        clock 14:00
+        finalize 13h                       => 1 settled
+        show-unit n1 13h                   => inconclusive (hole)
+        show alice                         => 98 and 2 locked     # nothing moves
+        settle 13h
+        show alice                         => 98 and 2 locked
+        use alice n1 13h 0.5h id=r2        => 0.5 + 0             # it is not settled
+        see n1 e1 health_pass 13:10 13:12
+        finalize 13h
+        show-unit n1 13h                   => pass, 1.5 paid, 0.5 returned
+        resolve n1 13h fail                => period_finalized
+    )");
+    run_in_world(R"(
+        # after 30 days it is a fail
+        lock alice n1 13h 2h
+        slot n1/x a 13h pppppopppppppppppppppppppppppp
+        clock 2026-02-08T13:59:59
+        settle 13h
+        show-unit n1 13h                   => inconclusive (hole)
+        clock 2026-02-08T14:00
+        settle 13h
+        show-unit n1 13h                   => fail (hole, evidence_missing), 0 paid, 2 returned
+        show alice                         => 100
+    )");
+}
+
+TEST(SettlementRules, TheAdminDecidesWhatNobodyCanSay) {
+    run_in_world(R"(
+        lock alice n1 13h 2h
+        lock alice n2 13h 2h
+        use alice n1 13h 1h id=r1
+        use alice n2 13h 1h id=r1
+        slot n1/x a 13h pppppopppppppppppppppppppppppp
+        slot n2/x a 13h pppppopppppppppppppppppppppppp
+        clock 14:00
+        finalize 13h
+        resolve n1 13h pass by=n1          => forbidden
+        resolve n1 13h pass by=alice       => forbidden
+        resolve n1 13h pass reason=        => invalid_field:reason
+        resolve n1 13h pass reason=\xFF    => invalid_field:reason
+        resolve n1/x 13h pass              => unknown_settlement
+        resolve n1/a\0b 13h pass           => unknown_settlement
+        resolve n1 13:00..15:00 pass       => period_not_on_grid
+        resolve n1 13h pass                => pass
+        show-unit n1 13h                   => pass (resolved: looked), 1 paid, 1 returned
+        resolve n1 13h pass                => period_finalized
+        resolve n1 13h fail                => period_finalized
+        resolve n2 13h fail                => fail
+        show-unit n2 13h                   => fail (resolved: looked), 0 paid, 2 returned
+        settle
+        show alice                         => 99
+    )");
+    run_in_world(R"(
+        # Zero tolerance is not the admin's to waive: a failure that came to be known since decides.
+        lock alice n1 13h 2h
+        lock alice n2 13h 2h
+        slot n1/x a 13h pppppopppppppppppppppppppppppp
+        slot n2/x a 13h pppppopppppppppppppppppppppppp
+        clock 14:00
+        finalize 13h
+        abuse n1 13h as=R
+        decide R authorize
+        see n2 e1 health_pass 13:00 14:00
+        resolve n1 13h pass                => not_inconclusive
+        resolve n2 13h fail                => not_inconclusive
+        finalize 13h
+        show-unit n1 13h                   => fail (abuse), 0 paid, 2 returned
+        show-unit n2 13h                   => pass, 0 paid, 2 returned
+    )");
+}
+
+TEST(SettlementRules, WhatIsSettledStaysSettled) {
+    run_in_world(R"(
+        # P2, P3: nothing recorded later changes an outcome
+        lock alice n1 13h 2h
+        slot n1/x a 13h all
+        clock 14:00
+        finalize 13h
+        slot n1/x a 13h mmmmmmmm missed=3
+        see n1 e1 health_miss 13:10 13:11
+        outage 13:00 14:00
+        ban n1
+        finalize 13h                       => 1 settled
+        settle 13h
+        show-unit n1 13h                   => pass, 0 paid, 2 returned
+        show alice                         => 100
+        lock alice n1/y 13h 1h             => period_ended
+    )");
+}
+
+TEST(SettlementRules, TransfersComeInStepsThatCanStopAnywhere) {
+    run_in_world(R"(
+        lock alice n1/a 13h 1h
+        lock alice n1/a 13h 1h
+        lock bob n1/a 13h 1h
+        lock bob n1/b 13h 1h
+        lock bob n2/a 13h 1h
+        slot n1/a s 13h all
+        use alice n1/a 13h 1.5h id=r1
+        clock 14:00
+        settle 13h units=1 locks=2 steps=1 => more        # n1/a is decided, 2 of its 3 locks are moved
+        show-unit n1/a 13h                 => pass, 1.5 paid, 1.5 returned
+        show-unit n1/b 13h                 => open
+        show alice                         => 98.5
+        show bob                           => 97 and 3 locked
+        show node:n1                       => 1.5
+        use alice n1/a 13h 1h id=r2        => period_finalized
+        node n1 stake=1                    => stake_in_use    # n1/b
+        settle 13h units=1 locks=0 steps=1 => more
+        settle 13h units=0 locks=1 steps=9 => done
+        show bob                           => 99 and 1 locked
+        settle 13h units=1 locks=1         => done
+        show bob                           => 100
+        show alice                         => 98.5
+        settle                             => done
+        settle by=admin                    => forbidden
+        settle by=alice                    => forbidden
+    )");
+}
+
+TEST(SettlementRules, OneNodesCellsAloneAreSettledWhenAsked) {
+    run_in_world(R"(
+        lock alice n1 13h 1h
+        lock alice n2 13h 1h
+        slot n1/x a 13h all
+        slot n2/x a 13h all
+        clock 14:00
+        finalize 13h n1                    => 1 settled
+        show-unit n2 13h                   => open
+        finalize 13h n9                    => 0 settled
+        finalize 13h by=n1                 => forbidden
+        finalize 13h by=alice              => forbidden
+        finalize 13h                       => 2 settled
+    )");
+}
+
+TEST(SettlementRules, DaysAreCellsWhereTheOperatorSaysSo) {
+    run_script(R"(
+        open alice
+        buy alice 100
+        node n1 cpus=2 price=1 stake=10
+        lock alice n1 2026-01-10 40h
+        clock 10T20:00
+        use alice n1 2026-01-10 48h id=r1  => 48 + 0
+        use alice n1 2026-01-10 0.000001h id=r2 => exceeds_capacity
+        use alice n1 20h 1h id=r3          => period_not_on_grid
+        slot n1/x a 2026-01-10 all
+        clock 11T00:00
+        finalize 13h                       => period_not_on_grid
+        finalize 2026-01-10                => 1 settled
+        settle
+        show-unit n1 2026-01-10            => pass, 48 paid, 0 returned
+        show alice                         => 52
+    )",
+               {.grid = Grid::day});
+}
+
+}  // namespace
+}  // namespace ee::ledger

@@ -1,0 +1,286 @@
+// Usage and price: invariants U1, U2, U5, U6, K6, and the defects they keep from coming back.
+
+#include <gtest/gtest.h>
+
+#include "ledger/test_script.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::string_view world = R"(
+    open alice
+    open bob
+    buy alice 10
+    buy bob 10
+    node n1 cpus=8 price=1 stake=5
+)";
+
+void run_in_world(std::string_view table, const Rules& rules = {}) {
+    Script script(rules);
+    script.run(world);
+    script.run(table);
+}
+
+TEST(UsageRules, DrawsOnHeldLocksOldestFirstThenLocksAnew) {
+    run_in_world(R"(
+        lock alice n1/shop 13h 1h as=A
+        lock alice n1/shop 13h 2h as=B
+        lock alice n1 13h 1h as=C          # of no app
+        lock bob n1/shop 13h 1h as=D
+        use alice n1/shop 13h 2h id=r1     => 2 + 0
+        show-lock A                        => 1 of 1 held
+        show-lock B                        => 1 of 2 held
+        use alice n1/shop 13h 3h id=r2     => 3 + 0       # 1 of B, 2 anew
+        show-lock B                        => 2 of 2 held
+        show alice                         => 4 and 6 locked
+        show-lock C                        => 0 of 1 held
+        show-lock D                        => 0 of 1 held
+        # K6: what is above all credit is recorded, never owed
+        move alice bob 3.5
+        use alice n1/shop 13h 3h id=r3     => 0.5 + 2.5
+        show alice                         => 0 and 6.5 locked
+        clock 14:00
+        slot n1/shop a 13h all
+        finalize 13h
+        settle
+        show-unit n1/shop 13h              => pass, 5.5 paid, 1 returned
+        show alice                         => 1
+        show node:n1                       => 5.5
+    )");
+}
+
+TEST(UsageRules, ALockIsRequiredWhereTheOperatorSaysSo) {
+    run_in_world(R"(
+        lock alice n1 13h 2h as=A
+        use alice n1 13h 2.000001h id=r1   => lock_missing
+        show-lock A                        => 0 of 2 held     # all or nothing
+        use alice n1 13h 2h id=r1          => 2 + 0
+        use alice n1 13h 0.000001h id=r2   => lock_missing
+    )",
+                 {.usage_requires_lock = true});
+}
+
+TEST(UsageRules, AReportIsCountedOnce) {
+    run_in_world(R"(
+        use alice n1 13h 1h id=r1          => 1 + 0
+        use alice n1 13h 1h id=r1          => replayed
+        use alice n1 13h 2h id=r1          => report_conflict
+        use bob n1 13h 1h id=r1            => report_conflict
+        use alice n1/x 13h 1h id=r1        => report_conflict
+        use alice n1 12:00..13:00 1h id=r1 => report_conflict
+        node n1x cpus=8 price=1 stake=5
+        use alice n1x 13h 1h id=r1         => 1 + 0           # another node's r1
+        show alice                         => 8 and 2 locked
+        clock 14:00
+        finalize 13h
+        use alice n1 13h 1h id=r1          => replayed        # also when all is settled
+        use alice n1 13h 1h id=a\0b        => invalid_field:report_id
+        use alice n1 13h 1h id=\xFF        => invalid_field:report_id
+    )");
+    run_in_world("use alice n1 13h 1h id=" + std::string(129, 'r') + " => invalid_field:report_id");
+}
+
+TEST(UsageRules, NeverMoreThanTheNodeHas) {
+    run_in_world(R"(
+        use alice n1 13h 8.000001h id=r1   => exceeds_capacity
+        use alice n1 13h 5h id=r2          => 5 + 0
+        use bob n1/shop 13h 3.000001h id=r3 => exceeds_capacity   # of all users and apps together
+        use bob n1/shop 13h 3h id=r4       => 3 + 0
+        use bob n1 13h 0.000001h id=r5     => exceeds_capacity
+        # What counts is the capacity at the cell's start.
+        clock 13:01
+        node n1 cpus=16
+        use bob n1 13h 1h id=r6            => exceeds_capacity
+        clock 14:30
+        use bob n1 14h 7h id=r7            => 7 + 0
+        show bob                           => 0 and 10 locked
+        use bob n1 13:00..15:00 2h id=r8   => exceeds_capacity    # a half of it is enough to refuse it all
+        use bob n1 14h 9h id=r9            => 0 + 9
+    )");
+}
+
+TEST(UsageRules, WhoMayReportWhat) {
+    run_in_world(R"(
+        use alice n1 13h 1h id=r by=alice  => forbidden
+        use alice n1 13h 1h id=r by=n1     => forbidden
+        use alice n1 13h 1h id=r by=admin  => 1 + 0
+        use alice n9 13h 1h id=r           => unknown_node
+        use carol n1 13h 1h id=s           => unknown_account
+        use node:n1 n1 13h 1h id=s         => unknown_account
+        use alice n1 14h 1h id=s           => period_not_started
+        use alice n1 13:00..15:00 1h id=s  => period_not_started
+        use alice n1 12:30..13:00 1h id=s  => period_not_on_grid
+        use alice n1 2025 1h id=s          => period_too_long
+        use alice n1 13h 0u id=s           => invalid_hours
+        use alice n1 13h -1u id=s          => invalid_hours
+        use alice n1 13h 9223372036854775807u id=s => invalid_hours
+        use alice n1/Shop 13h 1h id=s      => invalid_field:app_name
+        use alice n1/a\0alice 13h 1h id=s  => invalid_field:app_name
+        use alice n1 12h 1h id=s           => node_price_missing   # there was no node
+    )");
+}
+
+TEST(UsageRules, ThePriceIsTheOneAtTheCellsStart) {
+    run_in_world(R"(
+        # U2, defect 14: no price after the fact
+        clock 14:10
+        node n1 price=5
+        use alice n1 14h 1h id=r1          => 1 + 0
+        node n1 price=9 by=n1              # from 15:00 on
+        use alice n1 14h 1h id=r2          => 1 + 0
+        clock 15:30
+        use alice n1 15h 0.5h id=r3        => 4.5 + 0    # 0.5 h at 9
+    )");
+    run_in_world(R"(
+        # Or, where there was none then, the first in it.
+        clock 14:10
+        node n2 cpus=4 stake=1
+        use bob n2 14h 1h id=r1            => node_price_missing
+        clock 14:20
+        node n2 price=0.5
+        clock 14:30
+        node n2 price=7 cpus=6
+        use bob n2 14h 1h id=r1            => 0.5 + 0
+    )");
+}
+
+TEST(UsageRules, TheFirstPriceInTheCellCountsWhereThereWasNoneBefore) {
+    run_in_world(R"(
+        node n2 cpus=4 stake=1             # no price yet
+        clock 14:20
+        node n2 price=0.5
+        clock 14:30
+        node n2 price=7 cpus=6
+        use bob n2 14h 4h id=r1            => 2 + 0
+        use bob n2 14h 0.5h id=r2          => exceeds_capacity     # the capacity is the one at the start
+        clock 15:00
+        use bob n2 13h 1h id=r3            => node_price_missing
+        # A price taken back during a cell was its price all the same.
+        node n2 price=0
+        use bob n2 14h 0.000001h id=r4     => exceeds_capacity
+        clock 16:10
+        use bob n2 16h 1h id=r5            => node_price_missing
+    )");
+}
+
+TEST(UsageRules, SeveralCellsAreSeveralReports) {
+    run_in_world(R"(
+        # n whole cells: n reports of hours/n, the remainder in the last
+        node n2 cpus=8 price=0.000001 stake=1
+        clock 15:30
+        use alice n2 13:00..16:00 10h id=r1 => 0.000009 + 0   # 3.333333 twice, 3.333334: 3 + 3 + 3
+        use alice n1 13:00..16:00 4.000001h id=r2 => 4.000001 + 0
+        show-unit n1 13h                   => open
+        show-unit n1 15h                   => open
+        show-node n1                       => stake 5 (5 of @issued), 3 open
+        clock 17:00
+        finalize 14h                       => 2 settled
+        use alice n1 13:00..16:00 1h id=r3 => period_finalized    # one cell is enough to refuse it all
+        use alice n1 13:00..14:00 1h id=r4 => 1 + 0
+    )");
+}
+
+TEST(UsageRules, RoundedHalfUpOnceAReport) {
+    run_in_world(R"(
+        # U1, defect 10
+        node n2 cpus=8 price=0.000001 stake=1
+        use alice n2 13h 0.499999h id=r1   => 0 + 0      # recorded, no lock
+        use alice n2 13h 0.5h id=r2        => 0.000001 + 0
+        use alice n2 13h 1.499999h id=r3   => 0.000001 + 0
+        use alice n2 13h 1.5h id=r4        => 0.000002 + 0
+        show alice                         => 9.999996 and 0.000004 locked
+        show-unit n2 13h                   => open
+        clock 14:00
+        slot n2/x a 13h all
+        finalize 13h
+        settle
+        show node:n2                       => 0.000004
+    )");
+}
+
+TEST(UsageRules, WhatALockWithRoomCoversIsCovered) {
+    run_in_world(R"(
+        # A cheap lock rounds the last part of an hour away; the dear price of the cell never sees it.
+        node n2 cpus=200 price=0.000001 stake=1
+        lock alice n2 14h $1 as=A
+        node n2 price=1000 by=n2           # from 14:00 on
+        clock 14:10
+        use alice n2 14h 100.4h id=r1      => 0.0001 + 0
+        use alice n2 14h 0.4h id=r2        => 0 + 0
+        show alice                         => 9 and 1 locked
+        show-lock A                        => 0.0001 of 1 held
+    )");
+    run_in_world(R"(
+        # Beyond the lock, the rest of the hours has the cell's price.
+        node n2 cpus=8 price=0.5 stake=1
+        lock alice n2 14h $1 as=A          # 2 hours
+        node n2 price=2
+        clock 14:10
+        use alice n2 14h 3h id=r1          => 3 + 0        # 1 of A, 1 hour at 2
+        show alice                         => 7 and 3 locked
+    )");
+}
+
+TEST(UsageRules, NothingRunsIntoOverflow) {
+    run_script(R"(
+        # L8
+        open alice
+        node n1 cpus=1000000 price=1000000000 stake=1
+        use alice n1 13h 1h id=r1          => invalid_amount      # as much as an amount may not be
+        use alice n1 13h 0.999999h id=r2   => 0 + 999999000
+        use alice n1 13h 999999h id=r3     => invalid_amount
+        node n2 cpus=8 price=0.000001 stake=1
+        buy alice 1000000000
+        lock alice n2 14h $1000000000
+        node n2 price=1000000000
+        clock 14:10
+        use alice n2 14h 0.5h id=r4        => 0.000001 + 0        # the lock's price, half a micro-USD up
+    )");
+    // Uncollected sums up to what 64 bits hold, and no further.
+    Script script;
+    script.run("open alice\nnode n1 cpus=1000000 price=1000000000 stake=1");
+    std::string reports;
+    for (int i = 0; i < 500; ++i)
+        reports += "use alice n1 13h 0.999999h key=k" + std::to_string(i) + " => 0 + 999999000\n";
+    script.run("show alice => 0");
+    script.run(reports);
+}
+
+TEST(UsageRules, LateUsageOfASettledUnitHasNoEffect) {
+    run_in_world(R"(
+        # U5
+        lock alice n1/shop 13h 1h
+        slot n1/shop a 13h all
+        clock 14:00
+        use alice n1/shop 13h 1h id=r1     => 1 + 0          # late, not settled yet
+        finalize 13h                       => 1 settled
+        use alice n1/shop 13h 1h id=r2     => period_finalized
+        show alice                         => 9 and 1 locked
+        settle
+        use alice n1/shop 13h 1h id=r3     => period_finalized
+        show node:n1                       => 1
+    )");
+}
+
+TEST(UsageRules, NobodyPaysForWhatDidNotRun) {
+    run_in_world(R"(
+        # U6, defect 6
+        lock alice n1/shop 13h 4h
+        slot n1/shop a 13h all
+        clock 14:00
+        finalize 13h
+        settle
+        show-unit n1/shop 13h              => pass, 0 paid, 4 returned
+        show alice                         => 10
+        # Usage that nobody saw running is no usage.
+        use alice n1/shop 14h 1h id=r1     => 1 + 0
+        clock 15:00
+        finalize 14h
+        settle
+        show-unit n1/shop 14h              => fail (no_evidence), 0 paid, 1 returned
+        show alice                         => 10
+    )");
+}
+
+}  // namespace
+}  // namespace ee::ledger
