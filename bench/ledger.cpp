@@ -7,10 +7,12 @@
 // compared takes turns. Prints one line of JSON.
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
@@ -19,7 +21,9 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "crypto/signing_key.h"
 #include "ledger/encoding.h"
+#include "ledger/ledger_worker.h"
 #include "ledger/sqlite/fault_vfs.h"
 #include "ledger/sqlite/sqlite_reader.h"
 #include "ledger/sqlite/sqlite_store.h"
@@ -37,14 +41,14 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-struct Transfer {
+struct Planned {
     std::uint64_t from, to, number;
 };
 
 class Transfers {
 public:
     explicit Transfers(std::uint64_t accounts) : accounts_(accounts) {}
-    Transfer next() {
+    Planned next() {
         const std::uint64_t from = random_() % accounts_;
         return {from, (from + 1 + random_() % (accounts_ - 1)) % accounts_, ++number_};
     }
@@ -79,9 +83,9 @@ public:
         EE_CHECK(transaction->commit());
     }
 
-    void commit(const std::vector<Transfer>& transfers) {
+    void commit(const std::vector<Planned>& transfers) {
         run("BEGIN IMMEDIATE");
-        for (const Transfer& transfer : transfers) {
+        for (const Planned& transfer : transfers) {
             const std::string from = account_name(transfer.from), to = account_name(transfer.to);
             EE_CHECK(balance_.bind(1, from).step().value());
             const std::int64_t balance = balance_.number(0);
@@ -122,6 +126,8 @@ private:
     sqlite::Statement key_ = prepare("INSERT INTO keys VALUES (?1, ?2)");
 };
 
+struct Figure;
+
 // ---- The store: what commands would change, of the size they have ----
 
 class ByStore {
@@ -135,11 +141,11 @@ public:
     }
 
     // Reads what commands would, too. Answers how long the commit alone took.
-    double commit(const std::vector<Transfer>& transfers) {
+    double commit(const std::vector<Planned>& transfers) {
         Changes changes;
         changes.first_leaf = store_->leaf_count();
         std::map<std::string, std::string> accounts, entries, keys;
-        for (const Transfer& transfer : transfers) {
+        for (const Planned& transfer : transfers) {
             std::string key = key_name(transfer.number);
             EE_CHECK(!store_->get(Table::keys, key));
             keys.emplace(std::move(key), reply);
@@ -148,7 +154,7 @@ public:
                 std::string record = store_->get(Table::accounts, name).value();
                 record[0] = static_cast<char>(record[0] + 1);
                 accounts.insert_or_assign(std::move(name), std::move(record));
-                entries.emplace(KeyWriter().number(account).number(entries_[account]++).take(),
+                entries.emplace(std::string(KeyWriter().number(account).number(entries_[account]++)),
                                 std::string(72, 'e'));
                 changes.leaves.emplace_back(200, static_cast<char>(transfer.number));
             }
@@ -177,6 +183,77 @@ private:
     std::uint64_t tiled_ = 0;             // leaves
 };
 
+// ---- The ledger itself: callers that wait for each answer, receipt and all ----
+
+class ByLedger {
+public:
+    ByLedger(const std::filesystem::path& file, std::uint64_t accounts) : writers_(file) {
+        LedgerWorker::Settings settings{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {1}}};
+        settings.settle_auto = false;
+        settings.clock = [] {
+            return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+        };
+        const auto make_key = [](const LogIdentity&, const TreeHead&) -> Result<LogKey> {
+            return LogKey{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};
+        };
+        worker_ =
+            LedgerWorker::start(SqliteStore::open(file, writers_).value(), make_key, std::move(settings))
+                .value();
+        run_all(accounts, 512, [&](std::uint64_t account) -> Command {
+            return OpenAccount{.account = account_name(account),
+                               .token = crypto::sha256(as_bytes(account_name(account)))};
+        });
+        run_all(accounts, 512, [&](std::uint64_t account) -> Command {
+            return Purchase{.account = account_name(account), .amount = Money(1'000'000'000)};
+        });
+    }
+
+    // Transfers for so long, by so many callers; `hot`: all of them from one account.
+    void measure(Figure& figure, Transfers& transfers, std::size_t callers, double seconds, bool hot = false);
+
+private:
+    // `count` commands, `callers` at a time; each answer brings the next command.
+    void run_all(std::uint64_t count, std::size_t callers,
+                 const std::function<Command(std::uint64_t)>& make) {
+        run(callers, [&](std::uint64_t number) -> std::optional<Command> {
+            if (number >= count) return std::nullopt;
+            return make(number);
+        });
+    }
+    // Until `make` has no more.
+    std::uint64_t run(std::size_t callers, const std::function<std::optional<Command>(std::uint64_t)>& make) {
+        std::mutex mutex;
+        std::condition_variable idle;
+        std::size_t open = 0;
+        std::uint64_t number = 0, answered = 0;
+        std::function<void()> next = [&] {  // under the mutex
+            auto command = make(number++);
+            if (!command) return;
+            ++open;
+            Request request{.caller = {.role = Role::admin},
+                            .idempotency_key = fmt::format("key-{}", ++keys_)};
+            request.method = "POST";
+            request.path = "/v1/credits/transfer";
+            request.command = std::move(*command);
+            worker_->run(std::move(request), [&](const Result<Reply>& answer) {
+                EE_CHECK(answer);
+                const std::lock_guard guard(mutex);
+                ++answered;
+                next();
+                if (--open == 0) idle.notify_one();
+            });
+        };
+        std::unique_lock lock(mutex);
+        for (std::size_t caller = 0; caller < callers; ++caller) next();
+        idle.wait(lock, [&] { return open == 0; });
+        return answered;
+    }
+
+    sqlite::Writers writers_;
+    std::unique_ptr<LedgerWorker> worker_;
+    std::uint64_t keys_ = 0;
+};
+
 // ---- Measuring ----
 
 struct Figure {
@@ -192,11 +269,23 @@ struct Figure {
     }
 };
 
+void ByLedger::measure(Figure& figure, Transfers& transfers, std::size_t callers, double seconds, bool hot) {
+    const auto start = Clock::now();
+    figure.transfers += run(callers, [&](std::uint64_t) -> std::optional<Command> {
+        if (seconds_since(start) >= seconds) return std::nullopt;
+        const Planned transfer = transfers.next();
+        return ledger::Transfer{.from = account_name(hot ? 0 : transfer.from),
+                                .to = account_name(hot && transfer.to == 0 ? 1 : transfer.to),
+                                .amount = Money(1)};
+    });
+    figure.seconds += seconds_since(start);
+}
+
 // One share of a second; `commit` answers the seconds that count as the commit.
 void measure(Figure& figure, Transfers& transfers, std::size_t batch, double seconds,
-             const std::function<double(const std::vector<Transfer>&)>& commit) {
+             const std::function<double(const std::vector<Planned>&)>& commit) {
     const auto start = Clock::now();
-    std::vector<Transfer> some(batch);
+    std::vector<Planned> some(batch);
     do {
         std::ranges::generate(some, [&] { return transfers.next(); });
         figure.commits_s.push_back(commit(some));
@@ -244,13 +333,15 @@ int main(int count, char** arguments) {
     Transfers transfers(accounts);
     ByHand by_hand(folder / "by-hand.db", accounts);
     ByStore by_store(folder / "store.db", accounts);
-    const auto hand = [&](const std::vector<Transfer>& some) {
+    ByLedger by_ledger(folder / "ledger.db", accounts);
+    const auto hand = [&](const std::vector<Planned>& some) {
         const auto start = Clock::now();
         by_hand.commit(some);
         return seconds_since(start);
     };
-    const auto store = [&](const std::vector<Transfer>& some) { return by_store.commit(some); };
+    const auto store = [&](const std::vector<Planned>& some) { return by_store.commit(some); };
     Figure hand_1, hand_64, store_1, store_64, store_512, beside_reads;
+    Figure ledger_1, ledger_64, ledger_512, ledger_hot;
     constexpr int rounds = 10;
     for (int round = 0; round < rounds; ++round) {
         measure(hand_1, transfers, 1, seconds / rounds, hand);
@@ -258,17 +349,22 @@ int main(int count, char** arguments) {
         measure(hand_64, transfers, 64, seconds / rounds, hand);
         measure(store_64, transfers, 64, seconds / rounds, store);
         measure(store_512, transfers, 512, seconds / rounds, store);
+        by_ledger.measure(ledger_1, transfers, 1, seconds / rounds);
+        by_ledger.measure(ledger_64, transfers, 64, seconds / rounds);
+        by_ledger.measure(ledger_512, transfers, 512, seconds / rounds);
+        by_ledger.measure(ledger_hot, transfers, 64, seconds / rounds, true);
     }
     Reading reading(folder / "store.db", accounts);
     measure(beside_reads, transfers, 64, seconds, store);
     Figure& reads = reading.stop();
     fmt::print(
         R"({{"by_hand_1":{:.0f},"by_hand_64":{:.0f},"store_1":{:.0f},"store_64":{:.0f},"store_512":{:.0f},)"
+        R"("ledger_1":{:.0f},"ledger_64":{:.0f},"ledger_512":{:.0f},"ledger_hot":{:.0f},)"
         R"("commit_us_1":{:.0f},"commit_us_64":{:.0f},"commit_us_512":{:.0f},"commit_us_64_p99":{:.0f},)"
         R"("commit_us_64_max":{:.0f},"read_us_p50":{:.0f},"read_us_p99":{:.0f},"log_copied":{}}})"
         "\n",
-        hand_1.rate(), hand_64.rate(), store_1.rate(), store_64.rate(), store_512.rate(),
-        store_1.quantile_us(0.5), store_64.quantile_us(0.5), store_512.quantile_us(0.5),
-        store_64.quantile_us(0.99), store_64.quantile_us(1), reads.quantile_us(0.5), reads.quantile_us(0.99),
-        by_store.copied());
+        hand_1.rate(), hand_64.rate(), store_1.rate(), store_64.rate(), store_512.rate(), ledger_1.rate(),
+        ledger_64.rate(), ledger_512.rate(), ledger_hot.rate(), store_1.quantile_us(0.5),
+        store_64.quantile_us(0.5), store_512.quantile_us(0.5), store_64.quantile_us(0.99),
+        store_64.quantile_us(1), reads.quantile_us(0.5), reads.quantile_us(0.99), by_store.copied());
 }

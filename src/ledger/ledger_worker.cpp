@@ -254,6 +254,7 @@ void LedgerWorker::commit(Batch& batch, LedgerTime time) {
     if (const Sums sums = sums_of(batch); !sums.is_balanced())
         throw BrokenInvariant(fmt::format("accounts hold {} USD available and {} locked, held locks {}",
                                           to_usd(sums.available), to_usd(sums.locked), to_usd(sums.held)));
+    last_commit_from_ = log_.tree().size();
     store_->commit(log_.seal(batch, to_us(time)));
     log_.committed();
     commits_.fetch_add(1, std::memory_order_relaxed);
@@ -283,7 +284,10 @@ Result<Reply> LedgerWorker::reply_of(Answer answer) {
                 .secret = std::move(answer.secret),
                 .replayed = answer.replayed};
     if (!answer.leaf_index) return reply;
-    const auto receipt = reader_.receipt(log_.tree(), *answer.leaf_index);
+    // A leaf of the last commit is under its checkpoint; that of others is looked up.
+    const auto receipt = *answer.leaf_index >= last_commit_from_
+                             ? reader_.receipt(log_.tree(), *answer.leaf_index, *log_.head())
+                             : reader_.receipt(log_.tree(), *answer.leaf_index);
     if (!receipt) return fail("store_unavailable", receipt.error().detail);
     reply.body.pop_back();
     reply.body.append(reply.body.size() > 1 ? R"(,"receipt":)" : R"("receipt":)");

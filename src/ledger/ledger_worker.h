@@ -104,6 +104,7 @@ private:
     Settings settings_;
     Ledger ledger_;
     LogReader reader_;
+    std::uint64_t last_commit_from_ = 0;  // its first leaf
     std::deque<Settling> settling_;
     LedgerTime settled_until_{};  // by automatic settlement
 

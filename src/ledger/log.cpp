@@ -183,16 +183,28 @@ Result<ProofPath> LogReader::consistency(const LogTree& tree, std::uint64_t olde
 Result<Receipt> LogReader::receipt(const LogTree& tree, std::uint64_t leaf_index) {
     const auto head = head_with(store_, leaf_index);
     if (!head) return fail("log_range", fmt::format("no checkpoint has leaf {} yet", leaf_index));
-    auto leaf = prove(tree, leaf_index, head->head.size);
+    return receipt(tree, leaf_index, *head);
+}
+
+Result<Receipt> LogReader::receipt(const LogTree& tree, std::uint64_t leaf_index, const SignedHead& head) {
+    auto leaf = prove(tree, leaf_index, head.head.size);
     if (!leaf) return fail(std::move(leaf.error()));
-    auto key = prove(tree, head->log_key_index, head->head.size);
-    if (!key) return fail(std::move(key.error()));
-    const auto key_leaf = decode_leaf(key->leaf);
-    if (!key_leaf) return damaged(fmt::format("the leaf of a log key: {}", key_leaf.error().detail));
+    if (auto proven = prove_key(tree, head); !proven) return fail(std::move(proven.error()));
     return Receipt{.leaf = *std::move(leaf),
-                   .checkpoint = head->note,
-                   .log_key = *std::move(key),
-                   .attested = !key_leaf->bytes("quote").empty()};
+                   .checkpoint = head.note,
+                   .log_key = key_proof_->leaf,
+                   .attested = key_proof_->attested};
+}
+
+Result<void> LogReader::prove_key(const LogTree& tree, const SignedHead& head) {
+    if (key_proof_ && key_proof_->size == head.head.size) return {};
+    auto key = prove(tree, head.log_key_index, head.head.size);
+    if (!key) return fail(std::move(key.error()));
+    const auto leaf = decode_leaf(key->leaf);
+    if (!leaf) return damaged(fmt::format("the leaf of a log key: {}", leaf.error().detail));
+    const bool attested = !leaf->bytes("quote").empty();
+    key_proof_ = KeyProof{.size = head.head.size, .leaf = *std::move(key), .attested = attested};
+    return {};
 }
 
 Result<Log> Log::open(const Store& store, const LogIdentity& if_new) {
@@ -233,7 +245,7 @@ void Log::begin_key(Batch& batch, LogKey key, std::int64_t time_us) {
 }
 
 Changes Log::seal(Batch& batch, std::int64_t time_us) {
-    State next{.tree = tree_, .last_time_us = last_time_us_};
+    State next{.tree = tree_, .head = std::nullopt, .last_time_us = last_time_us_};
     std::vector<Tile> full;
     std::uint64_t index = tree_.size();
     for (const std::string& leaf : batch.leaves())
@@ -245,6 +257,7 @@ Changes Log::seal(Batch& batch, std::int64_t time_us) {
         head.note = sign_checkpoint({.log_id = identity_.log_id, .head = head.head}, *key_);
         batch.put(Table::checkpoints, KeyWriter().number(head.head.size), head.encode());
         batch.put(Table::meta, std::string(head_key), head.encode());
+        next.head = std::move(head);
     }
     if (is_new_) batch.put(Table::meta, std::string(identity_key), encode(identity_));
     Changes changes = batch.take();
@@ -257,6 +270,7 @@ Changes Log::seal(Batch& batch, std::int64_t time_us) {
 void Log::committed() {
     EE_CHECK(sealed_.has_value());
     tree_ = std::move(sealed_->tree);
+    if (sealed_->head) head_ = std::move(sealed_->head);
     last_time_us_ = sealed_->last_time_us;
     is_new_ = false;
     sealed_.reset();

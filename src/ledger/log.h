@@ -75,6 +75,8 @@ public:
     Result<ProofPath> consistency(const LogTree& tree, std::uint64_t older, std::uint64_t newer);
     // Of the leaf, under the first checkpoint that has it: the same for ever.
     Result<Receipt> receipt(const LogTree& tree, std::uint64_t leaf_index);
+    // Under `head`, which is that one.
+    Result<Receipt> receipt(const LogTree& tree, std::uint64_t leaf_index, const SignedHead& head);
 
 private:
     Result<LogTree> open_tree(std::uint64_t size);
@@ -92,6 +94,14 @@ private:
     std::optional<LogIdentity> identity_;
     Tiles tiles_;
     TileCache cache_;
+    // All receipts under one checkpoint show the same proof of its key.
+    struct KeyProof {
+        std::uint64_t size = 0;
+        ProvenLeaf leaf{};
+        bool attested = false;
+    };
+    Result<void> prove_key(const LogTree& tree, const SignedHead& head);
+    std::optional<KeyProof> key_proof_;
 };
 
 // The writer's side. It keeps the tree's right edge and the key.
@@ -106,6 +116,8 @@ public:
 
     const LogIdentity& identity() const { return identity_; }
     const LogTree& tree() const { return tree_; }
+    // The last one that was sealed and committed here.
+    const std::optional<SignedHead>& head() const { return head_; }
     // Of the newest leaf; what follows is never earlier (invariant L7).
     std::int64_t last_time_us() const { return last_time_us_; }
 
@@ -122,12 +134,14 @@ private:
 
     struct State {
         LogTree tree{};
+        std::optional<SignedHead> head{};
         std::int64_t last_time_us = 0;
     };
 
     LogIdentity identity_;
     bool is_new_ = false;
     LogTree tree_;
+    std::optional<SignedHead> head_;
     std::int64_t last_time_us_ = 0;
     std::optional<crypto::SigningKey> key_;
     std::uint64_t key_index_ = 0;
