@@ -156,6 +156,33 @@ TEST_F(SqliteStoreTest, OthersOfTheFileWriteBesideIt) {
     }
 }
 
+// Another writes without a pause: each of its transactions lasts until the store waits for its turn, and then
+// the store has it, however soon the other comes again.
+TEST_F(SqliteStoreTest, ACommitWaitsForTheTransactionUnderWayAndNoOther) {
+    const auto store = open();
+    ASSERT_TRUE(sqlite::Database::open(file())->execute("CREATE TABLE other (x INTEGER PRIMARY KEY)"));
+    std::atomic<int> begun = 0;
+    std::atomic<bool> over = false;
+    std::thread storm([&] {
+        auto database = sqlite::Database::open(file(), writers_.get());
+        while (!over) {
+            auto transaction = sqlite::Transaction::begin(*database);
+            ASSERT_TRUE(transaction && database->execute("INSERT INTO other DEFAULT VALUES"));
+            ++begun;
+            while (writers_->waiting() == 0 && !over) std::this_thread::yield();
+            ASSERT_TRUE(transaction->commit());
+        }
+    });
+    for (int i = 1; i <= 50; ++i) {
+        while (begun < i) std::this_thread::yield();
+        store->commit(put(Table::accounts, "a", std::to_string(i)));
+        EXPECT_LE(begun, i + 1);
+    }
+    over = true;
+    storm.join();
+    EXPECT_EQ(store->get(Table::accounts, "a"), "50");
+}
+
 TEST_F(SqliteStoreTest, ABackupOpensAsALedger) {
     {
         const auto store = open();
