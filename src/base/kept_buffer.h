@@ -8,6 +8,14 @@ namespace ee {
 
 // What a buffer may keep while it is empty; one that grew beyond for something large is given back.
 constexpr std::size_t kept_capacity = 16 * 1024;
+// What one keeps that is filled and taken all the time, as long as its connection or its stream lives: to get
+// it anew for each large piece would cost more than to write them.
+constexpr std::size_t busy_capacity = 1024 * 1024;
+
+// Gives its memory back: an empty string that is assigned to it would not, not even `{}`.
+inline void release_buffer(std::string& buffer) {
+    std::string().swap(buffer);
+}
 
 // Gives its memory back: an empty string that is assigned to it would not, not even `{}`.
 inline void release_buffer(std::string& buffer) {
@@ -23,7 +31,8 @@ inline void empty_buffer(std::string& buffer) {
 // and never all, must not make it grow.
 inline void drop_taken(std::string& buffer, std::size_t& taken) {
     if (taken == buffer.size()) {
-        empty_buffer(buffer);
+        if (buffer.capacity() > busy_capacity) release_buffer(buffer);
+        buffer.clear();
         taken = 0;
     } else if (taken > kept_capacity && taken >= buffer.size() / 2) {
         buffer.erase(0, taken);

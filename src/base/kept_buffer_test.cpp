@@ -39,10 +39,18 @@ TEST(KeptBuffer, WhatHasBeenTakenLeavesOnceItIsHalf) {
     drop_taken(buffer, taken);
     EXPECT_EQ(taken, 0u);
     EXPECT_EQ(buffer.size(), 2 * kept_capacity);
-    taken = buffer.size();
-    drop_taken(buffer, taken);
-    EXPECT_EQ(taken, 0u);
-    EXPECT_LE(buffer.capacity(), kept_capacity);
+}
+
+TEST(KeptBuffer, BetweenPiecesItsMemoryIsKeptUnlessItIsVeryLarge) {
+    for (const bool is_kept : {true, false}) {
+        std::string buffer = filled(busy_capacity + (is_kept ? 0 : 1));
+        const std::size_t capacity = buffer.capacity();
+        std::size_t taken = buffer.size();
+        drop_taken(buffer, taken);
+        EXPECT_EQ(taken, 0u);
+        EXPECT_TRUE(buffer.empty());
+        EXPECT_EQ(buffer.capacity() == capacity, is_kept);
+    }
 }
 
 }  // namespace
