@@ -255,8 +255,10 @@ void LedgerWorker::commit(Batch& batch, LedgerTime time) {
         throw BrokenInvariant(fmt::format("accounts hold {} USD available and {} locked, held locks {}",
                                           to_usd(sums.available), to_usd(sums.locked), to_usd(sums.held)));
     last_commit_from_ = log_.tree().size();
-    store_->commit(log_.seal(batch, to_us(time)));
+    Changes changes = log_.seal(batch, to_us(time));
+    store_->commit(changes);
     log_.committed();
+    reader_.keep(changes.first_leaf, std::move(changes.leaves));
     commits_.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -146,14 +146,24 @@ Result<LogTree> LogReader::open_tree(std::uint64_t size) {
     return tree;
 }
 
+void LogReader::keep(std::uint64_t first_leaf, std::vector<std::string> leaves) {
+    kept_from_ = first_leaf;
+    kept_ = std::move(leaves);
+}
+
+std::optional<std::string> LogReader::leaf(std::uint64_t index) const {
+    if (index >= kept_from_ && index - kept_from_ < kept_.size()) return kept_[index - kept_from_];
+    return store_.leaf(index);
+}
+
 Result<ProvenLeaf> LogReader::prove(const LogTree& tree, std::uint64_t index, std::uint64_t size) {
     auto path = tree.inclusion_proof(index, size, cache_);
     if (!path) return fail(std::move(path.error()));
-    const auto leaf = store_.leaf(index);
-    if (!leaf) return damaged(fmt::format("leaf {} is missing", index));
+    const auto bytes = leaf(index);
+    if (!bytes) return damaged(fmt::format("leaf {} is missing", index));
     if (!identity_) identity_ = identity_of(store_);
     return ProvenLeaf{.index = index,
-                      .leaf = to_bytes(as_bytes(*leaf)),
+                      .leaf = to_bytes(as_bytes(*bytes)),
                       .salt = salt_of(identity_.value(), index),
                       .path = *std::move(path)};
 }

@@ -68,6 +68,9 @@ public:
     // As it was at a smaller size; the root is that of `tree` then.
     Result<LogTree> load_at(const LogTree& tree, std::uint64_t size);
 
+    // Leaves that were committed just now, so that their receipts need not read them back.
+    void keep(std::uint64_t first_leaf, std::vector<std::string> leaves);
+
     // All of `tree`, which load() gave, or which grew from one that it gave.
     // `log_range`: there is no such leaf or size.
     Result<ProvenLeaf> prove(const LogTree& tree, std::uint64_t index, std::uint64_t size);
@@ -80,6 +83,7 @@ public:
 
 private:
     Result<LogTree> open_tree(std::uint64_t size);
+    std::optional<std::string> leaf(std::uint64_t index) const;
 
     class Tiles final : public TileReader {
     public:
@@ -94,6 +98,8 @@ private:
     std::optional<LogIdentity> identity_;
     Tiles tiles_;
     TileCache cache_;
+    std::uint64_t kept_from_ = 0;
+    std::vector<std::string> kept_;
     // All receipts under one checkpoint show the same proof of its key.
     struct KeyProof {
         std::uint64_t size = 0;

@@ -5,6 +5,11 @@
 #include "base/check.h"
 
 namespace ee::ledger {
+namespace {
+
+constexpr std::size_t leaf_length_bytes = 4;
+
+}  // namespace
 
 StoreFailure store_failure(std::string_view doing, const Error& error, const sqlite::Database& database) {
     std::string_view remedy;
@@ -19,10 +24,29 @@ StoreFailure store_failure(std::string_view doing, const Error& error, const sql
     return StoreFailure(fmt::format("{}: {}{}", doing, error.detail, remedy));
 }
 
+void append_leaf_to_row(std::string& row, std::string_view leaf) {
+    for (int shift = 24; shift >= 0; shift -= 8) row.push_back(static_cast<char>(leaf.size() >> shift));
+    row.append(leaf);
+}
+
+std::string leaf_in(std::string_view row, std::uint64_t place) {
+    for (;; --place) {
+        std::size_t size = 0;
+        for (std::size_t i = 0; i < leaf_length_bytes && i < row.size(); ++i)
+            size = size << 8 | static_cast<std::uint8_t>(row[i]);
+        if (row.size() < leaf_length_bytes || row.size() - leaf_length_bytes < size)
+            throw StoreFailure("a row of leaves is shorter than they are");
+        if (place == 0) return std::string(row.substr(leaf_length_bytes, size));
+        row.remove_prefix(leaf_length_bytes + size);
+    }
+}
+
 Result<LedgerReads> LedgerReads::prepare(sqlite::Database& database) {
     auto begin = database.prepare("BEGIN"), end = database.prepare("COMMIT");
-    auto leaf_count = database.prepare("SELECT coalesce(max(leaf_index) + 1, 0) FROM ledger_leaves");
-    auto leaf = database.prepare("SELECT leaf FROM ledger_leaves WHERE leaf_index = ?1");
+    auto leaf_count = database.prepare(count_leaves_sql);
+    auto leaf = database.prepare(
+        "SELECT first_leaf, leaf_count, leaves FROM ledger_leaves WHERE first_leaf <= ?1 "
+        "ORDER BY first_leaf DESC LIMIT 1");
     auto tile = database.prepare("SELECT hashes FROM ledger_tiles WHERE level = ?1 AND tile_index = ?2");
     for (auto* statement : {&begin, &end, &leaf_count, &leaf, &tile})
         if (!*statement) return fail(std::move(statement->error()));
@@ -127,7 +151,14 @@ std::uint64_t LedgerReads::leaf_count() {
 
 std::optional<std::string> LedgerReads::leaf(std::uint64_t index) {
     take_snapshot();
-    return only_value(statements_.leaf.bind(1, static_cast<std::int64_t>(index)));
+    sqlite::Statement& row = statements_.leaf.bind(1, static_cast<std::int64_t>(index));
+    std::optional<std::string> leaf;
+    if (step(row)) {
+        const std::uint64_t place = index - static_cast<std::uint64_t>(row.number(0));
+        if (place < static_cast<std::uint64_t>(row.number(1))) leaf = leaf_in(row.view(2), place);
+    }
+    row.reset();
+    return leaf;
 }
 
 std::optional<std::string> LedgerReads::tile(unsigned level, std::uint64_t index) {

@@ -13,6 +13,15 @@ namespace ee::ledger {
 // to do, too.
 StoreFailure store_failure(std::string_view doing, const Error& error, const sqlite::Database& database);
 
+// Leaves lie in rows of at most so many, in their order, each with its length before it.
+inline constexpr std::size_t leaves_in_row_max = 64;
+inline constexpr const char* count_leaves_sql =
+    "SELECT coalesce((SELECT first_leaf + leaf_count FROM ledger_leaves ORDER BY first_leaf DESC LIMIT 1), "
+    "0)";
+void append_leaf_to_row(std::string& row, std::string_view leaf);
+// The leaf at that place of the row. Throws StoreFailure where the row ends before.
+std::string leaf_in(std::string_view row, std::uint64_t place);
+
 // The ledger's tables read through one connection, all from one snapshot: the file as it was at the first
 // read since forget_snapshot(). Meanwhile the write-ahead log keeps what the snapshot needs.
 class LedgerReads {

@@ -44,7 +44,11 @@ constexpr const char* migrations[] = {
        CREATE TABLE ledger_checkpoints (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
        CREATE TABLE ledger_log_keys (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
 
-       CREATE TABLE ledger_leaves (leaf_index INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;
+       CREATE TABLE ledger_leaves (
+           first_leaf INTEGER PRIMARY KEY,
+           leaf_count INTEGER NOT NULL CHECK (leaf_count > 0),
+           leaves BLOB NOT NULL  -- each with its length before it, 4 bytes
+       ) STRICT;
        CREATE TABLE ledger_tiles (
            level INTEGER NOT NULL,
            tile_index INTEGER NOT NULL,
@@ -69,7 +73,8 @@ constexpr const char* migrations[] = {
            SELECT RAISE(ABORT, 'leaves are never deleted');
        END;
        CREATE TRIGGER ledger_leaves_appended BEFORE INSERT ON ledger_leaves
-       WHEN NEW.leaf_index <> (SELECT coalesce(max(leaf_index) + 1, 0) FROM ledger_leaves) BEGIN
+       WHEN NEW.first_leaf <> coalesce(
+           (SELECT first_leaf + leaf_count FROM ledger_leaves ORDER BY first_leaf DESC LIMIT 1), 0) BEGIN
            SELECT RAISE(ABORT, 'leaves are appended, each after the one before');
        END;
        CREATE TRIGGER ledger_tiles_unchanged BEFORE UPDATE ON ledger_tiles BEGIN

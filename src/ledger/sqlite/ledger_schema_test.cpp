@@ -113,15 +113,15 @@ TEST_F(LedgerSchemaTest, TheJournalAndTheLogAreNeverChanged) {
           "REPLACE INTO ledger_entries VALUES (CAST('e' AS BLOB), x'00')",
           "INSERT INTO ledger_entries VALUES (CAST('e' AS BLOB), x'00') ON CONFLICT (key) DO "
           "UPDATE SET value = x'00'",
-          "UPDATE ledger_leaves SET leaf = x'00'", "DELETE FROM ledger_leaves",
-          "DELETE FROM ledger_leaves WHERE leaf_index = 0",
-          "INSERT OR REPLACE INTO ledger_leaves VALUES (0, x'00')",
-          "INSERT INTO ledger_leaves VALUES (2, x'00')", "INSERT INTO ledger_leaves VALUES (-1, x'00')",
+          "UPDATE ledger_leaves SET leaves = x'00'", "DELETE FROM ledger_leaves",
+          "DELETE FROM ledger_leaves WHERE first_leaf = 0",
+          "INSERT OR REPLACE INTO ledger_leaves VALUES (0, 1, x'00')",
+          "INSERT INTO ledger_leaves VALUES (2, 1, x'00')", "INSERT INTO ledger_leaves VALUES (-1, 1, x'00')",
           "UPDATE ledger_tiles SET hashes = x'00'", "UPDATE ledger_tiles SET level = 1",
           "DELETE FROM ledger_tiles", "INSERT OR REPLACE INTO ledger_tiles VALUES (0, 0, x'00')"}) {
         EXPECT_FALSE(database->execute(sql)) << sql;
     }
-    EXPECT_TRUE(database->execute("INSERT INTO ledger_leaves VALUES (1, x'00')"));
+    EXPECT_TRUE(database->execute("INSERT INTO ledger_leaves VALUES (1, 1, x'00')"));
     database = fail("closed");
     const auto store = SqliteStore::open(file(), writers);
     EXPECT_EQ((*store)->get(Table::entries, "e"), "entry");

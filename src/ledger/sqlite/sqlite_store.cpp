@@ -1,5 +1,8 @@
 #include "ledger/sqlite/sqlite_store.h"
 
+#include <algorithm>
+#include <span>
+
 #include <fmt/format.h>
 
 #include "base/check.h"
@@ -37,7 +40,7 @@ Result<TableWrites> prepare_writes(sqlite::Database& database, Table table) {
 }
 
 Result<std::uint64_t> count_leaves(sqlite::Database& database) {
-    auto statement = database.prepare("SELECT coalesce(max(leaf_index) + 1, 0) FROM ledger_leaves");
+    auto statement = database.prepare(count_leaves_sql);
     if (!statement) return fail(std::move(statement.error()));
     if (const auto row = statement->step(); !row) return fail(row.error());
     return static_cast<std::uint64_t>(statement->number(0));
@@ -95,9 +98,16 @@ private:
     }
 
     void write_log(const Changes& changes) {
-        std::uint64_t index = changes.first_leaf;
-        for (const std::string& leaf : changes.leaves)
-            run(writes.leaf.bind(1, static_cast<std::int64_t>(index++)).lend(2, as_bytes(leaf)));
+        for (std::size_t first = 0; first < changes.leaves.size(); first += leaves_in_row_max) {
+            const auto some = std::span(changes.leaves)
+                                  .subspan(first)
+                                  .first(std::min(leaves_in_row_max, changes.leaves.size() - first));
+            std::string row;
+            for (const std::string& leaf : some) append_leaf_to_row(row, leaf);
+            run(writes.leaf.bind(1, static_cast<std::int64_t>(changes.first_leaf + first))
+                    .bind(2, static_cast<std::int64_t>(some.size()))
+                    .lend(3, as_bytes(row)));
+        }
         for (const NewTile& tile : changes.tiles)
             run(writes.tile.bind(1, std::int64_t{tile.level})
                     .bind(2, static_cast<std::int64_t>(tile.index))
@@ -139,7 +149,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
     if (auto migrated = migrate_ledger(*database, file); !migrated) return fail(std::move(migrated.error()));
     auto reads = LedgerReads::prepare(*database);
     if (!reads) return fail(std::move(reads.error()));
-    auto leaf = database->prepare("INSERT INTO ledger_leaves VALUES (?1, ?2)");
+    auto leaf = database->prepare("INSERT INTO ledger_leaves VALUES (?1, ?2, ?3)");
     if (!leaf) return fail(std::move(leaf.error()));
     auto tile = database->prepare("INSERT INTO ledger_tiles VALUES (?1, ?2, ?3)");
     if (!tile) return fail(std::move(tile.error()));
