@@ -17,11 +17,6 @@ inline void release_buffer(std::string& buffer) {
     std::string().swap(buffer);
 }
 
-// Gives its memory back: an empty string that is assigned to it would not, not even `{}`.
-inline void release_buffer(std::string& buffer) {
-    std::string().swap(buffer);
-}
-
 inline void empty_buffer(std::string& buffer) {
     if (buffer.capacity() > kept_capacity) release_buffer(buffer);
     buffer.clear();
