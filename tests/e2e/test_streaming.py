@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import threading
 import time
 
 import aiohttp
@@ -128,36 +129,60 @@ def test_bodies_of_any_size_pass_without_filling_memory(site):
     assert peak - before < 64 * MIB * memory_factor(), f"{(peak - before) / MIB:.0f} MiB more"
 
 
+class Paced(threading.Thread):
+    """200 requests a second, each timed from when it was due: one that waits makes those behind it late."""
+
+    def __init__(self, site, host, seconds):
+        super().__init__(daemon=True)
+        self._site, self._host, self._count, self._seconds = site, host, int(200 * seconds), []
+        self.start()
+
+    def run(self):
+        with self._site.connection(timeout=60) as visitor:
+            begun_at = time.monotonic()
+            for number in range(self._count):
+                due_at = begun_at + number / 200
+                time.sleep(max(0, due_at - time.monotonic()))
+                assert visitor.request("GET", "/", self._host).status == 200
+                self._seconds.append(time.monotonic() - due_at)
+
+    def p99(self):
+        self.join(120)
+        assert len(self._seconds) == self._count, f"{len(self._seconds)} of {self._count} were answered"
+        return sorted(self._seconds)[self._count * 99 // 100]
+
+
 def test_a_visitor_that_stops_reading_slows_nobody_else(world, site):
-    """Requests to its agent take as long as those to an agent that has no such visitor, asked in turn with them: what
-    else the machine does is the same for both."""
+    """The 99th percentile of 200 requests a second to its agent at most doubles. How much of it is the machine's is seen
+    at another agent, which has no such visitor and is asked at the same time; three tries."""
     world.agent(site.control, site.backend, app="other", EE_HEALTH_INTERVAL_SEC=60)
-    hosts = {"beside it": HOST, "elsewhere": f"other.{APP_DOMAIN}"}
 
-    def latencies(seconds):
-        out = {name: [] for name in hosts}
-        until_ = time.monotonic() + seconds
-        with site.connection() as visitor:
-            while time.monotonic() < until_:
-                for name, host in hosts.items():
-                    started = time.monotonic()
-                    assert visitor.request("GET", "/", host).status == 200
-                    out[name].append(time.monotonic() - started)
-        return [sorted(values)[int(len(values) * 0.99)] for values in out.values()]
+    def p99s(seconds=3):
+        both = [Paced(site, host, seconds) for host in (HOST, f"other.{APP_DOMAIN}")]
+        return [paced.p99() for paced in both]
 
-    latencies(0.5)
-    before = site.rss()
-    with site.connection(receive_buffer=16 * 1024) as stalled:
-        stalled.send(f"GET /download/1024 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-        assert stalled.read_head()[0] == 200
-        latencies(0.5)  # Until its share of the memory is full.
-        p99 = latencies(4)
-        assert site.rss() - before < 24 * MIB * memory_factor()
-        # It goes on when the visitor does.
-        for _ in range(16):
-            assert len(stalled.socket.recv(MIB)) > 0
-    assert p99[0] < 2 * p99[1] + 0.005, p99
-    assert site.backend.cancelled.wait(5), "the backend hears that the visitor has left"
+    p99s(0.5)  # Warm.
+    before, tries = site.rss(), []
+    for _ in range(3):
+        site.backend.cancelled.clear()
+        quiet, quiet_elsewhere = p99s()
+        with site.connection(receive_buffer=16 * 1024, timeout=60) as stalled:
+            stalled.send(f"GET /download/1024 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            assert stalled.read_head()[0] == 200
+            beside, elsewhere = p99s()
+            assert site.rss() - before < 24 * MIB * memory_factor()
+            # It goes on when the visitor does.
+            assert not site.backend.cancelled.is_set()
+            for _ in range(16):
+                assert len(stalled.socket.recv(MIB)) > 0
+        assert site.backend.cancelled.wait(5), "the backend hears that the visitor has left"
+        machine = max(1.0, elsewhere / quiet_elsewhere)
+        tries.append([f"{seconds * 1e3:.2f} ms" for seconds in (quiet, beside, quiet_elsewhere, elsewhere)])
+        if beside < 2 * quiet * machine:
+            break
+    else:
+        raise AssertionError(f"p99 before and beside it, before and elsewhere: {tries}")
+    print("p99 before and beside it, before and elsewhere:", *tries, sep="\n")
 
 
 def test_a_backend_that_stops_reading_slows_its_visitor_only(site):
