@@ -4,16 +4,17 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := menu
-.PHONY: menu build test demo check fix asan tsan soak fuzz mutants bench docs clean deps
+.PHONY: menu build test demo check fix asan tsan soak simulate fuzz mutants bench docs clean deps
 ARGS ?=
 ONLY ?=
 SECONDS_EACH ?= 30
 SECONDS ?= 600
+SEED ?=
 PRESET ?= $(if $(findstring --large,$(ARGS)),release,asan)
 
 menu: ## show this menu
 	@echo "EasyEnclave control plane"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps:
 	@scripts/deps.sh build
@@ -49,6 +50,10 @@ tsan: deps ## every test under ThreadSanitizer
 soak: deps ## a mixed load for SECONDS=600 while agents die, under PRESET=asan, tsan or release (ARGS=--large: 20 GiB bodies)
 	@scripts/build.sh $(PRESET) easyenclave-control easyenclave-agent eectl
 	@EE_BIN_DIR=$(CURDIR)/build/$(PRESET)/bin /usr/bin/python3 tests/soak/run.py --seconds $(SECONDS) $(ARGS)
+
+simulate: deps ## the ledger against its model, new seeds for ever (SEED=42: that one alone; ARGS="--steps 2000")
+	@scripts/build.sh release ledger_simulation
+	@build/release/bin/ledger_simulation $(if $(SEED),--from $(SEED) --seeds 1,--from $$(date +%s)0000 --seeds 0) $(ARGS)
 
 fuzz: deps ## each fuzz target for SECONDS_EACH=30 (ONLY=name for one)
 	@scripts/deps.sh fuzz
