@@ -53,9 +53,19 @@ TEST(FetchSchedule, RefreshesAtHalfOfTheLifeAndThenAtHalfOfWhatIsLeft) {
     }
 }
 
+// Half of a ceiling that begins at `min` and grows by what was waited, until it is at `max` for the second
+// time.
+std::vector<milliseconds> waits(milliseconds min, milliseconds max) {
+    std::vector<milliseconds> out;
+    for (milliseconds ceiling = min; ceiling < max; ceiling = std::min(max, ceiling + out.back()))
+        out.push_back(ceiling / 2);
+    out.insert(out.end(), 2, max / 2);
+    return out;
+}
+
 TEST(FetchSchedule, WaitsLongerAfterEachFailureAndRandomly) {
     FetchSchedule schedule({}, at(issued).mono);
-    for (const milliseconds wait : {500ms, 1000ms, 2000ms, 4000ms, 8000ms, 16000ms, 30000ms, 30000ms}) {
+    for (const milliseconds wait : waits(1s, 60s)) {
         schedule.start();
         schedule.fail(std::nullopt, at(issued), 0.5);
         EXPECT_EQ(due(schedule), issued + wait);
@@ -69,7 +79,7 @@ TEST(FetchSchedule, WaitsLongerAfterEachFailureAndRandomly) {
 
 TEST(FetchSchedule, IsCalmWhileWhatIsKeptStillAnswersAndUrgentAfterwards) {
     FetchSchedule schedule({}, at(issued).mono);
-    for (const milliseconds wait : {15s, 30s, 60s, 120s, 240s, 300s, 300s}) {
+    for (const milliseconds wait : waits(30s, 600s)) {
         schedule.start();
         schedule.fail(next_update, at(issued), 0.5);
         EXPECT_EQ(due(schedule), issued + wait);
