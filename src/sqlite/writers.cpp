@@ -11,6 +11,8 @@ namespace {
 
 constexpr int readers_wait_ms = 5;  // Others wait for their turn meanwhile.
 constexpr std::chrono::milliseconds turn_wait{5000};
+constexpr int rest_pages_max = 256;  // 1 MiB
+constexpr int passes_max = 8;
 
 // A connection of the copier's own; SQLite's codes say what it is to do next.
 class Connection {
@@ -29,22 +31,25 @@ public:
     Connection& operator=(const Connection&) = delete;
 
     bool copy(int mode) {
-        if (code_ == SQLITE_OK) code_ = sqlite3_wal_checkpoint_v2(database_, nullptr, mode, nullptr, nullptr);
+        if (code_ == SQLITE_OK)
+            code_ = sqlite3_wal_checkpoint_v2(database_, nullptr, mode, nullptr, &copied_pages_);
         return code_ == SQLITE_OK;
     }
+    int copied_pages() const { return copied_pages_; }
     bool disk_failed() const { return (code_ & 0xff) == SQLITE_IOERR; }
     std::string message() const { return sqlite3_errmsg(database_); }
 
 private:
     sqlite3* database_ = nullptr;
     int code_;
+    int copied_pages_ = 0;  // of the log, from its beginning
 };
 
 }  // namespace
 
 Writers::Writers(std::filesystem::path file, int log_pages)
     : file_(std::move(file)),
-      log_pages_(log_pages),
+      log_pages_max_(log_pages),
       copy_at_pages_(log_pages),
       copier_([this] { copy_loop(); }) {}
 
@@ -121,16 +126,25 @@ void Writers::copy_loop() {
         lock.lock();
         copied_ += whole ? 1 : 0;
         // Someone reads what the log must keep: not again before it has grown by a quarter.
-        copy_at_pages_ = whole ? log_pages_ : pages_ + std::max(1, log_pages_ / 4);
+        copy_at_pages_ = whole ? log_pages_max_ : pages_ + std::max(1, log_pages_max_ / 4);
         if (whole) pages_ = 0;
     }
 }
 
-// Most of it beside the writers; then, while none of them writes, what they have added meanwhile, so that the
-// next one begins the log anew.
+int Writers::log_pages() const {
+    const std::lock_guard guard(mutex_);
+    return pages_;
+}
+
+// Most of it beside the writers, and what they have added meanwhile, until that is little; then, while none
+// of them writes, the rest, so that the next one begins the log anew.
 bool Writers::copy_log() {
     Connection connection(file_);
-    bool whole = connection.copy(SQLITE_CHECKPOINT_PASSIVE);
+    bool whole = true;
+    for (int pass = 0; pass < passes_max && whole; ++pass) {
+        whole = connection.copy(SQLITE_CHECKPOINT_PASSIVE);
+        if (log_pages() - connection.copied_pages() <= rest_pages_max) break;
+    }
     if (whole) {
         const auto turn = take_turn(turn_wait);
         whole = turn && connection.copy(SQLITE_CHECKPOINT_RESTART);

@@ -20,7 +20,7 @@ namespace ee::sqlite {
 
 class Writers {
 public:
-    static constexpr int log_pages_default = 8192;  // 32 MiB
+    static constexpr int log_pages_default = 16384;  // 64 MiB
 
     // `log_pages`: from that length on the log is copied. It goes on growing while someone reads an old
     // snapshot of the file.
@@ -62,10 +62,11 @@ private:
     struct Waiting {};
     void copy_loop();
     bool copy_log();
+    int log_pages() const;
     void give_turn();
 
     const std::filesystem::path file_;
-    const int log_pages_;
+    const int log_pages_max_;
 
     mutable std::mutex mutex_;
     std::condition_variable turn_changed_;
