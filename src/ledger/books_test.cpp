@@ -1,0 +1,153 @@
+// The journal itself: what no command asks for, and only a mistake of ours could (invariants L1, L8, L9, K3).
+
+#include "ledger/books.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "ledger/locks.h"
+#include "ledger/test_ledger.h"
+
+namespace ee::ledger {
+namespace {
+
+class BooksRules : public testing::Test {
+protected:
+    BooksRules() {
+        ledger.open_everything();  // alice with 100 USD, n1 with a stake of 10 USD
+        EXPECT_TRUE(ledger.admin(
+            TakeLock{.account = "alice", .node = "n1", .period = ledger.cell(), .amount = Money(4'000'000)}));
+        EXPECT_TRUE(ledger.admin(Slash{
+            .node = "n1", .cause = "other", .amount = Money(1'000'000), .event_ids = {"e"}, .reason = "r"}));
+    }
+
+    // "ok", the refusal's code, or "broken".
+    std::string post(PostingKind kind, std::vector<Change> changes) {
+        Batch batch(ledger.store);
+        Context context = context_of(batch);
+        try {
+            const auto leaf = ledger::post(context, {.kind = kind}, changes);
+            return leaf ? "ok" : leaf.error().code;
+        } catch (const BrokenInvariant&) {
+            EXPECT_TRUE(batch.is_empty()) << "nothing is written before all is checked";
+            return "broken";
+        }
+    }
+    std::string move(PostingKind kind, std::string_view from, std::string_view to, std::int64_t micro = 1) {
+        return post(kind, {{from, Money(-micro), {}}, {to, Money(micro), {}}});
+    }
+    Context context_of(Batch& batch) {
+        return {.batch = batch, .rules = rules, .now = ledger.now, .request = request, .principal = "admin"};
+    }
+
+    TestLedger ledger;
+    Rules rules;
+    Request request;
+};
+
+TEST_F(BooksRules, EachKindOfPostingIsForItsAccountsOnly) {
+    // L9, all of it: source and destination of each kind, by one account of each type.
+    using enum PostingKind;
+    constexpr std::string_view accounts[] = {"alice", "node:n1", "stake:n1", "@issued", "@slashed"};
+    struct Row {
+        PostingKind kind;
+        std::set<std::string_view> from;
+        std::set<std::string_view> to;
+    };
+    const Row rows[] = {
+        {purchase, {"@issued"}, {"alice"}},
+        {redeem, {"alice", "node:n1"}, {"@issued"}},
+        {transfer, {"alice", "node:n1"}, {"alice", "node:n1"}},
+        {pay, {"alice"}, {"node:n1"}},
+        {stake, {"alice", "@issued"}, {"stake:n1"}},
+        {unstake, {"stake:n1"}, {"alice", "@issued"}},
+        {slash, {"stake:n1"}, {"@slashed"}},
+        {lock, {}, {}},
+        {release, {}, {}},
+        {refund, {}, {}},
+    };
+    ASSERT_TRUE(ledger.admin(Transfer{.from = "alice", .to = "node:n1", .amount = Money(9)}));
+    for (const Row& row : rows)
+        for (const std::string_view from : accounts)
+            for (const std::string_view to : accounts) {
+                const bool is_allowed = row.from.contains(from) && row.to.contains(to) && from != to;
+                EXPECT_EQ(move(row.kind, from, to), is_allowed ? "ok" : "broken")
+                    << to_word(row.kind) << " from " << from << " to " << to;
+            }
+    for (const PostingKind kind : {lock, release, refund})
+        for (const std::string_view account : accounts)
+            EXPECT_EQ(post(kind, {{account, Money(1), Money(-1)}}), account == "alice" ? "ok" : "broken")
+                << to_word(kind) << " of " << account;
+    EXPECT_EQ(move(static_cast<PostingKind>(99), "alice", "node:n1"), "broken");
+    EXPECT_EQ(move(transfer, "alice", "no such name"), "broken");
+    EXPECT_EQ(move(transfer, "alice", "carol"), "broken") << "an account that there is not";
+}
+
+TEST_F(BooksRules, DebitsAndCreditsAreEqual) {
+    // L1
+    using enum PostingKind;
+    EXPECT_EQ(post(transfer, {{"alice", Money(-2), {}}, {"bob", Money(1), {}}}), "broken");
+    EXPECT_EQ(post(transfer, {{"alice", Money(-1), {}}, {"bob", Money(2), {}}}), "broken");
+    EXPECT_EQ(post(transfer, {{"alice", Money(0), {}}, {"bob", Money(0), {}}}), "broken");
+    EXPECT_EQ(post(transfer, {{"alice", Money(1), {}}, {"bob", Money(-1), {}}}), "broken");
+    EXPECT_EQ(post(transfer, {{"alice", Money(-1), {}}, {"alice", Money(1), {}}}), "broken");
+    EXPECT_EQ(post(transfer, {{"alice", Money(-1), {}}, {"bob", {}, Money(1)}}), "broken")
+        << "nobody gains what is locked";
+    EXPECT_EQ(post(transfer, {{"alice", Money(-1), {}}}), "broken");
+    EXPECT_EQ(post(transfer, {{"alice", Money(-2), {}}, {"bob", Money(1), {}}, {"node:n1", Money(1), {}}}),
+              "broken");
+    EXPECT_EQ(post(transfer, {}), "broken");
+    EXPECT_EQ(post(lock, {{"alice", Money(-1), Money(2)}}), "broken");
+    EXPECT_EQ(post(lock, {{"alice", Money(-1), Money(1)}, {"bob", Money(1), Money(-1)}}), "broken");
+    EXPECT_EQ(post(pay, {{"alice", Money(1), Money(-3)}, {"node:n1", Money(2), {}}}), "ok");
+    EXPECT_EQ(move(transfer, "alice", "bob", -1), "broken");
+}
+
+TEST_F(BooksRules, NothingGoesBelowZeroOrBeyond64Bits) {
+    // L4, L8
+    using enum PostingKind;
+    EXPECT_EQ(move(transfer, "alice", "bob", 96'000'000), "ok");
+    EXPECT_EQ(move(transfer, "alice", "bob", 96'000'001), "insufficient_credit");
+    EXPECT_EQ(post(release, {{"alice", Money(4'000'000), Money(-4'000'000)}}), "ok");
+    EXPECT_EQ(post(release, {{"alice", Money(4'000'001), Money(-4'000'001)}}), "broken");
+    EXPECT_EQ(move(slash, "stake:n1", "@slashed", 9'000'001), "insufficient_credit");
+    EXPECT_EQ(move(purchase, "@issued", "alice", INT64_MAX), "balance_too_large");
+    EXPECT_EQ(move(purchase, "@issued", "alice", INT64_MAX - 110'000'000), "ok");
+    EXPECT_EQ(move(purchase, "@issued", "alice", INT64_MAX - 109'999'999), "balance_too_large");
+    EXPECT_EQ(post(lock, {{"alice", Money(-INT64_MAX), Money(INT64_MAX)}}), "balance_too_large");
+    Batch batch(ledger.store);
+    Context context = context_of(batch);
+    EXPECT_THROW(static_cast<void>(ledger::move(context, {.kind = transfer}, "alice", "bob", Money(0))),
+                 BrokenInvariant);
+    EXPECT_THROW(static_cast<void>(ledger::move(context, {.kind = transfer}, "alice", "bob", Money(-5))),
+                 BrokenInvariant);
+}
+
+TEST_F(BooksRules, ALockEndsOnceAndPaysAtMostWhatItHolds) {
+    // K2, K3
+    std::uint64_t id = 0;
+    ledger.store.scan(Table::locks, "", [&](std::string_view key, std::string_view) {
+        id = number_at(key, 0);
+        return false;
+    });
+    for (const std::int64_t paid : {std::int64_t{-1}, std::int64_t{4'000'001}}) {
+        Batch batch(ledger.store);
+        Context context = context_of(batch);
+        EXPECT_THROW(end_lock(context, id, find_lock(batch, id).value(), LockState::settled, Money(paid)),
+                     BrokenInvariant);
+    }
+    for (const std::int64_t paid : {0, 1, 3'999'999, 4'000'000}) {
+        Batch batch(ledger.store);
+        Context context = context_of(batch);
+        end_lock(context, id, find_lock(batch, id).value(), LockState::settled, Money(paid));
+        EXPECT_EQ(find_account(batch, "node:n1")->available.micro(), paid);
+        EXPECT_EQ(find_account(batch, "alice")->available.micro(), 100'000'000 - paid);
+        EXPECT_TRUE(find_account(batch, "alice")->locked.is_zero());
+        EXPECT_THROW(end_lock(context, id, find_lock(batch, id).value(), LockState::released, {}),
+                     BrokenInvariant);
+    }
+}
+
+}  // namespace
+}  // namespace ee::ledger
