@@ -171,8 +171,22 @@ void BooksCheck::check_units(const Store& store) {
         const std::string node = in.text();
         ++held[KeyWriter().time(start).text(node).text(in.text())];
     }
+    std::map<std::string, std::pair<std::int64_t, std::int64_t>> locked;  // and drawn
+    for (const auto& [key, record] : all(store, Table::locks)) {
+        const Lock lock = Lock::decode(record);
+        if (lock.state == LockState::released) continue;
+        auto& [amount, drawn] = locked[UnitName{lock.cell, lock.node, lock.app}.key()];
+        amount += lock.amount.micro();
+        drawn += lock.drawn.micro();
+    }
     for (const auto& [key, record] : units) {
         const Unit unit = Unit::decode(record);
+        const auto& [amount, drawn] = locked[key];
+        if (unit.is_settled() &&
+            (unit.paid.micro() + unit.returned.micro() != amount ||
+             unit.paid.micro() != (unit.outcome == Outcome::pass ? drawn : 0)))  // P4, P10
+            complain(fmt::format("{} are paid and {} returned of {}, {} of it drawn", unit.paid.micro(),
+                                 unit.returned.micro(), amount, drawn));
         if (open.contains(key) == unit.is_settled()) complain("a unit is open and settled, or neither");
         if (moving.contains(key) != unit.moving) complain("a unit's transfers are to come, or not?");
         if (unit.moving && !unit.is_settled()) complain("an undecided unit's transfers are on their way");

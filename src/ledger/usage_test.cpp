@@ -1,7 +1,10 @@
 // Usage and price: invariants U1, U2, U5, U6, K6, and the defects they keep from coming back.
 
+#include <random>
+
 #include <gtest/gtest.h>
 
+#include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
 
 namespace ee::ledger {
@@ -244,6 +247,38 @@ TEST(UsageRules, NothingRunsIntoOverflow) {
         reports += "use alice n1 13h 0.999999h key=k" + std::to_string(i) + " => 0 + 999999000\n";
     script.run("show alice => 0");
     script.run(reports);
+}
+
+TEST(UsageRules, SplittingAReportChangesItsCostByRoundingOnly) {
+    // U1: half a micro-USD a report.
+    std::mt19937 random(1);
+    TestLedger ledger;
+    ledger.open_everything();
+    for (int round = 0; round < 60; ++round) {
+        const std::int64_t price = 1 + random() % (round % 2 == 0 ? 9 : 300'000);
+        RegisterNode node = TestLedger::node("n1");
+        node.price = Money(price);
+        node.stake.reset();
+        ledger.now += std::chrono::hours{1} - std::chrono::microseconds{1};
+        ASSERT_TRUE(ledger.admin(node));
+        ledger.now += std::chrono::microseconds{1};
+        const auto locked_by = [&](std::string app, std::vector<std::int64_t> parts) {
+            const Money before = ledger.account("alice").locked;
+            for (const std::int64_t part : parts)
+                EXPECT_TRUE(ledger.admin(ReportUsage{.account = "alice",
+                                                     .node = "n1",
+                                                     .app = app,
+                                                     .period = ledger.cell(),
+                                                     .hours = Hours(part)}));
+            return ledger.account("alice").locked.micro() - before.micro();
+        };
+        std::vector<std::int64_t> parts(1 + random() % 9);
+        std::int64_t whole = 0;
+        for (std::int64_t& part : parts) whole += part = 1 + random() % 400'000;
+        const std::int64_t at_once = locked_by("once", {whole}), in_parts = locked_by("parts", parts);
+        EXPECT_LE(std::abs(at_once - in_parts) * 2, static_cast<std::int64_t>(parts.size()) + 1);
+        EXPECT_LE(std::abs(at_once * 1'000'000 - price * whole), 500'000);
+    }
 }
 
 TEST(UsageRules, LateUsageOfASettledUnitHasNoEffect) {
