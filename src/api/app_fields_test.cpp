@@ -11,7 +11,7 @@ Lines left(std::vector<http::Field> given) {
     std::vector<Secret> admin, metrics;
     admin.emplace_back(std::string("admin-1"));
     metrics.emplace_back(std::string("metrics-1"));
-    const AccessControl access(admin, metrics);
+    const AccessControl access({.admin = admin, .metrics = metrics});
     const AppFields fields(given, access);
     Lines out;
     for (const http::Field& field : fields.get())

@@ -18,6 +18,7 @@ constexpr StatusRow rows[] = {
     {"invalid_json", 400},
     {"invalid_cursor", 400},
     {"invalid_parameter", 400},
+    {"log_range", 400},
     {"unauthorized", 401},
     {"role_not_configured", 403},
     {"forbidden", 403},

@@ -103,9 +103,12 @@ TEST(Routes, OnlyTheseAreOpenToAnyone) {
                                              "/v1/proxy/{app}/{path}",
                                              "/openapi.yaml",
                                              "/v1/apps/{app}/evidence",
-                                             "/v1/collateral/{sha256}"};
+                                             "/v1/collateral/{sha256}",
+                                             "/v1/ledger/head",
+                                             "/v1/ledger/proof/inclusion",
+                                             "/v1/ledger/proof/consistency"};
     for (const Route& route : routes())
-        EXPECT_EQ(route.access == Access::anyone, open.contains(route.path)) << route.path;
+        EXPECT_EQ(route.access.includes(Role::anyone), open.contains(route.path)) << route.path;
 }
 
 TEST(Routes, OnlyARequestToAnAppMayBeLarge) {
@@ -124,6 +127,7 @@ TEST(StatusOf, EveryRefusalHasItsStatus) {
         {"invalid_json", 400},
         {"invalid_cursor", 400},
         {"invalid_parameter:limit", 400},
+        {"log_range", 400},
         {"bad_request", 400},
         {"unauthorized", 401},
         {"role_not_configured", 403},
@@ -142,6 +146,8 @@ TEST(StatusOf, EveryRefusalHasItsStatus) {
         {"unsupported_websocket_version", 426},
         {"too_many_wrong_tokens", 429},
         {"not_ready", 503},
+        {"insufficient_credit", 409},
+        {"ledger_halted", 503},
         {"never_heard_of", 500},
         {"", 500},
     };
