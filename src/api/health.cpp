@@ -40,6 +40,12 @@ void get_readyz(Request& request) {
             Role::admin, request.exchange.head(), request.visitor.client, request.services.loop.now());
         if (!allowed) return request.refuse(allowed.error());
         json.field("store", readiness.store_ok ? "ok" : "failed").field("draining", readiness.draining);
+        const LedgerDoor::State ledger = request.services.ledger.state();
+        json.field("ledger", ledger.word).key("ledger_detail");
+        if (ledger.code.empty())
+            json.null();
+        else
+            json.value(ledger.code + ": " + ledger.detail);
     }
     json.end_object();
     request.reply_json(readiness.ready() ? 200 : 503, body);

@@ -41,9 +41,16 @@ public:
     // `ok`, `halted` or `forked`, and why.
     struct State {
         std::string word = "ok";
+        std::string code{};  // what writes are refused with; empty: they are not
         std::string detail{};
     };
     virtual State state() const = 0;
+    // Since the start.
+    struct Counts {
+        std::uint64_t commits = 0;
+        std::uint64_t commands = 0;
+    };
+    virtual Counts counts() const = 0;
     // A salted hash of a client's address, for the log.
     virtual crypto::Sha256 salted(const net::IpAddress& address) const = 0;
 };

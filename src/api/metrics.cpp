@@ -3,6 +3,28 @@
 #include "api/routes.h"
 
 namespace ee::api {
+namespace {
+
+// What a ledger that writes nothing any more refuses with.
+constexpr std::string_view standstills[] = {"ledger_halted", "ledger_forked", "store_unavailable"};
+
+void count_up_to(telemetry::Counter& counter, std::uint64_t count) {
+    counter.add(count - counter.value());
+}
+
+void show_ledger(const LedgerDoor& ledger, telemetry::Metrics& metrics) {
+    const LedgerDoor::Counts counts = ledger.counts();
+    count_up_to(metrics.counter("ee_ledger_commits_total", "Commits of the ledger"), counts.commits);
+    count_up_to(metrics.counter("ee_ledger_commands_total", "Commands the ledger has run"), counts.commands);
+    const LedgerDoor::State state = ledger.state();
+    for (const std::string_view code : standstills)
+        metrics
+            .gauge("ee_ledger_standstill", "Whether the ledger is read-only, by the code it refuses with",
+                   {{"code", code}})
+            .set(state.code == code ? 1 : 0);
+}
+
+}  // namespace
 
 void get_metrics(Request& request) {
     Services& services = request.services;
@@ -17,6 +39,7 @@ void get_metrics(Request& request) {
         .set(static_cast<std::int64_t>(services.body_memory.held()));
     services.metrics.gauge("ee_body_bytes_max", "How many may be")
         .set(static_cast<std::int64_t>(services.body_memory.bytes_max()));
+    show_ledger(services.ledger, services.metrics);
     request.reply(200, telemetry::Metrics::content_type, services.metrics.render());
 }
 

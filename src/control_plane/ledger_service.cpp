@@ -159,7 +159,12 @@ Result<std::string> LedgerService::with_receipt(api::Shown shown) {
 api::LedgerDoor::State LedgerService::state() const {
     const auto why = worker_->standstill();
     if (!why) return {};
-    return {.word = why->code == "ledger_forked" ? "forked" : "halted", .detail = why->detail};
+    return {
+        .word = why->code == "ledger_forked" ? "forked" : "halted", .code = why->code, .detail = why->detail};
+}
+
+api::LedgerDoor::Counts LedgerService::counts() const {
+    return {.commits = worker_->commits(), .commands = worker_->commands()};
 }
 
 crypto::Sha256 LedgerService::salted(const net::IpAddress& address) const {

@@ -37,6 +37,7 @@ public:
     void run(ledger::Request request, OnReply on_reply) override;
     bool ask(Question question, std::function<void(Result<std::string>)> on_answer) override;
     State state() const override;
+    Counts counts() const override;
     crypto::Sha256 salted(const net::IpAddress& address) const override;
 
 private:
