@@ -62,8 +62,8 @@ Expected Model::perform(const ledger::RecordLeaf&) {
 }
 
 Expected Model::perform(const ledger::Observe& command) {
-    if (!nodes.contains(command.node)) return refused({"unknown_node"});
     if (command.observation.from >= command.observation.to) return refused({"invalid_field:to"});
+    if (!nodes.contains(command.node)) return refused({"unknown_node"});
     const auto known = observations_.find({command.node, command.event_id});
     if (known != observations_.end()) {
         const ledger::Observation &a = known->second, &b = command.observation;
