@@ -42,6 +42,10 @@ std::optional<std::string_view> bearer(std::string_view authorization) {
     return http::trim_whitespace(authorization.substr(scheme.size()));
 }
 
+bool is_holder_token(std::string_view token) {
+    return token.starts_with(holder_token_prefix) && token.size() == holder_token_size;
+}
+
 }  // namespace
 
 void AccessControl::set_tokens(const RoleTokens& tokens) {
@@ -88,7 +92,15 @@ Result<Caller> AccessControl::check(Access access, const http::RequestHead& head
     if (allowed) return Caller{.role = *allowed};
     if (is_known) return fail("forbidden", "this token's role may not call this endpoint");
     if (access.includes(Role::holder)) return Caller{.role = Role::holder, .token = hash};
+    if (is_holder_token(*token)) return fail("forbidden", "this endpoint is not for accounts and nodes");
     return fail(refuse_wrong(client, now));
+}
+
+std::optional<crypto::Sha256> AccessControl::holder_token(const http::RequestHead& head) const {
+    const auto authorization = http::find(head.fields, "authorization");
+    const auto token = authorization ? bearer(*authorization) : std::nullopt;
+    if (!token || !is_holder_token(*token)) return std::nullopt;
+    return crypto::sha256(as_bytes(*token));
 }
 
 Error AccessControl::refuse_wrong(const net::IpAddress& client, MonoTime now) {
@@ -105,7 +117,7 @@ bool AccessControl::is_own_token(std::string_view authorization) const {
     const auto token = bearer(authorization);
     if (!token) return false;
     // Holders' tokens are made by us and say so.
-    bool found = token->starts_with(holder_token_prefix) && token->size() == holder_token_size;
+    bool found = is_holder_token(*token);
     const crypto::Sha256 hash = crypto::sha256(as_bytes(*token));
     for (const Hashes& known : hashes_) found = matches(known, hash) || found;
     return found;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -66,6 +67,10 @@ public:
     // role), `too_many_wrong_tokens` (429). A right token always passes, however many wrong ones came before.
     Result<Caller> check(Access access, const http::RequestHead& head, const net::IpAddress& client,
                          MonoTime now);
+
+    // The hash of what looks like a token of an account or a node, refused by check() with `forbidden` where
+    // there is nothing for them: only the ledger knows whether it is one.
+    std::optional<crypto::Sha256> holder_token(const http::RequestHead& head) const;
 
     // A holder's token that turned out to be nobody's: `unauthorized`, `too_many_wrong_tokens`.
     Error refuse_wrong(const net::IpAddress& client, MonoTime now);

@@ -107,10 +107,33 @@ TEST(Access, RemembersABoundedNumberOfGuessers) {
     }
 }
 
+// Whose it is the ledger says; until then it is no guess.
+TEST(Access, AHoldersTokenIsForTheLedgerToRecognise) {
+    TestCaller caller;
+    const std::string token = "ee_" + std::string(64, '0');
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(caller.check(Role::admin, "Bearer " + token), "forbidden");
+        EXPECT_EQ(caller.check(Role::admin | Role::holder, "Bearer " + token), "ok");
+        EXPECT_EQ(caller.check(Role::admin | Role::holder, "Bearer anything"), "ok");
+    }
+    http::RequestHead head;
+    const std::string authorization = "Bearer " + token;
+    head.fields.push_back({"authorization", authorization});
+    const auto allowed = caller.control.check(Role::holder, head, caller.address, caller.now);
+    ASSERT_TRUE(allowed);
+    EXPECT_EQ(allowed->token, crypto::sha256(as_bytes(token)));
+    EXPECT_EQ(caller.control.holder_token(head), allowed->token);
+    for (const char* other : {"Bearer ee_0", "Bearer admin-1", "ee_0", ""}) {
+        head.fields.back().value = other;
+        EXPECT_FALSE(caller.control.holder_token(head)) << other;
+    }
+}
+
 TEST(Access, KnowsItsOwnTokensWhereverTheyTurnUp) {
     const TestCaller caller;
     EXPECT_TRUE(caller.control.is_own_token("Bearer admin-2"));
     EXPECT_TRUE(caller.control.is_own_token("bearer metrics-1 "));
+    EXPECT_TRUE(caller.control.is_own_token("Bearer ee_" + std::string(64, 'a')));
     for (const char* other : {"", "Bearer", "Bearer ", "Bearer app-token", "Basic admin-1", "admin-1"})
         EXPECT_FALSE(caller.control.is_own_token(other)) << other;
 }

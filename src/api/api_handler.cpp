@@ -1,5 +1,6 @@
 #include "api/api_handler.h"
 
+#include "api/ledger_request.h"
 #include "base/base64.h"
 #include "http/fields.h"
 #include "http/target.h"
@@ -52,9 +53,18 @@ void ApiHandler::on_request(http::Exchange& exchange) {
     }
     const auto allowed =
         services_.access.check(match.route->access, head, request.visitor.client, services_.loop.now());
-    if (!allowed) return request.refuse(allowed.error());
+    if (!allowed) return refuse(request, allowed.error());
     request.caller = *allowed;
     match.route->serve(request);
+}
+
+// An account's or a node's token at an endpoint that is not for them is forbidden, one that is nobody's a
+// guess.
+void ApiHandler::refuse(Request& request, const Error& why) {
+    const auto holder = services_.access.holder_token(request.exchange.head());
+    if (why.code != "forbidden" || !holder) return request.refuse(why);
+    request.caller = {.role = Role::holder, .token = *holder};
+    show(request, [why](const ledger::Views&) -> Result<Shown> { return fail(why); });
 }
 
 std::string ApiHandler::on_refused(const net::Endpoint&, int, const Error& why) {

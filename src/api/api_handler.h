@@ -16,6 +16,8 @@ public:
     std::string on_refused(const net::Endpoint& peer, int status, const Error& why) override;
 
 private:
+    void refuse(Request& request, const Error& why);
+
     Services& services_;
     crypto::RandomPool random_;
     std::string request_id_;  // Of the request being served, where it is ours.
