@@ -9,7 +9,7 @@ namespace ee::api {
 void post_abuse_report(Request& request) {
     run_body(request, [](JsonBody& body) {
         return ledger::FileAbuse{.node = body.text("node_id"),
-                                 .app = body.text_or_empty("app_name"),
+                                 .app = body.optional_name("app_name"),
                                  .period = body.optional_period(),
                                  .reason = body.text("reason"),
                                  .reported_by = body.text_or_empty("reported_by"),

@@ -2,7 +2,6 @@
 
 #include "api/ledger_request.h"
 #include "api/routes.h"
-#include "base/time.h"
 #include "http/target.h"
 
 namespace ee::api {
@@ -12,9 +11,9 @@ Result<std::optional<ledger::LedgerTime>> time_in(std::string_view query) {
     const auto text = http::query_parameter(query, "at");
     if (!text) return fail(text.error());
     if (!*text) return std::optional<ledger::LedgerTime>();
-    const auto at = from_rfc3339(**text);
+    const auto at = ledger_time(**text);
     if (!at) return fail("invalid_parameter:at", "at must be a time such as 2026-01-15T10:30:00Z");
-    return std::optional(ledger::LedgerTime{*at});
+    return at;
 }
 
 }  // namespace
@@ -39,7 +38,7 @@ void post_purchase(Request& request) {
     run_body(request, [](JsonBody& body) {
         return ledger::Purchase{.account = body.text("account_id"),
                                 .amount = body.amount("amount_usd", "amount"),
-                                .payment_ref = body.text_or_empty("payment_ref")};
+                                .payment_ref = body.optional_name("payment_ref")};
     });
 }
 
@@ -47,7 +46,7 @@ void post_redeem(Request& request) {
     run_body(request, [](JsonBody& body) {
         return ledger::Redeem{.account = body.text("account_id"),
                               .amount = body.amount("amount_usd", "amount"),
-                              .payment_ref = body.text_or_empty("payment_ref")};
+                              .payment_ref = body.optional_name("payment_ref")};
     });
 }
 

@@ -25,6 +25,8 @@ public:
     // Absent and null are the same.
     std::optional<std::string> optional_text(std::string_view name);
     std::string text_or_empty(std::string_view name) { return optional_text(name).value_or(""); }
+    // A name or a reference: given, it is not empty. Empty: absent.
+    std::string optional_name(std::string_view name);
     bool flag_or(std::string_view name, bool otherwise);
     std::optional<std::uint64_t> optional_integer(std::string_view name);
     std::vector<std::string> texts(std::string_view name);
@@ -38,6 +40,7 @@ public:
     ledger::Period period();
     std::optional<ledger::Period> optional_period();
 
+    // There, and not null.
     bool has(std::string_view name) const;
     void refuse(std::string code, std::string detail);
     std::optional<Error> refusal();

@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
+#include "base/time.h"
 #include "http/fields.h"
 #include "http/target.h"
 
@@ -146,6 +147,17 @@ Result<ledger::Page> page_of(std::string_view query) {
     if (*cursor && !append_from_base64(page.after, **cursor))
         return fail("invalid_cursor", "the cursor is not one of ours");
     return page;
+}
+
+std::optional<ledger::LedgerTime> ledger_time(std::string_view text) {
+    const auto time = from_rfc3339(text);
+    if (!time) return std::nullopt;
+    ledger::LedgerTime out{std::chrono::floor<std::chrono::seconds>(*time)};
+    constexpr std::size_t point = 19;  // behind the seconds, if there is one
+    std::chrono::microseconds place{100'000};
+    for (std::size_t i = point + 1; text[point] == '.' && i + 1 < text.size(); ++i, place /= 10)
+        out += (text[i] - '0') * place;
+    return out;
 }
 
 Result<std::uint64_t> id_in(std::string_view text, std::string_view code) {

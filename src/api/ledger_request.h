@@ -37,6 +37,8 @@ NewToken make_token();
 Result<ledger::Page> page_of(std::string_view query);
 // A number in the query: `invalid_parameter:<name>`; nullopt: absent.
 Result<std::optional<std::uint64_t>> number_in(std::string_view query, std::string_view name);
+// As from_rfc3339() takes it, to the microsecond, which is what the ledger's times are in.
+std::optional<ledger::LedgerTime> ledger_time(std::string_view text);
 // An id in a path is a number; anything else names nothing: `code`.
 Result<std::uint64_t> id_in(std::string_view text, std::string_view code);
 

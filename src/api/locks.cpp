@@ -9,10 +9,10 @@ namespace {
 
 // Absent: none.
 std::string app_name(JsonBody& body) {
-    const auto name = body.optional_text("app_name");
-    if (name && !is_app_name(*name))
+    auto name = body.optional_name("app_name");
+    if (!name.empty() && !is_app_name(name))
         body.refuse("invalid_field:app_name", "app_name must be a DNS label in lower case");
-    return name.value_or("");
+    return name;
 }
 
 }  // namespace
@@ -49,15 +49,12 @@ void post_lock_release(Request& request) {
 
 void post_usage(Request& request) {
     run_body(request, [](JsonBody& body) {
-        ledger::ReportUsage command{.account = body.text("account_id"),
-                                    .node = body.text("node_id"),
-                                    .app = app_name(body),
-                                    .period = body.period(),
-                                    .hours = body.hours("vcpu_hours"),
-                                    .report_id = body.text_or_empty("report_id")};
-        if (command.report_id.size() > 128 || command.report_id.find('\0') != std::string::npos)
-            body.refuse("invalid_field:report_id", "report_id must be 1 to 128 bytes without a NUL");
-        return command;
+        return ledger::ReportUsage{.account = body.text("account_id"),
+                                   .node = body.text("node_id"),
+                                   .app = app_name(body),
+                                   .period = body.period(),
+                                   .hours = body.hours("vcpu_hours"),
+                                   .report_id = body.optional_name("report_id")};
     });
 }
 

@@ -2,7 +2,6 @@
 
 #include "api/ledger_request.h"
 #include "api/routes.h"
-#include "base/time.h"
 #include "http/fields.h"
 #include "http/target.h"
 
@@ -19,10 +18,10 @@ std::optional<ledger::Tier> tier_in(JsonBody& body) {
 }
 
 ledger::LedgerTime time_in(JsonBody& body, std::string_view name) {
-    const auto time = from_rfc3339(body.text(name));
+    const auto time = ledger_time(body.text(name));
     if (!time && body.has(name))
         body.refuse("invalid_field:" + std::string(name), "it must be a time such as 2026-01-15T10:30:00Z");
-    return time ? ledger::LedgerTime{*time} : ledger::LedgerTime{};
+    return time.value_or(ledger::LedgerTime{});
 }
 
 ledger::ObservationType observation_type(JsonBody& body) {
@@ -30,13 +29,17 @@ ledger::ObservationType observation_type(JsonBody& body) {
     const std::string word = body.text("type");
     for (const auto type : {health_pass, health_miss, attest_miss, downtime_migration})
         if (to_word(type) == word) return type;
-    body.refuse("invalid_field:type",
-                "type must be health_pass, health_miss, attest_miss or downtime_migration");
+    if (body.has("type"))
+        body.refuse("invalid_field:type",
+                    "type must be health_pass, health_miss, attest_miss or downtime_migration");
     return health_pass;
 }
 
-std::string_view reason_of(std::string_view text) {
-    return text.substr(0, 256);
+constexpr std::size_t reason_max = 256;
+
+std::string reason_in(JsonBody& body, std::string text) {
+    if (text.size() > reason_max) body.refuse("invalid_field:reason", "reason must be at most 256 bytes");
+    return text;
 }
 
 }  // namespace
@@ -81,7 +84,7 @@ void post_node_event(Request& request) {
     run_body(request, [&](JsonBody& body) {
         ledger::Observe command{.node = request.parameters[0], .event_id = body.text("event_id")};
         command.observation = {.type = observation_type(body),
-                               .app = body.text_or_empty("app_name"),
+                               .app = body.optional_name("app_name"),
                                .from = time_in(body, "from"),
                                .to = time_in(body, "to"),
                                .evidence_url = body.text_or_empty("evidence_url")};
@@ -101,15 +104,14 @@ void post_node_slash(Request& request) {
 
 void post_node_ban(Request& request) {
     run_body(request, [&](JsonBody& body) {
-        return ledger::Ban{.node = request.parameters[0],
-                           .reason = std::string(reason_of(body.text("reason")))};
+        return ledger::Ban{.node = request.parameters[0], .reason = reason_in(body, body.text("reason"))};
     });
 }
 
 void post_node_unstake(Request& request) {
     run_body(request, [&](JsonBody& body) {
         return ledger::Unstake{.node = request.parameters[0],
-                               .reason = std::string(reason_of(body.text_or_empty("reason")))};
+                               .reason = reason_in(body, body.text_or_empty("reason"))};
     });
 }
 

@@ -24,7 +24,7 @@ void post_finalize(Request& request) {
     if (!dry_run) return request.refuse(dry_run.error());
     JsonBody body(request.exchange.body());
     const ledger::Finalize command{.period = *period,
-                                   .node = body.text_or_empty("node_id"),
+                                   .node = body.optional_name("node_id"),
                                    .allow_pending = body.flag_or("allow_pending", false)};
     if (const auto refusal = body.refusal()) return request.refuse(*refusal);
     if (!*dry_run) return run_command(request, command);
@@ -44,7 +44,7 @@ void post_resolve(Request& request) {
             body.refuse("invalid_field:outcome", "outcome must be pass or fail");
         return ledger::Resolve{.period = *period,
                                .node = body.text("node_id"),
-                               .app = body.text_or_empty("app_name"),
+                               .app = body.optional_name("app_name"),
                                .pass = outcome == "pass",
                                .reason = body.text("reason")};
     });
