@@ -9,6 +9,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -36,6 +37,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Random = std::mt19937_64;
+
+// Of all threads of this process: what other programs do on the machine is not in it.
+double cpu_seconds() {
+    timespec spent{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return static_cast<double>(spent.tv_sec) + static_cast<double>(spent.tv_nsec) / 1e9;
+}
 
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -258,9 +266,11 @@ private:
 
 struct Figure {
     double seconds = 0;
+    double cpu_s = 0;
     std::uint64_t transfers = 0;
     std::vector<double> commits_s{};
 
+    double cpu_us() const { return cpu_s * 1e6 / static_cast<double>(transfers); }
     double rate() const { return static_cast<double>(transfers) / seconds; }
     double quantile_us(double part) {
         std::ranges::sort(commits_s);
@@ -271,6 +281,7 @@ struct Figure {
 
 void ByLedger::measure(Figure& figure, Transfers& transfers, std::size_t callers, double seconds, bool hot) {
     const auto start = Clock::now();
+    const double cpu = cpu_seconds();
     figure.transfers += run(callers, [&](std::uint64_t) -> std::optional<Command> {
         if (seconds_since(start) >= seconds) return std::nullopt;
         const Planned transfer = transfers.next();
@@ -279,12 +290,14 @@ void ByLedger::measure(Figure& figure, Transfers& transfers, std::size_t callers
                                 .amount = Money(1)};
     });
     figure.seconds += seconds_since(start);
+    figure.cpu_s += cpu_seconds() - cpu;
 }
 
 // One share of a second; `commit` answers the seconds that count as the commit.
 void measure(Figure& figure, Transfers& transfers, std::size_t batch, double seconds,
              const std::function<double(const std::vector<Planned>&)>& commit) {
     const auto start = Clock::now();
+    const double cpu = cpu_seconds();
     std::vector<Planned> some(batch);
     do {
         std::ranges::generate(some, [&] { return transfers.next(); });
@@ -292,6 +305,7 @@ void measure(Figure& figure, Transfers& transfers, std::size_t batch, double sec
         figure.transfers += batch;
     } while (seconds_since(start) < seconds);
     figure.seconds += seconds_since(start);
+    figure.cpu_s += cpu_seconds() - cpu;
 }
 
 // Balances read through a connection of its own until told to stop: how long each took.
@@ -360,11 +374,13 @@ int main(int count, char** arguments) {
     fmt::print(
         R"({{"by_hand_1":{:.0f},"by_hand_64":{:.0f},"store_1":{:.0f},"store_64":{:.0f},"store_512":{:.0f},)"
         R"("ledger_1":{:.0f},"ledger_64":{:.0f},"ledger_512":{:.0f},"ledger_hot":{:.0f},)"
+        R"("by_hand_1_cpu_us":{:.1f},"by_hand_64_cpu_us":{:.1f},"ledger_64_cpu_us":{:.1f},"ledger_512_cpu_us":{:.1f},)"
         R"("commit_us_1":{:.0f},"commit_us_64":{:.0f},"commit_us_512":{:.0f},"commit_us_64_p99":{:.0f},)"
         R"("commit_us_64_max":{:.0f},"read_us_p50":{:.0f},"read_us_p99":{:.0f},"log_copied":{}}})"
         "\n",
         hand_1.rate(), hand_64.rate(), store_1.rate(), store_64.rate(), store_512.rate(), ledger_1.rate(),
-        ledger_64.rate(), ledger_512.rate(), ledger_hot.rate(), store_1.quantile_us(0.5),
-        store_64.quantile_us(0.5), store_512.quantile_us(0.5), store_64.quantile_us(0.99),
-        store_64.quantile_us(1), reads.quantile_us(0.5), reads.quantile_us(0.99), by_store.copied());
+        ledger_64.rate(), ledger_512.rate(), ledger_hot.rate(), hand_1.cpu_us(), hand_64.cpu_us(),
+        ledger_64.cpu_us(), ledger_512.cpu_us(), store_1.quantile_us(0.5), store_64.quantile_us(0.5),
+        store_512.quantile_us(0.5), store_64.quantile_us(0.99), store_64.quantile_us(1),
+        reads.quantile_us(0.5), reads.quantile_us(0.99), by_store.copied());
 }
