@@ -117,6 +117,15 @@ void add_to_sums(Batch& batch, std::span<const Change> changes) {
     save_sums(batch, sums);
 }
 
+// The journal grows in the account's own record; a record of lines is written when it is full, and never
+// again.
+void add_line(Batch& batch, Account& account, const EntryLine& line) {
+    account.newest[account.entries++ % lines_in_record] = line;
+    if (account.entries % lines_in_record == 0)
+        batch.put(Table::entries, entry_lines_key(account.number, account.entries / lines_in_record - 1),
+                  encode(account.newest));
+}
+
 }  // namespace
 
 std::string Sums::encode() const {
@@ -186,6 +195,14 @@ void open_account(Context& context, std::string_view name, const std::optional<c
     save_account(context.batch, name, account);
 }
 
+EntryLine line_of(const Batch& batch, const Account& account, std::uint64_t number) {
+    const std::uint64_t record_number = number / lines_in_record;
+    if (record_number == account.entries / lines_in_record) return account.newest[number % lines_in_record];
+    const auto record = batch.get(Table::entries, entry_lines_key(account.number, record_number));
+    if (!record) throw DamagedRecord(fmt::format("line {} of account {} is missing", number, account.number));
+    return decode_lines(*record)[number % lines_in_record];
+}
+
 Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<const Change> changes) {
     check(posting, changes);
     std::vector<Account> accounts;
@@ -207,9 +224,7 @@ Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<c
                          field(changes[changes.size() - 1 - i].account), field(change.available.micro()),
                          field(change.locked.micro()), field(account.available.micro()),
                          field(account.locked.micro()), field(posting.reference), field(posting.memo)});
-        context.batch.put(Table::entries, EntryLine::key(account.number, account.entries),
-                          EntryLine{leaf, context.now, account.available, account.locked}.encode());
-        ++account.entries;
+        add_line(context.batch, account, {leaf, context.now, account.available, account.locked});
         save_account(context.batch, change.account, account);
     }
     add_to_sums(context.batch, changes);

@@ -45,6 +45,9 @@ std::optional<Account> find_account(const Batch& batch, std::string_view name);
 void open_account(Context& context, std::string_view name, const std::optional<crypto::Sha256>& token);
 void save_account(Batch& batch, std::string_view name, const Account& account);
 
+// The lines of its journal are numbered from 0. `number` is below account.entries.
+EntryLine line_of(const Batch& batch, const Account& account, std::uint64_t number);
+
 // Applies the changes, in order. The account of the first change is the one the answer is about: its leaf's
 // index is returned. Refusals: `insufficient_credit`, `balance_too_large`. All accounts exist. Unbalanced,
 // forbidden for the kind, or below zero in `locked`: BrokenInvariant.

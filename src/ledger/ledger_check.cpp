@@ -15,7 +15,7 @@ constexpr std::string_view verified_key = "verified";
 
 class Check {
 public:
-    Check(const Store& store, std::uint64_t from) : store_(store), from_(from) {}
+    Check(const Store& store, std::uint64_t from) : store_(store), batch_(store), from_(from) {}
 
     CheckReport run() {
         try {
@@ -191,8 +191,8 @@ private:
             if (from_ == 0 && account.entries != balance.entries)
                 find("entries", fmt::format("{} counts {} entries, the log has {}", name, account.entries,
                                             balance.entries));
-            const auto line = store_.get(Table::entries, EntryLine::key(account.number, account.entries - 1));
-            if (!line || EntryLine::decode(*line).leaf_index != balance.leaf)
+            if (account.entries == 0 ||
+                line_of(batch_, account, account.entries - 1).leaf_index != balance.leaf)
                 find("entries",
                      fmt::format("the last line of {}'s journal is not leaf {}", name, balance.leaf));
         }
@@ -221,6 +221,7 @@ private:
     };
 
     const Store& store_;
+    const Batch batch_;  // nothing is written into it
     std::uint64_t from_;
     CheckReport report_;
     Sums sums_;

@@ -5,11 +5,46 @@
 namespace ee::ledger {
 using namespace fields;
 
+static void append(RecordWriter& out, const EntryLine& line) {
+    out.number(line.leaf_index)
+        .integer(to_us(line.at))
+        .integer(line.available.micro())
+        .integer(line.locked.micro());
+}
+
+static EntryLine read_line(RecordReader& in) {
+    EntryLine out;
+    out.leaf_index = in.number();
+    out.at = read_time(in);
+    out.available = read_money(in);
+    out.locked = read_money(in);
+    return out;
+}
+
+std::string encode(const EntryLines& lines) {
+    RecordWriter out;
+    for (const EntryLine& line : lines) append(out, line);
+    return out.take();
+}
+
+EntryLines decode_lines(std::string_view record) {
+    RecordReader in(record);
+    EntryLines lines;
+    for (EntryLine& line : lines) line = read_line(in);
+    in.finish();
+    return lines;
+}
+
+std::string entry_lines_key(std::uint64_t account_number, std::uint64_t record_number) {
+    return KeyWriter().number(account_number).number(record_number);
+}
+
 std::string Account::encode() const {
     RecordWriter out;
     out.number(number).number(entries).integer(available.micro()).integer(locked.micro()).number(held_locks);
     out.integer(to_us(opened_at)).flag(token.has_value());
     if (token) out.array(*token);
+    for (std::size_t i = 0; i < entries % lines_in_record; ++i) append(out, newest[i]);
     return out.take();
 }
 
@@ -23,32 +58,9 @@ Account Account::decode(std::string_view record) {
     out.held_locks = in.number();
     out.opened_at = read_time(in);
     if (in.flag()) out.token = in.array<32>();
+    for (std::size_t i = 0; i < out.entries % lines_in_record; ++i) out.newest[i] = read_line(in);
     in.finish();
     return out;
-}
-
-std::string EntryLine::encode() const {
-    return RecordWriter()
-        .number(leaf_index)
-        .integer(to_us(at))
-        .integer(available.micro())
-        .integer(locked.micro())
-        .take();
-}
-
-EntryLine EntryLine::decode(std::string_view record) {
-    RecordReader in(record);
-    EntryLine out;
-    out.leaf_index = in.number();
-    out.at = read_time(in);
-    out.available = read_money(in);
-    out.locked = read_money(in);
-    in.finish();
-    return out;
-}
-
-std::string EntryLine::key(std::uint64_t account_number, std::uint64_t entry_number) {
-    return KeyWriter().number(account_number).number(entry_number);
 }
 
 std::string_view to_word(LockState state) {

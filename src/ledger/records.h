@@ -2,6 +2,7 @@
 // What the store's tables hold, and their keys. The bytes are fields in a row (encoding.h); a record that
 // reads otherwise than it was written is DamagedRecord.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,6 +15,24 @@
 
 namespace ee::ledger {
 
+// An entry's line in an account's journal; the entry itself is the leaf.
+struct EntryLine {
+    std::uint64_t leaf_index = 0;
+    LedgerTime at{};
+    Money available{};  // after it
+    Money locked{};
+
+    friend bool operator==(const EntryLine&, const EntryLine&) = default;
+};
+
+// So many lines are one record of `entries`; those after the last full one lie with the account, which
+// changes anyway.
+inline constexpr std::size_t lines_in_record = 16;
+using EntryLines = std::array<EntryLine, lines_in_record>;
+std::string encode(const EntryLines& lines);
+EntryLines decode_lines(std::string_view record);
+std::string entry_lines_key(std::uint64_t account_number, std::uint64_t record_number);
+
 struct Account {
     std::uint64_t number = 0;   // its place in `entries`
     std::uint64_t entries = 0;  // how many there are
@@ -22,21 +41,10 @@ struct Account {
     std::uint64_t held_locks = 0;  // how many make up `locked`
     LedgerTime opened_at{};
     std::optional<crypto::Sha256> token{};  // users' only
+    EntryLines newest{};                    // the first entries % lines_in_record of them
 
     std::string encode() const;
     static Account decode(std::string_view record);
-};
-
-// An entry's line in an account's journal; the entry itself is the leaf.
-struct EntryLine {
-    std::uint64_t leaf_index = 0;
-    LedgerTime at{};
-    Money available{};  // after it
-    Money locked{};
-
-    std::string encode() const;
-    static EntryLine decode(std::string_view record);
-    static std::string key(std::uint64_t account_number, std::uint64_t entry_number);
 };
 
 enum class LockState : std::uint8_t { held = 1, settled = 2, released = 3 };

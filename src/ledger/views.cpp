@@ -65,9 +65,9 @@ private:
     std::optional<std::string> next_;
 };
 
-// Where a list over `prefix` goes on: never outside of it, whatever the cursor says.
-std::string start_of(const Page& page, std::string_view prefix) {
-    return page.after.starts_with(prefix) ? page.after : std::string(prefix);
+// Of a list whose items are numbered; a cursor of another list begins at the start.
+std::uint64_t number_in(std::string_view cursor) {
+    return cursor.size() == 8 ? number_at(cursor, 0) : 0;
 }
 
 void append_leaf_fields(JsonWriter& json, const Leaf& leaf) {
@@ -109,21 +109,15 @@ Leaf leaf_at(const Batch& batch, std::uint64_t index) {
 
 // The balance after the last entry that is not later: a search among the account's lines.
 EntryLine line_at(const Batch& batch, const Account& account, LedgerTime at) {
-    const auto line = [&](std::uint64_t number) {
-        const auto record = batch.get(Table::entries, EntryLine::key(account.number, number));
-        if (!record)
-            throw DamagedRecord(fmt::format("line {} of account {} is missing", number, account.number));
-        return EntryLine::decode(*record);
-    };
     std::uint64_t first = 0, last = account.entries;  // the first line that is later lies in [first, last]
     while (first < last) {
         const std::uint64_t middle = first + (last - first) / 2;
-        if (line(middle).at <= at)
+        if (line_of(batch, account, middle).at <= at)
             first = middle + 1;
         else
             last = middle;
     }
-    return first == 0 ? EntryLine{} : line(first - 1);
+    return first == 0 ? EntryLine{} : line_of(batch, account, first - 1);
 }
 
 void append_path(JsonWriter& json, std::string_view name, const ProofPath& path) {
@@ -177,16 +171,13 @@ Result<std::string> Views::entries(std::string_view name, const Page& page) cons
     if (!sees(name)) return forbidden(principal_);
     const auto account = find_account(*batch_, name);
     if (!account) return unknown_account(name);
-    const std::string prefix = KeyWriter().number(account->number);
     ListWriter list(page);
-    batch_->scan_from(Table::entries, start_of(page, prefix),
-                      [&](std::string_view key, std::string_view record) {
-                          if (!key.starts_with(prefix) || !list.begin(key)) return false;
-                          const std::uint64_t index = EntryLine::decode(record).leaf_index;
-                          append_entry(list.json(), index, leaf_at(*batch_, index));
-                          list.end();
-                          return true;
-                      });
+    for (std::uint64_t number = number_in(page.after); number < account->entries; ++number) {
+        if (!list.begin(std::string(KeyWriter().number(number)))) break;
+        const std::uint64_t index = line_of(*batch_, *account, number).leaf_index;
+        append_entry(list.json(), index, leaf_at(*batch_, index));
+        list.end();
+    }
     return list.take();
 }
 
@@ -296,7 +287,7 @@ Result<std::string> Views::slashings(std::optional<SlashingState> state, const P
 Result<std::string> Views::leaves(const Page& page) const {
     if (!sees_all()) return forbidden(principal_);
     ListWriter list(page);
-    std::uint64_t index = page.after.size() == 8 ? number_at(page.after, 0) : 0;
+    std::uint64_t index = number_in(page.after);
     for (; index < batch_->leaf_count(); ++index) {
         if (!list.begin(std::string(KeyWriter().number(index)))) break;
         list.json().field("leaf_index", index);
