@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "ledger/account_name.h"
 
 namespace ee::ledger {
@@ -52,7 +53,7 @@ ExactCost sum_of(const Change& change) {
 // Balanced, and between accounts that this kind is for.
 void check(const Posting& posting, std::span<const Change> changes) {
     const auto pair = std::ranges::find(pairs, posting.kind, &Pair::kind);
-    if (pair == std::end(pairs)) broken(posting, "there is no such kind");
+    EE_CHECK(pair != std::end(pairs));
     const std::size_t expected = moves_between_accounts(posting.kind) ? 2 : 1;
     if (changes.size() != expected)
         broken(posting, fmt::format("{} accounts, not {}", changes.size(), expected));
@@ -234,7 +235,7 @@ Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<c
 Result<std::uint64_t> move(Context& context, const Posting& posting, std::string_view from,
                            std::string_view to, Money amount) {
     const auto loss = checked_negate(amount);
-    if (!loss || amount <= Money{}) broken(posting, "an amount that is not above zero");
+    if (!loss) broken(posting, "an amount beyond 64 bits");
     const Change changes[] = {{from, *loss, {}}, {to, amount, {}}};
     return post(context, posting, changes);
 }

@@ -148,7 +148,7 @@ Result<TakenLock> take_lock(Context& context, Lock lock) {
 
 std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState state, Money paid) {
     if (lock.state != LockState::held) throw BrokenInvariant(fmt::format("lock {} ends twice", id));
-    if (paid.is_negative() || paid > lock.amount)
+    if (paid > lock.amount)
         throw BrokenInvariant(
             fmt::format("{} USD of lock {} are paid, it holds {}", to_usd(paid), id, to_usd(lock.amount)));
     const Money back = checked_subtract(lock.amount, paid).value();

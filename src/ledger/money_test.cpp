@@ -38,6 +38,11 @@ TEST(Money, L8RefusesWhatIsNoAmount) {
           "0x10",       "12345678901", "0.0000001", "1.2.3",    "1000000000.000001",
           "9999999999", "\xd9\xa1",    "1\xd9\xa1", "1\n",      "99999999999999999999"})
         EXPECT_EQ(parse_amount(text).error().code, "invalid_amount") << text;
+    // Cut off or wrapped, these would be 1.
+    for (const std::string_view text : {"1.0000001", "1.0000000", "18446744073709551617", "00000000001"})
+        EXPECT_EQ(parse_amount(text).error().code, "invalid_amount") << text;
+    EXPECT_EQ(parse_hours("10000000000").error().code, "invalid_hours");
+    EXPECT_TRUE(parse_hours("9999999999.999999"));
     EXPECT_EQ(parse_amount(std::string_view("1\0", 2)).error().code, "invalid_amount");
     EXPECT_TRUE(parse_amount_or_zero("0"));
 }

@@ -62,9 +62,9 @@ Result<void> lower_stake(Context& context, std::string_view id, Node& node, Mone
         return fail("stake_in_use", fmt::format("{} cells of {} with locks or usage are not settled yet",
                                                 node.open_units, id));
     for (const StakePart& part : take_parts(node, by)) {
-        const auto moved = move(context, {.kind = PostingKind::unstake, .reference = "to=" + part.source},
-                                stake_account(id), part.source, part.amount);
-        if (!moved) return fail(moved.error());
+        const auto returned = move(context, {.kind = PostingKind::unstake, .reference = "to=" + part.source},
+                                   stake_account(id), part.source, part.amount);
+        if (!returned) return fail(returned.error());
     }
     return {};
 }
@@ -168,9 +168,9 @@ Result<Money> slash_stake(Context& context, std::string_view id, Node& node, Mon
                                             id, to_usd(stake_of(context.batch, id))));
     if (!find_account(context.batch, slashed_account)) open_account(context, slashed_account, std::nullopt);
     take_parts(node, slashed);
-    const auto moved = move(context, {.kind = PostingKind::slash, .reference = std::string(reference)},
+    const auto taken = move(context, {.kind = PostingKind::slash, .reference = std::string(reference)},
                             stake_account(id), slashed_account, slashed);
-    if (!moved) return fail(moved.error());
+    if (!taken) return fail(taken.error());
     record_standing(context, id, node);
     return slashed;
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
 
 namespace ee::ledger {
@@ -322,6 +323,30 @@ TEST(SettlementRules, TransfersComeInStepsThatCanStopAnywhere) {
         settle by=admin                    => forbidden
         settle by=alice                    => forbidden
     )");
+}
+
+TEST(SettlementRules, WhetherItMayBeSettledIsAskedWithoutSettling) {
+    TestLedger ledger;
+    ledger.open_everything();
+    ASSERT_TRUE(ledger.admin(
+        TakeLock{.account = "alice", .node = "n1", .period = ledger.cell(), .amount = Money(5)}));
+    const Ledger core{Rules{}};
+    Request request{
+        .caller = {.role = Role::admin}, .idempotency_key = "k", .method = "POST", .path = "/test"};
+    request.command = Finalize{.period = ledger.cell()};
+    const auto asked = [&] {
+        Batch batch(ledger.store);
+        const auto known = core.check_finalize(batch, request, ledger.now);
+        EXPECT_TRUE(batch.is_empty());
+        return !known ? "may" : !*known ? known->error().code : (*known)->replayed ? "replayed" : "ok";
+    };
+    EXPECT_EQ(asked(), "period_open");
+    ledger.now += std::chrono::hours{1};
+    EXPECT_EQ(asked(), "may");
+    ASSERT_TRUE(ledger.apply(request));
+    EXPECT_EQ(asked(), "replayed");
+    request.caller.role = Role::launcher;
+    EXPECT_EQ(asked(), "forbidden");
 }
 
 TEST(SettlementRules, OneNodesCellsAloneAreSettledWhenAsked) {

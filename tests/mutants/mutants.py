@@ -40,6 +40,22 @@ TEST_SECONDS = 120
 EQUIVALENT = {
     ("src/attestation/quote_verifier.cpp", "known"):
         "a chain that is not remembered is verified anew, with the same outcome",
+    ("src/ledger/abuse.cpp", "report.filed_by == context.principal"):
+        "only the launcher files and only the admin decides",
+    ("src/ledger/accounts.cpp", "payment.ref.empty()"):
+        "nothing is kept under an empty payment_ref",
+    ("src/ledger/evidence.cpp", "from_us(in.time()) >= unit.cell.end"):
+        "what comes later does not touch the unit, and is asked about that, too",
+    ("src/ledger/locks.cpp", "!open"):
+        "a unit is settled when its cell has ended, and then there are no new locks",
+    ("src/ledger/nodes.cpp", "node.stake_parts.empty()"):
+        "the parts of a stake come to what it holds",
+    ("src/ledger/nodes.cpp", "source == issued_account && !context.is_admin()"):
+        "without an owner nobody's token has let the node set a stake",
+    ("src/ledger/nodes.cpp", "!returned"):
+        "a stake holds what its parts say, and all there is fits any account",
+    ("src/ledger/nodes.cpp", "!taken"):
+        "no more is slashed than there is, and all there is fits any account",
 }
 
 HEADER = """#pragma once
