@@ -35,7 +35,7 @@ TEST(Period, EverySpellingOfAnIntervalGivesTheShortest) {
 TEST(Period, RefusesWhatIsNoInterval) {
     // Read with less care, each of these would be one: '/' and ':' stand beside the digits.
     for (const std::string_view text :
-         {"203/", "202:", "2026-0:", "2026-1/", "2019-12-31T23:00:00Z--2020-01-01T01:00:00Z",
+         {"203/", "2026-02-30T13", "202:", "2026-0:", "2026-1/", "2019-12-31T23:00:00Z--2020-01-01T01:00:00Z",
           "2199-12-31T23:00:00Z--2200-01-01T01:00:00Z", "2026-02-30T00:00:00Z--2026-03-05T00:00:00Z",
           "2026-01-09T24:00:00Z--2026-01-11T00:00:00Z", "2026-01-09T13:60:00Z--2026-01-11T00:00:00Z",
           "2026-01-09T13:00:60Z--2026-01-11T00:00:00Z"})

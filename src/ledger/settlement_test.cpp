@@ -325,6 +325,28 @@ TEST(SettlementRules, TransfersComeInStepsThatCanStopAnywhere) {
     )");
 }
 
+TEST(SettlementRules, AnAnswerTellsOfFiveHundredUnitsAtMost) {
+    for (const int units : {500, 501}) {
+        TestLedger ledger;
+        ledger.open_everything();
+        for (int i = 0; i < units; ++i)
+            ASSERT_TRUE(ledger.admin(TakeLock{.account = "alice",
+                                              .node = "n1",
+                                              .app = "a" + std::to_string(i),
+                                              .period = ledger.cell(),
+                                              .amount = Money(1)}));
+        const Period cell = ledger.cell();
+        ledger.now += std::chrono::hours{1};
+        const std::string body = ledger.admin(Finalize{.period = cell}).value().body;
+        std::size_t told = 0;
+        for (std::size_t at = 0; (at = body.find("\"outcome\":", at)) != std::string::npos; ++at) ++told;
+        EXPECT_EQ(told, 500u);
+        EXPECT_EQ(body.find("\"complete\":true") != std::string::npos, units == 500);
+        ledger.settle_all();
+        EXPECT_EQ(ledger.available("alice"), "100") << "all are settled";
+    }
+}
+
 TEST(SettlementRules, WhetherItMayBeSettledIsAskedWithoutSettling) {
     TestLedger ledger;
     ledger.open_everything();

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
 
 namespace ee::ledger {
@@ -144,6 +145,19 @@ TEST(SlashingRules, WhatItTakes) {
         slash n1 other e2 $1               => no_stake
         show-slashings                     => n1 other 20 done
     )");
+}
+
+TEST(SlashingRules, ItIsForOneToSixtyFourEvents) {
+    TestLedger ledger;
+    ledger.open_everything();
+    for (const std::size_t count : {0, 1, 64, 65}) {
+        Slash command{.node = "n1", .cause = "other", .amount = Money(1), .reason = "r"};
+        for (std::size_t i = 0; i < count; ++i)
+            command.event_ids.push_back(std::to_string(count) + "." + std::to_string(i));
+        const auto answer = ledger.admin(command);
+        EXPECT_EQ(answer ? "ok" : answer.error().code,
+                  count == 0 || count == 65 ? "invalid_field:event_ids" : "ok");
+    }
 }
 
 TEST(SlashingRules, StakeIsTakenFromTheLastPartFirst) {

@@ -56,6 +56,8 @@ EQUIVALENT = {
         "a stake holds what its parts say, and all there is fits any account",
     ("src/ledger/nodes.cpp", "!taken"):
         "no more is slashed than there is, and all there is fits any account",
+    ("src/ledger/usage.cpp", "command.report_id.empty()"):
+        "nothing is kept under an empty report_id",
 }
 
 HEADER = """#pragma once
