@@ -1,6 +1,5 @@
 #include "cli/apps_commands.h"
 
-#include <algorithm>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -9,13 +8,13 @@
 #include <simdjson.h>
 
 #include "cli/control_plane_client.h"
+#include "cli/json_in_words.h"
 
 namespace ee::cli {
 namespace {
 
 using simdjson::dom::array;
 using simdjson::dom::element;
-using simdjson::dom::object;
 
 // 200 pages of 500: more apps than one name space holds in practice, and an end for a server that loops.
 constexpr int pages_max = 200;
@@ -27,79 +26,6 @@ struct Column {
 constexpr Column columns[] = {{"APP", "app_name"},    {"STATUS", "status"}, {"REASON", "reason"},
                               {"NETWORK", "network"}, {"REPO", "repo"},     {"RELEASE", "release_tag"},
                               {"AGENTS", "agents"},   {"SEALED", "sealed"}, {"LAST ATTESTED", "last_attest"}};
-
-// One JSON value as a person reads it. Agents' names come from strangers: no control character passes.
-std::string cell(element value) {
-    if (value.is_null()) return "-";
-    std::string text;
-    std::string_view raw;
-    if (value.get(raw) == simdjson::SUCCESS) {
-        text = raw;
-    } else if (array list; value.get(list) == simdjson::SUCCESS) {
-        text = std::to_string(list.size());
-    } else {
-        text = simdjson::minify(value);
-    }
-    std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-    return text.empty() ? "-" : text;
-}
-
-std::string cell_of(element object, const char* field) {
-    element value;
-    return object[field].get(value) == simdjson::SUCCESS ? cell(value) : "-";
-}
-
-using Table = std::vector<std::vector<std::string>>;
-
-void print_table(std::ostream& out, const Table& rows) {
-    std::vector<std::size_t> widths;
-    for (const auto& row : rows) {
-        widths.resize(std::max(widths.size(), row.size()));
-        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-    }
-    for (const auto& row : rows) {
-        std::string line;
-        for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
-        line.erase(line.find_last_not_of(' ') + 1);
-        out << line << '\n';
-    }
-}
-
-void print_tree(std::ostream& out, element value, int depth);
-
-std::string indent(int depth) {
-    return std::string(static_cast<std::size_t>(2 * depth), ' ');
-}
-
-// A scalar or an empty list beside its name, anything else indented below it.
-void print_member(std::ostream& out, std::string_view name, element value, int depth) {
-    array list;
-    const bool is_list = value.get(list) == simdjson::SUCCESS;
-    if (value.is_object() || (is_list && list.size() != 0)) {
-        out << indent(depth) << name << '\n';
-        print_tree(out, value, depth + 1);
-    } else {
-        out << fmt::format("{}{:<26}{}\n", indent(depth), name, is_list ? "(none)" : cell(value));
-    }
-}
-
-void print_tree(std::ostream& out, element value, int depth) {
-    object members;
-    if (value.get(members) == simdjson::SUCCESS) {
-        for (const auto& [name, inner] : members) print_member(out, name, inner, depth);
-        return;
-    }
-    array items;
-    if (value.get(items) != simdjson::SUCCESS) return;
-    for (const element item : items) {
-        if (!item.is_object() && !item.is_array()) {
-            out << indent(depth) << "- " << cell(item) << '\n';
-            continue;
-        }
-        out << indent(depth) << "-\n";
-        print_tree(out, item, depth + 1);
-    }
-}
 
 std::string list_target(const AppsOptions& options, const std::string& cursor) {
     std::string target = "/v1/apps?limit=500";
@@ -118,7 +44,7 @@ const Error not_a_list{.code = "bad_answer",
 
 // All pages: a row and the JSON of each app.
 struct Listing {
-    Table rows;
+    TextTable rows;
     std::string json_items;
 };
 

@@ -5,7 +5,6 @@
 
 #include "base/result.h"
 #include "cli/eectl.h"
-#include "cli/http_get.h"
 
 namespace ee::cli {
 

@@ -6,7 +6,6 @@
 #include <simdjson.h>
 
 #include "attestation/directory_source.h"
-#include "cli/http_get.h"
 #include "net/url.h"
 
 namespace ee::cli {
@@ -23,14 +22,19 @@ Secret first_token(std::string_view list) {
     return Secret(std::string(list));
 }
 
-Result<Secret> admin_token(const Context& context) {
-    if (const auto value = context.environment("EE_ADMIN_TOKEN"); value && !value->empty())
-        return first_token(*value);
-    const auto file = context.environment("EE_ADMIN_TOKEN_FILE");
-    if (!file || file->empty()) return Secret();
-    const auto content = attestation::read_whole_file(*file, token_file_bytes_max);
-    if (!content) return fail("usage", "EE_ADMIN_TOKEN_FILE: " + content.error().detail);
-    return first_token(*content);
+// Of the first setting that is there: a token, or the name of its file.
+Result<Secret> token_of(const Context& context) {
+    for (const char* name : {"EECTL_TOKEN", "EE_ADMIN_TOKEN"}) {
+        if (const auto value = context.environment(name); value && !value->empty())
+            return first_token(*value);
+        const std::string file_name = std::string(name) + "_FILE";
+        const auto file = context.environment(file_name.c_str());
+        if (!file || file->empty()) continue;
+        const auto content = attestation::read_whole_file(*file, token_file_bytes_max);
+        if (!content) return fail("usage", file_name + ": " + content.error().detail);
+        return first_token(*content);
+    }
+    return Secret();
 }
 
 std::string setting(const Context& context, const char* name) {
@@ -63,25 +67,41 @@ Result<ControlPlaneClient> ControlPlaneClient::from_environment(const std::strin
     if (!parsed || (parsed->scheme != "http" && parsed->scheme != "https")) {
         return fail("usage", "\"" + client.url_ + "\" is not the http:// or https:// URL of a control plane");
     }
-    auto token = admin_token(context);
+    auto token = token_of(context);
     if (!token) return fail(token.error());
     client.token_ = std::move(*token);
     client.tls_ca_ = setting(context, "EE_TLS_CA");
     if (!client.token_.empty() && parsed->scheme == "http" && !parsed->is_loopback()) {
-        context.err << "eectl: the admin token goes to " << parsed->host << " in the clear; use https://\n";
+        context.err << "eectl: the token goes to " << parsed->host << " in the clear; use https://\n";
     }
     return client;
 }
 
+HttpCall ControlPlaneClient::call_to(const std::string& target) const {
+    HttpCall call;
+    call.url = url_;
+    call.target = target;
+    call.bearer = token_;
+    call.tls_ca = tls_ca_;
+    return call;
+}
+
 Result<std::string> ControlPlaneClient::get(const std::string& target) const {
-    HttpGetOptions options;
-    options.url = url_;
-    options.target = target;
-    options.bearer = token_;
-    options.tls_ca = tls_ca_;
-    auto answer = http_get(options);
+    auto answer = http_call(call_to(target));
     if (!answer) return fail(answer.error());
     if (answer->status != 200) return fail(refusal_of(*answer));
+    return std::move(answer->body);
+}
+
+Result<std::string> ControlPlaneClient::post(const std::string& target, const std::string& body,
+                                             std::vector<std::pair<std::string, std::string>> fields) const {
+    HttpCall call = call_to(target);
+    call.method = "POST";
+    call.body = body;
+    call.fields = std::move(fields);
+    auto answer = http_call(call);
+    if (!answer) return fail(answer.error());
+    if (answer->status != 200 && answer->status != 201) return fail(refusal_of(*answer));
     return std::move(answer->body);
 }
 
@@ -93,7 +113,8 @@ int report_refusal(const ControlPlaneClient& client, const Error& error, Context
             client.url());
     } else if (error.code == "401" || error.code == "unauthorized") {
         context.err
-            << "eectl: set EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE to the control plane's admin token\n";
+            << "eectl: set EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE to the control plane's admin token, or "
+               "EECTL_TOKEN or EECTL_TOKEN_FILE to another one\n";
     }
     return exit_refused;
 }

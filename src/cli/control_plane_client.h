@@ -1,18 +1,22 @@
 #pragma once
-// Asks a control plane as its admin.
+// Asks a control plane.
 
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "base/secret.h"
 #include "cli/eectl.h"
+#include "cli/http_call.h"
 
 namespace ee::cli {
 
-// Where the control plane is and who asks. The token comes from EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE and
-// never from the command line, which every user of the machine can read.
+// Where the control plane is and who asks. The token comes from EECTL_TOKEN or EECTL_TOKEN_FILE (anybody's),
+// else EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE, and never from the command line, which every user of the
+// machine can read.
 class ControlPlaneClient {
 public:
     // `url` empty: EECTL_URL, EE_PUBLIC_URL, then the default listener on this machine. Refuses with `usage`.
@@ -20,9 +24,14 @@ public:
 
     // The body of a 200. Anything else is a refusal with the server's own reason and detail.
     Result<std::string> get(const std::string& target) const;
+    // The same of a POST of JSON; 200 or 201. `fields`: further fields of the request.
+    Result<std::string> post(const std::string& target, const std::string& body,
+                             std::vector<std::pair<std::string, std::string>> fields) const;
     const std::string& url() const { return url_; }
 
 private:
+    HttpCall call_to(const std::string& target) const;
+
     std::string url_;
     Secret token_;
     std::filesystem::path tls_ca_;

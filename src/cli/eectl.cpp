@@ -9,7 +9,9 @@
 #include "cli/apps_commands.h"
 #include "cli/connect_command.h"
 #include "cli/evidence_commands.h"
+#include "cli/ledger_api.h"
 #include "cli/ledger_commands.h"
+#include "cli/ledger_file_commands.h"
 #include "cli/quote_commands.h"
 #include "cli/simulate_commands.h"
 #include "config/describe.h"
@@ -239,7 +241,8 @@ void add_evidence_commands(CLI::App& app, EvidenceOptions& options, Command& com
 }
 
 void add_ledger_commands(CLI::App& app, LedgerVerifyOptions& verify, Command& command) {
-    CLI::App* ledger = app.add_subcommand("ledger", "Check what the ledger answers")->require_subcommand(1);
+    CLI::App* ledger =
+        app.add_subcommand("ledger", "The ledger's log, receipts and file")->require_subcommand(1);
 
     CLI::App* verify_command = ledger->add_subcommand(
         "verify", "Verify a receipt, offline; exit 0 when it holds down to the control plane's machine");
@@ -263,6 +266,42 @@ void add_ledger_commands(CLI::App& app, LedgerVerifyOptions& verify, Command& co
         [&] { command = [&](Context& context) { return run_ledger_verify(verify, context); }; });
 }
 
+struct LedgerFileCommands {
+    LedgerFileOptions file;
+    RecomputeOptions recompute;
+};
+
+// Of the groups that the ledger's endpoints and receipts have made.
+void add_ledger_file_commands(CLI::App& app, LedgerFileCommands& options, Command& command) {
+    using Run = int (*)(const LedgerFileOptions&, Context&);
+    CLI::App* ledger = app.get_subcommand("ledger");
+    const auto add = [&](const char* name, const char* about, Run run) {
+        CLI::App* sub = ledger->add_subcommand(name, about);
+        sub->add_option("DB", options.file.database, "The control plane's database (EE_DB_PATH)")->required();
+        sub->callback(
+            [&, run] { command = [&, run](Context& context) { return run(options.file, context); }; });
+        return sub;
+    };
+    add("check", "Check all of a ledger, beside its server; exit 1 where it is not what its log says",
+        run_ledger_check)
+        ->add_flag("--json", options.file.json, "As JSON");
+    add("export", "Print every leaf, a line of JSON each", run_ledger_export);
+    CLI::App* backup = add("backup", "Copy the whole database, beside its server", run_ledger_backup);
+    backup->add_option("FILE", options.file.to, "Where to; what is there is replaced")->required();
+    backup->add_flag("--json", options.file.json, "As JSON");
+
+    CLI::App* recompute =
+        app.get_subcommand("settlement")
+            ->add_subcommand("recompute",
+                             "Judge evidence bundles again; exit 1 where another outcome is recorded");
+    recompute->add_option("FILE", options.recompute.file, "What `eectl settlement list --json` printed")
+        ->required();
+    recompute->add_flag("--json", options.recompute.json, "As JSON");
+    recompute->callback([&] {
+        command = [&](Context& context) { return run_settlement_recompute(options.recompute, context); };
+    });
+}
+
 }  // namespace
 
 int run_eectl(std::span<const std::string> arguments, Context& context) {
@@ -274,10 +313,12 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     EvidenceOptions evidence;
     ConnectOptions connect;
     LedgerVerifyOptions ledger_verify;
+    std::deque<ApiCall> api_calls;
+    LedgerFileCommands ledger_files;
     Command command;
 
     CLI::App app{
-        "EasyEnclave's command line: quotes, the simulated platform, apps, evidence, connections, receipts",
+        "EasyEnclave's command line: quotes, the simulated platform, apps, evidence, connections, the ledger",
         "eectl"};
     app.set_version_flag("--version", "eectl " + std::string(config::version()));
     app.require_subcommand(1);
@@ -287,6 +328,8 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     add_evidence_commands(app, evidence, command);
     add_connect_command(app, connect, command);
     add_ledger_commands(app, ledger_verify, command);
+    add_api_commands(app, api_calls, command);
+    add_ledger_file_commands(app, ledger_files, command);
 
     // CLI11 takes the arguments as a stack, the last one first.
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());

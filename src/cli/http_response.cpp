@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "cli/http_get.h"
+#include "cli/http_call.h"
 
 namespace ee::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "cli/http_get.h"
+#include "cli/http_call.h"
 
 #include <memory>
 
@@ -37,7 +37,7 @@ Result<std::string> exchange(const net::Url& url, std::string_view request, Writ
     }
 }
 
-Result<std::string> exchange_tls(const net::Url& url, const Socket& socket, const HttpGetOptions& options,
+Result<std::string> exchange_tls(const net::Url& url, const Socket& socket, const HttpCall& options,
                                  std::string_view request) {
     const auto context = net::TlsContext::client(options.tls_ca);
     if (!context) return fail(context.error());
@@ -68,9 +68,23 @@ Result<std::string> exchange_tls(const net::Url& url, const Socket& socket, cons
     return exchange(url, request, write, read);
 }
 
+std::string request_text(const HttpCall& options, const net::Url& url, const std::string& base) {
+    std::string request = fmt::format(
+        "{} {}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: eectl\r\nAccept: application/json\r\nConnection: "
+        "close\r\n",
+        options.method, base, options.target, url.authority());
+    if (!options.bearer.empty())
+        request += fmt::format("Authorization: Bearer {}\r\n", options.bearer.reveal());
+    for (const auto& [name, value] : options.fields) request += fmt::format("{}: {}\r\n", name, value);
+    if (options.method != "GET")
+        request +=
+            fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", options.body.size());
+    return request + "\r\n" + options.body;
+}
+
 }  // namespace
 
-Result<HttpAnswer> http_get(const HttpGetOptions& options) {
+Result<HttpAnswer> http_call(const HttpCall& options) {
     const auto url = net::parse_url(options.url);
     if (!url) return fail(url.error());
     if (url->scheme != "http" && url->scheme != "https") {
@@ -78,14 +92,7 @@ Result<HttpAnswer> http_get(const HttpGetOptions& options) {
     }
     std::string base = url->path;
     while (base.ends_with('/')) base.pop_back();
-    std::string request = fmt::format(
-        "GET {}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: eectl\r\nAccept: application/json\r\nConnection: "
-        "close\r\n",
-        base, options.target, url->authority());
-    if (!options.bearer.empty())
-        request += fmt::format("Authorization: Bearer {}\r\n", options.bearer.reveal());
-    request += "\r\n";
-
+    const std::string request = request_text(options, *url, base);
     const auto socket = connect_to(*url, options.timeout_s);
     if (!socket) return fail(socket.error());
     const auto response =

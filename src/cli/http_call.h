@@ -1,0 +1,38 @@
+#pragma once
+// One blocking request (RFC 9112) over http or https, for a command line that has nothing else to do
+// meanwhile.
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+
+namespace ee::cli {
+
+struct HttpAnswer {
+    int status = 0;
+    std::string body;
+};
+
+struct HttpCall {
+    std::string url;     // base, e.g. "http://127.0.0.1:8088"
+    std::string target;  // "/v1/apps?limit=500"
+    std::string method = "GET";
+    std::string body{};                                         // JSON; of a POST
+    std::vector<std::pair<std::string, std::string>> fields{};  // further ones, without CR and LF
+    Secret bearer;                                              // empty: no Authorization
+    std::filesystem::path tls_ca;                               // trusted roots in PEM; empty: the system's
+    int timeout_s = 10;                                         // each wait for the peer
+};
+
+// Refuses with `invalid_url`, `tls_config_invalid` or `unreachable`. Redirects are not followed: the token is
+// for the host it was given for.
+Result<HttpAnswer> http_call(const HttpCall& options);
+
+// The answer in a whole response as it came until the peer closed; split off for tests.
+Result<HttpAnswer> parse_http_response(std::string_view response);
+
+}  // namespace ee::cli

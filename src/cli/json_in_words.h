@@ -1,0 +1,26 @@
+#pragma once
+// JSON as a person reads it. Names come from strangers: no control character reaches the terminal.
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include <simdjson.h>
+
+namespace ee::cli {
+
+// The text, '?' in place of control characters.
+std::string printable(std::string text);
+// One value; "-" for null and nothing, a list's size for a list.
+std::string cell(simdjson::dom::element value);
+// The value of an object's field.
+std::string cell_of(simdjson::dom::element object, const char* field);
+
+// Rows of columns, the first one being titles.
+using TextTable = std::vector<std::vector<std::string>>;
+void print_table(std::ostream& out, const TextTable& rows);
+
+// An object's fields below each other, what is nested indented.
+void print_tree(std::ostream& out, simdjson::dom::element value, int depth);
+
+}  // namespace ee::cli

@@ -1,0 +1,117 @@
+// The command line of the ledger's endpoints.
+
+#include <algorithm>
+
+#include <CLI/CLI.hpp>
+
+#include "base/json_writer.h"
+#include "cli/ledger_api.h"
+
+namespace ee::cli {
+namespace {
+
+struct Group {
+    std::string_view name;
+    const char* about;
+};
+constexpr Group groups[] = {{"account", "Accounts of the ledger"},
+                            {"credits", "Credits bought, burnt and passed on"},
+                            {"lock", "Credits held for compute"},
+                            {"usage", "Compute that ran"},
+                            {"node", "Nodes of providers, their stake and what they lose of it"},
+                            {"settlement", "What nodes earned, cell by cell"},
+                            {"abuse", "Abuse reports"}};
+
+// Fields that mean the same everywhere.
+struct CommonField {
+    std::string_view name;
+    const char* about;
+};
+constexpr CommonField common_fields[] = {
+    {"account_id", "Whose credits"},
+    {"amount_usd", "USD, a decimal such as 12.5"},
+    {"app_name", "For this app"},
+    {"evidence_url", "Where more about it is"},
+    {"node_id", "The node"},
+    {"period", "Such as 2026-01-09T13, 2026-01-09, or START--END"},
+    {"price_usd_per_vcpu_hour", "USD, a decimal such as 0.05"},
+    {"reason", "Why"},
+    {"vcpu_hours", "A decimal such as 0.25"},
+};
+
+std::string about(const ApiField& field) {
+    if (!field.about.empty()) return std::string(field.about);
+    const auto common = std::ranges::find(common_fields, field.name, &CommonField::name);
+    return common == std::end(common_fields) ? "" : common->about;
+}
+
+std::string json_list(const std::vector<std::string>& items) {
+    std::string out;
+    JsonWriter json(out);
+    json.begin_array();
+    for (const std::string& item : items) json.value(item);
+    json.end_array();
+    return out;
+}
+
+void add_field(CLI::App& command, const ApiField& field, ApiCall& call) {
+    std::string option = "--" + std::string(field.name);
+    std::ranges::replace(option, '_', '-');
+    const std::string_view name = field.name;
+    switch (field.kind) {
+        case ApiField::Kind::flag:
+            command.add_flag_callback(option, [&call, name] { call.values[name] = "true"; }, about(field));
+            break;
+        case ApiField::Kind::list:
+            command
+                .add_option_function<std::vector<std::string>>(
+                    option,
+                    [&call, name](const std::vector<std::string>& items) {
+                        call.values[name] = json_list(items);
+                    },
+                    about(field))
+                ->allow_extra_args(false)
+                ->required(field.required);
+            break;
+        case ApiField::Kind::text:
+        case ApiField::Kind::number:
+            command
+                .add_option_function<std::string>(
+                    option, [&call, name](const std::string& value) { call.values[name] = value; },
+                    about(field))
+                ->required(field.required);
+            break;
+    }
+}
+
+CLI::App* group_of(CLI::App& app, std::string_view name) {
+    for (CLI::App* known : app.get_subcommands([](const CLI::App*) { return true; }))
+        if (known->get_name() == name) return known;
+    const auto group = std::ranges::find(groups, name, &Group::name);
+    return app.add_subcommand(std::string(name), group->about)->require_subcommand(1);
+}
+
+}  // namespace
+
+void add_api_commands(CLI::App& app, std::deque<ApiCall>& calls, std::function<int(Context&)>& command) {
+    for (const ApiCommand& row : api_commands()) {
+        ApiCall& call = calls.emplace_back();
+        call.command = &row;
+        CLI::App* sub =
+            group_of(app, row.group)->add_subcommand(std::string(row.name), std::string(row.about));
+        if (!row.argument.empty()) sub->add_option(std::string(row.argument), call.argument, "")->required();
+        for (const ApiField& field : row.fields) add_field(*sub, field, call);
+        sub->add_option("--url", call.url,
+                        "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+        if (row.method == "POST")
+            sub->add_option("--idempotency-key", call.idempotency_key,
+                            "That of an earlier try, so that it is done once (default: a random one)");
+        if (!row.columns.empty()) sub->add_option("--limit", call.limit, "At most so many (default: all)");
+        sub->add_flag("--json", call.json, "As JSON");
+        sub->callback([&call, &command] {
+            command = [&call](Context& context) { return run_api_call(call, context); };
+        });
+    }
+}
+
+}  // namespace ee::cli

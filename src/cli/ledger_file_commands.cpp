@@ -1,0 +1,87 @@
+#include "cli/ledger_file_commands.h"
+
+#include <ostream>
+
+#include <fmt/format.h>
+
+#include "base/json_writer.h"
+#include "cli/leaf_words.h"
+#include "ledger/ledger_check.h"
+#include "ledger/sqlite/sqlite_reader.h"
+#include "sqlite/backup.h"
+
+namespace ee::cli {
+namespace {
+
+// After so many leaves a newer snapshot is read from: an old one would keep the server's log file growing.
+constexpr std::uint64_t leaves_a_snapshot = 4096;
+
+int report(const Error& error, Context& context) {
+    context.err << fmt::format("eectl: {}: {}\n", error.code, error.detail);
+    return exit_refused;
+}
+
+}  // namespace
+
+int run_ledger_check(const LedgerFileOptions& options, Context& context) {
+    const auto reader = ledger::SqliteReader::open(options.database);
+    if (!reader) return report(reader.error(), context);
+    const ledger::CheckReport found = ledger::check_ledger(**reader, 0);
+    if (options.json) {
+        std::string line;
+        JsonWriter json(line);
+        json.begin_object().field("good", found.is_good()).field("leaves", found.leaves);
+        json.field("accounts", found.accounts).field("held_locks", found.held_locks);
+        json.key("findings").begin_array();
+        for (const std::string& finding : found.findings) json.value(finding);
+        json.end_array().end_object();
+        context.out << line << '\n';
+        return found.is_good() ? exit_good : exit_refused;
+    }
+    context.out << fmt::format("{} leaves, {} accounts, {} held locks\n", found.leaves, found.accounts,
+                               found.held_locks);
+    for (const std::string& finding : found.findings) context.out << finding << '\n';
+    if (found.findings.size() == ledger::CheckReport::findings_max) context.out << "and maybe more\n";
+    context.out << (found.is_good() ? "The ledger is what its log says.\n"
+                                    : "The ledger is NOT what its log says.\n");
+    return found.is_good() ? exit_good : exit_refused;
+}
+
+int run_ledger_export(const LedgerFileOptions& options, Context& context) {
+    const auto reader = ledger::SqliteReader::open(options.database);
+    if (!reader) return report(reader.error(), context);
+    const std::uint64_t count = (*reader)->leaf_count();
+    std::string line;
+    for (std::uint64_t index = 0; index < count; ++index) {
+        const auto bytes = (*reader)->leaf(index);
+        if (!bytes) return report({"leaf_missing", fmt::format("leaf {} is not there", index)}, context);
+        const auto leaf = ledger::decode_leaf(as_bytes(*bytes));
+        if (!leaf)
+            return report({leaf.error().code, fmt::format("leaf {}: {}", index, leaf.error().detail)},
+                          context);
+        line.clear();
+        JsonWriter json(line);
+        json.begin_object().field("leaf_index", index).key("leaf");
+        write_leaf(json, *leaf);
+        json.end_object();
+        context.out << line << '\n';
+        if (index % leaves_a_snapshot == leaves_a_snapshot - 1) (*reader)->end_reading();
+    }
+    return exit_good;
+}
+
+int run_ledger_backup(const LedgerFileOptions& options, Context& context) {
+    const auto copied = sqlite::back_up(options.database, options.to);
+    if (!copied) return report(copied.error(), context);
+    // What can't be read is no backup.
+    const auto reader = ledger::SqliteReader::open(options.to);
+    if (!reader) return report(reader.error(), context);
+    const std::uint64_t leaves = (*reader)->leaf_count();
+    if (options.json)
+        context.out << fmt::format("{{\"leaves\":{}}}\n", leaves);
+    else
+        context.out << fmt::format("{} holds the ledger with {} leaves\n", options.to, leaves);
+    return exit_good;
+}
+
+}  // namespace ee::cli

@@ -1,0 +1,217 @@
+"""eectl and the ledger of a real control plane: every endpoint as a command, and its file beside the server."""
+
+import json
+import pathlib
+import re
+import sqlite3
+import subprocess
+
+import pytest
+
+from harness import ADMIN_TOKEN
+from ledger_client import SETTINGS, Ledger, cell, within
+from ledger_endpoints import ENDPOINTS
+from simulated_platform import binary
+
+TABLE = pathlib.Path(__file__).resolve().parents[2] / "src/cli/ledger_api_table.cpp"
+
+
+class Eectl:
+    """eectl against one control plane, by one caller."""
+
+    def __init__(self, ledger):
+        self.ledger = ledger
+
+    def run(self, *arguments, caller="admin", expect=0):
+        """Its standard output; the test fails where it ends with another code."""
+        token = self.ledger.tokens.get(caller, caller) or ""
+        done = subprocess.run([binary("eectl"), *map(str, arguments)], capture_output=True, text=True, timeout=60,
+                              env={"EECTL_URL": f"http://127.0.0.1:{self.ledger.control.port}", "EECTL_TOKEN": token})
+        assert done.returncode == expect, (arguments, done)
+        self.errors = done.stderr
+        return done.stdout
+
+    def json(self, *arguments, **more):
+        return json.loads(self.run(*arguments, "--json", **more))
+
+    def items(self, *arguments, **more):
+        return self.json(*arguments, **more)["items"]
+
+
+@pytest.fixture
+def eectl(world):
+    return Eectl(Ledger(world.control(EE_SETTLE_AUTO="false", **SETTINGS)))
+
+
+def file_of(eectl):
+    return eectl.ledger.control.world.path / "control-plane.db"
+
+
+def start_again(eectl, **settings):
+    tokens = eectl.ledger.tokens
+    eectl.ledger.control.terminate()
+    eectl.ledger = Ledger(eectl.ledger.control.world.control(EE_SETTLE_AUTO="false", **SETTINGS, **settings))
+    eectl.ledger.tokens = tokens
+
+
+def test_every_endpoint_has_a_command():
+    commands = re.findall(r'"(GET|POST)",\s*"(/v1/[^"]*)"', TABLE.read_text())
+    assert sorted(f"{method} {path}" for method, path in commands) == sorted(re.sub(r"\{\w+\}", "{}", e.name) for e in ENDPOINTS)
+
+
+def settle_a_cell(eectl):
+    """An account, a node, a lock, usage, and a cell that is settled as failed; the cell."""
+    for name in ("alice", "bob"):
+        eectl.ledger.tokens[name] = eectl.json("account", "open", name)["token"]
+    assert eectl.json("credits", "purchase", "alice", "--amount-usd", "100.5", "--payment-ref", "p1")["available_usd"] == "100.5"
+    registered = eectl.json("node", "register", "n1", "--capacity-vcpus", 8, "--price-usd-per-vcpu-hour", "0.05", "--stake-amount-usd", 10)
+    eectl.ledger.tokens["n1"] = registered["node_token"]
+    hour = cell(1)
+    lock = eectl.json("lock", "take", "--account-id", "alice", "--node-id", "n1", "--period", hour, "--vcpu-hours", 4, caller="alice")
+    assert lock["amount_usd"] == "0.2"
+    start_again(eectl, **within(hour))
+    used = eectl.json("usage", "report", "--account-id", "alice", "--node-id", "n1", "--period", hour, "--vcpu-hours", 4, caller="uptime")
+    assert used["lock_id"] == lock["lock_id"]
+    assert "period_open" in (eectl.run("settlement", "finalize", hour, expect=1) + eectl.errors)
+    start_again(eectl, **within(cell(1, hour)))
+    assert eectl.json("settlement", "finalize", hour, "--dry-run")["outcomes"][0]["outcome"] == "fail"
+    (outcome,) = eectl.json("settlement", "finalize", hour)["outcomes"]
+    assert outcome["reasons"] == ["no_evidence"]
+    return hour
+
+
+def test_accounts_and_credits(eectl):
+    words = eectl.run("account", "open", "alice")
+    eectl.ledger.tokens["alice"] = re.search(r"^token +(ee_[0-9a-f]{64})$", words, re.M)[1]
+    eectl.run("account", "open", "bob")
+    bought = eectl.run("credits", "purchase", "alice", "--amount-usd", "5")
+    assert re.search(r"^available_usd +5$", bought, re.M) and "receipt" in bought and '"leaf"' not in bought
+    passed_on = ("credits", "transfer", "--from-account", "alice", "--to-account", "bob", "--amount-usd", "2")
+    first = eectl.json(*passed_on, "--memo", "für dich", "--idempotency-key", "k1", caller="alice")
+    assert eectl.json(*passed_on, "--memo", "für dich", "--idempotency-key", "k1", caller="alice") == first
+    assert eectl.json("account", "balance", "alice", caller="alice")["available_usd"] == "3"
+    assert eectl.json("account", "balance", "alice", "--at", "2026-01-01T00:00:00Z")["available_usd"] == "0"
+    assert [entry["kind"] for entry in eectl.items("account", "entries", "alice", caller="auditor")] == ["purchase", "transfer"]
+    assert "für dich" in eectl.run("account", "entries", "bob")
+    assert eectl.json("credits", "redeem", "bob", "--amount-usd", "2")["available_usd"] == "0"
+    eectl.run("credits", "redeem", "bob", "--amount-usd", "2", expect=1)
+    assert "insufficient_credit" in eectl.errors
+    # The refusal is remembered under its key.
+    key = re.search(r"--idempotency-key (\w{32})", eectl.errors)[1]
+    eectl.run("credits", "purchase", "bob", "--amount-usd", "2")
+    eectl.run("credits", "redeem", "bob", "--amount-usd", "2", "--idempotency-key", key, expect=1)
+    assert eectl.json("account", "balance", "bob")["available_usd"] == "2"
+    eectl.ledger.tokens["alice"] = eectl.json("account", "token", "alice", caller="alice")["token"]
+    eectl.run("account", "balance", "alice", caller="alice")
+    eectl.run("account", "balance", "bob", caller="alice", expect=1)
+    assert "forbidden" in eectl.errors
+    eectl.run("account", "balance", "alice", caller=None, expect=1)
+    assert "EECTL_TOKEN" in eectl.errors
+
+
+def test_nodes_and_abuse(eectl):
+    eectl.run("node", "register", "n1", "--capacity-vcpus", 8, "--price-usd-per-vcpu-hour", "0.05", "--stake-amount-usd", 10, "--stake-tier", "economy")
+    assert eectl.json("node", "show", "n1")["stake_tier"] == "economy"
+    assert "n1" in eectl.run("node", "list", caller="auditor").splitlines()[1]
+    eectl.run("node", "event", "n1", "--event-id", "e1", "--type", "health_miss", "--from", "2026-01-09T13:00:00Z", "--to", "2026-01-09T13:01:00Z", caller="uptime")
+    report = eectl.json("abuse", "file", "--node-id", "n1", "--reason", "spam", caller="launcher")["report_id"]
+    assert [item["report_id"] for item in eectl.items("abuse", "list", "--status", "pending")] == [report]
+    assert eectl.json("abuse", "decide", report, "--action", "deny")["status"] == "denied"
+    assert eectl.run("abuse", "list", "--status", "pending") == "None.\n"
+    eectl.run("node", "slash", "n1", "--cause", "other", "--event-ids", "e1", "--event-ids", "e2", "--amount-usd", 4, "--reason", "because")
+    (slashing,) = eectl.items("node", "slashings", "--status", "done")
+    assert (slashing["amount_usd"], slashing["event_ids"]) == ("4", ["e1", "e2"])
+    assert eectl.json("node", "unstake", "n1")["returned_usd"] == "6"
+    assert eectl.json("node", "ban", "n1", "--reason", "enough")["node"]["banned"] is True
+
+
+def test_settlements_are_judged_again(eectl, tmp_path):
+    hour = settle_a_cell(eectl)
+    bundle = tmp_path / "settlements.json"
+    bundle.write_text(eectl.run("settlement", "list", hour, "--json", caller="alice"))
+    assert eectl.run("settlement", "recompute", bundle) == f"{hour} n1  fail [no_evidence]\n"
+    for old, new in (('"outcome":"fail"', '"outcome":"pass"'), ('"held_standing":true', '"held_standing":false'), ('"drawn_usd":"0.2"', '"drawn_usd":"0.1"')):
+        text = bundle.read_text()
+        assert old in text
+        (tmp_path / "forged.json").write_text(text.replace(old, new))
+        assert "BUT" in eectl.run("settlement", "recompute", tmp_path / "forged.json", expect=1)
+    eectl.run("settlement", "resolve", hour, "--node-id", "n1", "--outcome", "pass", "--reason", "seen", expect=1)
+    assert "period_finalized" in eectl.errors
+    assert "no_evidence" in eectl.run("settlement", "list", hour) or "fail" in eectl.run("settlement", "list", hour)
+    (lock,) = [e for e in eectl.items("account", "entries", "alice") if e["kind"] == "lock"]
+    assert eectl.json("lock", "show", lock["reference"])["state"] == "settled"
+    eectl.run("lock", "release", lock["reference"], expect=1)
+    assert "already_settled" in eectl.errors
+
+
+def test_the_log_and_the_file_beside_the_server(eectl, tmp_path):
+    settle_a_cell(eectl)
+    size = eectl.json("ledger", "head", caller=None)["tree_size"]
+    assert "log_id" in eectl.run("ledger", "head", caller=None)
+    eectl.run("ledger", "inclusion", "--leaf-index", 0, "--tree-size", size, caller=None)
+    assert eectl.json("ledger", "consistency", "--first", 1, caller=None)["second"] == size
+    leaves = eectl.items("ledger", "entries", caller="auditor")
+    assert len(leaves) == size and len(eectl.items("ledger", "entries", "--limit", 3)) == 3
+    exported = [json.loads(line) for line in eectl.run("ledger", "export", file_of(eectl)).splitlines()]
+    assert [(row["leaf_index"], row["leaf"]["kind"]) for row in exported] == [(leaf["leaf_index"], leaf["kind"]) for leaf in leaves]
+    checked = eectl.json("ledger", "check", file_of(eectl))
+    assert checked == {"good": True, "leaves": size, "accounts": 5, "held_locks": 0, "findings": []}
+    assert "is what its log says" in eectl.run("ledger", "check", file_of(eectl))
+    copy = tmp_path / "copy.db"
+    assert eectl.json("ledger", "backup", file_of(eectl), copy) == {"leaves": size}
+    assert copy.stat().st_mode & 0o777 == 0o600
+    # The server went on, and the copy is of then.
+    eectl.run("account", "open", "later")
+    assert eectl.json("ledger", "check", copy)["leaves"] == size and eectl.json("ledger", "check", file_of(eectl))["leaves"] == size + 1
+    for path in (tmp_path / "nowhere.db", TABLE):
+        for command in (("check", path), ("export", path), ("backup", path, tmp_path / "x.db")):
+            eectl.run("ledger", *command, expect=1)
+            assert "store_" in eectl.errors
+    eectl.ledger.control.terminate()
+    assert eectl.json("ledger", "check", file_of(eectl))["good"] is True  # Nobody runs it now.
+
+
+def damage(path, change):
+    with sqlite3.connect(path) as database:
+        change(database)
+    database.close()
+
+
+def more_for_bob(database):
+    ((record,),) = database.execute("SELECT value FROM ledger_accounts WHERE key = ?", (b"bob",)).fetchall()
+    dollar, more = (1000000).to_bytes(8, "big"), (2000000).to_bytes(8, "big")
+    assert record.count(dollar) == 1
+    database.execute("UPDATE ledger_accounts SET value = ? WHERE key = ?", (record.replace(dollar, more), b"bob"))
+
+
+def no_locks(database):
+    database.execute("DELETE FROM ledger_locks")
+
+
+def another_checkpoint(database):
+    database.execute("DELETE FROM ledger_checkpoints WHERE key = (SELECT max(key) FROM ledger_checkpoints)")
+
+
+@pytest.mark.parametrize("change", [more_for_bob, no_locks, another_checkpoint])
+def test_a_damaged_ledger_is_found_and_written_to_no_more(eectl, tmp_path, change):
+    for name in ("alice", "bob"):
+        eectl.ledger.open_account(name, "1")
+    eectl.ledger.register_node("n1")
+    eectl.ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "period": cell(1), "amount_usd": "0.5"})
+    eectl.ledger.control.terminate()
+    damage(file_of(eectl), change)
+    report = eectl.json("ledger", "check", file_of(eectl), expect=1)
+    assert report["good"] is False and report["findings"]
+    assert "NOT" in eectl.run("ledger", "check", file_of(eectl), expect=1)
+    tokens = eectl.ledger.tokens
+    ledger = Ledger(eectl.ledger.control.world.control(EE_SETTLE_AUTO="false", **SETTINGS))
+    ledger.tokens = tokens
+    refused = ledger.post("/v1/accounts", {"account_id": "late"})
+    assert (refused.status, refused.reason) == (503, "ledger_halted") and refused.header("Retry-After")
+    body = ledger.ok("/readyz?verbose")
+    assert (body["status"], body["ledger"]) == ("ok", "halted") and body["ledger_detail"].startswith("ledger_halted: ")
+    assert ledger.control.get("/readyz").status == 200 and ledger.control.get("/health").json()["status"] == "ok"
+    assert ledger.control.metric("ee_ledger_standstill", code="ledger_halted") == 1
+    assert ledger.control.metric("ee_ledger_standstill", code="store_unavailable") == 0
+    assert ledger.control.events("ledger.standstill", code="ledger_halted")
+    assert ADMIN_TOKEN not in json.dumps(ledger.control.log)
