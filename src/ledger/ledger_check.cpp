@@ -100,6 +100,11 @@ private:
         LogReader reader(store_);
         const auto tree = reader.load();
         if (!tree) return find("root", tree.error().detail);
+        // Receipts of the newest leaves are under it.
+        const auto head = newest_head(store_);
+        if (head && !store_.get(Table::checkpoints, std::string(KeyWriter().number(head->head.size))))
+            find("root",
+                 fmt::format("the checkpoint of {} leaves, the newest one, is missing", head->head.size));
         const auto identity = identity_of(store_);
         TreeFold fold{.size = from_, .tree = {}};
         if (!open_fold(reader, *tree, fold)) return;
