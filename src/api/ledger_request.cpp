@@ -53,6 +53,8 @@ void refuse(Request& request, const Error& why) {
 }
 
 void reply(Request& request, ledger::Reply reply, const std::string& secret) {
+    const http::Field replayed{"Idempotency-Replayed", "true"};
+    if (reply.refusal) return request.refuse(*reply.refusal, {&replayed, 1});
     if (!reply.secret.empty()) {
         reply.body.pop_back();
         reply.body.append(reply.body.size() > 1 ? "," : "");
@@ -64,7 +66,6 @@ void reply(Request& request, ledger::Reply reply, const std::string& secret) {
             append_json_string(reply.body, secret);
         reply.body.push_back('}');
     }
-    const http::Field replayed{"Idempotency-Replayed", "true"};
     request.reply(reply.status, "application/json", reply.body,
                   std::span(&replayed, reply.replayed ? std::size_t{1} : std::size_t{0}));
 }

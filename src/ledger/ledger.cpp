@@ -108,6 +108,12 @@ std::optional<std::string> principal_of(const Batch& batch, const crypto::Sha256
     return batch.get(Table::tokens, as_text(token));
 }
 
+bool Ledger::has_answered(const Batch& batch, const Request& request) const {
+    if (request.idempotency_key.empty()) return false;
+    const auto principal = find_principal(batch, request.caller);
+    return principal && batch.get(Table::keys, KeyRecord::key(*principal, request.idempotency_key));
+}
+
 Result<Ledger::Opened> Ledger::open(Batch& batch, const Request& request, LedgerTime now,
                                     std::optional<Result<Answer>>& known) const {
     auto principal = find_principal(batch, request.caller);

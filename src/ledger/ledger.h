@@ -17,6 +17,9 @@ public:
     // StoreFailure, DamagedRecord, BrokenInvariant: the batch is not to be committed then.
     Result<Answer> apply(Batch& batch, const Request& request, LedgerTime now) const;
 
+    // Whether the request's key is known: then apply() repeats an answer, or a refusal.
+    bool has_answered(const Batch& batch, const Request& request) const;
+
     // For who settles step by step before it applies a Finalize: how that would be refused now, or, where its
     // key is known, answered. nullopt: it would be done.
     std::optional<Result<Answer>> check_finalize(Batch& batch, const Request& request, LedgerTime now) const;

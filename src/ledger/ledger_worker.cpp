@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ledger/books.h"
+#include "ledger/refusals.h"
 
 namespace ee::ledger {
 namespace {
@@ -213,11 +214,18 @@ void LedgerWorker::apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime t
             settling_.push_back({.step = step, .then = std::move(command)});
             continue;
         }
-        answered[place++].answer = ledger_.apply(batch, command.request, time);
+        Answered& to_give = answered[place++];
+        to_give.was_known = ledger_.has_answered(batch, command.request);
+        to_give.answer = ledger_.apply(batch, command.request, time);
         if (std::holds_alternative<Resolve>(command.request.command))
             settling_.push_back({.step = {}, .then = {}});
     }
     commands_.fetch_add(place, std::memory_order_relaxed);
+}
+
+LedgerWorker::Answered LedgerWorker::answer(Batch& batch, Waiting command, LedgerTime time) const {
+    const bool was_known = ledger_.has_answered(batch, command.request);
+    return {std::move(command.done), ledger_.apply(batch, command.request, time), was_known};
 }
 
 void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answered>& answered) {
@@ -225,8 +233,7 @@ void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answer
     // Who may not ask for it, or not now, is refused before anything is settled.
     if (settling.then && settling.step.from.empty() && settling.step.period) {
         if (ledger_.check_finalize(batch, settling.then->request, time)) {
-            auto answer = ledger_.apply(batch, settling.then->request, time);
-            answered.push_back({std::move(settling.then->done), std::move(answer)});
+            answered.push_back(answer(batch, *std::move(settling.then), time));
             settling_.pop_front();
             return;
         }
@@ -234,10 +241,7 @@ void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answer
     const auto stepped = ledger_.apply(batch, server_request(settling.step), time);
     settling.step.from = stepped ? stepped->next : "";
     if (!settling.step.from.empty()) return;
-    if (settling.then) {
-        auto answer = ledger_.apply(batch, settling.then->request, time);
-        answered.push_back({std::move(settling.then->done), std::move(answer)});
-    }
+    if (settling.then) answered.push_back(answer(batch, *std::move(settling.then), time));
     settling_.pop_front();
 }
 
@@ -265,7 +269,11 @@ void LedgerWorker::commit(Batch& batch, LedgerTime time) {
 void LedgerWorker::give(std::vector<Answered> answered) {
     for (Answered& one : answered) {
         if (!one.answer) {
-            one.done(fail(std::move(one.answer.error())));
+            // Only those are kept under a key.
+            if (one.was_known && is_business_refusal(one.answer.error().code))
+                one.done(Reply{.replayed = true, .refusal = std::move(one.answer.error())});
+            else
+                one.done(fail(std::move(one.answer.error())));
             continue;
         }
         Result<Reply> reply = fail("ledger_halted");

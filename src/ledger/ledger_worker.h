@@ -24,6 +24,7 @@ struct Reply {
     std::string body{};    // a JSON object
     std::string secret{};  // the field to add to it, made for this answer; empty: none
     bool replayed = false;
+    std::optional<Error> refusal{};  // remembered from the first time; what comes anew is an Error itself
 };
 
 // Why nothing is written any more: `ledger_halted` (an invariant broke, a record is damaged) or
@@ -81,6 +82,7 @@ private:
     struct Answered {
         Done done;
         Result<Answer> answer;
+        bool was_known = false;  // by its key
     };
 
     LedgerWorker(std::unique_ptr<Store> store, Log log, Settings settings);
@@ -89,6 +91,7 @@ private:
     void work();
     std::deque<Waiting> wait_for_work(bool& stopping);
     void run_batch(std::deque<Waiting> waiting);
+    Answered answer(Batch& batch, Waiting command, LedgerTime now) const;
     void apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime now, std::vector<Answered>& answered);
     void settle_step(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
     void start_automatic_settlement(LedgerTime now);

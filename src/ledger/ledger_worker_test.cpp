@@ -93,6 +93,30 @@ TEST(LedgerWorker, AnswersWithAReceiptThatProvesTheEntry) {
     EXPECT_EQ(verified->leaf().i64("available_after"), 5'000'000);
 }
 
+// What a key was refused is told again as it was, and that it is not new; other refusals are always new.
+TEST(LedgerWorker, ARememberedRefusalSaysThatItIs) {
+    Worker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    const Redeem too_much{.account = "alice", .amount = Money(5)};
+    const auto first = worker.admin(too_much, "2");
+    ASSERT_FALSE(first);
+    EXPECT_EQ(first.error().code, "insufficient_credit");
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(9)}, "3"));
+    worker.start();
+    const auto second = worker.admin(too_much, "2");
+    ASSERT_TRUE(second) << second.error().code << second.error().detail;
+    ASSERT_TRUE(second->refusal) << second->body;
+    EXPECT_TRUE(second->replayed);
+    EXPECT_EQ(second->refusal->code, first.error().code);
+    EXPECT_EQ(second->refusal->detail, first.error().detail);
+    EXPECT_EQ(worker.as({.role = Role::uptime}, too_much, "2").error().code, "forbidden");
+    EXPECT_EQ(worker.admin(too_much, "").error().code, "idempotency_key_required");
+    const Finalize open{.period = *parse_period("2026-01-09T13")};
+    EXPECT_EQ(worker.admin(open, "4").error().code, "period_open");
+    EXPECT_EQ(worker.admin(open, "4")->refusal->code, "period_open");
+    EXPECT_FALSE(worker.admin(Redeem{.account = "alice", .amount = Money(5)}, "5")->refusal);
+}
+
 // I1: byte for byte, also when the tree has grown and the key that signed is gone.
 TEST(LedgerWorker, I1AReplayIsTheSameAfterARestart) {
     Worker worker;
