@@ -6,6 +6,7 @@
 #include "agent/identity.h"
 #include "agent/sealed.h"
 #include "agent/tunnel_client.h"
+#include "agent/witness.h"
 #include "attestation/provider/quote_providers.h"
 #include "net/signals.h"
 
@@ -79,6 +80,7 @@ int run_agent(const config::AgentConfig& config) {
                                                            .idle_time = config.stream_idle_time,
                                                            .body_bytes_max = config.body_bytes_max});
     Sealed sealed(loop, workers, **provider, log, sealed_settings(config, *backend_url, *backend_tls));
+    Witness witness(loop, workers, log, config.state_dir);
     TunnelClient client(loop, workers, **provider, *backend, log,
                         {.control = *control,
                          .tls = *tls,
@@ -93,7 +95,8 @@ int run_agent(const config::AgentConfig& config) {
                          .reconnect_max = config.reconnect_max,
                          .drain_timeout = config.drain_timeout,
                          .body_bytes_max = config.body_bytes_max,
-                         .sealed = &sealed});
+                         .sealed = &sealed,
+                         .witness = &witness});
     HealthProber prober(loop, workers, *health_url, !config.health_url, *health_tls, config.health_interval,
                         [&](bool pass, const std::string& detail) { client.report_health(pass, detail); });
     bool stopping = false;

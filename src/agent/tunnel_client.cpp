@@ -129,6 +129,7 @@ std::size_t TunnelClient::take_upgrade_answer(std::string_view input) {
     if (!identity.node_id.empty()) message.node_id = identity.node_id;
     message.tunnel_version = is_v2 ? "2" : "1";
     message.max_requests = settings_.max_requests;
+    message.checkpoint = checkpoint();
     send(message);
     log_.info("tunnel.connected", {{"control", settings_.control.authority()},
                                    {"app", identity.app_name},
@@ -282,8 +283,11 @@ void TunnelClient::on(const protocol::Status& status) {
                                       {"advice", advice}};
     if (status.retry_after_s) asked_wait_ = std::chrono::seconds(*status.retry_after_s);
     if (status.reconnect_after_ms) asked_wait_ = std::chrono::milliseconds(*status.reconnect_after_ms);
+    if (status.checkpoint && settings_.witness != nullptr)
+        settings_.witness->told(*status.checkpoint, status.consistency_proof.value_or(""));
     switch (status.state) {
         case protocol::StatusState::ok:
+            if (state_ == State::attested && status.reason != "attested") return;
             state_ = State::attested;
             backoff_.reset();
             log_.info("agent.serving", fields);
@@ -359,7 +363,12 @@ void TunnelClient::report_health(bool pass, const std::string& detail) {
 
 void TunnelClient::send_health() {
     if (state_ != State::attested || !health_ || on_stopped_) return;
-    send(protocol::Health{.pass = health_->first, .detail = health_->second, .checkpoint = {}});
+    send(protocol::Health{.pass = health_->first, .detail = health_->second, .checkpoint = checkpoint()});
+}
+
+std::optional<std::string> TunnelClient::checkpoint() const {
+    if (settings_.witness == nullptr || settings_.witness->note().empty()) return std::nullopt;
+    return settings_.witness->note();
 }
 
 // ---- Ends ----

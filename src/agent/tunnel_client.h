@@ -8,6 +8,7 @@
 
 #include "agent/backend.h"
 #include "agent/tunnel_streams.h"
+#include "agent/witness.h"
 #include "attestation/quote_provider.h"
 #include "attestation/report_data.h"
 #include "base/backoff.h"
@@ -36,7 +37,8 @@ struct TunnelClientSettings {
     std::chrono::milliseconds silence_max = std::chrono::seconds(30);
     std::size_t body_bytes_max = 64 * 1024 * 1024;
     std::uint32_t max_requests = 64;
-    Sealed* sealed = nullptr;  // Where visitors' TLS ends; must outlive the client. Null: nowhere.
+    Sealed* sealed = nullptr;    // Where visitors' TLS ends; must outlive the client. Null: nowhere.
+    Witness* witness = nullptr;  // Of the ledger's log; must outlive the client. Null: the agent is none.
 };
 
 class TunnelClient final : public net::Stream::Handler {
@@ -78,6 +80,7 @@ private:
     void answer(const std::string& request_id, const http::AnswerView* backend_answer, const Error& error);
     void send_answer(const protocol::ProxyResponseView& response);
     void send_health();
+    std::optional<std::string> checkpoint() const;
     template <class Message>
     void send(const Message& message);
     http::MaskKey mask() { return random_.take<4>(); }

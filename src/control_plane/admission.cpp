@@ -308,7 +308,9 @@ void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answ
 
 void Admission::placed(tunnel::TunnelId id, const registry::Admitted& admitted) {
     if (tunnel::Session* session = tunnels_->find(id))
-        session->admission(tunnel::AdmissionTerms{.registration_expiring = admitted.registration_expiring});
+        session->admission(
+            tunnel::AdmissionTerms{.registration_expiring = admitted.registration_expiring,
+                                   .checkpoint = witnesses_ != nullptr ? witnesses_->newest() : ""});
 }
 
 // The store finishes its queue after this object, too.
@@ -330,6 +332,7 @@ void Admission::on_activated(tunnel::Session& session) {
     settle(session.id());
     confirm_later(session);
     const protocol::Register& registration = *session.registration();
+    if (witnesses_ != nullptr && registration.checkpoint) witnesses_->told(session, *registration.checkpoint);
     const std::string peer = session.peer().to_string();
     log_.info("agent.active", {{"tunnel", session.id()},
                                {"app", registration.app_name},
@@ -386,6 +389,7 @@ void Admission::on_attest_miss(tunnel::Session& session, const Error& reason) {
 
 void Admission::on_health(tunnel::Session& session, const tunnel::HealthReport& report) {
     registry_.health(session.id(), report.pass, report.detail, now());
+    if (witnesses_ != nullptr && report.checkpoint) witnesses_->told(session, *report.checkpoint);
     log_.debug("agent.health", {{"tunnel", session.id()}, {"pass", report.pass}, {"detail", report.detail}});
 }
 
@@ -427,6 +431,7 @@ void Admission::on_answer_dropped(tunnel::Session&, std::string_view why) {
 void Admission::on_closed(tunnel::Session& session, const std::string& reason) {
     registry_.disconnected(session.id(), reason, wall_now());
     verdicts_.erase(session.id());
+    if (witnesses_ != nullptr) witnesses_->gone(session.id());
     const auto& registration = session.registration();
     if (!registration) return;
     log_.info("agent.disconnected", {{"tunnel", session.id()},

@@ -7,6 +7,7 @@
 
 #include "attestation/appraisal.h"
 #include "control_plane/evidence_recorder.h"
+#include "control_plane/witnesses.h"
 #include "net/loop.h"
 #include "net/worker_pool.h"
 #include "registry/registry.h"
@@ -33,6 +34,8 @@ public:
 
     // Once, before the first tunnel: they need each other.
     void serve(tunnel::Tunnels& tunnels) { tunnels_ = &tunnels; }
+    // Agents are the ledger's witnesses from now on.
+    void let_witness(Witnesses& witnesses) { witnesses_ = &witnesses; }
     // The store has refused a write: /readyz says so.
     bool store_failed() const { return store_failed_; }
     // Tells every agent to drain, once no further tunnel is accepted.
@@ -88,6 +91,7 @@ private:
     const telemetry::Log& log_;
     AdmissionSettings settings_;
     tunnel::Tunnels* tunnels_ = nullptr;
+    Witnesses* witnesses_ = nullptr;
     // The verdict on a tunnel's last answer, until the session asks for its consequence.
     std::unordered_map<tunnel::TunnelId, Judged> verdicts_;
     double admission_tokens_;

@@ -14,6 +14,7 @@
 #include "control_plane/part_settings.h"
 #include "control_plane/releases.h"
 #include "control_plane/sources.h"
+#include "control_plane/witnesses.h"
 #include "http/server.h"
 #include "net/signals.h"
 #include "proxy/passthrough.h"
@@ -189,6 +190,7 @@ private:
     EvidenceReader evidence_reader_;
     LedgerService ledger_;
     net::WorkerPool workers_;
+    Witnesses witnesses_;
     Admission admission_;
     tunnel::Tunnels tunnels_;
     ChallengeRound challenge_round_;
@@ -240,6 +242,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       // One core is the data plane's; verification takes the others, and at least one thread.
       workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max,
                net::WorkerPriority::background),
+      witnesses_(loop_, ledger_, log, metrics_),
       admission_(loop_, workers_, registry_, *store_, appraiser_, evidence_recorder_, log, metrics_,
                  admission_settings(config)),
       tunnels_(loop_, admission_, tunnel_settings(config, body_memory_), tunnel_limits(config),
@@ -288,6 +291,8 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     body_memory_.on_full([this] { loop_.post([this] { relieve_memory(); }); });
     registry_.load(prepared.records);
     admission_.serve(tunnels_);
+    witnesses_.serve(tunnels_);
+    admission_.let_witness(witnesses_);
 }
 
 // The listeners come last: whoever connects finds everything in place.

@@ -40,6 +40,10 @@ public:
     Counts counts() const override;
     crypto::Sha256 salted(const net::IpAddress& address) const override;
 
+    // For witnesses; see LedgerWorker.
+    std::shared_ptr<const ledger::SignedHead> head() const { return worker_->head(); }
+    void witnessed(ledger::Witnessed what) { worker_->witnessed(std::move(what)); }
+
 private:
     Result<std::string> answer(const Question& question);
     Result<std::string> with_receipt(api::Shown shown);

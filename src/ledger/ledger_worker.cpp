@@ -15,6 +15,16 @@ constexpr auto settle_look = 1s;
 
 constexpr std::string_view grid_key = "grid";
 
+constexpr std::string_view forked = "ledger_forked";
+// What witnesses show and the worker has not looked at yet: each connects again.
+constexpr std::size_t witnessed_max = 64;
+
+std::string number_text(std::uint64_t number) {
+    std::string out;
+    append_number(out, number);
+    return out;
+}
+
 bool is_step_by_step(const Request& request) {
     return std::holds_alternative<Finalize>(request.command);
 }
@@ -59,6 +69,8 @@ Result<std::unique_ptr<LedgerWorker>> LedgerWorker::start(std::unique_ptr<Store>
             std::move(store), log ? *std::move(log) : Log::closed(settings.if_new), std::move(settings)));
         if (!log) worker->halt("ledger_halted", log.error().detail);
         if (!report.is_good()) worker->halt("ledger_halted", report.findings.front());
+        worker->fork_ = find_fork(*worker->store_);
+        if (worker->fork_) worker->halt(std::string(forked), worker->fork_->detail());
         if (!worker->standstill_)
             if (auto begun = worker->begin(make_key); !begun) return fail(std::move(begun.error()));
         worker->thread_ = std::thread([self = worker.get()] { self->work(); });
@@ -85,6 +97,7 @@ Result<void> LedgerWorker::begin(const MakeKey& make_key) {
     Batch batch(*store_);
     const LedgerTime time = now();
     log_.begin_key(batch, *std::move(key), to_us(time));
+    if (auto recorded = record_loss(batch, time); !recorded) return recorded;
     if (auto recorded = record_grid(batch, time); !recorded) return recorded;
     commit(batch, time);
     if (has_records(*store_, Table::moving_units)) settling_.push_back({.step = {}, .then = {}});
@@ -107,6 +120,50 @@ Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
     if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
     batch.put(Table::meta, std::string(grid_key), word);
     return {};
+}
+
+// What was lost and accepted, in the log for everybody.
+Result<void> LedgerWorker::record_loss(Batch& batch, LedgerTime time) const {
+    auto loss = loss_to_log(*store_);
+    if (!loss) return {};
+    const Request request = server_request(RecordLeaf{
+        .kind = LeafKind::restored, .fields = {number_text(loss->size), number_text(loss->lost_size)}});
+    loss->leaf_index = batch.leaf_count();
+    if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
+    loss_was_logged(batch, *loss);
+    return {};
+}
+
+void LedgerWorker::witnessed(Witnessed what) {
+    if (!what.is_fork()) return;
+    {
+        const std::lock_guard guard(mutex_);
+        if (witnessed_.size() >= witnessed_max) return;
+        witnessed_.push_back(std::move(what));
+    }
+    wake_.notify_one();
+}
+
+void LedgerWorker::record_fork() {
+    std::vector<Witnessed> seen;
+    {
+        const std::lock_guard guard(mutex_);
+        seen.swap(witnessed_);
+        if (seen.empty() || (standstill_ && standstill_->code != forked)) return;
+    }
+    try {
+        Fork fork = fork_ ? *fork_ : begin_fork(*store_, seen.front());
+        for (const Witnessed& one : seen) fork.add(one);
+        if (fork == fork_) return;
+        fork_ = fork;
+        halt(std::string(forked), fork.detail());
+        store_->commit(remember_fork(fork));
+    } catch (const std::runtime_error& failure) {
+        // It holds until a restart; then the next witness shows it again.
+        const std::string detail = fork_ ? fork_->detail() : "a witness holds a checkpoint that is not of it";
+        halt(std::string(forked), fmt::format("{}; this can't be kept: {}", detail, failure.what()));
+    }
+    store_->end_reading();
 }
 
 LedgerTime LedgerWorker::now() const {
@@ -134,11 +191,16 @@ std::optional<Standstill> LedgerWorker::standstill() const {
     return standstill_;
 }
 
+std::shared_ptr<const SignedHead> LedgerWorker::head() const {
+    const std::lock_guard guard(mutex_);
+    return standstill_ ? nullptr : head_;
+}
+
 void LedgerWorker::halt(std::string code, std::string detail) {
     Standstill why{.code = std::move(code), .detail = std::move(detail)};
     {
         const std::lock_guard guard(mutex_);
-        if (standstill_) return;
+        if (standstill_ && (standstill_->code != why.code || why.code != forked)) return;
         standstill_ = why;
     }
     if (settings_.on_standstill) settings_.on_standstill(why);
@@ -148,6 +210,7 @@ void LedgerWorker::work() {
     for (;;) {
         bool stopping = false;
         std::deque<Waiting> waiting = wait_for_work(stopping);
+        record_fork();
         if (stopping && waiting.empty()) return;
         run_batch(std::move(waiting));
     }
@@ -155,7 +218,9 @@ void LedgerWorker::work() {
 
 std::deque<LedgerWorker::Waiting> LedgerWorker::wait_for_work(bool& stopping) {
     std::unique_lock lock(mutex_);
-    const auto has_work = [&] { return stopping_ || !waiting_.empty() || !settling_.empty(); };
+    const auto has_work = [&] {
+        return stopping_ || !waiting_.empty() || !settling_.empty() || !witnessed_.empty();
+    };
     if (settings_.settle_auto)
         wake_.wait_for(lock, settle_look, has_work);
     else
@@ -263,6 +328,11 @@ void LedgerWorker::commit(Batch& batch, LedgerTime time) {
     store_->commit(changes);
     log_.committed();
     reader_.keep(changes.first_leaf, std::move(changes.leaves));
+    if (log_.head()) {
+        auto head = std::make_shared<const SignedHead>(*log_.head());
+        const std::lock_guard guard(mutex_);
+        head_ = std::move(head);
+    }
     commits_.fetch_add(1, std::memory_order_relaxed);
 }
 

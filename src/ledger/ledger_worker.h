@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "ledger/forks.h"
 #include "ledger/ledger.h"
 #include "ledger/ledger_check.h"
 #include "ledger/log.h"
@@ -27,8 +28,9 @@ struct Reply {
     std::optional<Error> refusal{};  // remembered from the first time; what comes anew is an Error itself
 };
 
-// Why nothing is written any more: `ledger_halted` (an invariant broke, a record is damaged) or
-// `store_unavailable` (the disk). Reads and proofs go on.
+// Why nothing is written any more: `ledger_halted` (an invariant broke, a record is damaged), `ledger_forked`
+// (a witness holds a checkpoint that this log does not lead to) or `store_unavailable` (the disk). Reads and
+// proofs go on.
 struct Standstill {
     std::string code;
     std::string detail;
@@ -42,14 +44,16 @@ public:
         bool settle_auto = true;
         std::chrono::seconds settle_delay{3600};
         std::function<LedgerTime()> clock{};
-        std::function<void(const Standstill&)> on_standstill{};  // on the worker's thread, once
-        std::size_t batch_max = 512;                             // commands that share a commit
-        std::size_t waiting_max = 65536;                         // more are refused: `ledger_busy`
+        std::function<void(const Standstill&)>
+            on_standstill{};              // on the worker's thread; again when a fork shows more
+        std::size_t batch_max = 512;      // commands that share a commit
+        std::size_t waiting_max = 65536;  // more are refused: `ledger_busy`
     };
 
-    // Checks the store (a ledger that is not what its journal says opens at a standstill), records the grid
-    // and the key, and starts. Refusals: `ledger_foreign`, `settle_period_in_use`, `store_unavailable`.
-    // `make_key` is called once, with the log as it ends there: what binds the key names both.
+    // Checks the store (a ledger that is not what its journal says, or has forked, opens at a standstill),
+    // records the grid and the key, and starts. Refusals: `ledger_foreign`, `settle_period_in_use`,
+    // `store_unavailable`. `make_key` is called once, with the log as it ends there: what binds the key names
+    // both.
     using MakeKey = std::function<Result<LogKey>(const LogIdentity& identity, const TreeHead& last)>;
     static Result<std::unique_ptr<LedgerWorker>> start(std::unique_ptr<Store> store, const MakeKey& make_key,
                                                        Settings settings);
@@ -63,8 +67,14 @@ public:
     using Done = std::function<void(Result<Reply>)>;
     void run(Request request, Done done);
 
+    // Any thread. What a witness has shown: a fork ends writing, also after a restart, until
+    // accept_loss().
+    void witnessed(Witnessed what);
+
     // Any thread.
     std::optional<Standstill> standstill() const;
+    // The newest checkpoint of this run; null: none, nothing is written any more.
+    std::shared_ptr<const SignedHead> head() const;
     const LogIdentity& identity() const { return identity_; }
     std::uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
     std::uint64_t commands() const { return commands_.load(std::memory_order_relaxed); }
@@ -88,6 +98,8 @@ private:
     LedgerWorker(std::unique_ptr<Store> store, Log log, Settings settings);
     Result<void> begin(const MakeKey& make_key);
     Result<void> record_grid(Batch& batch, LedgerTime now) const;
+    Result<void> record_loss(Batch& batch, LedgerTime now) const;
+    void record_fork();
     void work();
     std::deque<Waiting> wait_for_work(bool& stopping);
     void run_batch(std::deque<Waiting> waiting);
@@ -110,11 +122,14 @@ private:
     std::uint64_t last_commit_from_ = 0;  // its first leaf
     std::deque<Settling> settling_;
     LedgerTime settled_until_{};  // by automatic settlement
+    std::optional<Fork> fork_;
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<Waiting> waiting_;
+    std::vector<Witnessed> witnessed_;
     std::optional<Standstill> standstill_;
+    std::shared_ptr<const SignedHead> head_;
     bool stopping_ = false;
     std::atomic<std::uint64_t> commits_{0};
     std::atomic<std::uint64_t> commands_{0};

@@ -1,78 +1,11 @@
 #include "ledger/ledger_worker.h"
 
-#include <future>
-
 #include <gtest/gtest.h>
 
-#include "ledger/memory_store.h"
-#include "ledger/test_ledger.h"
+#include "ledger/test_worker.h"
 
 namespace ee::ledger {
 namespace {
-
-// A memory that outlives its worker, and can fail.
-class SharedStore final : public Store {
-public:
-    explicit SharedStore(std::shared_ptr<MemoryStore> memory, std::shared_ptr<bool> fails)
-        : memory_(std::move(memory)), fails_(std::move(fails)) {}
-    std::optional<std::string> get(Table table, std::string_view key) const override {
-        return memory_->get(table, key);
-    }
-    void scan(Table table, std::string_view from, const Visit& visit) const override {
-        memory_->scan(table, from, visit);
-    }
-    std::uint64_t leaf_count() const override { return memory_->leaf_count(); }
-    std::optional<std::string> leaf(std::uint64_t index) const override { return memory_->leaf(index); }
-    std::optional<std::string> tile(unsigned level, std::uint64_t index) const override {
-        return memory_->tile(level, index);
-    }
-    void commit(const Changes& changes) override {
-        if (*fails_) throw StoreFailure("disk full");
-        memory_->commit(changes);
-    }
-
-private:
-    std::shared_ptr<MemoryStore> memory_;
-    std::shared_ptr<bool> fails_;
-};
-
-class Worker {
-public:
-    Worker() { start(); }
-
-    void start() {
-        worker.reset();
-        auto started =
-            LedgerWorker::start(std::make_unique<SharedStore>(memory, fails), make_key, settings());
-        ASSERT_TRUE(started) << started.error().detail;
-        worker = std::move(*started);
-    }
-    static Result<LogKey> make_key(const LogIdentity&, const TreeHead&) {
-        return LogKey{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};
-    }
-    LedgerWorker::Settings settings() {
-        LedgerWorker::Settings out{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {7}}};
-        out.clock = [this] { return now; };
-        out.settle_auto = false;
-        return out;
-    }
-    Result<Reply> as(const Caller& caller, Command command, std::string key) {
-        std::promise<Result<Reply>> promise;
-        Request request{
-            .caller = caller, .idempotency_key = std::move(key), .method = "POST", .path = "/test"};
-        request.command = std::move(command);
-        worker->run(std::move(request), [&](Result<Reply> reply) { promise.set_value(std::move(reply)); });
-        return promise.get_future().get();
-    }
-    Result<Reply> admin(Command command, std::string key) {
-        return as({.role = Role::admin}, std::move(command), std::move(key));
-    }
-
-    std::shared_ptr<MemoryStore> memory = std::make_shared<MemoryStore>();
-    std::shared_ptr<bool> fails = std::make_shared<bool>(false);
-    LedgerTime now = test_start;
-    std::unique_ptr<LedgerWorker> worker;
-};
 
 Receipt receipt_in(const std::string& body) {
     const std::size_t at = body.find(R"("receipt":)");
@@ -83,7 +16,7 @@ Receipt receipt_in(const std::string& body) {
 }
 
 TEST(LedgerWorker, AnswersWithAReceiptThatProvesTheEntry) {
-    Worker worker;
+    TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
     const auto bought = worker.admin(Purchase{.account = "alice", .amount = Money(5'000'000)}, "2");
     ASSERT_TRUE(bought) << bought.error().detail;
@@ -119,7 +52,7 @@ TEST(LedgerWorker, ARememberedRefusalSaysThatItIs) {
 
 // I1: byte for byte, also when the tree has grown and the key that signed is gone.
 TEST(LedgerWorker, I1AReplayIsTheSameAfterARestart) {
-    Worker worker;
+    TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
     const auto first = worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2");
     for (int i = 0; i < 300; ++i)
@@ -137,7 +70,7 @@ TEST(LedgerWorker, I1AReplayIsTheSameAfterARestart) {
 }
 
 TEST(LedgerWorker, L7TimeDoesNotGoBackWithTheClock) {
-    Worker worker;
+    TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
     worker.now -= std::chrono::hours{1};
     ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2"));
@@ -148,7 +81,7 @@ TEST(LedgerWorker, L7TimeDoesNotGoBackWithTheClock) {
 }
 
 TEST(LedgerWorker, ADiskThatFailsEndsWritingAndKeepsWhatWasAnswered) {
-    Worker worker;
+    TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
     *worker.fails = true;
     EXPECT_EQ(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2").error().code,
@@ -162,7 +95,7 @@ TEST(LedgerWorker, ADiskThatFailsEndsWritingAndKeepsWhatWasAnswered) {
 }
 
 TEST(LedgerWorker, ABalanceThatIsNotItsEntriesStopsWritingAtTheStart) {
-    Worker worker;
+    TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
     ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2"));
     worker.worker.reset();
@@ -179,7 +112,7 @@ TEST(LedgerWorker, ABalanceThatIsNotItsEntriesStopsWritingAtTheStart) {
 }
 
 TEST(LedgerWorker, SettlesStepByStepAndAnswersAtTheEnd) {
-    Worker worker;
+    TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
     ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(1'000'000)}, "2"));
     ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "3"));
@@ -201,7 +134,7 @@ TEST(LedgerWorker, SettlesStepByStepAndAnswersAtTheEnd) {
 }
 
 TEST(LedgerWorker, ManyCallersShareCommits) {
-    Worker worker;
+    TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
     std::atomic<int> done = 0;
     std::promise<void> all;

@@ -190,6 +190,10 @@ Result<ProofPath> LogReader::consistency(const LogTree& tree, std::uint64_t olde
     return tree.consistency_proof(older, newer, cache_);
 }
 
+Result<Hash> LogReader::root_at(const LogTree& tree, std::uint64_t size) {
+    return tree.root_at(size, cache_);
+}
+
 Result<Receipt> LogReader::receipt(const LogTree& tree, std::uint64_t leaf_index) {
     const auto head = head_with(store_, leaf_index);
     if (!head) return fail("log_range", fmt::format("no checkpoint has leaf {} yet", leaf_index));

@@ -76,6 +76,7 @@ public:
     Result<ProvenLeaf> prove(const LogTree& tree, std::uint64_t index, std::uint64_t size);
     Result<ProofPath> inclusion(const LogTree& tree, std::uint64_t index, std::uint64_t size);
     Result<ProofPath> consistency(const LogTree& tree, std::uint64_t older, std::uint64_t newer);
+    Result<Hash> root_at(const LogTree& tree, std::uint64_t size);
     // Of the leaf, under the first checkpoint that has it: the same for ever.
     Result<Receipt> receipt(const LogTree& tree, std::uint64_t leaf_index);
     // Under `head`, which is that one.

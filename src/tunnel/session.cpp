@@ -299,6 +299,11 @@ void Session::warn(const Error& error) {
     run_actions();
 }
 
+void Session::tell_checkpoint(std::string note, std::string proof) {
+    machine_.tell_checkpoint(std::move(note), std::move(proof), actions_);
+    run_actions();
+}
+
 void Session::probe(std::function<void(bool answered)> on_answer) {
     if (closed_) return on_answer(false);
     // A second question while one is open: the same answer serves both.

@@ -114,6 +114,7 @@ public:
     void drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms);
     void refuse(const Error& error, std::optional<std::uint32_t> retry_after_s);
     void warn(const Error& error);
+    void tell_checkpoint(std::string note, std::string proof);
     // Asks whether the agent is still there: any sign of life within probe_time is an answer.
     void probe(std::function<void(bool answered)> on_answer);
 

@@ -100,7 +100,7 @@ void SessionMachine::judged(const Result<void>& verdict, Moment now, Actions& ou
         return;
     }
     out.push_back(Renew{answer_});
-    if (state_ == SessionState::active) accept(out);
+    if (state_ == SessionState::active) accept("", out);
 }
 
 void SessionMachine::admission(const Result<AdmissionTerms>& terms, Moment, Actions& out) {
@@ -108,7 +108,7 @@ void SessionMachine::admission(const Result<AdmissionTerms>& terms, Moment, Acti
     if (!terms) return refuse(terms.error(), std::nullopt, out);
     state_ = SessionState::active;
     attested_ = true;
-    accept(out);
+    accept(terms->checkpoint, out);
     out.push_back(Activated{});
     if (terms->registration_expiring)
         warn({"registration_expiring",
@@ -116,8 +116,12 @@ void SessionMachine::admission(const Result<AdmissionTerms>& terms, Moment, Acti
              out);
 }
 
-void SessionMachine::accept(Actions& out) {
-    send({.state = StatusState::ok, .reason = "attested"}, out);
+void SessionMachine::accept(const std::string& checkpoint, Actions& out) {
+    protocol::Status status{.state = StatusState::ok, .reason = "attested"};
+    // One that holds a checkpoint is told a newer one with the proof, which takes longer to make.
+    if (wire_ == Wire::v2 && !checkpoint.empty() && !registration_->checkpoint)
+        status.checkpoint = checkpoint;
+    send(status, out);
     schedule_.succeeded(answer_->answered_at.mono, random());
     answer_.reset();
 }

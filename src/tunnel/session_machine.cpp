@@ -77,7 +77,7 @@ void SessionMachine::on(protocol::Register& message, Moment, Actions& out) {
 
 void SessionMachine::on(protocol::Health& message, Moment, Actions& out) {
     if (!attested_) return tolerate({"not_registered", "health counts after the first attestation"}, out);
-    out.push_back(HealthReport{message.pass, std::move(message.detail)});
+    out.push_back(HealthReport{message.pass, std::move(message.detail), std::move(message.checkpoint)});
 }
 
 void SessionMachine::on(protocol::ProxyResponse& message, Moment, Actions& out) {
@@ -95,6 +95,15 @@ void SessionMachine::send(const Status& status, Actions& out) {
 void SessionMachine::warn(const Error& error, Actions& out) {
     if (state_ == SessionState::closed) return;
     send({.state = StatusState::warning, .reason = error.code, .detail = error.detail}, out);
+}
+
+void SessionMachine::tell_checkpoint(std::string note, std::string proof, Actions& out) {
+    if (wire_ != Wire::v2 || state_ != SessionState::active) return;
+    send({.state = StatusState::ok,
+          .reason = "checkpoint",
+          .checkpoint = std::move(note),
+          .consistency_proof = std::move(proof)},
+         out);
 }
 
 void SessionMachine::tolerate(const Error& error, Actions& out) {

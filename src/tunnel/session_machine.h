@@ -72,6 +72,7 @@ struct AttestMiss {
 struct HealthReport {
     bool pass = false;
     std::string detail{};
+    std::optional<std::string> checkpoint{};  // of the ledger's log, that the agent holds
 };
 // For the v1 multiplexer.
 struct DeliverAnswer {
@@ -116,6 +117,8 @@ struct ClaimTerms {
 
 struct AdmissionTerms {
     bool registration_expiring = false;
+    // The newest of the ledger's log: on v2 an agent that holds none is told. Empty: none.
+    std::string checkpoint{};
 };
 
 // Fills 32 bytes with what nobody can guess: nonces are made of them.
@@ -164,6 +167,8 @@ public:
                Actions& out);
     // Refuses and closes: `too_many_tunnels`, `rate_limited`, a forgotten app, ...
     void refuse(const Error& error, std::optional<std::uint32_t> retry_after_s, Actions& out);
+    // v2, while it serves: a newer checkpoint than the agent's, and what leads there from it.
+    void tell_checkpoint(std::string note, std::string proof, Actions& out);
     // `status warning`, for instance registration_expiring.
     void warn(const Error& error, Actions& out);
 
@@ -191,7 +196,7 @@ private:
     // Recorded against an attested agent, of no consequence before.
     void fail_challenge(const Error& error, std::optional<std::uint32_t> retry_after_s, Actions& out);
     void close(CloseCode code, std::string_view reason, Actions& out);
-    void accept(Actions& out);
+    void accept(const std::string& checkpoint, Actions& out);
     double random();
 
     const SessionSettings& settings_;

@@ -25,6 +25,8 @@ std::string describe_text(std::string text) {
         std::string out = fmt::format("status {} {}", protocol::to_word(status->state), status->reason);
         if (status->retry_after_s) out += fmt::format(" retry {}", *status->retry_after_s);
         if (status->reconnect_after_ms) out += fmt::format(" reconnect {}", *status->reconnect_after_ms);
+        if (status->checkpoint) out += " checkpoint " + *status->checkpoint;
+        if (status->consistency_proof) out += " proof " + *status->consistency_proof;
         return out;
     }
     const auto& challenge = std::get<protocol::AttestRequest>(*message);
@@ -44,7 +46,10 @@ std::string describe(const Action& action) {
         std::string operator()(const Renew&) { return "renew"; }
         std::string operator()(const Inconclusive& a) { return "inconclusive " + a.reason.code; }
         std::string operator()(const AttestMiss& a) { return "attest_miss " + a.reason.code; }
-        std::string operator()(const HealthReport& a) { return a.pass ? "health pass" : "health fail"; }
+        std::string operator()(const HealthReport& a) {
+            return std::string(a.pass ? "health pass" : "health fail") +
+                   (a.checkpoint ? " checkpoint " + *a.checkpoint : "");
+        }
         std::string operator()(const DeliverAnswer& a) { return "answer " + a.response.request_id; }
         std::string operator()(const Refused& a) {
             return (a.closes ? "refused " : "tolerated ") + a.error.code;
@@ -231,6 +236,44 @@ TEST(SessionMachine, ARegistrationThatEndsSoonIsSaid) {
     tunnel.judged();
     EXPECT_EQ(tunnel.admitted(AdmissionTerms{.registration_expiring = true}),
               (Did{"status ok attested", "activated", "status warning registration_expiring"}));
+}
+
+// ---- Checkpoints ----
+
+TEST(SessionMachine, AnAgentOfV2ThatHoldsNoCheckpointIsToldTheNewestOnceAdmitted) {
+    const std::string holds = register_text.substr(0, register_text.size() - 1) + R"(,"checkpoint":"held"})";
+    const struct {
+        Wire wire;
+        std::string registration;
+        const char* told;
+    } cases[] = {{Wire::v2, register_text, "status ok attested checkpoint newest"},
+                 {Wire::v2, holds, "status ok attested"},
+                 {Wire::v1, register_text, "status ok attested"}};
+    for (const auto& [wire, registration, told] : cases) {
+        Tunnel tunnel(wire);
+        tunnel.text(registration);
+        tunnel.claimed();
+        tunnel.answer();
+        tunnel.judged();
+        EXPECT_EQ(tunnel.admitted(AdmissionTerms{.registration_expiring = false, .checkpoint = "newest"}),
+                  (Did{told, "activated"}));
+    }
+}
+
+TEST(SessionMachine, ACheckpointIsToldWithItsProofWhileATunnelOfV2Serves) {
+    const auto tell = [](Tunnel& tunnel) {
+        Actions actions;
+        tunnel.machine.tell_checkpoint("newer", "old 7", actions);
+        return actions.empty() ? "" : describe(actions.at(0));
+    };
+    Tunnel old(Wire::v1), early(Wire::v2), tunnel(Wire::v2);
+    EXPECT_EQ(tell(old.active()), "");
+    EXPECT_EQ(tell(early.challenged()), "");
+    EXPECT_EQ(tell(tunnel.active()), "status ok checkpoint checkpoint newer proof old 7");
+    EXPECT_EQ(tunnel.text(R"({"type":"health","status":"pass","checkpoint":"newer"})"),
+              Did{"health pass checkpoint newer"});
+    tunnel.drain("draining");
+    EXPECT_EQ(tell(tunnel), "");
 }
 
 TEST(SessionMachine, NoncesAreUsedOnce) {

@@ -1,0 +1,144 @@
+#include "agent/witness.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fstream>
+#include <unistd.h>
+
+#include <system_error>
+
+#include "ledger/witness_proof.h"
+#include "protocol/limits.h"
+
+namespace ee::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uintmax_t old_bytes_max = 64 * 1024;
+
+// The control plane takes no longer one. Some signature must be in the log's name, at least.
+Result<ledger::Checkpoint> read_note(const std::string& note) {
+    if (note.size() > protocol::checkpoint_bytes_max)
+        return fail("checkpoint_too_large", std::to_string(note.size()) + " bytes, taken are " +
+                                                std::to_string(protocol::checkpoint_bytes_max));
+    auto parsed = ledger::parse_checkpoint(note);
+    if (!parsed) return fail(std::move(parsed.error()));
+    const std::string name = ledger::log_origin(parsed->checkpoint.log_id);
+    if (std::ranges::none_of(parsed->signatures, [&](const auto& line) { return line.name == name; }))
+        return fail("checkpoint_unsigned", "no signature is by " + name);
+    return std::move(parsed->checkpoint);
+}
+
+std::string read_file(const fs::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    std::string text(protocol::checkpoint_bytes_max + 1, '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));
+    return text;
+}
+
+Error failure(const fs::path& file) {
+    return {"state_dir_unusable", file.string() + ": " + std::strerror(errno)};
+}
+
+Result<void> write_synced(const fs::path& file, int flags, std::string_view text) {
+    const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    if (fd < 0) return fail(failure(file));
+    const bool written =
+        ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+    const Error why = failure(file);
+    if (::close(fd) != 0 || !written) return fail(why);
+    return {};
+}
+
+// Whole or not at all, whenever the machine stops. On a worker.
+Result<void> save_files(const fs::path& folder, const std::string& note, const std::string& old) {
+    std::error_code error;
+    if (fs::create_directories(folder, error)) fs::permissions(folder, fs::perms::owner_all, error);
+    if (error) return fail("state_dir_unusable", folder.string() + ": " + error.message());
+    const fs::path kept = folder / "checkpoints.old";
+    if (!old.empty()) {
+        const auto size = fs::file_size(kept, error);
+        if (error || size < old_bytes_max)
+            if (auto written = write_synced(kept, O_APPEND, old + "\n"); !written) return written;
+    }
+    const fs::path file = folder / "checkpoint", fresh = folder / "checkpoint.new";
+    ::unlink(fresh.c_str());
+    if (auto written = write_synced(fresh, O_EXCL, note); !written) return written;
+    if (::rename(fresh.c_str(), file.c_str()) != 0) return fail(failure(file));
+    return {};
+}
+
+}  // namespace
+
+Witness::Witness(net::Loop& loop, net::WorkerPool& workers, const telemetry::Log& log, fs::path folder)
+    : loop_(loop), workers_(workers), log_(log), folder_(std::move(folder)) {
+    std::string note = read_file(folder_ / "checkpoint");
+    if (note.empty()) return;
+    auto checkpoint = read_note(note);
+    if (!checkpoint) {
+        log_.error("witness.unreadable", {{"file", (folder_ / "checkpoint").string()},
+                                          {"code", checkpoint.error().code},
+                                          {"detail", checkpoint.error().detail}});
+        return;
+    }
+    note_ = std::move(note);
+    held_ = *std::move(checkpoint);
+}
+
+Witness::~Witness() {
+    *alive_ = false;
+}
+
+void Witness::told(const std::string& note, const std::string& proof) {
+    const auto refuse = [this](const Error& why) {
+        log_.error("witness.refused", {{"code", why.code}, {"detail", why.detail}, {"held", note_}});
+    };
+    const auto checkpoint = read_note(note);
+    if (!checkpoint) return refuse(checkpoint.error());
+    if (note_.empty()) return take(note, *checkpoint, false);
+    const auto next = ledger::check_continuation(held_, *checkpoint, proof);
+    if (!next && next.error().code == "witness_other_log") {
+        log_.warn("witness.other_log", {{"detail", next.error().detail}, {"held", note_}});
+        return take(note, *checkpoint, true);
+    }
+    if (!next) return refuse(next.error());
+    switch (*next) {
+        case ledger::Continuation::same: return;
+        case ledger::Continuation::appended: return take(note, *checkpoint, false);
+        case ledger::Continuation::restored:
+            log_.warn("witness.entries_lost", {{"held", note_}, {"told", note}});
+            return take(note, *checkpoint, true);
+    }
+}
+
+void Witness::take(const std::string& note, const ledger::Checkpoint& checkpoint, bool keeps_old) {
+    if (keeps_old && old_.size() < old_bytes_max) old_.append(note_);
+    note_ = note;
+    held_ = checkpoint;
+    unsaved_ = true;
+    save();
+}
+
+void Witness::save() {
+    if (saving_ || !unsaved_) return;
+    saving_ = workers_.run([this, &loop = loop_, alive = alive_, folder = folder_, note = note_, old = old_] {
+        const auto saved = save_files(folder, note, old);
+        loop.post([this, alive, saved] {
+            if (!*alive) return;
+            saving_ = false;
+            if (!saved)
+                log_.error("witness.not_kept",
+                           {{"code", saved.error().code}, {"detail", saved.error().detail}});
+            save();
+        });
+    });
+    if (!saving_) return;  // Too much waits: with the next one.
+    unsaved_ = false;
+    old_.clear();
+}
+
+}  // namespace ee::agent

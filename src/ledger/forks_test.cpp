@@ -1,0 +1,223 @@
+#include "ledger/forks.h"
+
+#include <gtest/gtest.h>
+
+#include "ledger/test_worker.h"
+
+namespace ee::ledger {
+namespace {
+
+using Finding = Witnessed::Finding;
+
+Result<Witnessed> judge(const Store& store, const std::string& note) {
+    LogReader reader(store);
+    const LogTree tree = reader.load().value();
+    LoggedKeys keys;
+    keys.catch_up(store);
+    return judge_witnessed(store, reader, tree, keys, note);
+}
+
+// A log whose key is in a file, as far as `witnessed`; and what an older copy of it has become.
+class ForksTest : public testing::Test {
+protected:
+    ForksTest() {
+        first.pem = crypto::SigningKey::generate(crypto::KeyKind::ed25519).to_pem().reveal();
+        first.start();  // with that key
+        EXPECT_TRUE(first.admin(OpenAccount{.account = "alice"}, "open"));
+        first.buy(3);
+        copy = copy_of(*first.memory);
+        copied_size = copy->leaf_count();
+        first.buy(4);
+        witnessed = first.worker->head()->note;
+        witnessed_size = first.worker->head()->head.size;
+    }
+    // The copy starts, and goes on by itself.
+    TestWorker& restored(int buys) {
+        second.emplace(copy, first.pem);
+        EXPECT_TRUE(second->admin(OpenAccount{.account = "bob"}, "bob"));
+        for (int i = 0; i < buys; ++i)
+            EXPECT_TRUE(second->admin(Purchase{.account = "bob", .amount = Money(2)}, std::to_string(i)));
+        return *second;
+    }
+    // What the worker says once it has looked at `what`.
+    static std::string code_after(TestWorker& worker, Witnessed what) {
+        worker.worker->witnessed(std::move(what));
+        const auto reply = worker.admin(OpenAccount{.account = "carol"}, "carol");
+        return reply ? "" : reply.error().code;
+    }
+    static void accept(TestWorker& worker, std::optional<std::uint64_t> lost_to) {
+        worker.worker.reset();
+        const auto loss = accepted_loss(*worker.memory, lost_to);
+        ASSERT_TRUE(loss) << loss.error().detail;
+        worker.memory->commit(accept_loss(*worker.memory, *loss));
+        worker.start();
+    }
+
+    TestWorker first;
+    std::shared_ptr<MemoryStore> copy;
+    std::uint64_t copied_size = 0;
+    std::string witnessed;
+    std::uint64_t witnessed_size = 0;
+    std::optional<TestWorker> second;
+};
+
+TEST_F(ForksTest, EveryCheckpointOfTheLogItselfIsConsistent) {
+    int count = 0;
+    first.memory->scan(Table::checkpoints, "", [&](std::string_view, std::string_view record) {
+        const auto found = judge(*first.memory, SignedHead::decode(record).note);
+        EXPECT_TRUE(found && found->finding == Finding::consistent);
+        return ++count < 100;
+    });
+    EXPECT_GE(count, 9);
+}
+
+TEST_F(ForksTest, ALargerCheckpointStopsAnOlderCopyForGood) {
+    TestWorker& worker = restored(0);
+    const auto found = judge(*worker.memory, witnessed);
+    ASSERT_TRUE(found) << found.error().detail;
+    EXPECT_EQ(found->finding, Finding::newer);
+    EXPECT_EQ(code_after(worker, *found), "ledger_forked");
+    const auto why = worker.worker->standstill();
+    ASSERT_TRUE(why);
+    EXPECT_NE(why->detail.find("size " + std::to_string(witnessed_size)), std::string::npos) << why->detail;
+    EXPECT_NE(why->detail.find("size " + std::to_string(found->here.size)), std::string::npos) << why->detail;
+    EXPECT_EQ(worker.worker->head(), nullptr);
+
+    const std::uint64_t leaves = worker.memory->leaf_count();
+    worker.start();
+    EXPECT_EQ(worker.admin(OpenAccount{.account = "dave"}, "dave").error().code, "ledger_forked");
+    EXPECT_EQ(worker.memory->leaf_count(), leaves) << "a forked log is not written to, not even at its start";
+    EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
+}
+
+TEST_F(ForksTest, ACheckpointWithAnotherRootStopsALogThatIsLongerByNow) {
+    TestWorker& worker = restored(20);
+    const auto found = judge(*worker.memory, witnessed);
+    ASSERT_TRUE(found) << found.error().detail;
+    EXPECT_EQ(found->finding, Finding::differs);
+    EXPECT_EQ(found->here.size, witnessed_size);
+    EXPECT_EQ(code_after(worker, *found), "ledger_forked");
+}
+
+// Of two that run from one copy each shows the other.
+TEST_F(ForksTest, BothHistoriesOfOneCopyStopEachOther) {
+    TestWorker& worker = restored(2);
+    const auto here = judge(*first.memory, worker.worker->head()->note);
+    ASSERT_TRUE(here) << here.error().detail;
+    EXPECT_TRUE(here->is_fork());
+    EXPECT_EQ(code_after(first, *here), "ledger_forked");
+    EXPECT_EQ(code_after(worker, judge(*worker.memory, witnessed).value()), "ledger_forked");
+}
+
+TEST_F(ForksTest, WhatNoKeyOfThisLogSignedCountsForNothing) {
+    const auto stranger = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
+    const auto own = crypto::SigningKey::from_pem(first.pem).value();
+    const std::string id = first.worker->identity().log_id;
+    const Checkpoint made_up{.log_id = id, .head = {.size = 1'000, .root = {1}}};
+    std::string forged = sign_checkpoint(made_up, own);
+    forged.replace(forged.find("\n1000\n"), 6, "\n1001\n");
+    // The signature is a stranger's, under the name of the log's own key.
+    std::string disguised = sign_checkpoint(made_up, own);
+    const std::string strange = sign_checkpoint(made_up, stranger);
+    disguised.replace(disguised.size() - 40, 40, strange, strange.size() - 40, 40);
+    const struct {
+        std::string note;
+        const char* code;
+    } cases[] = {
+        {"", "checkpoint_malformed"},
+        {"nonsense", "checkpoint_malformed"},
+        {std::string(20'000, 'x'), "checkpoint_too_large"},
+        {strange, "checkpoint_unsigned"},
+        {forged, "checkpoint_signature_invalid"},
+        {disguised, "checkpoint_signature_invalid"},
+        {sign_checkpoint({.log_id = std::string(32, 'b'), .head = made_up.head}, own),
+         "checkpoint_other_log"},
+    };
+    for (const auto& [note, code] : cases) {
+        const auto found = judge(*first.memory, note);
+        ASSERT_FALSE(found) << code;
+        EXPECT_EQ(found.error().code, code);
+    }
+    EXPECT_EQ(judge(*first.memory, sign_checkpoint(made_up, own))->finding, Finding::newer);
+    Witnessed harmless = judge(*first.memory, witnessed).value();
+    EXPECT_EQ(code_after(first, harmless), "");
+}
+
+TEST_F(ForksTest, AnAcceptedLossIsInTheLogAndIsNoForkAnyMore) {
+    TestWorker& worker = restored(3);
+    ASSERT_EQ(code_after(worker, judge(*worker.memory, witnessed).value()), "ledger_forked");
+    accept(worker, std::nullopt);
+    EXPECT_FALSE(worker.worker->standstill());
+    const auto loss = loss_of(*worker.memory, witnessed_size);
+    ASSERT_TRUE(loss);
+    const auto leaf = decode_leaf(as_bytes(*worker.memory->leaf(loss->leaf_index)));
+    ASSERT_TRUE(leaf);
+    EXPECT_EQ(leaf->kind, LeafKind::restored);
+    EXPECT_EQ(leaf->u64("size"), copied_size) << "where the copy's first start found it";
+    EXPECT_EQ(leaf->u64("lost_size"), witnessed_size - copied_size);
+    EXPECT_EQ(judge(*worker.memory, witnessed)->finding, Finding::lost);
+    EXPECT_EQ(code_after(worker, judge(*worker.memory, witnessed).value()), "");
+    EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
+
+    // It is said once.
+    const std::uint64_t leaves = worker.memory->leaf_count();
+    worker.start();
+    EXPECT_EQ(worker.memory->leaf_count(), leaves + 1) << "the key's";
+    EXPECT_EQ(judge(*worker.memory, witnessed)->finding, Finding::lost);
+}
+
+TEST_F(ForksTest, MoreThanWasAcceptedIsAForkAgain) {
+    first.buy(2);
+    const std::string later = first.worker->head()->note;
+    TestWorker& worker = restored(0);
+    ASSERT_EQ(code_after(worker, judge(*worker.memory, witnessed).value()), "ledger_forked");
+    accept(worker, std::nullopt);
+    const auto found = judge(*worker.memory, later);
+    ASSERT_TRUE(found);
+    EXPECT_TRUE(found->is_fork());
+    EXPECT_EQ(code_after(worker, *found), "ledger_forked");
+}
+
+TEST_F(ForksTest, EveryWitnessThatComesMeanwhileAddsToWhatIsToBeAccepted) {
+    first.buy(2);
+    const std::string later = first.worker->head()->note;
+    TestWorker& worker = restored(0);
+    ASSERT_EQ(code_after(worker, judge(*worker.memory, witnessed).value()), "ledger_forked");
+    ASSERT_EQ(code_after(worker, judge(*worker.memory, later).value()), "ledger_forked");
+    EXPECT_EQ(accepted_loss(*worker.memory, witnessed_size).error().code, "size_too_small");
+    accept(worker, std::nullopt);
+    for (const std::string& note : {witnessed, later})
+        EXPECT_EQ(judge(*worker.memory, note)->finding, Finding::lost);
+}
+
+TEST_F(ForksTest, BeforeAnybodyShowsALossItsSizeHasToBeSaid) {
+    EXPECT_EQ(accepted_loss(*copy, std::nullopt).error().code, "size_missing");
+    EXPECT_EQ(accepted_loss(*copy, copied_size).error().code, "size_too_small");
+    const auto loss = accepted_loss(*copy, witnessed_size);
+    ASSERT_TRUE(loss);
+    EXPECT_EQ(loss->size, copied_size);
+    copy->commit(accept_loss(*copy, *loss));
+    TestWorker& worker = restored(1);
+    EXPECT_EQ(judge(*worker.memory, witnessed)->finding, Finding::lost);
+}
+
+TEST_F(ForksTest, ADiskThatFailsDoesNotHideAFork) {
+    TestWorker& worker = restored(0);
+    const Witnessed found = judge(*worker.memory, witnessed).value();
+    *worker.fails = true;
+    EXPECT_EQ(code_after(worker, found), "ledger_forked");
+    *worker.fails = false;
+    worker.start();
+    EXPECT_FALSE(worker.worker->standstill()) << "it could not be kept";
+    EXPECT_EQ(code_after(worker, judge(*worker.memory, witnessed).value()), "ledger_forked");
+}
+
+TEST_F(ForksTest, AKeyThatWasLoggedAfterTheCopyIsNotKnownThere) {
+    TestWorker& worker = restored(0);
+    first.pem.clear();
+    first.start();  // a fresh key, as in a TEE
+    EXPECT_EQ(judge(*worker.memory, first.worker->head()->note).error().code, "checkpoint_unsigned");
+}
+
+}  // namespace
+}  // namespace ee::ledger
