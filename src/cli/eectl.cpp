@@ -13,6 +13,7 @@
 #include "cli/ledger_commands.h"
 #include "cli/ledger_file_commands.h"
 #include "cli/quote_commands.h"
+#include "cli/restore_command.h"
 #include "cli/simulate_commands.h"
 #include "config/describe.h"
 
@@ -302,6 +303,20 @@ void add_ledger_file_commands(CLI::App& app, LedgerFileCommands& options, Comman
     });
 }
 
+void add_restore_command(CLI::App& app, RestoreOptions& options, Command& command) {
+    CLI::App* restore = app.add_subcommand(
+        "restore", "After a database was restored from an older copy: say that what came later is lost");
+    restore->add_option("DB", options.database, "The control plane's database; it must not be running")
+        ->required();
+    restore
+        ->add_flag("--accept-loss", options.accept_loss,
+                   "The entries after the copy are gone, and the log will say so")
+        ->required();
+    restore->add_option("--size", options.size,
+                        "How many entries the log had in all (default: what witnesses have shown)");
+    restore->callback([&] { command = [&](Context& context) { return run_restore(options, context); }; });
+}
+
 }  // namespace
 
 int run_eectl(std::span<const std::string> arguments, Context& context) {
@@ -315,6 +330,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     LedgerVerifyOptions ledger_verify;
     std::deque<ApiCall> api_calls;
     LedgerFileCommands ledger_files;
+    RestoreOptions restore;
     Command command;
 
     CLI::App app{
@@ -330,6 +346,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     add_ledger_commands(app, ledger_verify, command);
     add_api_commands(app, api_calls, command);
     add_ledger_file_commands(app, ledger_files, command);
+    add_restore_command(app, restore, command);
 
     // CLI11 takes the arguments as a stack, the last one first.
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());

@@ -102,8 +102,8 @@ std::string rules_words(const Leaf& leaf) {
             return fmt::format("{} called {} {}, request {}", named(leaf, "principal"), named(leaf, "method"),
                                named(leaf, "path"), to_hex(leaf.bytes("request_sha256")));
         case LeafKind::restored:
-            return fmt::format("the log was restored with {} leaves; {} were lost", leaf.u64("size"),
-                               leaf.u64("lost_size"));
+            return fmt::format("the log was restored from a copy of {} leaves; {} after it were lost",
+                               leaf.u64("size"), leaf.u64("lost_size"));
         default: return fmt::format("settlement works by the {}", named(leaf, "settle_period"));
     }
 }

@@ -1,0 +1,81 @@
+#include "cli/restore_command.h"
+
+#include <gtest/gtest.h>
+
+#include "cli/eectl_run.h"
+#include "ledger/forks.h"
+#include "ledger/ledger_worker.h"
+#include "ledger/sqlite/sqlite_store.h"
+#include "sqlite/file_lock.h"
+
+namespace ee::cli {
+namespace {
+
+bool says(const std::string& text, std::string_view word) {
+    return text.find(word) != std::string::npos;
+}
+
+class RestoreTest : public testing::Test {
+protected:
+    // A control plane's start and end.
+    void start_once() const {
+        sqlite::Writers writers(file);
+        auto store = ledger::SqliteStore::open(file, writers);
+        ASSERT_TRUE(store) << store.error().detail;
+        ledger::LedgerWorker::Settings settings;
+        settings.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {7}};
+        settings.clock = [] { return ledger::from_us(1'767'963'600'000'000); };
+        const auto worker = ledger::LedgerWorker::start(
+            *std::move(store),
+            [](const auto&, const auto&) -> Result<ledger::LogKey> {
+                return ledger::LogKey{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};
+            },
+            std::move(settings));
+        ASSERT_TRUE(worker) << worker.error().detail;
+    }
+    template <class Look>
+    void look(Look&& at) const {
+        sqlite::Writers writers(file);
+        const auto store = ledger::SqliteStore::open(file, writers);
+        ASSERT_TRUE(store) << store.error().detail;
+        at(**store);
+    }
+
+    TemporaryFolder folder;
+    std::string file = folder.file("control-plane.db");
+};
+
+TEST_F(RestoreTest, TheNextStartSaysInTheLogWhatWasLost) {
+    start_once();
+    const EectlRun done = eectl({"restore", "--accept-loss", file, "--size", "40"});
+    ASSERT_EQ(done.code, exit_good) << done.err;
+    EXPECT_TRUE(says(done.out, "2 entries are kept; up to 38 after them are lost"));
+    look([](const ledger::Store& store) {
+        EXPECT_EQ(store.leaf_count(), 2u);
+        EXPECT_TRUE(ledger::loss_to_log(store));
+    });
+    start_once();
+    look([](const ledger::Store& store) {
+        const auto leaf = ledger::decode_leaf(as_bytes(store.leaf(3).value()));
+        ASSERT_TRUE(leaf);
+        EXPECT_EQ(leaf->kind, ledger::LeafKind::restored);
+        EXPECT_EQ(leaf->u64("size"), 2u);
+        EXPECT_EQ(leaf->u64("lost_size"), 38u);
+        EXPECT_FALSE(ledger::loss_to_log(store));
+    });
+}
+
+TEST_F(RestoreTest, RefusesWhatItCannotDo) {
+    EXPECT_TRUE(says(eectl({"restore", "--accept-loss", file, "--size", "40"}).err, "store_unavailable"));
+    start_once();
+    EXPECT_EQ(eectl({"restore", file, "--size", "40"}).code, exit_usage) << "it must be said";
+    EXPECT_TRUE(says(eectl({"restore", "--accept-loss", file}).err, "size_missing"));
+    EXPECT_TRUE(says(eectl({"restore", "--accept-loss", file, "--size", "2"}).err, "size_too_small"));
+    const auto held = sqlite::FileLock::take(file + ".lock");
+    const EectlRun refused = eectl({"restore", "--accept-loss", file, "--size", "40"});
+    EXPECT_EQ(refused.code, exit_refused);
+    EXPECT_TRUE(says(refused.err, "store_locked"));
+}
+
+}  // namespace
+}  // namespace ee::cli
