@@ -4,11 +4,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := menu
-.PHONY: menu build test demo check fix asan tsan soak simulate fuzz mutants bench docs clean deps
+.PHONY: menu build test demo check fix asan tsan soak crash simulate fuzz mutants bench docs clean deps
 ARGS ?=
 ONLY ?=
 SECONDS_EACH ?= 30
 SECONDS ?= 600
+KILLS ?= 200
 SEED ?=
 PRESET ?= $(if $(findstring --large,$(ARGS)),release,asan)
 
@@ -54,6 +55,10 @@ soak: deps ## a mixed load for SECONDS=600 while agents die, under PRESET=asan, 
 simulate: deps ## the ledger against its model, new seeds for ever (SEED=42: that one alone; ARGS="--steps 2000")
 	@scripts/build.sh release ledger_simulation
 	@build/release/bin/ledger_simulation $(if $(SEED),--from $(SEED) --seeds 1,--from $$(date +%s)0000 --seeds 0) $(ARGS)
+
+crash: deps ## kill -9 the control plane KILLS=200 times under load: no acknowledged write is lost or doubled (SEED=n)
+	@scripts/build.sh release easyenclave-control ledger_file_check
+	@/usr/bin/python3 tests/crash/run.py --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fuzz: deps ## each fuzz target for SECONDS_EACH=30 (ONLY=name for one)
 	@scripts/deps.sh fuzz

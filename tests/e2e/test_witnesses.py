@@ -104,8 +104,8 @@ def test_a_ledger_restored_from_an_older_copy_is_found_out_and_stays_read_only(w
     control.wait_status("myapp", "active")
     assert control.visit("myapp", "/").status == 200
     assert ledger_state(control) == "forked"
-    assert control.metric("ee_ledger_state", state="forked") == 1
-    assert control.metric("ee_ledger_state", state="ok") == 0
+    assert control.metric("ee_ledger_standstill", code="ledger_forked") == 1
+    assert control.metric("ee_ledger_standstill", code="ledger_halted") == 0
     size = head(control)["tree_size"]
 
     # Also when nobody shows it again, and the file is not touched.
