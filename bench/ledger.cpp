@@ -374,7 +374,8 @@ int main(int count, char** arguments) {
     fmt::print(
         R"({{"by_hand_1":{:.0f},"by_hand_64":{:.0f},"store_1":{:.0f},"store_64":{:.0f},"store_512":{:.0f},)"
         R"("ledger_1":{:.0f},"ledger_64":{:.0f},"ledger_512":{:.0f},"ledger_hot":{:.0f},)"
-        R"("by_hand_1_cpu_us":{:.1f},"by_hand_64_cpu_us":{:.1f},"ledger_64_cpu_us":{:.1f},"ledger_512_cpu_us":{:.1f},)"
+        R"("by_hand_1_cpu_us":{:.1f},"by_hand_64_cpu_us":{:.1f},)"
+        R"("ledger_64_cpu_us":{:.1f},"ledger_512_cpu_us":{:.1f},)"
         R"("commit_us_1":{:.0f},"commit_us_64":{:.0f},"commit_us_512":{:.0f},"commit_us_64_p99":{:.0f},)"
         R"("commit_us_64_max":{:.0f},"read_us_p50":{:.0f},"read_us_p99":{:.0f},"log_copied":{}}})"
         "\n",

@@ -28,7 +28,7 @@ TEST(LedgerWorker, AnswersWithAReceiptThatProvesTheEntry) {
 
 // What a key was refused is told again as it was, and that it is not new; other refusals are always new.
 TEST(LedgerWorker, ARememberedRefusalSaysThatItIs) {
-    Worker worker;
+    TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
     const Redeem too_much{.account = "alice", .amount = Money(5)};
     const auto first = worker.admin(too_much, "2");
