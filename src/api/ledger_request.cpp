@@ -1,5 +1,6 @@
 #include "api/ledger_request.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -35,13 +36,16 @@ ledger::Caller ledger_caller(const Request& request) {
 
 // The header's value; empty: there is none.
 Result<std::string> idempotency_key(const Request& request) {
-    const auto field = http::find(request.exchange.head().fields, "idempotency-key");
+    const auto& fields = request.exchange.head().fields;
+    const auto field = http::find(fields, "idempotency-key");
     if (!field) return std::string();
-    const bool is_sane = !field->empty() && field->size() <= key_max &&
+    const auto count = std::ranges::count_if(
+        fields, [](const http::Field& one) { return http::iequals(one.name, "idempotency-key"); });
+    const bool is_sane = count == 1 && !field->empty() && field->size() <= key_max &&
                          std::ranges::all_of(*field, [](char c) { return c > ' ' && c < '\x7f'; });
     if (!is_sane)
         return fail("invalid_field:idempotency_key",
-                    "an Idempotency-Key is 1 to 128 visible ASCII characters");
+                    "an Idempotency-Key is there once, 1 to 128 visible ASCII characters");
     return std::string(*field);
 }
 

@@ -212,6 +212,9 @@ def test_an_idempotency_key_is_visible_ascii_and_there_where_money_moves(ledger,
     with Caller(ledger, endpoint) as sender:
         for key in ("x" * 129, "a b", "a\tb", "ü", ""):
             check_refused(sender.send(key=key), 422, "invalid_field:idempotency_key", key)
+        twice = [*ledger.headers(sender.role, "a").items(), ("idempotency-key", "b")]
+        answer = sender.connection.request("POST", endpoint.at(ledger), "x", twice, json.dumps(endpoint.body(ledger)).encode())
+        check_refused(answer, 422, "invalid_field:idempotency_key", "twice")
         assert sender.send(key=unique("k" * 100) + "!~").status in (200, 201, 404)
         answer = sender.send(key=None)
         if endpoint.needs_key:
@@ -304,3 +307,19 @@ def test_names_in_paths_are_taken_apart_once(ledger):
     assert ledger.get("/v1/balances/" + urllib.parse.quote("node:n1", safe="")).status == 200
     assert ledger.get("/v1/balances/%61lice").status == 200
     assert ledger.get("/v1/balances/%2561lice").reason == "unknown_account"
+
+
+@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.method == "GET"], ids=lambda endpoint: endpoint.name.replace("/", "_"))
+def test_head_answers_as_get_without_the_body(ledger, endpoint):
+    with Caller(ledger, endpoint) as sender:
+        path = endpoint.at(ledger)
+        get, head = sender.send(path=path), sender.send(path=path, method="HEAD")
+        assert (head.status, head.body) == (get.status, b"")
+        assert head.header("Content-Length") == str(len(get.body)) and head.header("Content-Type") == get.header("Content-Type")
+
+
+def test_a_visitor_that_leaves_before_the_answer_disturbs_nobody(ledger):
+    for _ in range(200):
+        with ledger.connection() as connection:
+            connection.request("GET", "/v1/ledger/entries?limit=500", "x", list(ledger.headers("auditor", None).items()), read=False)
+    assert ledger.get("/v1/ledger/entries").status == 200

@@ -196,6 +196,25 @@ def test_a_new_node_and_its_token_are_made_once(ledger):
     assert ledger.get(f"/v1/nodes/{node}", rotated).status == 200
 
 
+def test_a_nodes_stake_is_set_by_who_pays_for_it(ledger):
+    owner, node = ledger.open_account(unique("owner"), "20"), unique("owned")
+    ledger.register_node(node, stake="0")
+    asked = {"node_id": node, "owner_account": owner, "stake_amount_usd": "8"}
+    for token in ({}, {"X_EE_Owner_Token": "ee_" + "0" * 64}, {"X_EE_Owner_Token": ledger.tokens["bob"]}, {"X_EE_Owner_Token": ledger.tokens[node]}):
+        refused = ledger.post("/v1/nodes/register", asked, node, **token)
+        assert (refused.status, refused.reason) == (403, "forbidden"), token
+    paid = ledger.ok("/v1/nodes/register", asked, node, X_EE_Owner_Token=ledger.tokens[owner])
+    assert (paid["node"]["stake_amount_usd"], paid["node"]["owner_account"]) == ("8", owner)
+    assert ledger.balance(owner) == ("12", "0") and ledger.balance(f"stake:{node}", node) == ("8", "0")
+    assert ledger.post("/v1/nodes/register", {**asked, "stake_amount_usd": "21"}, node, X_EE_Owner_Token=ledger.tokens[owner]).reason == "insufficient_credit"
+    ledger.ok("/v1/nodes/register", {"node_id": node, "stake_amount_usd": "0"}, node, X_EE_Owner_Token=ledger.tokens[owner])
+    assert ledger.balance(owner) == ("20", "0")
+    # Its own offer it changes alone, and downwards where others count on it.
+    assert ledger.ok("/v1/nodes/register", {"node_id": node, "capacity_vcpus": 4, "price_usd": 1}, node)
+    assert ledger.post("/v1/nodes/register", {"node_id": node, "capacity_vcpus": 9}, node).reason == "forbidden"
+    assert ledger.post("/v1/nodes/register", {"node_id": "n1", "capacity_vcpus": 4}, node).reason == "forbidden"
+
+
 def test_a_key_belongs_to_a_principal(ledger):
     key, body = unique("shared"), {"from_account": "alice", "to_account": "bob", "amount_usd": "0.01"}
     first = ledger.post("/v1/credits/transfer", body, "alice", key)
