@@ -31,9 +31,10 @@ protected:
     }
     ~WitnessTest() override {
         witness.reset();
+        workers.reset();  // It may still write.
         fs::remove_all(root_);
     }
-    void start() { witness.emplace(loop, workers, log, folder()); }
+    void start() { witness.emplace(loop, *workers, log, folder()); }
     fs::path folder() const { return root_ / "state"; }
 
     ledger::TreeHead grow_to(std::uint64_t size, std::uint8_t flavour = 0) {
@@ -65,7 +66,7 @@ protected:
     net::Fd null_{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
     telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, null_.get()};
     net::Loop loop;
-    net::WorkerPool workers{1, 8};
+    std::optional<net::WorkerPool> workers{std::in_place, 1, 8};
     crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
     ledger::LogTree tree;
     std::optional<Witness> witness;
