@@ -1,4 +1,4 @@
-"""The ledger's store: transfers a second on disk, beside SQLite by hand and PostgreSQL's own benchmark."""
+"""The ledger and its store: transfers a second on disk, beside SQLite by hand and PostgreSQL's own benchmark."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ SETUP_SECONDS = 300
 
 ROWS = ("ledger_store_1", "ledger_store_64", "ledger_store_64_batched", "ledger_store_512", "ledger_commit_64",
         "ledger_commit_64_p99", "ledger_read_p99", "ledger_store_1_slow_sync", "ledger_store_64_slow_sync",
-        "ledger_store_64_pgbench")
+        "ledger_transfers_64", "ledger_transfers_hot", "ledger_transfers_512_slow_sync", "ledger_transfers_64_pgbench")
 
 
 def store_report(lab, options, number, sync_us):
@@ -58,7 +58,7 @@ def pgbench(lab, options):
     """Transactions a second of its TPC-B-like workload; None without PostgreSQL 15."""
     bin_dir = pathlib.Path(POSTGRES)
     if not (bin_dir / "initdb").exists() or not (bin_dir / "pgbench").exists():
-        say("  ledger_store_64_pgbench is skipped: apt-get install postgresql-15")
+        say("  ledger_transfers_64_pgbench is skipped: apt-get install postgresql-15")
         return None
     folder = lab.folder / "postgres"
     folder.mkdir()
@@ -97,8 +97,11 @@ def ledger_store(lab, wanted, options):
             row("ledger_commit_64_p99", middle(runs, "commit_us_64_p99"), "us"),
             row("ledger_read_p99", middle(runs, "read_us_p99"), "us"),
             beside("ledger_store_1_slow_sync", "store_1", "by_hand_1", slow),
-            beside("ledger_store_64_slow_sync", "store_64", "by_hand_1", slow)]
-    postgres = pgbench(lab, options) if wanted("ledger_store_64_pgbench") else None
+            beside("ledger_store_64_slow_sync", "store_64", "by_hand_1", slow),
+            beside("ledger_transfers_64", "ledger_64", "by_hand_1"),
+            beside("ledger_transfers_hot", "ledger_hot", "ledger_64"),
+            beside("ledger_transfers_512_slow_sync", "ledger_512", "by_hand_1", slow)]
+    postgres = pgbench(lab, options) if wanted("ledger_transfers_64_pgbench") else None
     if postgres is not None:
-        rows.append(row("ledger_store_64_pgbench", middle(runs, "store_64"), "transfers/s", postgres))
+        rows.append(row("ledger_transfers_64_pgbench", middle(runs, "ledger_64"), "transfers/s", postgres))
     return rows

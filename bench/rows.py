@@ -23,6 +23,8 @@ GOALS = {
     "idle_tunnel_memory": (AT_MOST, 1), "idle_tunnel_memory_tls": (AT_MOST, 1), "stream_memory": (AT_MOST, 1),
     "registration_cpu": (AT_MOST, 1), "reconnect_20000": (AT_MOST, 1),
     "ledger_read_p99": (AT_MOST, 1),
+    "ledger_transfers_64": (AT_LEAST, 4), "ledger_transfers_64_pgbench": (AT_LEAST, 6),
+    "ledger_transfers_hot": (AT_LEAST, 0.8), "ledger_transfers_512_slow_sync": (AT_LEAST, 50),
     "attestation_storm_p99": (AT_MOST, 2), "attestation_storm_p99_contended": (AT_MOST, 2),
     **{f"attestation_{way}": (AT_LEAST, 1 / most) for way, most in ATTESTATION_FLOORS.items()},
 }
