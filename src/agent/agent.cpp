@@ -43,6 +43,15 @@ SealedSettings sealed_settings(const config::AgentConfig& config, const net::Url
             .backend_tls = std::move(backend_tls)};
 }
 
+attestation::AgentIdentity identity_of(const config::AgentConfig& config, const std::string& agent_id) {
+    return {.agent_id = agent_id,
+            .node_id = config.node_id.value_or(""),
+            .app_name = config.app_name,
+            .repo = config.repo,
+            .release_tag = config.release_tag,
+            .network = config.network};
+}
+
 }  // namespace
 
 int run_agent(const config::AgentConfig& config) {
@@ -84,12 +93,8 @@ int run_agent(const config::AgentConfig& config) {
     TunnelClient client(loop, workers, **provider, *backend, log,
                         {.control = *control,
                          .tls = *tls,
-                         .identity = {.agent_id = *agent_id,
-                                      .node_id = config.node_id.value_or(""),
-                                      .app_name = config.app_name,
-                                      .repo = config.repo,
-                                      .release_tag = config.release_tag,
-                                      .network = config.network},
+                         .identity = identity_of(config, *agent_id),
+                         .node_token = config.node_token,
                          .measurements = std::move(*claims),
                          .reconnect_min = config.reconnect_min,
                          .reconnect_max = config.reconnect_max,

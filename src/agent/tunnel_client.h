@@ -27,6 +27,7 @@ struct TunnelClientSettings {
     net::Url control;
     std::shared_ptr<const net::TlsContext> tls;  // For wss.
     attestation::AgentIdentity identity;
+    std::optional<Secret> node_token;  // Over wss only.
     Claims measurements;
     std::chrono::milliseconds reconnect_min = std::chrono::seconds(1);
     std::chrono::milliseconds reconnect_max = std::chrono::seconds(60);

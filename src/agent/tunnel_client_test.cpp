@@ -43,6 +43,7 @@ protected:
                              .repo = "org/repo",
                              .release_tag = "v1",
                              .network = "sandbox-1"};
+        settings.node_token = Secret("ee_secret");
         settings.measurements["sealed"] = false;
         settings.measurements["config_sha256"] = "00";
         settings.reconnect_min = 1ms;
@@ -147,6 +148,7 @@ TEST_P(TunnelClientTest, RegistersAndBindsItsAnswerToTheChallenge) {
                                           .wire = is_v2() ? "2" : "1",
                                           .identity = settings.identity,
                                           .measurements = settings.measurements});
+    EXPECT_FALSE(response.node_token);  // There is no TLS.
     EXPECT_TRUE(response.layout2);
     EXPECT_EQ(response.nonce, answer.nonce);
     EXPECT_EQ(response.report_data, expected);

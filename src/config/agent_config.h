@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/secret.h"
 #include "config/exit_request.h"
 
 namespace ee::config {
@@ -35,6 +36,7 @@ struct AgentConfig {
     std::optional<bool> sealed;  // EE_SEALED: false lowers the claim, true raises nothing
     std::optional<std::filesystem::path> measurements_file;  // EE_MEASUREMENTS_FILE
     std::optional<std::string> node_id;                      // EE_NODE_ID
+    std::optional<Secret> node_token;         // EE_NODE_TOKEN; set: so is node_id, and control_ws is wss://
     std::chrono::seconds proxy_timeout{};     // EE_PROXY_TIMEOUT_SEC: a backend's whole answer, v1
     std::chrono::seconds stream_idle_time{};  // EE_STREAM_IDLE_SEC, v2
     std::size_t body_bytes_max = 0;           // EE_MAX_BODY_BYTES: a larger answer becomes 502

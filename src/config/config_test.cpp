@@ -528,7 +528,26 @@ TEST(AgentConfig, DefaultsAreThoseOfTheDocumentation) {
     EXPECT_EQ(config.body_bytes_max, 64u << 20);
     EXPECT_EQ(config.drain_timeout, 20s);
     EXPECT_FALSE(config.agent_id || config.health_url || config.simulated_dir || config.tls_ca ||
-                 config.sealed || config.measurements_file || config.node_id);
+                 config.sealed || config.measurements_file || config.node_id || config.node_token);
+}
+
+TEST(AgentConfig, ANodesTokenGoesOverTlsOnly) {
+    const auto loaded = [](Environment more) {
+        more.emplace("EE_CONTROL_WS", "wss://control.example/v1/tunnel");
+        return load_agent(agent_environment(more));
+    };
+    const auto both = loaded({{"EE_NODE_ID", "n1"}, {"EE_NODE_TOKEN", "ee_secret"}});
+    ASSERT_TRUE(std::holds_alternative<AgentConfig>(both));
+    EXPECT_EQ(std::get<AgentConfig>(both).node_token->reveal(), "ee_secret");
+    const auto alone = loaded({{"EE_NODE_ID", "n1"}});
+    EXPECT_THAT(std::get<AgentConfig>(alone).warnings, ElementsAre(HasSubstr("without EE_NODE_TOKEN")));
+    const std::string plain = agent_refusal(agent_environment(
+        {{"EE_CONTROL_WS", "ws://c.example/"}, {"EE_NODE_ID", "n1"}, {"EE_NODE_TOKEN", "ee_secret"}}));
+    EXPECT_THAT(plain, AllOf(HasSubstr("must be wss://"), Not(HasSubstr("ee_secret"))));
+    EXPECT_THAT(agent_refusal(agent_environment({{"EE_NODE_TOKEN", "ee_secret"}})),
+                HasSubstr("EE_NODE_ID is not"));
+    EXPECT_THAT(agent_refusal(agent_environment({{"EE_NODE_ID", "n1"}, {"EE_NODE_TOKEN", "a,b"}})),
+                HasSubstr("EE_NODE_TOKEN holds several tokens"));
 }
 
 TEST(AgentConfig, WhatIsRequiredIsNamedAtOnce) {

@@ -142,12 +142,29 @@ void check_simulated_folder(Resolved& resolved) {
     }
 }
 
+// The node's earnings are behind its token.
+void check_node(Resolved& resolved) {
+    const std::size_t tokens = resolved.tokens("EE_NODE_TOKEN").size();
+    if (tokens > 1) resolved.add_problem("EE_NODE_TOKEN holds several tokens: must be one");
+    if (tokens > 0 && !resolved.is_set("EE_NODE_ID"))
+        resolved.add_problem("EE_NODE_TOKEN is set and EE_NODE_ID is not: must say which node it is of");
+    if (tokens > 0 && resolved.text("EE_CONTROL_WS").starts_with("ws://"))
+        resolved.add_problem(
+            "EE_NODE_TOKEN is set and EE_CONTROL_WS begins with ws://: must be wss://, anybody on the way "
+            "could "
+            "read the token");
+    if (tokens == 0 && resolved.is_set("EE_NODE_ID"))
+        resolved.add_warning(
+            "EE_NODE_ID is set without EE_NODE_TOKEN: a control plane with nodes refuses it");
+}
+
 void check_agent(Resolved& resolved) {
     check_not_above(resolved, "EE_RECONNECT_MIN_SEC", "EE_RECONNECT_MAX_SEC");
     check_simulated_folder(resolved);
     if (resolved.is_set("EE_TLS_CA") && resolved.text("EE_CONTROL_WS").starts_with("ws://")) {
         resolved.add_warning("EE_TLS_CA has no effect: EE_CONTROL_WS begins with ws://, not wss://");
     }
+    check_node(resolved);
 }
 
 std::string without_trailing_slash(std::string url) {
@@ -272,6 +289,8 @@ AgentConfig agent_config(const Resolved& resolved) {
     config.sealed = resolved.boolean("EE_SEALED");
     config.measurements_file = resolved.optional_path("EE_MEASUREMENTS_FILE");
     config.node_id = resolved.optional_text("EE_NODE_ID");
+    if (auto tokens = resolved.tokens("EE_NODE_TOKEN"); !tokens.empty())
+        config.node_token = std::move(tokens[0]);
     config.proxy_timeout = resolved.seconds("EE_PROXY_TIMEOUT_SEC");
     config.stream_idle_time = resolved.seconds("EE_STREAM_IDLE_SEC");
     config.body_bytes_max = resolved.size("EE_MAX_BODY_BYTES");

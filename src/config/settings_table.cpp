@@ -198,6 +198,9 @@ constexpr Setting table[] = {
     {"EE_STATE_DIR", agent, of(Kind::path), "data/agent",
      "folder for what must survive a restart; created, readable by its owner only"},
     {"EE_NODE_ID", agent, of(Kind::identifier), "", "the registered node this agent belongs to"},
+    {"EE_NODE_TOKEN", agent, tokens(), "",
+     "proves that the agent belongs to its node; sent over TLS only, to a control plane whose certificate "
+     "holds"},
 
     // The agent's backend.
     {"EE_BACKEND_URL", agent, origin("http https h2c unix"), "http://127.0.0.1:8080",
@@ -257,7 +260,6 @@ constexpr Setting table[] = {
     {"EE_CLOUDFLARE_API_URL", control, reserved(), "", "DNS"},
     {"EE_CONTROL_ALLOWLIST", agent, reserved(), "",
      "allowlist that the control plane's own quote must match"},
-    {"EE_NODE_TOKEN", agent, reserved_secret(), "", "proves that the agent belongs to its node"},
 };
 
 }  // namespace
