@@ -140,6 +140,8 @@ struct RecordSlots {
         std::string app{};
         std::string agent{};
         Slot slot{};  // of this cell, to be added to what is there
+        // Of the challenges that were inconclusive: these have a verdict now.
+        std::uint32_t resolved = 0;
     };
     Period cell{};
     std::vector<Seen> seen{};
@@ -150,6 +152,9 @@ struct RecordOutage {
 struct RecordLeaf {  // an allowlist, a policy, a key that came into force
     LeafKind kind = LeafKind::policy;
     std::vector<std::string> fields{};
+    // Of what is in force one at a time: while it is the same under this name, no further leaf. Empty: always
+    // one.
+    std::string in_force{};
 };
 // A step of settling, short enough for others to get their turn: judges some units of ended cells in the
 // period (nullopt: none), then makes some of the transfers of those that are decided. The answer's `next`

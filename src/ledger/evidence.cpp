@@ -185,7 +185,8 @@ Result<Answer> perform(Context& context, const RecordSlots& command) {
         if (settled && settled->is_settled()) continue;
         const std::string key = Slot::key(unit, seen.agent);
         const auto known = context.batch.get(Table::slots, key);
-        const Slot slot = known ? merge(Slot::decode(*known), seen.slot, command.cell) : seen.slot;
+        Slot slot = known ? merge(Slot::decode(*known), seen.slot, command.cell) : seen.slot;
+        slot.challenges_inconclusive -= std::min(slot.challenges_inconclusive, seen.resolved);
         context.batch.put(Table::slots, key, slot.encode());
     }
     return Answer{.status = 200, .body = "{}"};
@@ -203,6 +204,15 @@ Result<Answer> perform(Context& context, const RecordOutage& command) {
 Result<Answer> perform(Context& context, const RecordLeaf& command) {
     std::vector<Bytes> fields;
     for (const std::string& content : command.fields) fields.push_back(field(content));
+    if (!command.in_force.empty()) {
+        RecordWriter content;
+        for (const std::string& one : command.fields) content.text(one);
+        const crypto::Sha256 digest = crypto::sha256(as_bytes(content.take()));
+        std::string key = fmt::format("in_force/{}/{}", to_string(command.kind), command.in_force);
+        if (context.batch.get(Table::meta, key) == as_text(digest))
+            return Answer{.status = 200, .body = "{}"};
+        context.batch.put(Table::meta, std::move(key), std::string(as_text(digest)));
+    }
     const std::uint64_t leaf = append_leaf(context, command.kind, std::move(fields));
     return Answer{.status = 200, .body = "{}", .leaf_index = leaf};
 }

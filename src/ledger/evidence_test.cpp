@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "ledger/outcome.h"
+#include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
 
 namespace ee::ledger {
@@ -105,6 +106,51 @@ TEST(EvidenceRules, WhatIsRecordedOfASlotAddsUp) {
         finalize 14h
         show-unit n1/a 14h                 => pass, 0 paid, 2 returned
     )");
+}
+
+TEST(EvidenceRules, AVerdictThatComesLaterResolvesWhatWasInconclusive) {
+    run_in_world(R"(
+        slot n1/a s 14h all open=1
+        clock 15:00
+        finalize 14h
+        show-unit n1/a 14h                 => inconclusive (verdict_inconclusive)
+        slot n1/a s 14h none passed=1 resolved=1
+        finalize 14h
+        show-unit n1/a 14h                 => pass, 0 paid, 2 returned
+    )");
+    run_in_world(R"(
+        # One of two; and no more than there were.
+        slot n1/a s 14h all open=2
+        slot n1/a s 14h none resolved=1
+        clock 15:00
+        finalize 14h
+        show-unit n1/a 14h                 => inconclusive (verdict_inconclusive)
+        slot n1/a s 14h none resolved=5
+        slot n1/a s 14h none open=1
+        finalize 14h
+        show-unit n1/a 14h                 => inconclusive (verdict_inconclusive)
+    )");
+}
+
+TEST(EvidenceRules, WhatComesIntoForceIsALeafOnceUntilItChanges) {
+    TestLedger ledger;
+    const auto record = [&](LeafKind kind, std::string name, std::vector<std::string> fields) {
+        return ledger
+            .server(RecordLeaf{.kind = kind, .fields = std::move(fields), .in_force = std::move(name)})
+            .value()
+            .leaf_index.has_value();
+    };
+    const std::string digest(32, 'd');
+    EXPECT_TRUE(record(LeafKind::policy, "forge-1", {"forge-1", digest, "{}"}));
+    EXPECT_FALSE(record(LeafKind::policy, "forge-1", {"forge-1", digest, "{}"}));
+    EXPECT_TRUE(record(LeafKind::policy, "sandbox-1", {"sandbox-1", digest, "{}"}));
+    EXPECT_TRUE(record(LeafKind::policy, "forge-1", {"forge-1", std::string(32, 'e'), "{1}"}));
+    EXPECT_TRUE(record(LeafKind::policy, "forge-1", {"forge-1", digest, "{}"}));  // back again
+    EXPECT_TRUE(record(LeafKind::allowlist, "forge-1", {"forge-1", "v1", digest, ""}));
+    EXPECT_EQ(ledger.store.leaf_count(), 5u);
+    // Without a name, each time.
+    EXPECT_TRUE(record(LeafKind::grid, "", {"hour"}));
+    EXPECT_TRUE(record(LeafKind::grid, "", {"hour"}));
 }
 
 TEST(EvidenceRules, AnOutageEndsWhereItIsSaidToEnd) {

@@ -186,6 +186,11 @@ void LedgerWorker::run(Request request, Done done) {
     wake_.notify_one();
 }
 
+void LedgerWorker::listen(OnCommit on_commit) {
+    const std::lock_guard guard(mutex_);
+    on_commit_ = std::move(on_commit);
+}
+
 std::optional<Standstill> LedgerWorker::standstill() const {
     const std::lock_guard guard(mutex_);
     return standstill_;
@@ -327,6 +332,7 @@ void LedgerWorker::commit(Batch& batch, LedgerTime time) {
     Changes changes = log_.seal(batch, to_us(time));
     store_->commit(changes);
     log_.committed();
+    tell(changes);
     reader_.keep(changes.first_leaf, std::move(changes.leaves));
     if (log_.head()) {
         auto head = std::make_shared<const SignedHead>(*log_.head());
@@ -334,6 +340,15 @@ void LedgerWorker::commit(Batch& batch, LedgerTime time) {
         head_ = std::move(head);
     }
     commits_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void LedgerWorker::tell(const Changes& changes) {
+    OnCommit on_commit;
+    {
+        const std::lock_guard guard(mutex_);
+        on_commit = on_commit_;
+    }
+    if (on_commit) on_commit(changes);
 }
 
 void LedgerWorker::give(std::vector<Answered> answered) {

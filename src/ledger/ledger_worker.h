@@ -71,6 +71,11 @@ public:
     // accept_loss().
     void witnessed(Witnessed what);
 
+    // Any thread. From now on each commit is told of once it is on disk, before its commands are answered: on
+    // the worker's thread, which does not wait for anything in there.
+    using OnCommit = std::function<void(const Changes&)>;
+    void listen(OnCommit on_commit);
+
     // Any thread.
     std::optional<Standstill> standstill() const;
     // The newest checkpoint of this run; null: none, nothing is written any more.
@@ -108,6 +113,7 @@ private:
     void settle_step(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
     void start_automatic_settlement(LedgerTime now);
     void commit(Batch& batch, LedgerTime now);
+    void tell(const Changes& changes);
     void give(std::vector<Answered> answered);
     Result<Reply> reply_of(Answer answer);
     void halt(std::string code, std::string detail);
@@ -130,6 +136,7 @@ private:
     std::vector<Witnessed> witnessed_;
     std::optional<Standstill> standstill_;
     std::shared_ptr<const SignedHead> head_;
+    OnCommit on_commit_;
     bool stopping_ = false;
     std::atomic<std::uint64_t> commits_{0};
     std::atomic<std::uint64_t> commands_{0};

@@ -7,6 +7,23 @@
 namespace ee::ledger {
 namespace {
 
+TEST(LedgerWorker, TellsWhatACommitChangedBeforeItsCommandsAreAnswered) {
+    TestWorker worker;
+    std::vector<std::string> nodes;
+    worker.worker->listen([&](const Changes& changes) {
+        for (const auto& [id, record] : changes.records[static_cast<std::size_t>(Table::nodes)])
+            nodes.push_back(id + (Node::decode(record.value()).banned ? " banned" : ""));
+    });
+    ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "k1"));
+    EXPECT_EQ(nodes, (std::vector<std::string>{"n1"}));
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice", .token = token_of("alice")}, "k2"));
+    ASSERT_TRUE(worker.admin(Ban{.node = "n1", .reason = "r"}, "k3"));
+    EXPECT_EQ(nodes, (std::vector<std::string>{"n1", "n1 banned"}));
+    *worker.fails = true;  // What is not on disk is not told.
+    EXPECT_FALSE(worker.admin(TestLedger::node("n2"), "k4"));
+    EXPECT_EQ(nodes.size(), 2u);
+}
+
 Receipt receipt_in(const std::string& body) {
     const std::size_t at = body.find(R"("receipt":)");
     EXPECT_NE(at, std::string::npos) << body;

@@ -409,7 +409,8 @@ std::string Script::slot(const Words& words) {
     slot.challenges_missed = static_cast<std::uint32_t>(std::stoul(words.get("missed", "0")));
     slot.challenges_inconclusive = static_cast<std::uint32_t>(std::stoul(words.get("open", "0")));
     if (words.named.contains("drained")) slot.drained_at = time_of(words.get("drained"));
-    command.seen.push_back({place.node, place.app, words.at(2), std::move(slot)});
+    const auto resolved = static_cast<std::uint32_t>(std::stoul(words.get("resolved", "0")));
+    command.seen.push_back({place.node, place.app, words.at(2), std::move(slot), resolved});
     return ask(words, command, "server");
 }
 
