@@ -23,6 +23,11 @@ constexpr Row rows[] = {
      "Provider: see in the agent's log what keeps the quote provider busy (a host makes one quote at a "
      "time). "
      "Operator: raise EE_ATTEST_DEADLINE_SEC if quotes of this platform take longer."},
+    {"node_token_invalid",
+     "Provider: set EE_NODE_TOKEN to what the node's registration answered last, or leave out EE_NODE_ID: "
+     "the "
+     "agent then earns nothing. Operator: POST /v1/nodes/register with rotate_token gives a new one."},
+    {"node_banned", "Provider: ask the operator why; GET /v1/nodes/{node} says it, too."},
     {"binding_too_weak",
      "Provider: connect with wss:// to the control plane itself (EE_CONTROL_WS), with TLS 1.3 ending there, "
      "and update an agent that answers in the legacy layout. Operator: the network's binding, legacy_none, "

@@ -95,6 +95,10 @@ void Admission::check_claim(tunnel::Session& session) {
                        2);
         return;
     }
+    // What it says is not proven yet, but nothing good can come of it.
+    const auto& node = session.registration()->node_id;
+    if (node && nodes_ != nullptr && nodes_->is_banned(*node))
+        return session.claim_checked(fail("node_banned", *node + " is banned"));
     const auto terms = registry_.check_claim(claim_of(*session.registration()), wall_now());
     if (!terms) return session.claim_checked(fail(terms.error()));
     session.claim_checked(tunnel::ClaimTerms{terms->binding});
@@ -124,7 +128,7 @@ void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int wai
         });
     };
     if (!workers_.run(std::move(job)))
-        session.refuse({"rate_limited", "too many answers wait to be judged"}, 5);
+        no_verdict(session, {"rate_limited", "too many answers wait to be judged"});
 }
 
 // The policy was replaced while the answer was being judged: it must not be admitted by the old one.
@@ -182,6 +186,7 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
                                " has no allowlist, neither in EE_ALLOWLIST_DIR nor published"};
     }
     refuse_another_subject(id, verdict);
+    refuse_wrong_node(answer, verdict);
     verdicts_total_.count(verdict.ok ? "ok" : verdict.refusal.code);
     tunnel::Session* session = tunnels_->find(id);
     if (session == nullptr) return;
@@ -242,12 +247,19 @@ registry::AttestedVerdict Admission::attested_verdict(tunnel::TunnelId id,
     return out;
 }
 
-// The verdict has had its consequence: what it was reached by is evidence now.
-void Admission::settle(tunnel::TunnelId id) {
-    const auto found = verdicts_.find(id);
-    if (found == verdicts_.end()) return;
+// The verdict has had its consequence: what it was reached by is evidence now. Its id; empty: there is none.
+std::string Admission::settle(const tunnel::Session& session) {
+    const auto found = verdicts_.find(session.id());
+    if (found == verdicts_.end()) return {};
+    const attestation::Verdict& verdict = found->second.verdict;
+    const protocol::Register& registration = *session.registration();
+    if (const auto digest = from_hex_exact<32>(verdict.allowlist_sha256); slots_ != nullptr && digest)
+        slots_->in_force(ledger::LeafKind::allowlist, registration.repo + "/" + registration.release_tag,
+                         {registration.repo, registration.release_tag, std::string(as_text(*digest)), ""});
+    std::string id = found->second.evidence.id;
     evidence_.keep(std::move(found->second.evidence));
     verdicts_.erase(found);
+    return id;
 }
 
 void Admission::admit(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
@@ -329,10 +341,13 @@ void Admission::store_result(const Result<void>& result) {
 void Admission::on_activated(tunnel::Session& session) {
     tunnels_->attested(session.id());
     attested_total_.add();
-    settle(session.id());
+    std::string evidence = settle(session);
     confirm_later(session);
     const protocol::Register& registration = *session.registration();
     if (witnesses_ != nullptr && registration.checkpoint) witnesses_->told(session, *registration.checkpoint);
+    if (slots_ != nullptr && registration.node_id)  // It has proven it.
+        slots_->serves(session.id(), {*registration.node_id, registration.app_name, registration.agent_id},
+                       session.machine().challenge_deadline(), std::move(evidence));
     const std::string peer = session.peer().to_string();
     log_.info("agent.active", {{"tunnel", session.id()},
                                {"app", registration.app_name},
@@ -345,7 +360,9 @@ void Admission::on_activated(tunnel::Session& session) {
 void Admission::on_renewed(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
     const registry::Renewed renewed =
         registry_.attested(session.id(), attested_verdict(session.id(), *answer), now());
-    settle(session.id());
+    std::string evidence = settle(session);
+    if (slots_ != nullptr)
+        slots_->passed(session.id(), session.machine().challenge_deadline(), std::move(evidence));
     confirm_later(session);
     if (renewed.record) save(*renewed.record);
     if (renewed.registration_expiring)
@@ -381,15 +398,20 @@ void Admission::confirm(tunnel::TunnelId id, const attestation::ReleaseId& relea
 
 void Admission::on_inconclusive(tunnel::Session& session, const Error& reason) {
     registry_.inconclusive(session.id(), reason, now());
+    if (slots_ != nullptr) slots_->inconclusive(session.id(), session.machine().challenge_deadline(), reason);
 }
 
 void Admission::on_attest_miss(tunnel::Session& session, const Error& reason) {
     registry_.attest_missed(session.id(), reason, now());
+    if (slots_ != nullptr)
+        slots_->missed(session.id(), session.machine().challenge_deadline(), settings_.attest_deadline,
+                       reason);
 }
 
 void Admission::on_health(tunnel::Session& session, const tunnel::HealthReport& report) {
     registry_.health(session.id(), report.pass, report.detail, now());
     if (witnesses_ != nullptr && report.checkpoint) witnesses_->told(session, *report.checkpoint);
+    if (slots_ != nullptr) slots_->alive(session.id());
     log_.debug("agent.health", {{"tunnel", session.id()}, {"pass", report.pass}, {"detail", report.detail}});
 }
 
@@ -418,10 +440,12 @@ void Admission::on_refused(tunnel::Session& session, const tunnel::Refused& refu
 
 void Admission::on_drain(tunnel::Session& session, const std::string& reason) {
     registry_.drain(session.id(), reason, wall_now());
+    if (slots_ != nullptr) slots_->dismissed(session.id(), reason == "draining");
 }
 
 void Admission::on_rtt(tunnel::Session& session, std::chrono::microseconds rtt) {
     if (registry::AgentTraffic* traffic = registry_.traffic_of(session.id())) traffic->rtt = rtt;
+    if (slots_ != nullptr) slots_->alive(session.id());
 }
 
 void Admission::on_answer_dropped(tunnel::Session&, std::string_view why) {
@@ -432,6 +456,12 @@ void Admission::on_closed(tunnel::Session& session, const std::string& reason) {
     registry_.disconnected(session.id(), reason, wall_now());
     verdicts_.erase(session.id());
     if (witnesses_ != nullptr) witnesses_->gone(session.id());
+    if (slots_ != nullptr) {
+        // The agent's own end of it, and ours, is no loss.
+        if (reason == "closed_by_agent" || reason == "node_banned" || reason == "node_token_invalid")
+            slots_->dismissed(session.id(), false);
+        slots_->left(session.id());
+    }
     const auto& registration = session.registration();
     if (!registration) return;
     log_.info("agent.disconnected", {{"tunnel", session.id()},

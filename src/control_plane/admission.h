@@ -7,6 +7,8 @@
 
 #include "attestation/appraisal.h"
 #include "control_plane/evidence_recorder.h"
+#include "control_plane/node_directory.h"
+#include "control_plane/slot_recorder.h"
 #include "control_plane/witnesses.h"
 #include "net/loop.h"
 #include "net/worker_pool.h"
@@ -23,6 +25,7 @@ struct AdmissionSettings {
     // Agents told to drain at shutdown come back after this long, spread by their own jitter.
     std::uint32_t reconnect_after_ms = 1000;
     std::chrono::seconds allowlist_ttl{300};
+    std::chrono::seconds attest_deadline{30};
 };
 
 class Admission final : public tunnel::SessionOwner {
@@ -36,6 +39,12 @@ public:
     void serve(tunnel::Tunnels& tunnels) { tunnels_ = &tunnels; }
     // Agents are the ledger's witnesses from now on.
     void let_witness(Witnesses& witnesses) { witnesses_ = &witnesses; }
+    // Whose tokens agents prove their nodes with; without it none can.
+    void know_nodes(const NodeDirectory& nodes) { nodes_ = &nodes; }
+    // What tunnels of nodes show is recorded by this from now on.
+    void record_slots(SlotRecorder& slots) { slots_ = &slots; }
+    // Closes the tunnels of nodes that are banned, or have another token than these have shown.
+    void close_lost(std::span<const NodeDirectory::Lost> lost);
     // The store has refused a write: /readyz says so.
     bool store_failed() const { return store_failed_; }
     // Tells every agent to drain, once no further tunnel is accepted.
@@ -68,9 +77,11 @@ private:
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;
     void judge_anew(tunnel::TunnelId id, AnswerPtr answer);
     void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);
+    void refuse_wrong_node(const tunnel::AttestAnswer& answer, attestation::Verdict& verdict) const;
     void refuse_another_subject(tunnel::TunnelId id, attestation::Verdict& verdict) const;
     void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, Judged judged);
-    void settle(tunnel::TunnelId id);
+    std::string settle(const tunnel::Session& session);
+    void no_verdict(tunnel::Session& session, const Error& reason);
     void place(tunnel::Session& session, const tunnel::AttestAnswer& answer,
                std::optional<registry::Probe> probe);
     void placed(tunnel::TunnelId id, const registry::Admitted& admitted);
@@ -89,9 +100,11 @@ private:
     const attestation::Appraiser& appraiser_;
     EvidenceRecorder& evidence_;
     const telemetry::Log& log_;
-    AdmissionSettings settings_;
+    const AdmissionSettings settings_;
     tunnel::Tunnels* tunnels_ = nullptr;
     Witnesses* witnesses_ = nullptr;
+    const NodeDirectory* nodes_ = nullptr;
+    SlotRecorder* slots_ = nullptr;
     // The verdict on a tunnel's last answer, until the session asks for its consequence.
     std::unordered_map<tunnel::TunnelId, Judged> verdicts_;
     double admission_tokens_;

@@ -8,6 +8,7 @@
 #include "attestation/evidence.h"
 #include "attestation/simulated_platform.h"
 #include "control_plane/challenge_round.h"
+#include "control_plane/test_ledger_door.h"
 #include "http/server.h"
 #include "tunnel/test_agent.h"
 
@@ -76,9 +77,11 @@ struct Releases final : attestation::ReleaseSource {
 
 // An agent of the simulated platform.
 struct Agent {
-    Agent(net::Loop& loop, std::uint16_t port, std::string agent_id)
+    Agent(net::Loop& loop, std::uint16_t port, std::string agent_id,
+          std::optional<std::string> node_id = std::nullopt)
         : registration(tunnel::test_registration(std::move(agent_id))),
           wire(std::make_unique<TestAgent>(loop, net::connect_to(port))) {
+        registration.node_id = std::move(node_id);
         wire->upgrade();
         wire->send(registration);
     }
@@ -99,7 +102,7 @@ struct Agent {
     // Over other bytes than asked for, when `over` is given.
     void attest(std::optional<ByteArray<64>> over = std::nullopt, bool debug = false) {
         const attestation::AgentIdentity identity{.agent_id = registration.agent_id,
-                                                  .node_id = "",
+                                                  .node_id = registration.node_id.value_or(""),
                                                   .app_name = registration.app_name,
                                                   .repo = registration.repo,
                                                   .release_tag = registration.release_tag,
@@ -107,6 +110,7 @@ struct Agent {
         protocol::AttestResponse response;
         response.nonce = wire->challenge.nonce;
         response.layout2 = true;
+        response.node_token = node_token;
         response.agent_key = key.spki();
         response.report_data =
             over ? *over
@@ -125,6 +129,7 @@ struct Agent {
     }
 
     protocol::Register registration;
+    std::optional<Secret> node_token;
     std::unique_ptr<TestAgent> wire;
     crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
 };
@@ -146,6 +151,7 @@ protected:
                           settings);
         tunnels.emplace(loop, *admission, tunnel_settings, tunnel::TunnelLimits{}, tunnel::test_entropy());
         admission->serve(*tunnels);
+        admission->know_nodes(nodes);
         round.emplace(loop, *tunnels, log, challenges_per_second_max);
         server.emplace(loop, static_cast<http::RequestHandler&>(*this), http::ServerLimits{});
         ASSERT_TRUE(server->listen("127.0.0.1", 0, nullptr));
@@ -153,6 +159,7 @@ protected:
     void TearDown() override {
         server.reset();
         round.reset();
+        slots.reset();
         tunnels.reset();
         admission.reset();
         workers.reset();
@@ -161,8 +168,9 @@ protected:
         loop.collect();
         std::filesystem::remove_all(folder);
     }
-    std::unique_ptr<Agent> come(std::string agent_id = "a1") {
-        auto agent = std::make_unique<Agent>(loop, server->port(), std::move(agent_id));
+    std::unique_ptr<Agent> come(std::string agent_id = "a1",
+                                std::optional<std::string> node_id = std::nullopt) {
+        auto agent = std::make_unique<Agent>(loop, server->port(), std::move(agent_id), std::move(node_id));
         EXPECT_TRUE(until([&] { return !agent->wire->heard.empty(); }));
         return agent;
     }
@@ -171,6 +179,33 @@ protected:
         agent->attest();
         EXPECT_TRUE(until([&] { return agent->wire->has_heard("status ok attested"); }));
         return agent;
+    }
+    // On a node, with its token.
+    std::unique_ptr<Agent> serve_on(std::string node_id, std::string agent_id = "a1") {
+        auto agent = come(std::move(agent_id), node_id);
+        agent->node_token = Secret("token of " + node_id);
+        agent->attest();
+        EXPECT_TRUE(until([&] { return agent->wire->has_heard("status ok attested"); }));
+        return agent;
+    }
+    // From now on.
+    void record_slots() {
+        slots.emplace(loop, door, log, LivenessMark::open(folder / "alive").value(), RecordedEvidence{},
+                      SlotRecorder::Settings{});
+        admission->record_slots(*slots);
+    }
+    // "passed missed inconclusive", and how many verdicts.
+    std::string challenges(std::string_view agent_id) const {
+        const auto slot = door.slot(agent_id);
+        if (!slot) return "none";
+        return fmt::format("{} {} {}, {}", slot->challenges_passed, slot->challenges_missed,
+                           slot->challenges_inconclusive, slot->verdicts.size());
+    }
+    // Its token is "token of" it, until it is rotated.
+    void put_node(std::string node_id, bool banned = false, std::string_view token = "") {
+        ledger::Node node{.banned = banned};
+        node.token = crypto::sha256(as_bytes(token.empty() ? "token of " + node_id : std::string(token)));
+        admission->close_lost(nodes.apply({.nodes = {{std::move(node_id), node.encode()}}}));
     }
     bool until(const std::function<bool()>& done) { return run_until(loop, done, 20s); }
     Moment now() const { return {loop.now(), wall_now()}; }
@@ -199,6 +234,9 @@ protected:
             .value()};
     Releases releases;
     attestation::NetworkPolicies policies = attestation::NetworkPolicies::built_in(true);
+    NodeDirectory nodes;
+    TestLedgerDoor door{loop};
+    std::optional<SlotRecorder> slots;
     std::optional<attestation::Appraiser> appraiser;
     registry::Registry registry{registry::RegistrySettings{}, {{"sandbox-1", {"nonce", 86400s}}}};
     telemetry::Metrics metrics;
@@ -242,6 +280,108 @@ TEST_F(AdmissionTest, KeepsNothingOfALegacyAnswerThatCouldBeShown) {
     const registry::AttestedVerdict& verdict = detail.agents[0].agent.verdict;
     EXPECT_EQ(verdict.binding, "none");
     EXPECT_TRUE(verdict.report_data.empty());
+}
+
+TEST_F(AdmissionTest, AnAgentIsOfANodeOnlyWithItsToken) {
+    struct Case {
+        std::string_view node;
+        std::optional<std::string_view> token;
+        std::string_view heard;
+    };
+    const Case cases[] = {
+        {"n1", "token of n1", "status ok attested"},
+        {"n1", std::nullopt, "status invalid node_token_invalid"},
+        {"n1", "token of n2", "status invalid node_token_invalid"},
+        {"n1", "token of n", "status invalid node_token_invalid"},
+        {"n9", "token of n9", "status invalid node_token_invalid"},  // unknown to the ledger
+        {"N1", "token of n1", "status invalid node_token_invalid"},
+    };
+    open();
+    put_node("n1");
+    put_node("n2");
+    for (const Case& c : cases) {
+        const auto agent = come("a1", std::string(c.node));
+        if (c.token) agent->node_token = Secret(std::string(*c.token));
+        agent->attest();
+        EXPECT_TRUE(until([&] { return agent->wire->has_heard(c.heard); })) << c.node << " " << c.heard;
+        agent->wire->stream.abort();
+        ASSERT_TRUE(until([&] { return tunnels->size() == 0; }));
+    }
+}
+
+TEST_F(AdmissionTest, ABannedNodeIsOutBeforeTheNextRequestAndDoesNotComeBack) {
+    open();
+    put_node("n1");
+    const auto agent = serve_on("n1");
+    const auto other = serve("a2");
+    ASSERT_EQ(registry.status("myapp", now()), registry::AppStatus::active);
+    put_node("n1", true);
+    // Within the call: no request can come between.
+    EXPECT_EQ(registry.tunnel_of("myapp", "a1"), registry::no_tunnel);
+    EXPECT_NE(registry.tunnel_of("myapp", "a2"), registry::no_tunnel);
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status invalid node_banned"); }));
+    const auto again = come("a1", "n1");
+    EXPECT_TRUE(until([&] { return again->wire->has_heard("status invalid node_banned"); }));
+}
+
+TEST_F(AdmissionTest, ATokenThatIsNoLongerTheNodesOpensNothing) {
+    open();
+    put_node("n1");
+    const auto agent = serve_on("n1");
+    const auto early = come("a2", "n1");  // Challenged, not answered.
+    put_node("n1", false, "another");
+    EXPECT_EQ(registry.tunnel_of("myapp", "a1"), registry::no_tunnel);
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status invalid node_token_invalid"); }));
+    early->node_token = Secret("another");
+    early->attest();
+    EXPECT_TRUE(until([&] { return early->wire->has_heard("status ok attested"); }));
+}
+
+TEST_F(AdmissionTest, ALaterAnswerNeedsTheTokenToo) {
+    open();
+    put_node("n1");
+    const auto agent = serve_on("n1");
+    tunnels->find(1)->challenge(protocol::ChallengeReason::operator_request);
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("challenge operator"); }));
+    agent->node_token.reset();
+    agent->attest();
+    EXPECT_TRUE(until([&] { return agent->wire->has_heard("status invalid node_token_invalid"); }));
+}
+
+TEST_F(AdmissionTest, ChallengesOfANodesAgentsAreRecorded) {
+    struct Case {
+        const char* why;
+        std::function<void(Agent&)> answer;
+        std::string_view challenges;
+    };
+    open();
+    record_slots();
+    put_node("n1");
+    const Case cases[] = {
+        {"good", [](Agent& agent) { agent.attest(); }, "2 0 0, 2"},
+        {"bad", [](Agent& agent) { agent.attest(ByteArray<64>{1}); }, "1 1 0, 1"},
+        {"token", [](Agent& agent) { agent.node_token.reset(), agent.attest(); }, "1 1 0, 1"},
+        {"nobody can judge", [this](Agent& agent) { releases.unavailable = true, agent.attest(); },
+         "1 0 1, 1"},
+    };
+    for (const Case& c : cases) {
+        const std::string id = std::string("a-") + c.why[0];
+        const auto agent = serve_on("n1", id);
+        ASSERT_TRUE(until([&] { return challenges(id) == "1 0 0, 1"; })) << c.why;
+        tunnels->find(registry.tunnel_of("myapp", id))
+            ->challenge(protocol::ChallengeReason::operator_request);
+        ASSERT_TRUE(until([&] { return agent->wire->has_heard("challenge operator"); })) << c.why;
+        c.answer(*agent);
+        EXPECT_TRUE(until([&] { return challenges(id) == c.challenges; })) << c.why << ": " << challenges(id);
+    }
+    // Who is of no node earns and owes nothing.
+    releases.unavailable = false;
+    const auto agent = serve("a-without");
+    const auto on_node = serve_on("n1", "a-last");
+    ASSERT_TRUE(until([&] { return challenges("a-last") == "1 0 0, 1"; }));
+    EXPECT_EQ(challenges("a-without"), "none");
+    // The release's allowlist came into force, once.
+    EXPECT_EQ(door.books.store.leaf_count(), 1u);
 }
 
 class UnboundAdmission : public AdmissionTest, public testing::WithParamInterface<const char*> {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/api_handler.h"
+#include "attestation/policy_json.h"
 #include "control_plane/admission.h"
 #include "control_plane/challenge_round.h"
 #include "control_plane/evidence_reader.h"
@@ -73,6 +74,7 @@ struct Prepared {
     std::unique_ptr<registry::EvidenceStore> evidence;
     PreparedReleases releases;
     PreparedLedger ledger;
+    KnownAtStart known;
 };
 
 Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemetry::Log& log) {
@@ -98,7 +100,8 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
                  .log_id = {},
                  .evidence = {},
                  .releases = {},
-                 .ledger = {}};
+                 .ledger = {},
+                 .known = {}};
     auto client_tls = net::TlsContext::client({});
     if (!client_tls) return fail(std::move(client_tls.error()));
     out.client_tls = std::move(*client_tls);
@@ -133,6 +136,9 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     auto ledger = prepare_ledger(config, out.log_id, *out.writers, out.anchors, out.collateral.source(), log);
     if (!ledger) return fail(std::move(ledger.error()));
     out.ledger = std::move(*ledger);
+    auto known = read_at_start(config, out.ledger, log);
+    if (!known) return fail(std::move(known.error()));
+    out.known = std::move(*known);
     return out;
 }
 
@@ -166,6 +172,8 @@ private:
     void finish();
     void reload();
     void relieve_memory();
+    void nodes_changed(const NodeChanges& changes);
+    void record_policies();
     void change_networks(attestation::NetworkPolicies networks);
 
     const config::ControlPlaneConfig& config_;
@@ -189,6 +197,8 @@ private:
     EvidenceRecorder evidence_recorder_;
     EvidenceReader evidence_reader_;
     LedgerService ledger_;
+    NodeDirectory nodes_;
+    SlotRecorder slots_;
     net::WorkerPool workers_;
     Witnesses witnesses_;
     Admission admission_;
@@ -239,6 +249,8 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       evidence_recorder_(*evidence_store_, prepared.log_id),
       evidence_reader_(loop_, *evidence_store_, prepared.log_id, appraiser_),
       ledger_(loop_, std::move(prepared.ledger)),
+      slots_(loop_, ledger_, log, *std::move(prepared.known.mark), prepared.known.evidence,
+             slot_settings(config)),
       // One core is the data plane's; verification takes the others, and at least one thread.
       workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max,
                net::WorkerPriority::background),
@@ -293,6 +305,11 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     admission_.serve(tunnels_);
     witnesses_.serve(tunnels_);
     admission_.let_witness(witnesses_);
+    admission_.know_nodes(nodes_);
+    nodes_.apply(prepared.known.nodes);
+    ledger_.follow_nodes([this](const NodeChanges& changes) { nodes_changed(changes); });
+    admission_.record_slots(slots_);
+    record_policies();
 }
 
 // The listeners come last: whoever connects finds everything in place.
@@ -338,6 +355,7 @@ void ControlPlane::drain(int signal) {
     draining_ = true;
     log_.info("control.draining",
               {{"signal", signal}, {"tunnels", tunnels_.size()}, {"open_requests", forwarder_.open_calls()}});
+    slots_.stop();
     admission_.drain_all();
     proxy_.drain();
     passthrough_.drain();
@@ -406,6 +424,12 @@ void ControlPlane::relieve_memory() {
             {{"held_bytes", held}, {"bytes_max", body_memory_.bytes_max()}, {"requests_ended", freed.count}});
 }
 
+// Out of routing before the next request.
+void ControlPlane::nodes_changed(const NodeChanges& changes) {
+    const std::vector<NodeDirectory::Lost> lost = nodes_.apply(changes);
+    if (!lost.empty()) admission_.close_lost(lost);
+}
+
 // Whoever serves on a network that has changed is challenged out of turn, and judged by the new policy.
 void ControlPlane::change_networks(attestation::NetworkPolicies networks) {
     const NetworkChanges changes = changes_between(*appraiser_.policies(), networks);
@@ -419,7 +443,17 @@ void ControlPlane::change_networks(attestation::NetworkPolicies networks) {
     registry_.set_networks(network_table(networks));
     services_.networks = names_of(networks);
     appraiser_.set_policies(std::move(networks));
+    record_policies();
     challenge_round_.begin(changes, *appraiser_.policies());
+}
+
+void ControlPlane::record_policies() {
+    for (const attestation::NetworkPolicy& policy : appraiser_.policies()->all()) {
+        std::string json = attestation::policy_json(policy);
+        std::string digest(as_text(crypto::sha256(as_bytes(json))));
+        slots_.in_force(ledger::LeafKind::policy, policy.name,
+                        {policy.name, std::move(digest), std::move(json)});
+    }
 }
 
 }  // namespace

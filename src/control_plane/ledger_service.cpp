@@ -99,6 +99,27 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
     return out;
 }
 
+Result<KnownAtStart> read_at_start(const config::ControlPlaneConfig& config, const PreparedLedger& ledger,
+                                   const telemetry::Log& log) {
+    auto mark = LivenessMark::open(std::filesystem::path(config.db_path) += ".alive");
+    if (!mark) return fail(std::move(mark.error()));
+    KnownAtStart out;
+    try {
+        out.nodes = all_nodes(*ledger.reader);
+        NodeDirectory().apply(out.nodes);
+        out.evidence = read_recorded(*ledger.reader, ledger.rules.grid, mark->last(), clock_now());
+    } catch (const ledger::StoreFailure& failure) {
+        return fail("store_unavailable", failure.what());
+    } catch (const ledger::DamagedRecord& damage) {
+        // Routing goes on; nobody can prove to be on a node.
+        log.error("ledger.not_read", {{"detail", damage.what()}});
+        out = {};
+    }
+    ledger.reader->end_reading();
+    out.mark = *std::move(mark);
+    return out;
+}
+
 LedgerService::LedgerService(net::Loop& loop, PreparedLedger prepared)
     : loop_(loop),
       worker_(std::move(prepared.worker)),
@@ -115,6 +136,13 @@ LedgerService::~LedgerService() = default;
 void LedgerService::run(ledger::Request request, OnReply on_reply) {
     worker_->run(std::move(request), [this, on_reply = std::move(on_reply)](Result<ledger::Reply> reply) {
         loop_.post([on_reply, reply = std::move(reply)] { on_reply(reply); });
+    });
+}
+
+void LedgerService::follow_nodes(std::function<void(const NodeChanges&)> on_change) {
+    worker_->listen([this, on_change = std::move(on_change)](const ledger::Changes& changes) {
+        NodeChanges found = node_changes_in(changes);
+        if (!found.is_empty()) loop_.post([on_change, found = std::move(found)] { on_change(found); });
     });
 }
 

@@ -9,6 +9,9 @@
 #include "attestation/collateral_source.h"
 #include "attestation/trust_anchor.h"
 #include "config/control_plane_config.h"
+#include "control_plane/liveness_mark.h"
+#include "control_plane/node_directory.h"
+#include "control_plane/slot_recorder.h"
 #include "ledger/sqlite/sqlite_reader.h"
 #include "net/loop.h"
 #include "net/worker_pool.h"
@@ -28,6 +31,17 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
                                       sqlite::Writers& writers, const attestation::TrustAnchors& anchors,
                                       attestation::CollateralSource& collateral, const telemetry::Log& log);
 
+// What the ledger holds that the rest of the server begins with. Nobody asks for changes before there are
+// listeners.
+struct KnownAtStart {
+    NodeChanges nodes{};
+    RecordedEvidence evidence{};
+    std::optional<LivenessMark> mark{};
+};
+// `store_unavailable`. Where a record is damaged, nothing is known.
+Result<KnownAtStart> read_at_start(const config::ControlPlaneConfig& config, const PreparedLedger& ledger,
+                                   const telemetry::Log& log);
+
 class LedgerService final : public api::LedgerDoor {
 public:
     // What is given must outlive this object.
@@ -36,6 +50,9 @@ public:
 
     void run(ledger::Request request, OnReply on_reply) override;
     bool ask(Question question, std::function<void(Result<std::string>)> on_answer) override;
+    // From now on `on_change` hears of every change of nodes, on the loop, before whoever asked for it is
+    // answered.
+    void follow_nodes(std::function<void(const NodeChanges&)> on_change);
     State state() const override;
     Counts counts() const override;
     crypto::Sha256 salted(const net::IpAddress& address) const override;

@@ -84,7 +84,13 @@ api::RoleTokens role_tokens(const config::ControlPlaneConfig& config) {
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config) {
     AdmissionSettings settings;
     settings.admissions_per_second_max = config.admissions_per_second_max;
+    settings.attest_deadline = config.attest_deadline;
     return settings;
+}
+
+SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config) {
+    return {.grid = config.settles_by_day ? ledger::Grid::day : ledger::Grid::hour,
+            .window = config.health_timeout};
 }
 
 registry::PublicNames public_names(const config::ControlPlaneConfig& config, std::uint16_t control_port,

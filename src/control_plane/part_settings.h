@@ -29,6 +29,7 @@ std::size_t body_memory_max(const config::ControlPlaneConfig& config);
 proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config, BodyMemory& memory);
 api::RoleTokens role_tokens(const config::ControlPlaneConfig& config);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
+SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config);
 
 // What the public is told. EE_PUBLIC_URL means a front end at the default ports; without it visitors come to
 // the listeners themselves, at the ports these got.

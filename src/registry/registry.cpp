@@ -7,8 +7,11 @@
 namespace ee::registry {
 namespace {
 
-bool same_key(const Bytes& a, const Bytes& b) {
-    return !a.empty() && a == b;
+// Whether a new tunnel may take the place of one that lives: it has proven the same key, or the same node's
+// token.
+bool is_of_same(const Agent& holder, const AdmitRequest& request) {
+    const Bytes &before = holder.verdict.agent_key, &now = request.verdict.agent_key;
+    return (!now.empty() && now == before) || (request.node_id && request.node_id == holder.node_id);
 }
 
 }  // namespace
@@ -55,8 +58,7 @@ bool Registry::name_is_free(const App& app, WallTime now) const {
 AdmitOutcome Registry::admit(const AdmitRequest& request, Moment now) {
     if (auto terms = check_claim(request.claim, now.wall); !terms) return std::move(terms.error());
     if (const TunnelId holder = tunnel_of(request.claim.app_name, request.agent_id);
-        holder != no_tunnel && holder != request.tunnel &&
-        !same_key(agent_of(holder)->verdict.agent_key, request.verdict.agent_key)) {
+        holder != no_tunnel && holder != request.tunnel && !is_of_same(*agent_of(holder), request)) {
         if (!request.probe || request.probe->tunnel != holder) return NeedsProbe{holder};
         if (request.probe->answered)
             return Error{"agent_id_taken", fmt::format("another tunnel serves {} as {}, and answers",

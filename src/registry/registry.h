@@ -49,7 +49,7 @@ struct Probe {
 struct AdmitRequest {
     Claim claim{};
     std::string agent_id{};
-    std::optional<std::string> node_id{};
+    std::optional<std::string> node_id{};  // Proven by its token.
     std::string release_tag{};
     std::string peer_address{};
     std::string tunnel_version{};
@@ -67,8 +67,8 @@ struct Admitted {
     AppRecord record{};
     bool newly_bound = false;
 };
-// Another tunnel holds the identity and does not share the agent key: ping it, wait 5 s at most, then call
-// admit() again with the outcome.
+// Another tunnel holds the identity and shares neither agent key nor node: ping it, wait 5 s at most, then
+// call admit() again with the outcome.
 struct NeedsProbe {
     TunnelId holder = no_tunnel;
 };

@@ -188,6 +188,25 @@ TEST_F(RegistryTest, TheSameAgentKeyReplacesAtOnce) {
     EXPECT_EQ(resolve().agents, 1u);
 }
 
+TEST_F(RegistryTest, TheSameNodeReplacesAtOnceAnotherOneDoesNot) {
+    struct Case {
+        std::optional<std::string> holder, newcomer;
+        bool replaces;
+    };
+    const Case cases[] = {
+        {"n1", "n1", true}, {"n1", "n2", false}, {"n1", {}, false}, {{}, "n1", false}, {{}, {}, false}};
+    for (const Case& c : cases) {
+        Registry fresh{RegistrySettings{}, {{"forge-1", {"channel", std::chrono::seconds{21600}}}}};
+        AdmitRequest first = request(1), second = request(2);
+        first.node_id = c.holder;
+        second.node_id = c.newcomer;
+        fresh.admit(first, now());
+        const AdmitOutcome outcome = fresh.admit(second, now());
+        EXPECT_EQ(std::holds_alternative<Admitted>(outcome), c.replaces)
+            << c.holder.value_or("none") << " then " << c.newcomer.value_or("none");
+    }
+}
+
 TEST_F(RegistryTest, WithoutTheSameKeyTheOldTunnelIsAskedFirst) {
     const Bytes keys[][2] = {{{}, {}}, {{7}, {}}, {{}, {7}}, {{7}, {8}}};
     for (const auto& [old_key, new_key] : keys) {

@@ -41,6 +41,7 @@ void SessionMachine::send_challenge(ChallengeReason reason, MonoTime now, Action
     challenge_ = OpenChallenge{entropy_(), reason};
     answer_.reset();
     schedule_.challenged(now);
+    challenge_deadline_ = now + settings_.attestation.deadline;
     const auto deadline = settings_.attestation.deadline.count();
     out.push_back(
         SendText{protocol::encode(protocol::AttestRequest{.nonce = challenge_->nonce,

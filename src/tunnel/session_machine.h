@@ -174,6 +174,8 @@ public:
 
     // No tick() is needed before this moment.
     std::optional<MonoTime> next_deadline() const;
+    // When the answer to the challenge asked last was due.
+    MonoTime challenge_deadline() const { return challenge_deadline_; }
     // The limit that holds for the next text message.
     std::size_t text_bytes_max() const;
 
@@ -217,6 +219,7 @@ private:
         protocol::ChallengeReason reason;
     };
     std::optional<OpenChallenge> challenge_;
+    MonoTime challenge_deadline_{};
     std::shared_ptr<const AttestAnswer> answer_;  // Being judged, or to be judged again.
     bool judging_ = false;
 };

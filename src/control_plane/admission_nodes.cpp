@@ -1,0 +1,43 @@
+// What admission knows of nodes: whose agents tunnels are, and which are lost with their node.
+
+#include "control_plane/admission.h"
+
+namespace ee::control_plane {
+
+// A quote says which code answers, not on whose node: that takes the node's token, each time.
+void Admission::refuse_wrong_node(const tunnel::AttestAnswer& answer, attestation::Verdict& verdict) const {
+    const auto& node = answer.registration.node_id;
+    if (!node || (!verdict.ok && !attestation::is_inconclusive(verdict.refusal.code))) return;
+    const auto proven = nodes_ != nullptr
+                            ? nodes_->check(*node, answer.response.node_token)
+                            : Result<void>(fail("node_token_invalid", "no nodes are known here"));
+    if (proven) return;
+    verdict.ok = false;
+    verdict.refusal = proven.error();
+}
+
+void Admission::close_lost(std::span<const NodeDirectory::Lost> lost) {
+    tunnels_->for_each([&](tunnel::Session& session) {
+        const auto& registration = session.registration();
+        if (!registration || !registration->node_id) return;
+        for (const NodeDirectory::Lost& node : lost) {
+            if (node.node != *registration->node_id) continue;
+            if (node.banned)
+                session.refuse({"node_banned", node.node + " is banned"}, std::nullopt);
+            else if (session.machine().attested() ||
+                     session.machine().state() == tunnel::SessionState::admitting)
+                // The rest have not shown a token yet.
+                session.refuse({"node_token_invalid", node.node + " has been given another node_token"},
+                               std::nullopt);
+            return;
+        }
+    });
+}
+
+// Through no fault of the agent's; it may come again.
+void Admission::no_verdict(tunnel::Session& session, const Error& reason) {
+    if (slots_ != nullptr) slots_->inconclusive(session.id(), session.machine().challenge_deadline(), reason);
+    session.refuse(reason, 5);
+}
+
+}  // namespace ee::control_plane

@@ -1,0 +1,290 @@
+#include "control_plane/slot_recorder.h"
+
+#include <algorithm>
+
+#include "attestation/appraisal.h"
+
+namespace ee::control_plane {
+
+using namespace std::chrono_literals;
+using ledger::LedgerTime;
+
+namespace {
+
+constexpr auto tick_time = 1s;
+constexpr auto mark_time = 5s;
+// How long a new slot or a verdict waits for others to share its commit.
+constexpr auto gather_time = 500ms;
+// Between tries where the ledger has too much to do.
+constexpr auto retry_time = 2s;
+constexpr std::size_t marks_waiting_max = 4;
+constexpr std::size_t in_force_max = 4096;
+
+bool is_of_collateral(const std::string& code) {
+    return code.starts_with("collateral_");
+}
+
+SlotName name_in(std::string_view key) {
+    ledger::KeyReader in(key);
+    static_cast<void>(in.time());
+    SlotName name;
+    name.node = in.text();
+    name.app = in.text();
+    name.agent = in.text();
+    return name;
+}
+
+// Whether it passed the last window that was over at `at`, and was not drained.
+bool was_up(const ledger::Slot& slot, const ledger::Period& cell, LedgerTime at) {
+    if (slot.window_s == 0 || slot.drained_at) return false;
+    const std::int64_t length = static_cast<std::int64_t>(slot.window_s) * 1'000'000;
+    const std::int64_t place = ledger::to_us(at) / length - slot.first_window(cell);
+    const auto passed = [&](std::int64_t window) {
+        return window >= 0 && static_cast<std::size_t>(window) < slot.windows.size() &&
+               static_cast<ledger::Window>(slot.windows[static_cast<std::size_t>(window)]) ==
+                   ledger::Window::pass;
+    };
+    return passed(place) || passed(place - 1);
+}
+
+}  // namespace
+
+RecordedEvidence read_recorded(const ledger::Store& store, ledger::Grid grid,
+                               std::optional<LedgerTime> last_mark, LedgerTime now) {
+    RecordedEvidence out;
+    const auto each_slot = [&](const ledger::Period& cell, const auto& visit) {
+        const std::string prefix = ledger::UnitName::prefix(cell.start);
+        store.scan(ledger::Table::slots, prefix, [&](std::string_view key, std::string_view record) {
+            if (!key.starts_with(prefix)) return false;
+            visit(name_in(key), ledger::Slot::decode(record));
+            return true;
+        });
+    };
+    const ledger::Period running = ledger::cell_at(grid, now);
+    each_slot(running, [&](SlotName name, ledger::Slot slot) {
+        out.slots.push_back({std::move(name), std::move(slot)});
+    });
+    if (last_mark && *last_mark < LedgerTime{running.start}) {
+        const ledger::Period before = ledger::cell_at(grid, *last_mark);
+        each_slot(before, [&](SlotName name, const ledger::Slot& slot) {
+            if (was_up(slot, before, *last_mark)) out.were_up.push_back(std::move(name));
+        });
+    }
+    store.scan(ledger::Table::outages, "", [&](std::string_view, std::string_view record) {
+        ledger::Outage outage = ledger::Outage::decode(record);
+        if (!outage.to) out.open_outages.push_back(std::move(outage));
+        return true;
+    });
+    return out;
+}
+
+SlotRecorder::SlotRecorder(net::Loop& loop, api::LedgerDoor& ledger, const telemetry::Log& log,
+                           LivenessMark mark, const RecordedEvidence& recorded, const Settings& settings)
+    : loop_(loop),
+      ledger_(ledger),
+      log_(log),
+      mark_(std::move(mark)),
+      settings_(settings),
+      windows_(settings.grid, settings.window, now()),
+      outages_(settings.window),
+      ticks_(loop, [this] { tick(); }),
+      records_(loop, [this] { record(); }),
+      retries_(loop, [this] { retry(); }),
+      marker_(1, marks_waiting_max) {
+    for (const auto& [name, slot] : recorded.slots) windows_.load(name, slot);
+    for (const SlotName& name : recorded.were_up) windows_.carry(name);
+    outages_.started(mark_.last(), recorded.open_outages, now());
+    tick();
+}
+
+SlotRecorder::~SlotRecorder() = default;
+
+LedgerTime SlotRecorder::now() const {
+    return LedgerTime{wall_now()};
+}
+
+LedgerTime SlotRecorder::wall_of(MonoTime at) const {
+    return now() + std::chrono::duration_cast<std::chrono::microseconds>(at - loop_.now());
+}
+
+SlotRecorder::Carried* SlotRecorder::find(TunnelId tunnel) {
+    if (stopped_) return nullptr;
+    const auto found = tunnels_.find(tunnel);
+    return found == tunnels_.end() ? nullptr : &found->second;
+}
+
+// ---- From tunnels ----
+
+void SlotRecorder::serves(TunnelId tunnel, SlotName name, MonoTime deadline, std::string evidence) {
+    if (stopped_) return;
+    const LedgerTime at = now();
+    windows_.serves(name, at);
+    // The slot begins now: an earlier cell has none that the challenge could count for.
+    windows_.challenge(name, std::max(wall_of(deadline), at), ChallengeOutcome::passed, std::move(evidence),
+                       at);
+    outages_.tunnel_came(name, at);
+    outages_.collateral_fresh(name, at);
+    tunnels_.insert_or_assign(tunnel, Carried{.name = std::move(name)});
+    plan();
+}
+
+void SlotRecorder::passed(TunnelId tunnel, MonoTime deadline, std::string evidence) {
+    Carried* carried = find(tunnel);
+    if (carried == nullptr) return;
+    const LedgerTime at = now();
+    windows_.alive(carried->name, at);
+    outages_.collateral_fresh(carried->name, at);
+    if (const auto open = std::exchange(carried->open, std::nullopt))
+        windows_.challenge(carried->name, *open, ChallengeOutcome::resolved, std::move(evidence), at);
+    else
+        windows_.challenge(carried->name, wall_of(deadline), ChallengeOutcome::passed, std::move(evidence),
+                           at);
+    plan();
+}
+
+void SlotRecorder::inconclusive(TunnelId tunnel, MonoTime deadline, const Error& reason) {
+    Carried* carried = find(tunnel);
+    if (carried == nullptr) return;
+    const LedgerTime at = now();
+    windows_.alive(carried->name, at);
+    if (is_of_collateral(reason.code)) outages_.collateral_stale(carried->name, at);
+    if (!carried->open) {  // The same answer is judged again and again.
+        carried->open = wall_of(deadline);
+        windows_.challenge(carried->name, *carried->open, ChallengeOutcome::inconclusive, "", at);
+    }
+    plan();
+}
+
+void SlotRecorder::missed(TunnelId tunnel, MonoTime deadline, std::chrono::seconds time,
+                          const Error& reason) {
+    Carried* carried = find(tunnel);
+    if (carried == nullptr) return;
+    // Had this process stood still, an answer in time would lie unread.
+    outages_.tick(std::chrono::steady_clock::now(), now());
+    const LedgerTime due = wall_of(deadline);
+    const bool is_ours = reason.code == "attestation_timeout" && outages_.overlaps(due - time, due);
+    windows_.challenge(carried->name, due,
+                       is_ours ? ChallengeOutcome::inconclusive : ChallengeOutcome::missed, "", now());
+    log_.info("slot.challenge_missed", {{"node", carried->name.node},
+                                        {"app", carried->name.app},
+                                        {"agent", carried->name.agent},
+                                        {"code", reason.code},
+                                        {"counts", !is_ours}});
+    plan();
+}
+
+void SlotRecorder::alive(TunnelId tunnel) {
+    if (Carried* carried = find(tunnel)) windows_.alive(carried->name, now());
+}
+
+void SlotRecorder::dismissed(TunnelId tunnel, bool by_operator) {
+    Carried* carried = find(tunnel);
+    if (carried == nullptr || carried->dismissed) return;
+    carried->dismissed = true;
+    windows_.left(carried->name, now());
+    if (by_operator) windows_.drained(carried->name, now());
+    plan();
+}
+
+void SlotRecorder::left(TunnelId tunnel) {
+    Carried* carried = find(tunnel);
+    if (carried == nullptr) return;
+    if (!carried->dismissed) windows_.left(carried->name, now());
+    outages_.tunnel_left(carried->name, !carried->dismissed, now());
+    tunnels_.erase(tunnel);
+    plan();
+}
+
+void SlotRecorder::in_force(ledger::LeafKind kind, std::string name, std::vector<std::string> fields) {
+    std::string content;
+    for (const std::string& field : fields) content.append(field).push_back('\0');
+    const std::string key = std::string(to_string(kind)) + "/" + name;
+    const auto known = in_force_.find(key);
+    if (known != in_force_.end() && known->second == content) return;
+    if (in_force_.size() >= in_force_max) in_force_.clear();  // The ledger knows, too.
+    in_force_.insert_or_assign(key, std::move(content));
+    run(ledger::RecordLeaf{.kind = kind, .fields = std::move(fields), .in_force = std::move(name)});
+}
+
+// ---- Time ----
+
+void SlotRecorder::mark(LedgerTime at) {
+    marked_at_ = std::chrono::steady_clock::now();
+    // Where the disk does not keep up, the next mark says all that this one would.
+    static_cast<void>(marker_.run([this, at] { mark_.write(at); }));
+}
+
+void SlotRecorder::tick() {
+    if (stopped_) return;
+    const MonoTime mono = std::chrono::steady_clock::now();
+    outages_.tick(mono, now());
+    if (mono - marked_at_ >= mark_time) mark(now());
+    plan();
+    ticks_.arm_after(tick_time);
+}
+
+// The next moment at which there is something to record. Outages go at once: no cell may be judged without
+// them.
+void SlotRecorder::plan() {
+    if (stopped_) return;
+    for (ledger::Outage& outage : outages_.take()) {
+        log_.warn("control.outage", {{"cause", outage.cause},
+                                     {"from", ledger::to_text(outage.from)},
+                                     {"to", outage.to ? ledger::to_text(*outage.to) : ""}});
+        run(ledger::RecordOutage{.outage = std::move(outage)});
+    }
+    std::chrono::microseconds delay = windows_.next_end() - now();
+    if (windows_.is_urgent()) delay = std::min<std::chrono::microseconds>(delay, gather_time);
+    const MonoTime due = loop_.now() + std::max<std::chrono::microseconds>(delay, 0us);
+    if (records_.armed() && records_due_ <= due) return;
+    records_due_ = due;
+    records_.arm_at(due);
+}
+
+void SlotRecorder::record() {
+    if (stopped_) return;
+    outages_.tick(std::chrono::steady_clock::now(), now());
+    for (ledger::RecordSlots& command : windows_.take(now())) run(std::move(command));
+    plan();
+}
+
+// ---- To the ledger ----
+
+void SlotRecorder::run(ledger::Command command) {
+    ledger::Request request{.caller = {.role = ledger::Role::server}};
+    request.command = command;
+    ledger_.run(std::move(request),
+                [this, command = std::move(command)](const Result<ledger::Reply>& reply) mutable {
+                    ran(std::move(command), reply);
+                });
+}
+
+// What the ledger had no time for is tried again; a ledger that stands still records nothing any more, and
+// what it does not know it judges as holes.
+void SlotRecorder::ran(ledger::Command command, const Result<ledger::Reply>& reply) {
+    if (const auto* slots = std::get_if<ledger::RecordSlots>(&command); slots != nullptr && reply)
+        log_.debug("slots.recorded", {{"cell", to_text(slots->cell)}, {"slots", slots->seen.size()}});
+    if (reply || stopped_) return;
+    if (reply.error().code != "ledger_busy") {
+        if (std::exchange(not_recorded_for_, reply.error().code) != reply.error().code)
+            log_.error("slot.not_recorded", {{"code", reply.error().code}, {"detail", reply.error().detail}});
+        return;
+    }
+    refused_.push_back(std::move(command));
+    if (!retries_.armed()) retries_.arm_after(retry_time);
+}
+
+void SlotRecorder::retry() {
+    for (ledger::Command& command : std::exchange(refused_, {})) run(std::move(command));
+}
+
+void SlotRecorder::stop() {
+    if (stopped_) return;
+    for (ledger::RecordSlots& command : windows_.take_all(now())) run(std::move(command));
+    mark(now());
+    stopped_ = true;
+    ticks_.cancel();
+    records_.cancel();
+}
+
+}  // namespace ee::control_plane

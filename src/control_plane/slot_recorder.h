@@ -1,0 +1,101 @@
+#pragma once
+// What tunnels show of nodes becomes evidence in the ledger: windows, challenges and outages (spec: ledger,
+// "Evidence: windows"). Decides nothing: HealthWindows and Outages do.
+
+#include <unordered_map>
+
+#include "api/ledger_door.h"
+#include "control_plane/health_windows.h"
+#include "control_plane/liveness_mark.h"
+#include "control_plane/outages.h"
+#include "net/loop.h"
+#include "net/worker_pool.h"
+#include "telemetry/log.h"
+
+namespace ee::control_plane {
+
+using TunnelId = std::uint64_t;
+
+// What the ledger holds that a start goes on from.
+struct RecordedEvidence {
+    struct RecordedSlot {
+        SlotName name;
+        ledger::Slot slot;
+    };
+    std::vector<RecordedSlot> slots{};  // of the running cell
+    std::vector<SlotName> were_up{};    // at the last mark, where that is of an earlier cell
+    std::vector<ledger::Outage> open_outages{};
+};
+// Throws StoreFailure.
+RecordedEvidence read_recorded(const ledger::Store& store, ledger::Grid grid,
+                               std::optional<ledger::LedgerTime> last_mark, ledger::LedgerTime now);
+
+class SlotRecorder {
+public:
+    struct Settings {
+        ledger::Grid grid = ledger::Grid::hour;
+        std::chrono::seconds window{120};
+    };
+    // What is given must outlive this object. Records at once what the start shows.
+    SlotRecorder(net::Loop& loop, api::LedgerDoor& ledger, const telemetry::Log& log, LivenessMark mark,
+                 const RecordedEvidence& recorded, const Settings& settings);
+    ~SlotRecorder();
+
+    // The tunnel has attested with the node's token, and serves. `deadline`: of the challenge, on the loop's
+    // clock; `evidence`: the id of what the verdict was reached by, empty where nothing is kept.
+    void serves(TunnelId tunnel, SlotName name, MonoTime deadline, std::string evidence);
+    // The rest concern the slot of a tunnel that serves; for another tunnel they do nothing.
+    void passed(TunnelId tunnel, MonoTime deadline, std::string evidence);
+    void inconclusive(TunnelId tunnel, MonoTime deadline, const Error& reason);
+    // `time`: how long the agent had.
+    void missed(TunnelId tunnel, MonoTime deadline, std::chrono::seconds time, const Error& reason);
+    void alive(TunnelId tunnel);
+    // It takes no more requests, and that it leaves is no loss: another tunnel has its place, the agent said
+    // so, or it was told to. `by_operator`: nothing more is expected of the slot in this cell.
+    void dismissed(TunnelId tunnel, bool by_operator);
+    void left(TunnelId tunnel);
+
+    // A policy or an allowlist came into force: a leaf, unless it is the one of last time.
+    void in_force(ledger::LeafKind kind, std::string name, std::vector<std::string> fields);
+
+    // Records what is known, and nothing from then on: the server stops, no tunnel is at fault.
+    void stop();
+
+private:
+    struct Carried {
+        SlotName name;
+        bool dismissed = false;
+        std::optional<ledger::LedgerTime> open{};  // deadline of a challenge without a verdict
+    };
+    Carried* find(TunnelId tunnel);
+    ledger::LedgerTime now() const;
+    ledger::LedgerTime wall_of(MonoTime at) const;
+    void tick();
+    void plan();
+    void record();
+    void run(ledger::Command command);
+    void ran(ledger::Command command, const Result<ledger::Reply>& reply);
+    void retry();
+    void mark(ledger::LedgerTime at);
+
+    net::Loop& loop_;
+    api::LedgerDoor& ledger_;
+    const telemetry::Log& log_;
+    LivenessMark mark_;
+    const Settings settings_;
+    HealthWindows windows_;
+    Outages outages_;
+    std::unordered_map<TunnelId, Carried> tunnels_;
+    std::map<std::string, std::string, std::less<>> in_force_;  // what was sent last, by name
+    std::vector<ledger::Command> refused_;                      // for want of time; tried again
+    std::string not_recorded_for_;                              // the code that was logged last
+    MonoTime marked_at_{};
+    MonoTime records_due_{};
+    bool stopped_ = false;
+    net::Timer ticks_;
+    net::Timer records_;
+    net::Timer retries_;
+    net::WorkerPool marker_;  // Last: it uses the mark.
+};
+
+}  // namespace ee::control_plane

@@ -1,0 +1,247 @@
+// From tunnels to the ledger's records and back, over a restart.
+
+#include "control_plane/slot_recorder.h"
+
+#include <fcntl.h>
+#include <filesystem>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "control_plane/test_ledger_door.h"
+#include "net/test_peer.h"
+
+namespace ee::control_plane {
+namespace {
+
+using namespace std::chrono_literals;
+using ledger::LedgerTime;
+using ledger::Slot;
+
+struct SlotRecorderTest : testing::Test {
+    void SetUp() override {
+        std::string name = (std::filesystem::temp_directory_path() / "ee-slots-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        folder = name;
+    }
+    void TearDown() override {
+        recorder.reset();
+        loop.collect();
+        std::filesystem::remove_all(folder);
+    }
+    void start(std::chrono::seconds window = 1s) {
+        recorder.reset();
+        LivenessMark mark = LivenessMark::open(folder / "alive").value();
+        const RecordedEvidence recorded =
+            read_recorded(door.books.store, ledger::Grid::day, mark.last(), ledger_now());
+        recorder.emplace(loop, door, log, std::move(mark), recorded,
+                         SlotRecorder::Settings{.grid = ledger::Grid::day, .window = window});
+    }
+    void write_mark(LedgerTime at) {
+        recorder.reset();
+        LivenessMark::open(folder / "alive").value().write(at);
+    }
+    bool until(const std::function<bool()>& done) { return net::run_until(loop, done, 20s); }
+    std::optional<Slot> slot(std::string_view agent = "a1") const { return door.slot(agent); }
+    std::size_t windows(ledger::Window kind) const {
+        const auto found = slot();
+        return found ? static_cast<std::size_t>(std::ranges::count(found->windows, static_cast<char>(kind)))
+                     : 0;
+    }
+    std::vector<ledger::Outage> outages() const {
+        std::vector<ledger::Outage> out;
+        door.books.store.scan(ledger::Table::outages, "", [&](std::string_view, std::string_view record) {
+            out.push_back(ledger::Outage::decode(record));
+            return true;
+        });
+        return out;
+    }
+    void serve(TunnelId tunnel = 1, std::string agent = "a1") {
+        recorder->serves(tunnel, {"n1", "shop", std::move(agent)}, loop.now() + 30s, "e1");
+    }
+
+    net::Fd null{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, null.get()};
+    net::Loop loop;
+    std::filesystem::path folder;
+    TestLedgerDoor door{loop};
+    std::optional<SlotRecorder> recorder;
+};
+
+TEST_F(SlotRecorderTest, ASlotIsRecordedSoonAndItsHeartbeatsByWindow) {
+    start(2s);
+    serve();
+    ASSERT_TRUE(until([&] { return slot().has_value(); }));
+    EXPECT_EQ(slot()->window_s, 2u);
+    EXPECT_EQ(slot()->challenges_passed, 1u);
+    EXPECT_EQ(slot()->verdicts, std::vector<std::string>{"e1"});
+    const int commands = door.commands;
+    int heartbeats = 0;
+    ASSERT_TRUE(until([&] {
+        recorder->alive(1);
+        ++heartbeats;
+        return windows(ledger::Window::pass) >= 2;
+    }));
+    EXPECT_GT(heartbeats, 20);
+    EXPECT_LE(door.commands - commands, 3);
+    EXPECT_EQ(windows(ledger::Window::miss), 0u);
+}
+
+TEST_F(SlotRecorderTest, SilenceAndAbsenceAreMissesAlsoAfterARestart) {
+    start();
+    serve();
+    ASSERT_TRUE(until([&] { return windows(ledger::Window::miss) >= 1; }));  // Silent.
+    recorder->left(1);
+    const std::size_t silent = windows(ledger::Window::miss);
+    ASSERT_TRUE(until([&] { return windows(ledger::Window::miss) > silent; }));  // Gone.
+    const std::size_t gone = windows(ledger::Window::miss);
+    const LedgerTime attested_at = slot()->attested_at;
+    start();  // As after kill -9: nothing was said at the end.
+    ASSERT_TRUE(until([&] { return windows(ledger::Window::miss) > gone; }));
+    EXPECT_EQ(slot()->attested_at, attested_at);
+    EXPECT_TRUE(outages().empty());  // It was short.
+}
+
+TEST_F(SlotRecorderTest, ARefusalForWantOfTimeIsTriedAgainAndCountedOnce) {
+    start(600s);
+    door.busy = true;
+    serve();
+    ASSERT_TRUE(until([&] { return door.refused >= 1; }));
+    door.busy = false;
+    ASSERT_TRUE(until([&] { return slot().has_value(); }));
+    EXPECT_EQ(slot()->challenges_passed, 1u);
+}
+
+TEST_F(SlotRecorderTest, WhatIsKnownIsRecordedAtTheEndAndNothingAfterIt) {
+    start(600s);
+    serve();
+    recorder->stop();
+    EXPECT_EQ(windows(ledger::Window::pass), 1u);
+    recorder->missed(1, loop.now(), 30s, {"attestation_timeout", ""});
+    recorder->left(1);
+    serve(2, "a2");
+    net::run_turns(loop, 20);
+    EXPECT_EQ(slot()->challenges_missed, 0u);
+    EXPECT_FALSE(slot("a2"));
+}
+
+TEST_F(SlotRecorderTest, TellsMissedFromWhatNobodyCouldJudge) {
+    struct Case {
+        const char* code;
+        bool is_inconclusive;
+    };
+    start(600s);
+    serve();
+    recorder->inconclusive(1, loop.now() + 1s, {"collateral_expired:tcb_info", ""});
+    recorder->inconclusive(1, loop.now() + 1s,
+                           {"collateral_expired:tcb_info", ""});  // The same, a minute later.
+    ASSERT_TRUE(until([&] { return slot() && slot()->challenges_inconclusive == 1; }));
+    ASSERT_EQ(outages().size(), 1u);
+    EXPECT_EQ(outages()[0].cause, "collateral");
+    EXPECT_FALSE(outages()[0].to);
+    recorder->passed(1, loop.now() + 1s, "e2");
+    ASSERT_TRUE(until([&] { return slot()->challenges_passed == 2; }));
+    EXPECT_EQ(slot()->challenges_inconclusive, 0u);
+    EXPECT_TRUE(outages()[0].to);
+
+    recorder->missed(1, loop.now(), 30s, {"measurement_mismatch:rtmr2", ""});
+    ASSERT_TRUE(until([&] { return slot()->challenges_missed == 1; }));
+    // Of another tunnel, and of none.
+    recorder->missed(7, loop.now(), 30s, {"attestation_timeout", ""});
+    recorder->alive(7);
+    recorder->left(7);
+}
+
+TEST_F(SlotRecorderTest, AnAnswerThatIsLateBecauseTheServerStoodStillIsNoMiss) {
+    write_mark(ledger_now() - 60s);
+    start(600s);
+    serve();
+    ASSERT_EQ(outages().size(), 1u);
+    EXPECT_EQ(outages()[0].cause, "not_running");
+    recorder->missed(1, loop.now(), 30s, {"attestation_timeout", ""});
+    ASSERT_TRUE(until([&] { return slot() && slot()->challenges_inconclusive == 1; }));
+    EXPECT_EQ(slot()->challenges_missed, 0u);
+    // A bad answer is one, whenever it comes.
+    recorder->missed(1, loop.now(), 30s, {"nonce_mismatch", ""});
+    ASSERT_TRUE(until([&] { return slot()->challenges_missed == 1; }));
+}
+
+TEST_F(SlotRecorderTest, TheMarkSurvivesAndAGapBecomesAnOutage) {
+    const LedgerTime before = ledger_now();
+    start();
+    serve();
+    ASSERT_TRUE(until([&] { return slot().has_value(); }));
+    recorder.reset();
+    const auto mark = LivenessMark::open(folder / "alive").value().last();
+    ASSERT_TRUE(mark);
+    EXPECT_GE(*mark, before);
+    EXPECT_LE(*mark, ledger_now());
+    write_mark(*mark - 3600s);
+    start(120s);
+    ASSERT_EQ(outages().size(), 1u);
+    EXPECT_EQ(outages()[0].from, *mark - 3600s);
+    EXPECT_NEAR(std::chrono::duration<double>(*outages()[0].to - ledger_now()).count(), 120, 30);
+}
+
+TEST_F(SlotRecorderTest, AMarkThatIsNoneIsNotBelieved) {
+    for (const std::string_view text : {"", "x", "0000000000000000000\n", "000001767963600000000", "-1\n"}) {
+        {
+            const int file = ::open((folder / "alive").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+            ASSERT_EQ(::write(file, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+            ::close(file);
+        }
+        EXPECT_FALSE(LivenessMark::open(folder / "alive").value().last()) << text;
+    }
+    EXPECT_EQ(LivenessMark::open(folder / "none" / "alive").error().code, "store_unavailable");
+}
+
+TEST_F(SlotRecorderTest, WhoWasUpAtTheLastMarkIsExpectedInTheCellThatBeganSince) {
+    // Yesterday's slots: up, gone before the mark, drained.
+    const ledger::Period today = ledger::cell_at(ledger::Grid::day, ledger_now());
+    const ledger::Period yesterday = ledger::cell_at(ledger::Grid::day, LedgerTime{today.start} - 1s);
+    const auto put = [&](std::string agent, std::string windows, std::optional<LedgerTime> drained) {
+        ledger::RecordSlots command{.cell = yesterday};
+        Slot slot{
+            .attested_at = LedgerTime{yesterday.start}, .window_s = 3600, .windows = std::move(windows)};
+        slot.drained_at = drained;
+        command.seen.push_back({"n1", "shop", std::move(agent), std::move(slot)});
+        ASSERT_TRUE(door.books.server(command));
+    };
+    door.books.now = ledger_now();
+    const std::string passes(24, '\1');
+    put("up", passes, std::nullopt);
+    put("gone", passes.substr(0, 21) + "\3\3\3", std::nullopt);
+    put("drained", passes, LedgerTime{yesterday.start} + 20h);
+    write_mark(LedgerTime{yesterday.end} - 10s);
+    start(600s);
+    const auto slots_today = [&] {
+        std::string names;
+        const RecordedEvidence recorded =
+            read_recorded(door.books.store, ledger::Grid::day, std::nullopt, ledger_now());
+        for (const auto& [name, slot] : recorded.slots) {
+            EXPECT_EQ(slot.attested_at, LedgerTime{today.start});
+            names += name.node + "/" + name.app + "/" + name.agent;
+        }
+        return names;
+    };
+    ASSERT_TRUE(until([&] { return !slots_today().empty(); }));
+    EXPECT_EQ(slots_today(), "n1/shop/up");
+}
+
+TEST_F(SlotRecorderTest, WhatIsInForceIsRecordedOnceUntilItChanges) {
+    start();
+    const auto record = [&](std::string digest) {
+        recorder->in_force(ledger::LeafKind::policy, "forge-1", {"forge-1", std::move(digest), "{}"});
+    };
+    record(std::string(32, 'a'));
+    record(std::string(32, 'a'));
+    EXPECT_EQ(door.books.store.leaf_count(), 1u);
+    start();  // The ledger knows.
+    record(std::string(32, 'a'));
+    EXPECT_EQ(door.books.store.leaf_count(), 1u);
+    record(std::string(32, 'b'));
+    EXPECT_EQ(door.books.store.leaf_count(), 2u);
+}
+
+}  // namespace
+}  // namespace ee::control_plane

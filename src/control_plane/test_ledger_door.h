@@ -1,0 +1,56 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/ledger_door.h"
+#include "ledger/test_ledger.h"
+#include "net/loop.h"
+
+namespace ee::control_plane {
+
+inline ledger::LedgerTime ledger_now() {
+    return ledger::LedgerTime{wall_now()};
+}
+
+// A ledger in memory that answers on the loop.
+class TestLedgerDoor final : public api::LedgerDoor {
+public:
+    explicit TestLedgerDoor(net::Loop& loop) : loop_(loop) {}
+    void run(ledger::Request request, OnReply on_reply) override {
+        books.now = ledger_now();
+        Result<ledger::Reply> reply = ledger::Reply{};
+        if (busy) {
+            ++refused;
+            reply = fail("ledger_busy", "too many wait");
+        } else if (const auto answer = books.apply(request); !answer) {
+            reply = fail(answer.error());
+        } else {
+            ++commands;
+        }
+        loop_.post([on_reply = std::move(on_reply), reply] { on_reply(reply); });
+    }
+    bool ask(Question, std::function<void(Result<std::string>)>) override { return false; }
+    State state() const override { return {}; }
+    crypto::Sha256 salted(const net::IpAddress&) const override { return {}; }
+
+    // Of the newest cell that it has one in.
+    std::optional<ledger::Slot> slot(std::string_view agent) const {
+        std::optional<ledger::Slot> found;
+        const std::string end = std::string(1, '\0') + std::string(agent) + std::string(1, '\0');
+        books.store.scan(ledger::Table::slots, "", [&](std::string_view key, std::string_view record) {
+            if (key.ends_with(end)) found = ledger::Slot::decode(record);
+            return true;
+        });
+        return found;
+    }
+
+    ledger::TestLedger books;
+    bool busy = false;
+    int refused = 0, commands = 0;
+
+private:
+    net::Loop& loop_;
+};
+
+}  // namespace ee::control_plane
