@@ -1,0 +1,271 @@
+"""What an auditor walks through: credits bought and locked, an agent of a node that serves, usage, the settlement of
+the cell, its evidence judged again, its receipt; and what each kind of failing comes to."""
+
+import hashlib
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness import ADMIN_TOKEN, lasting_port, until
+from shifted_clock import ShiftedClock
+
+WINDOW = 4
+HOUR = 3600
+VERIFIER = pathlib.Path(__file__).resolve().parents[1] / "ledger/verify_receipt.py"
+
+
+class Network:
+    """One world and its control plane, started anew at whatever time it is to be; cell `cell` is the one settled."""
+
+    def __init__(self, world):
+        self.world, self.clock = world, ShiftedClock(world.path)
+        self.cell = (int(time.time()) // HOUR + 2) * HOUR
+        self.period = time.strftime("%Y-%m-%dT%H", time.gmtime(self.cell))
+        self.port, self.control, self.started_at, self.keys = lasting_port(), None, 0, 0
+        self.tokens = {}
+
+    def start(self, at, **settings):
+        """At this many seconds after the cell's start."""
+        self.control = self.world.control(**self.clock.at(self.cell + at), **self.world.make_tls(),
+                                          EE_CONTROL_PORT=self.port, EE_HEALTH_TIMEOUT_SEC=WINDOW,
+                                          EE_SETTLE_AUTO="false", **settings)
+        self.started_at = time.monotonic() - at
+        return self.control
+
+    def now(self):
+        """Seconds after the cell's start, as the control plane believes."""
+        return time.monotonic() - self.started_at
+
+    def was_alive(self, at):
+        """As if the control plane had run until then: hours can't be lived through here."""
+        mark = self.world.path / "control-plane.db.alive"
+        assert mark.stat().st_size == 20
+        mark.write_text(f"{(self.cell + at) * 1_000_000:019d}\n")
+
+    def ask(self, path, status=200, **body):
+        self.keys += 1
+        answer = self.control.post(path, body, {"Authorization": f"Bearer {ADMIN_TOKEN}",
+                                                "Idempotency-Key": f"key-{self.keys}"})
+        assert answer.status == status, answer
+        return answer.json()
+
+    def admin(self, path):
+        answer = self.control.admin_get(path)
+        assert answer.status == 200, answer
+        return answer
+
+    def node(self, node):
+        made = self.ask("/v1/nodes/register", 201, node_id=node, capacity_vcpus=8, price_usd_per_vcpu_hour="0.05",
+                        stake_tier="standard", stake_amount_usd="10")
+        self.tokens[node] = made["node_token"]
+
+    def prepare(self, *nodes):
+        """Before the cell: nodes with stake, alice with 100 USD, and a lock of 4 vCPU-hours on each (node, app)."""
+        self.start(-30)
+        self.ask("/v1/accounts", 201, account_id="alice")
+        self.ask("/v1/credits/purchase", 201, account_id="alice", amount_usd="100", payment_ref="p1")
+        for node, app in nodes:
+            self.node(node)
+            self.ask("/v1/locks", 201, account_id="alice", node_id=node, period=self.period, vcpu_hours="4",
+                     **({"app_name": app} if app else {}))
+        assert self.now() < 0, "the machine is too busy: the cell has begun"
+        assert self.control.terminate() == 0
+
+    def agent(self, node, app):
+        return self.world.agent(self.control, self.world.backend(), app=app, EE_NODE_ID=node,
+                                EE_NODE_TOKEN=self.tokens[node], EE_TLS_CA=self.world.tls_ca,
+                                EE_AGENT_ID=f"agent-of-{node}")
+
+    def finalize(self, node):
+        """Once the cell is over: the outcome of the node's only unit."""
+        path, body = f"/v1/settlements/{self.period}/finalize", {"node_id": node}
+
+        def try_it():
+            self.keys += 1
+            answer = self.control.post(path, body, {"Authorization": f"Bearer {ADMIN_TOKEN}",
+                                                    "Idempotency-Key": f"key-{self.keys}"})
+            if answer.status == 409:
+                assert answer.reason == "period_open", answer
+                return None
+            assert answer.status == 200, answer
+            return answer.json()
+        settled = until(try_it, 90, "the cell is over")
+        assert len(settled["outcomes"]) == 1
+        return settled["outcomes"][0]
+
+    def settled(self, node, outcome):
+        """The outcome, asked for until it is this one: the last window is recorded as the cell ends."""
+        return until(lambda: (got := self.finalize(node))["outcome"] == outcome and got, 10, f"{node} is {outcome}")
+
+    def bundle(self, node):
+        """The stored outcome, and the text of its evidence."""
+        text = self.admin(f"/v1/settlements/{self.period}?node_id={node}").text
+        unit = json.loads(text)["items"][0]
+        start = text.index('"evidence":') + len('"evidence":')
+        return unit, text[start:start + json.JSONDecoder().raw_decode(text[start:])[1]], json.loads(text).get("receipt")
+
+    def balance(self, account):
+        return self.admin(f"/v1/balances/{account}").json()
+
+
+def judged(bundle, cell):
+    """What the page says of evidence, in other words than the ledger's."""
+    misses, holes = False, False
+    windows = {}
+    for slot in bundle["slots"]:
+        length = slot["window_s"] * 1_000_000
+        begin = max(slot["attested_at_us"], cell * 1_000_000)
+        for k in range(begin // length, (cell + HOUR) * 1_000_000 // length):
+            if k * length < begin:
+                continue  # not a whole one
+            place = k - begin // length
+            letter = slot["windows"][place] if place < len(slot["windows"]) else "?"
+            windows.setdefault(k * length, []).append((letter, length))
+    for start, seen in windows.items():
+        if any(letter == "p" for letter, _ in seen):
+            continue
+        end = start + seen[0][1]
+        overlapped = any(o["from_us"] < end and (o["to_us"] is None or start < o["to_us"]) for o in bundle["outages"])
+        if all(letter == "m" for letter, _ in seen) and not overlapped:
+            misses = True
+        else:
+            holes = True
+    if not bundle["held_standing"] or any(s["challenges_missed"] for s in bundle["slots"]) or misses:
+        return "fail"
+    if not windows and not any(s["challenges_passed"] for s in bundle["slots"]):
+        return "inconclusive" if bundle["outages"] else "fail"
+    return "inconclusive" if holes or any(s["challenges_inconclusive"] for s in bundle["slots"]) else "pass"
+
+
+def verify_receipt(world, receipt):
+    """By the verifier that shares no line with the product; what it prints."""
+    file = world.path / "receipt.json"
+    file.write_text(json.dumps(receipt))
+    done = subprocess.run([sys.executable, VERIFIER, file], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def network(world):
+    return Network(world)
+
+
+def test_who_serves_is_paid_who_stops_is_not_and_nobody_for_nothing(network):
+    network.prepare(("n1", "steady"), ("n2", "stopped"), ("n3", None))
+    network.was_alive(HOUR - 62)
+    control = network.start(HOUR - 60)
+    network.agent("n1", "steady")
+    stopped = network.agent("n2", "stopped")
+    assert control.app_agents("steady")[0]["node_id"] == "n1"
+    stopped.signal(signal.SIGSTOP)
+    try:
+        report = network.ask("/v1/usage/report", 201, account_id="alice", node_id="n1", app_name="steady",
+                             vcpu_hours="3", period=network.period, report_id="r1")
+        assert (report["amount_usd"], report["uncollected_usd"]) == ("0.15", "0")
+        assert network.now() < HOUR - 3 * WINDOW, "the machine is too busy: the cell is over"
+
+        paid = network.settled("n1", "pass")
+        refunded = network.settled("n2", "fail")
+        unserved = network.settled("n3", "fail")
+    finally:
+        stopped.signal(signal.SIGCONT)
+    assert (paid["reasons"], paid["paid_usd"], paid["returned_usd"]) == ([], "0.15", "0.05")
+    assert (refunded["reasons"], refunded["paid_usd"], refunded["returned_usd"]) == (["health_miss"], "0", "0.2")
+    assert (unserved["reasons"], unserved["returned_usd"]) == (["no_evidence"], "0.2")
+
+    until(lambda: network.balance("alice")["locked_usd"] == "0", what="all transfers are made")
+    assert network.balance("alice")["available_usd"] == "99.85"
+    assert network.balance("node:n1")["available_usd"] == "0.15"
+    assert network.balance("node:n2")["available_usd"] == "0"
+
+    for node in ("n1", "n2", "n3"):
+        unit, text, receipt = network.bundle(node)
+        assert unit["evidence_sha256"] == hashlib.sha256(text.encode()).hexdigest()
+        assert judged(json.loads(text), network.cell) == unit["outcome"], text
+        said = verify_receipt(network.world, receipt)
+        assert f"evidence_sha256: {unit['evidence_sha256']}" in said and f"outcome: {unit['outcome']}" in said
+    slot = json.loads(network.bundle("n1")[1])["slots"][0]
+    assert (slot["app_name"], slot["agent_id"], slot["window_s"]) == ("steady", "agent-of-n1", WINDOW)
+    assert "m" not in slot["windows"] and slot["challenges_passed"] >= 1
+    # The digest names evidence that anybody can have judged again.
+    found = control.get(f"/v1/apps/steady/evidence?id={slot['verdicts'][0]}")
+    assert found.status == 200, found
+    # What came into force is in the log: both networks' policies, and the release's allowlist, each once.
+    leaves = network.admin("/v1/ledger/entries?limit=500").text
+    assert leaves.count('"kind":"allowlist"') == 1, leaves
+    assert leaves.count('"kind":"policy"') >= 2
+
+
+def test_a_control_plane_that_was_away_is_held_against_nobody(network):
+    network.prepare(("n1", "steady"))
+    network.was_alive(HOUR - 72)
+    network.start(HOUR - 70)
+    agent = network.agent("n1", "steady")
+    network.ask("/v1/usage/report", 201, account_id="alice", node_id="n1", app_name="steady", vcpu_hours="4",
+                period=network.period, report_id="r1")
+    network.control.wait_event("slots.recorded")  # From now on the agent is expected until the cell's end.
+    away_from = network.now()
+    network.control.kill()
+    # As long as it takes to come back, and 20 s more.
+    mark = agent.mark()
+    control = network.start(away_from + 22)
+    agent.wait_event("agent.serving", 20, since=mark)
+    outage = control.wait_event("control.outage", cause="not_running")
+    assert outage["from"] < outage["to"]
+    assert network.now() < HOUR - 2 * WINDOW, "the machine is too busy: the cell is over"
+
+    outcome = network.finalize("n1")
+    assert (outcome["outcome"], outcome["reasons"]) == ("inconclusive", ["hole"])
+    assert network.balance("alice")["locked_usd"] == "0.2"
+    unit, text, _ = network.bundle("n1")
+    assert judged(json.loads(text), network.cell) == unit["outcome"] == "inconclusive"
+
+    resolved = network.ask(f"/v1/settlements/{network.period}/resolve", node_id="n1", app_name="steady",
+                           outcome="pass", reason="its monitoring saw it up")
+    assert (resolved["outcome"], resolved["paid_usd"]) == ("pass", "0.2")
+    until(lambda: network.balance("node:n1")["available_usd"] == "0.2", what="the node is paid")
+    verify_receipt(network.world, resolved["receipt"])
+
+
+def test_a_node_is_proven_by_its_token_and_lost_with_it(network):
+    network.start(0)
+    network.node("n1")
+    wire = {"app_name": "noded", "network": "sandbox-1", "node_id": "n1"}
+    control = network.control
+
+    def refusal(**how):
+        agent = control.wire_agent(agent_id="w1", **wire)
+        agent.register()
+        # The deployed agents' layout: it binds no channel, which this client does not know.
+        agent.answer_challenge(agent.expect("attest_request"), legacy=True, **how)
+        reason = agent.expect("status", state="invalid")["reason"]
+        agent.expect_closed()
+        return reason
+    assert refusal() == "node_token_invalid"
+    assert refusal(node_token="ee_" + "00" * 32) == "node_token_invalid"
+    unknown = control.wire_agent(agent_id="w1", **{**wire, "node_id": "n9"})
+    unknown.register()
+    unknown.answer_challenge(unknown.expect("attest_request"), legacy=True, node_token=network.tokens["n1"])
+    assert unknown.expect("status", state="invalid")["reason"] == "node_token_invalid"
+
+    serving = network.agent("n1", "steady")
+    rotated = network.ask("/v1/nodes/register", node_id="n1", rotate_token=True)
+    assert not control.resolve("steady")["allowed"]  # before the answer
+    serving.wait_event("agent.refused", reason="node_token_invalid")
+    network.tokens["n1"] = rotated["node_token"]
+    serving.kill()
+    again = network.agent("n1", "steady")
+    network.ask("/v1/nodes/n1/ban", reason="fraud")
+    assert not control.resolve("steady")["allowed"]
+    again.wait_event("agent.refused", reason="node_banned")
+    banned = control.wire_agent(agent_id="w2", **wire)
+    banned.register()
+    assert banned.expect("status", state="invalid")["reason"] == "node_banned"
+    # No token was ever written down.
+    assert network.tokens["n1"] not in serving.transcript(1000) + control.transcript(10000)
