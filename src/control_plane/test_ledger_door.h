@@ -32,6 +32,7 @@ public:
     }
     bool ask(Question, std::function<void(Result<std::string>)>) override { return false; }
     State state() const override { return {}; }
+    Counts counts() const override { return {}; }
     crypto::Sha256 salted(const net::IpAddress&) const override { return {}; }
 
     // Of the newest cell that it has one in.
