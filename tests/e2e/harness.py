@@ -264,6 +264,11 @@ class World:
             "EE_DB_PATH": self.path / "control-plane.db", "EE_DRAIN_SEC": 5, "EE_LOG_LEVEL": "debug",
             "EE_LOG_FORMAT": "json"}, settings), arguments))
 
+    def forget_when_alive(self):
+        """As if the control plane had run until its next start: cells are hours, and tests do not live through them.
+        Without its mark of when it was last alive it knows of no outage."""
+        (self.path / "control-plane.db.alive").unlink()
+
     def agent_settings(self, control, backend=None, app="myapp", **settings):
         return self._chosen({
             # By name: the certificate's is checked, and the agent knows localhost without a hosts file.
