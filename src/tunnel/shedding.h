@@ -18,8 +18,11 @@ struct Holder {
 
 // Where nothing has moved for so long is no reader that is merely slower than others.
 constexpr std::chrono::seconds stalled_time{1};
+// What reads steadily has moved in this time, even where a memory filled before anybody was stalled.
+constexpr std::chrono::milliseconds paused_time{100};
 
-// Those whose end gives back `bytes`, or all: first the stalled; of either kind first those that hold most.
+// Those whose end gives back `bytes`, or all: first the stalled, then the paused; of each kind first those
+// that hold most.
 std::vector<Holder> first_to_go(std::vector<Holder> holders, std::size_t bytes, MonoTime now);
 
 }  // namespace ee::tunnel
