@@ -108,12 +108,6 @@ std::optional<std::string> principal_of(const Batch& batch, const crypto::Sha256
     return batch.get(Table::tokens, as_text(token));
 }
 
-bool Ledger::has_answered(const Batch& batch, const Request& request) const {
-    if (request.idempotency_key.empty()) return false;
-    const auto principal = find_principal(batch, request.caller);
-    return principal && batch.get(Table::keys, KeyRecord::key(*principal, request.idempotency_key));
-}
-
 Result<Ledger::Opened> Ledger::open(Batch& batch, const Request& request, LedgerTime now,
                                     std::optional<Result<Answer>>& known) const {
     auto principal = find_principal(batch, request.caller);
@@ -134,9 +128,10 @@ Result<Ledger::Opened> Ledger::open(Batch& batch, const Request& request, Ledger
     return out;
 }
 
-Result<Answer> Ledger::apply(Batch& batch, const Request& request, LedgerTime now) const {
+Result<Answer> Ledger::apply(Batch& batch, const Request& request, LedgerTime now, bool* was_known) const {
     std::optional<Result<Answer>> known;
     auto opened = open(batch, request, now, known);
+    if (was_known != nullptr) *was_known = known.has_value();
     if (!opened) return fail(std::move(opened.error()));
     if (known) return *std::move(known);
     const Batch::Mark mark = batch.mark();

@@ -13,12 +13,11 @@ public:
     const Rules& rules() const { return rules_; }
 
     // Does it, or refuses and leaves the batch as it was (but that a business refusal is remembered under the
-    // request's key). `now` never goes back from one call to the next. Codes: refusals.h. Throws
+    // request's key). `now` never goes back from one call to the next. `was_known`: where given, is set to
+    // whether that key was known, so that an answer or a refusal is repeated. Codes: refusals.h. Throws
     // StoreFailure, DamagedRecord, BrokenInvariant: the batch is not to be committed then.
-    Result<Answer> apply(Batch& batch, const Request& request, LedgerTime now) const;
-
-    // Whether the request's key is known: then apply() repeats an answer, or a refusal.
-    bool has_answered(const Batch& batch, const Request& request) const;
+    Result<Answer> apply(Batch& batch, const Request& request, LedgerTime now,
+                         bool* was_known = nullptr) const;
 
     // For who settles step by step before it applies a Finalize: how that would be refused now, or, where its
     // key is known, answered. nullopt: it would be done.

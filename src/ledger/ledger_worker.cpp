@@ -285,8 +285,7 @@ void LedgerWorker::apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime t
             continue;
         }
         Answered& to_give = answered[place++];
-        to_give.was_known = ledger_.has_answered(batch, command.request);
-        to_give.answer = ledger_.apply(batch, command.request, time);
+        to_give.answer = ledger_.apply(batch, command.request, time, &to_give.was_known);
         if (std::holds_alternative<Resolve>(command.request.command))
             settling_.push_back({.step = {}, .then = {}});
     }
@@ -294,8 +293,9 @@ void LedgerWorker::apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime t
 }
 
 LedgerWorker::Answered LedgerWorker::answer(Batch& batch, Waiting command, LedgerTime time) const {
-    const bool was_known = ledger_.has_answered(batch, command.request);
-    return {std::move(command.done), ledger_.apply(batch, command.request, time), was_known};
+    Answered out{std::move(command.done), fail("ledger_halted", "it was not run")};
+    out.answer = ledger_.apply(batch, command.request, time, &out.was_known);
+    return out;
 }
 
 void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answered>& answered) {
