@@ -5,6 +5,9 @@
 #include <thread>
 #include <unordered_map>
 
+#include <fmt/format.h>
+
+#include "registry/sqlite/record_lines.h"
 #include "sqlite/database.h"
 #include "sqlite/file_lock.h"
 #include "sqlite/folder.h"
@@ -30,19 +33,25 @@ constexpr const char* migrations[] = {
            last_attest_ms INTEGER,
            sealed INTEGER NOT NULL
        ) STRICT, WITHOUT ROWID;)",
+    R"(ALTER TABLE registrations ADD COLUMN made_by_admin INTEGER NOT NULL DEFAULT 0;
+       ALTER TABLE registrations ADD COLUMN billing_account TEXT NOT NULL DEFAULT '';
+       ALTER TABLE registrations ADD COLUMN token_sha256 BLOB;
+       ALTER TABLE registrations ADD COLUMN nodes TEXT;
+       ALTER TABLE registrations ADD COLUMN rollout TEXT NOT NULL DEFAULT '';)",
 };
 
 constexpr std::string_view component = "registry";
 
 constexpr std::string_view save_sql =
     "INSERT INTO registrations (app_name, repo, network, release_tag, created_at_ms, expires_at_ms, "
-    "last_attest_ms, sealed) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (app_name) DO UPDATE SET repo = ?2, network = ?3, "
-    "release_tag = ?4, created_at_ms = ?5, expires_at_ms = ?6, last_attest_ms = ?7, sealed = ?8";
+    "last_attest_ms, sealed, made_by_admin, billing_account, token_sha256, nodes, rollout) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (app_name) DO UPDATE SET "
+    "repo = ?2, network = ?3, release_tag = ?4, created_at_ms = ?5, expires_at_ms = ?6, last_attest_ms = ?7, "
+    "sealed = ?8, made_by_admin = ?9, billing_account = ?10, token_sha256 = ?11, nodes = ?12, rollout = ?13";
 constexpr std::string_view remove_sql = "DELETE FROM registrations WHERE app_name = ?1";
 constexpr std::string_view load_sql =
-    "SELECT app_name, repo, network, release_tag, created_at_ms, expires_at_ms, last_attest_ms, sealed "
-    "FROM registrations ORDER BY app_name";
+    "SELECT app_name, repo, network, release_tag, created_at_ms, expires_at_ms, last_attest_ms, sealed, "
+    "made_by_admin, billing_account, token_sha256, nodes, rollout FROM registrations ORDER BY app_name";
 
 std::int64_t to_ms(WallTime time) {
     return time.time_since_epoch().count();
@@ -100,19 +109,37 @@ public:
             const auto row = statement->step();
             if (!row) return fail(row.error());
             if (!*row) return records;
-            AppRecord record{.app_name = statement->text(0),
-                             .repo = statement->text(1),
-                             .network = statement->text(2),
-                             .release_tag = statement->text(3),
-                             .created_at = from_ms(statement->number(4)),
-                             .expires_at = from_ms(statement->number(5)),
-                             .sealed = statement->number(7) != 0};
-            if (!statement->is_null(6)) record.last_attest = from_ms(statement->number(6));
-            records.push_back(std::move(record));
+            auto record = read(*statement);
+            if (!record) return fail(std::move(record.error()));
+            records.push_back(std::move(*record));
         }
     }
 
 private:
+    static Result<AppRecord> read(const sqlite::Statement& row) {
+        AppRecord record{.app_name = row.text(0),
+                         .repo = row.text(1),
+                         .network = row.text(2),
+                         .release_tag = row.text(3),
+                         .created_at = from_ms(row.number(4)),
+                         .expires_at = from_ms(row.number(5)),
+                         .sealed = row.number(7) != 0,
+                         .made_by_admin = row.number(8) != 0,
+                         .billing_account = row.text(9)};
+        if (!row.is_null(6)) record.last_attest = from_ms(row.number(6));
+        if (!row.is_null(10)) {
+            record.token = ByteReader(row.blob(10)).take_array<32>();
+            if (!record.token)
+                return fail("store_unavailable", fmt::format("the token's hash of {} has {} bytes, not 32",
+                                                             record.app_name, row.blob(10).size()));
+        }
+        if (!row.is_null(11)) record.nodes = nodes_from_lines(row.text(11));
+        auto rollout = rollout_from_lines(row.text(12));
+        if (!rollout) return fail(std::move(rollout.error()));
+        record.rollout = std::move(*rollout);
+        return record;
+    }
+
     void write_loop() {
         std::vector<Change> batch;
         for (;;) {
@@ -153,7 +180,17 @@ private:
             save_.bind(7, to_ms(*record.last_attest));
         else
             save_.bind_null(7);
-        return save_.bind(8, std::int64_t{record.sealed}).run();
+        save_.bind(8, std::int64_t{record.sealed}).bind(9, std::int64_t{record.made_by_admin});
+        save_.bind(10, record.billing_account);
+        if (record.token)
+            save_.bind(11, *record.token);
+        else
+            save_.bind_null(11);
+        if (record.nodes)
+            save_.bind(12, nodes_to_lines(*record.nodes));
+        else
+            save_.bind_null(12);
+        return save_.bind(13, rollout_to_lines(record.rollout)).run();
     }
 
     sqlite::FileLock lock_;

@@ -71,6 +71,68 @@ TEST_F(RegistrationStoreTest, RegistrationsSurviveARestart) {
     EXPECT_EQ(open()->load_all().value(), (std::vector{record("a"), never_attested}));
 }
 
+TEST_F(RegistrationStoreTest, WhatTheOwnerSaidOfAnAppSurvivesARestart) {
+    AppRecord whole = record("whole"), nobody = record("nobody"), changed = record("changed");
+    whole.made_by_admin = true;
+    whole.billing_account = "alice";
+    whole.token = ByteArray<32>{1, 2, 0, 255};
+    whole.nodes = {"n1", "n2:x"};
+    whole.rollout = {{"v0.1.3", 90}, {"a tag of words ", 0}, {"7 up", 4294967295}};
+    nobody.nodes.emplace();
+    {
+        const auto store = open();
+        AppRecord before = whole;
+        before.app_name = "changed";
+        store->save(whole);
+        store->save(nobody);
+        EXPECT_TRUE(wait_for_save(*store, before));
+        EXPECT_TRUE(wait_for_save(*store, changed));
+    }
+    EXPECT_EQ(open()->load_all().value(), (std::vector{changed, nobody, whole}));
+}
+
+TEST_F(RegistrationStoreTest, RegistrationsOfTheFirstSchemaAreTaken) {
+    open().reset();
+    run_sql(
+        "DROP TABLE registrations;"
+        "CREATE TABLE registrations (app_name TEXT PRIMARY KEY, repo TEXT NOT NULL, network TEXT NOT NULL, "
+        "release_tag TEXT NOT NULL, created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL, "
+        "last_attest_ms INTEGER, sealed INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+        "UPDATE schema_versions SET version = 1 WHERE component = 'registry';"
+        "INSERT INTO registrations VALUES ('a', 'org/a', 'forge-1', 'v1', 5, 6, NULL, 0)");
+    const AppRecord old{.app_name = "a",
+                        .repo = "org/a",
+                        .network = "forge-1",
+                        .release_tag = "v1",
+                        .created_at = WallTime{std::chrono::milliseconds{5}},
+                        .expires_at = WallTime{std::chrono::milliseconds{6}}};
+    EXPECT_EQ(open()->load_all().value(), std::vector{old});
+    AppRecord owned = old;
+    owned.nodes = {"n1"};
+    EXPECT_TRUE(wait_for_save(*open(), owned));
+    EXPECT_EQ(open()->load_all().value(), std::vector{owned});
+}
+
+TEST_F(RegistrationStoreTest, WhatItHasNotWrittenIsRefused) {
+    struct Case {
+        const char* column;
+        const char* value;
+    };
+    const Case cases[] = {{"token_sha256", "x'0102'"},    {"rollout", "'90'"},     {"rollout", "'90 '"},
+                          {"rollout", "'v1 90'"},         {"rollout", "'-1 v1'"},  {"rollout", "' v1'"},
+                          {"rollout", "'4294967296 v1'"}, {"rollout", "'90\tv1'"}, {"rollout", "'1 v1\n\n'"}};
+    EXPECT_TRUE(wait_for_save(*open(), record("a")));
+    for (const Case& broken : cases) {
+        run_sql(
+            fmt::format("UPDATE registrations SET rollout = '', token_sha256 = NULL;"
+                        "UPDATE registrations SET {} = {}",
+                        broken.column, broken.value));
+        const auto records = open()->load_all();
+        ASSERT_FALSE(records) << broken.value;
+        EXPECT_EQ(records.error().code, "store_unavailable");
+    }
+}
+
 TEST_F(RegistrationStoreTest, AnAnsweredSaveSurvivesAKill) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
