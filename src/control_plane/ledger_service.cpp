@@ -48,7 +48,7 @@ Result<ledger::LogKey> make_log_key(const config::ControlPlaneConfig& config,
     ledger::LogKey out{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};
     out.repo = config.repo;
     out.release_tag = config.release_tag;
-    const ByteArray<32> public_key = ledger::public_bytes(out.key);
+    const ByteArray<32> public_key = out.key.public_bytes();
     const attestation::ReportData report_data = attestation::report_data_control(
         attestation::log_key_nonce(identity.log_id, last.size, last.root), {.tls_spki_sha256 = {},
                                                                             .ledger_public_key = public_key,

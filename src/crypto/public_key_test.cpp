@@ -97,6 +97,7 @@ TEST(Ed25519PublicKey, ReadsOnlyEd25519KeyInfo) {
     const auto key = Ed25519PublicKey::from_spki(ours.spki());
     ASSERT_TRUE(key);
     EXPECT_TRUE(key->verifies(as_bytes("m"), ours.sign(as_bytes("m"))));
+    EXPECT_EQ(key->raw(), ours.public_bytes());
     EXPECT_FALSE(Ed25519PublicKey::from_spki(SigningKey::generate(KeyKind::p256).spki()));
     EXPECT_FALSE(Ed25519PublicKey::from_spki(ByteSpan(ours.spki()).first(43)));
     Bytes x25519 = ours.spki();  // 1.3.101.110: the same size, another use.

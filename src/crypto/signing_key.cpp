@@ -82,6 +82,15 @@ ByteArray<64> SigningKey::public_point() const {
     return point;
 }
 
+ByteArray<32> SigningKey::public_bytes() const {
+    EE_CHECK(kind_ == KeyKind::ed25519);
+    ByteArray<32> bytes;
+    std::size_t size = bytes.size();
+    require(EVP_PKEY_get_raw_public_key(key_.get(), bytes.data(), &size) == 1 && size == bytes.size(),
+            "reading a public key");
+    return bytes;
+}
+
 ByteArray<64> SigningKey::sign(ByteSpan message) const {
     // Ed25519 hashes by itself.
     const EVP_MD* digest = kind_ == KeyKind::p256 ? EVP_sha256() : nullptr;

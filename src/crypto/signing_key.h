@@ -27,6 +27,8 @@ public:
     Bytes spki() const;     // DER SubjectPublicKeyInfo
     // The public point as x || y, big-endian. Only for P-256.
     ByteArray<64> public_point() const;
+    // The 32 bytes of RFC 8032. Only for Ed25519.
+    ByteArray<32> public_bytes() const;
     // P-256: ECDSA with SHA-256 as raw r || s, big-endian. Ed25519: the signature of RFC 8032.
     ByteArray<64> sign(ByteSpan message) const;
 

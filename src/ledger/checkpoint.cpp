@@ -82,12 +82,6 @@ Result<Checkpoint> parse_body(std::string_view& rest) {
     return out;
 }
 
-ByteArray<32> raw_public_key(const crypto::SigningKey& key) {
-    const auto parsed = crypto::Ed25519PublicKey::from_spki(key.spki());
-    EE_CHECK(parsed.has_value());
-    return parsed->raw();
-}
-
 }  // namespace
 
 bool is_log_id(std::string_view text) {
@@ -123,7 +117,7 @@ std::string sign_checkpoint(const Checkpoint& checkpoint, const crypto::SigningK
     EE_CHECK(key.kind() == crypto::KeyKind::ed25519 && is_log_id(checkpoint.log_id));
     std::string text = checkpoint_text(checkpoint);
     const std::string name = log_origin(checkpoint.log_id);
-    const KeyHash key_hash = note_key_hash(name, raw_public_key(key));
+    const KeyHash key_hash = note_key_hash(name, key.public_bytes());
     const ByteArray<64> signature = key.sign(as_bytes(text));
     Bytes line(key_hash.begin(), key_hash.end());
     line.insert(line.end(), signature.begin(), signature.end());

@@ -52,15 +52,6 @@ Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index) {
     return salt;
 }
 
-// An Ed25519 SubjectPublicKeyInfo ends with the 32 bytes of the key (RFC 8410).
-ByteArray<32> public_bytes(const crypto::SigningKey& key) {
-    const Bytes spki = key.spki();
-    ByteArray<32> out;
-    EE_CHECK(spki.size() >= out.size());
-    std::copy(spki.end() - static_cast<std::ptrdiff_t>(out.size()), spki.end(), out.begin());
-    return out;
-}
-
 std::string SignedHead::encode() const {
     return RecordWriter()
         .number(head.size)
@@ -249,7 +240,7 @@ void Log::begin_key(Batch& batch, LogKey key, std::int64_t time_us) {
     const auto leaf = encode_leaf({.kind = LeafKind::log_key,
                                    .seq = key_index_,
                                    .time_us = time_us,
-                                   .fields = {field(public_bytes(key.key)), field(ByteSpan(key.quote)),
+                                   .fields = {field(key.key.public_bytes()), field(ByteSpan(key.quote)),
                                               field(key.collateral), field(tree_.size()), field(tree_.root()),
                                               field(key.repo), field(key.release_tag), Bytes{}}});
     EE_CHECK(leaf.has_value());

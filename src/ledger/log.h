@@ -35,9 +35,6 @@ struct LogKey {
     std::string release_tag{};
 };
 
-// The 32 bytes of an Ed25519 key's public half, as the leaf has them.
-ByteArray<32> public_bytes(const crypto::SigningKey& key);
-
 // A checkpoint that was committed.
 struct SignedHead {
     TreeHead head{};
