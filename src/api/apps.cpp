@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "api/offer_json.h"
 #include "api/routes.h"
 #include "attestation/remedy.h"
 #include "base/base64.h"
@@ -78,6 +79,7 @@ void append_agent(JsonWriter& json, const registry::AgentDetail& detail) {
         .begin_array();
     for (const std::string& advisory : agent.verdict.advisory_ids) json.value(advisory);
     json.end_array();
+    append_offer(json, detail.offer);
     optional_text(json, "health_detail", agent.health_detail);
     json.key("rtt_us");
     if (agent.traffic.rtt)

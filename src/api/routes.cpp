@@ -19,6 +19,7 @@ constexpr Route table[] = {
     {any_method, "/v1/proxy/{app}/{path}", Role::anyone, BodyLimit::forwarded, any_proxy},
     {"GET", "/v1/apps", Role::admin, BodyLimit::none, get_apps},
     {"GET", "/v1/apps/{app}", Role::admin, BodyLimit::none, get_app},
+    {"GET", "/v1/route/{app}/explain", Role::admin, BodyLimit::none, get_route_explanation},
     {"POST", "/v1/apps/{app}/allowlist", Role::admin, BodyLimit::none, post_allowlist},
     {"GET", "/v1/apps/{app}/evidence", Role::anyone, BodyLimit::none, get_evidence},
     {"GET", "/v1/collateral/{sha256}", Role::anyone, BodyLimit::none, get_collateral},

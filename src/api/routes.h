@@ -48,6 +48,7 @@ void post_proxy(Request& request);
 void any_proxy(Request& request);
 void get_apps(Request& request);
 void get_app(Request& request);
+void get_route_explanation(Request& request);
 void post_allowlist(Request& request);
 void get_evidence(Request& request);
 void get_collateral(Request& request);

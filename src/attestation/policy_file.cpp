@@ -199,14 +199,9 @@ void Reader::check_floor(const toml::table& table, const NetworkPolicy& policy) 
 }
 
 void Reader::add_warnings(const NetworkPolicy& policy) {
-    const std::array<std::pair<bool, std::string_view>, 5> later = {
-        {{policy.join != Join::open, "join"},
-         {policy.stake_required, "stake_required"},
-         {!policy.stake_min_usd.empty(), "stake_min_usd"},
-         {policy.price_required, "price_required"},
-         {policy.funded_required, "funded"}}};
-    for (const auto& [used, key] : later)
-        if (used) warn(policy.name, fmt::format("{} is not enforced by this version", key));
+    if (policy.join != Join::open) warn(policy.name, "join is not enforced by this version");
+    if (!policy.stake_min_usd.empty() && !policy.stake_required)
+        warn(policy.name, "stake_min_usd has no effect: stake_required is false");
     if (policy.tcb_accepted.contains(TcbStatus::revoked))
         warn(policy.name,
              "tcb_accepted holds Revoked: platforms whose keys may be known to others are admitted");

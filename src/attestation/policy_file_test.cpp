@@ -168,11 +168,9 @@ TEST(PolicyFile, SaysWhatIsNotEnforcedYetOrUnwise) {
     EXPECT_THAT(good("[forge-1]\njoin = \"node\"\nstake_required = true\nstake_min_usd.premium = 1\n"
                      "price_required = true\nfunded = true")
                     .warnings,
-                ElementsAre("networks.toml: [forge-1] join is not enforced by this version",
-                            "networks.toml: [forge-1] stake_required is not enforced by this version",
-                            "networks.toml: [forge-1] stake_min_usd is not enforced by this version",
-                            "networks.toml: [forge-1] price_required is not enforced by this version",
-                            "networks.toml: [forge-1] funded is not enforced by this version"));
+                ElementsAre("networks.toml: [forge-1] join is not enforced by this version"));
+    EXPECT_THAT(good("[forge-1]\nstake_min_usd.premium = 1").warnings,
+                ElementsAre("networks.toml: [forge-1] stake_min_usd has no effect: stake_required is false"));
     EXPECT_THAT(good("[forge-1]\njoin = \"open\"\nfunded = false").warnings, IsEmpty());
     EXPECT_THAT(good("[a]\nsealed = false\ntcb_accepted = [\"Revoked\"]").warnings,
                 ElementsAre(HasSubstr("[a] tcb_accepted holds Revoked")));

@@ -14,6 +14,7 @@
 #include "cli/ledger_file_commands.h"
 #include "cli/quote_commands.h"
 #include "cli/restore_command.h"
+#include "cli/route_command.h"
 #include "cli/simulate_commands.h"
 #include "config/describe.h"
 
@@ -192,6 +193,19 @@ void add_apps_commands(CLI::App& app, AppsOptions& options, Command& command) {
     show->callback([&] { command = [&](Context& context) { return run_apps_show(options, context); }; });
 }
 
+void add_route_command(CLI::App& app, RouteExplainOptions& options, Command& command) {
+    CLI::App* route = app.add_subcommand("route", "How requests are routed (EE_ADMIN_TOKEN)");
+    route->require_subcommand(1);
+    CLI::App* explain =
+        route->add_subcommand("explain", "Which agent an app's next request would go to, and why");
+    explain->add_option("APP", options.app, "The app")->required();
+    explain->add_option("--url", options.url,
+                        "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+    explain->add_flag("--json", options.json, "As JSON");
+    explain->callback(
+        [&] { command = [&](Context& context) { return run_route_explain(options, context); }; });
+}
+
 struct EvidenceOptions {
     EvidenceFetchOptions fetch;
     EvidenceShowOptions show;
@@ -325,6 +339,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     SimulateOptions simulate;
     SimulateCertificateOptions certificate;
     AppsOptions apps;
+    RouteExplainOptions route;
     EvidenceOptions evidence;
     ConnectOptions connect;
     LedgerVerifyOptions ledger_verify;
@@ -341,6 +356,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     add_quote_commands(app, show, verify, command);
     add_simulate_commands(app, simulate, certificate, command);
     add_apps_commands(app, apps, command);
+    add_route_command(app, route, command);
     add_evidence_commands(app, evidence, command);
     add_connect_command(app, connect, command);
     add_ledger_commands(app, ledger_verify, command);

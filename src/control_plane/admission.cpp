@@ -233,6 +233,7 @@ registry::AttestedVerdict Admission::attested_verdict(tunnel::TunnelId id,
     const attestation::Verdict& verdict = found->second.verdict;
     out.binding = to_string(verdict.binding);
     out.sealed = verdict.sealed;
+    out.simulated = verdict.simulated;
     out.tcb_status = verdict.tcb_status;
     out.advisory_ids = verdict.advisory_ids;
     out.agent_key = verdict.agent_key;

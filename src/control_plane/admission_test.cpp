@@ -205,7 +205,7 @@ protected:
     void put_node(std::string node_id, bool banned = false, std::string_view token = "") {
         ledger::Node node{.banned = banned};
         node.token = crypto::sha256(as_bytes(token.empty() ? "token of " + node_id : std::string(token)));
-        admission->close_lost(nodes.apply({.nodes = {{std::move(node_id), node.encode()}}}));
+        admission->close_lost(nodes.apply({.nodes = {{std::move(node_id), node.encode()}}}, now()));
     }
     bool until(const std::function<bool()>& done) { return run_until(loop, done, 20s); }
     Moment now() const { return {loop.now(), wall_now()}; }
@@ -234,11 +234,11 @@ protected:
             .value()};
     Releases releases;
     attestation::NetworkPolicies policies = attestation::NetworkPolicies::built_in(true);
-    NodeDirectory nodes;
     TestLedgerDoor door{loop};
     std::optional<SlotRecorder> slots;
     std::optional<attestation::Appraiser> appraiser;
     registry::Registry registry{registry::RegistrySettings{}, {{"sandbox-1", {"nonce", 86400s}}}};
+    NodeDirectory nodes{registry.nodes()};
     telemetry::Metrics metrics;
     AdmissionSettings settings;
     tunnel::TunnelSettings tunnel_settings;

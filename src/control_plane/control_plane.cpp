@@ -249,6 +249,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       evidence_recorder_(*evidence_store_, prepared.log_id),
       evidence_reader_(loop_, *evidence_store_, prepared.log_id, appraiser_),
       ledger_(loop_, std::move(prepared.ledger)),
+      nodes_(registry_.nodes()),
       slots_(loop_, ledger_, log, *std::move(prepared.known.mark), prepared.known.evidence,
              slot_settings(config)),
       // One core is the data plane's; verification takes the others, and at least one thread.
@@ -306,8 +307,10 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     witnesses_.serve(tunnels_);
     admission_.let_witness(witnesses_);
     admission_.know_nodes(nodes_);
-    nodes_.apply(prepared.known.nodes);
-    ledger_.follow_nodes([this](const NodeChanges& changes) { nodes_changed(changes); });
+    registry_.nodes().begin(services_.now());
+    nodes_.apply(prepared.known.nodes, services_.now());
+    ledger_.follow_nodes(std::move(prepared.known.counts),
+                         [this](const NodeChanges& changes) { nodes_changed(changes); });
     admission_.record_slots(slots_);
     record_policies();
 }
@@ -426,7 +429,7 @@ void ControlPlane::relieve_memory() {
 
 // Out of routing before the next request.
 void ControlPlane::nodes_changed(const NodeChanges& changes) {
-    const std::vector<NodeDirectory::Lost> lost = nodes_.apply(changes);
+    const std::vector<NodeDirectory::Lost> lost = nodes_.apply(changes, services_.now());
     if (!lost.empty()) admission_.close_lost(lost);
 }
 

@@ -103,17 +103,19 @@ Result<KnownAtStart> read_at_start(const config::ControlPlaneConfig& config, con
                                    const telemetry::Log& log) {
     auto mark = LivenessMark::open(std::filesystem::path(config.db_path) += ".alive");
     if (!mark) return fail(std::move(mark.error()));
-    KnownAtStart out;
+    const ledger::Grid grid = ledger.rules.grid;
+    KnownAtStart out{.nodes = {}, .counts = WindowCounts(grid), .evidence = {}, .mark = {}};
     try {
-        out.nodes = all_nodes(*ledger.reader);
-        NodeDirectory().apply(out.nodes);
-        out.evidence = read_recorded(*ledger.reader, ledger.rules.grid, mark->last(), clock_now());
+        out.nodes = all_nodes(*ledger.reader, out.counts, clock_now() - registry::NodeWindows::counts_for);
+        registry::Nodes readable(ledger::step_of(grid));
+        NodeDirectory(readable).apply(out.nodes, {});
+        out.evidence = read_recorded(*ledger.reader, grid, mark->last(), clock_now());
     } catch (const ledger::StoreFailure& failure) {
         return fail("store_unavailable", failure.what());
     } catch (const ledger::DamagedRecord& damage) {
         // Routing goes on; nobody can prove to be on a node.
         log.error("ledger.not_read", {{"detail", damage.what()}});
-        out = {};
+        out = {.nodes = {}, .counts = WindowCounts(grid), .evidence = {}, .mark = {}};
     }
     ledger.reader->end_reading();
     out.mark = *std::move(mark);
@@ -139,9 +141,10 @@ void LedgerService::run(ledger::Request request, OnReply on_reply) {
     });
 }
 
-void LedgerService::follow_nodes(std::function<void(const NodeChanges&)> on_change) {
-    worker_->listen([this, on_change = std::move(on_change)](const ledger::Changes& changes) {
-        NodeChanges found = node_changes_in(changes);
+void LedgerService::follow_nodes(WindowCounts counts, std::function<void(const NodeChanges&)> on_change) {
+    worker_->listen([this, counts = std::move(counts),
+                     on_change = std::move(on_change)](const ledger::Changes& changes) mutable {
+        NodeChanges found = node_changes_in(changes, counts);
         if (!found.is_empty()) loop_.post([on_change, found = std::move(found)] { on_change(found); });
     });
 }

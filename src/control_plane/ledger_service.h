@@ -35,6 +35,7 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
 // listeners.
 struct KnownAtStart {
     NodeChanges nodes{};
+    WindowCounts counts{ledger::Grid::hour};  // goes on from there
     RecordedEvidence evidence{};
     std::optional<LivenessMark> mark{};
 };
@@ -51,8 +52,8 @@ public:
     void run(ledger::Request request, OnReply on_reply) override;
     bool ask(Question question, std::function<void(Result<std::string>)> on_answer) override;
     // From now on `on_change` hears of every change of nodes, on the loop, before whoever asked for it is
-    // answered.
-    void follow_nodes(std::function<void(const NodeChanges&)> on_change);
+    // answered. `counts` belongs to the writing thread then: windows are many.
+    void follow_nodes(WindowCounts counts, std::function<void(const NodeChanges&)> on_change);
     State state() const override;
     Counts counts() const override;
     crypto::Sha256 salted(const net::IpAddress& address) const override;

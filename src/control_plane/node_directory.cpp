@@ -4,10 +4,15 @@
 
 #include <fmt/format.h>
 
+#include "ledger/leaf.h"
+
 namespace ee::control_plane {
 namespace {
 
-const ledger::Changes::Records& records_of(const ledger::Changes& changes, ledger::Table table) {
+using ledger::Changes;
+using ledger::Table;
+
+const Changes::Records& records_of(const Changes& changes, Table table) {
     return changes.records[static_cast<std::size_t>(table)];
 }
 
@@ -18,88 +23,158 @@ ledger::Money stake_in(const ledger::Node& record) {
     return sum;
 }
 
-}  // namespace
-
-NodeChanges node_changes_in(const ledger::Changes& changes) {
-    return {.nodes = records_of(changes, ledger::Table::nodes),
-            .terms = records_of(changes, ledger::Table::terms)};
+// What the ledger did at a moment is in force from that moment on, for whoever sees whole milliseconds too.
+WallTime wall(ledger::LedgerTime time) {
+    return std::chrono::floor<WallTime::duration>(time);
 }
 
-NodeChanges all_nodes(const ledger::Store& store) {
+registry::NodeTier tier_of(ledger::Tier tier) {
+    switch (tier) {
+        case ledger::Tier::premium: return registry::NodeTier::premium;
+        case ledger::Tier::standard: return registry::NodeTier::standard;
+        case ledger::Tier::economy: return registry::NodeTier::economy;
+    }
+    return registry::NodeTier::standard;
+}
+
+// Of `held_locks`: cell, node, app, account, lock id.
+struct NamedLock {
+    std::string node;
+    registry::HeldLock lock;
+};
+NamedLock lock_of(std::string_view key) {
+    ledger::KeyReader in(key);
+    NamedLock out;
+    out.lock.cell = ledger::Seconds{std::chrono::seconds{in.time()}};
+    out.node = in.text();
+    out.lock.app = in.text();
+    out.lock.account = in.text();
+    out.lock.id = in.number();
+    return out;
+}
+
+// The ledger stamps its leaves.
+std::optional<ledger::LedgerTime> time_of(const std::optional<std::string>& leaf) {
+    if (!leaf) return std::nullopt;
+    const auto decoded = ledger::decode_leaf(as_bytes(*leaf));
+    if (!decoded) return std::nullopt;
+    return ledger::from_us(decoded->time_us);
+}
+
+}  // namespace
+
+NodeChanges node_changes_in(const Changes& changes, WindowCounts& counts) {
+    NodeChanges out{.nodes = records_of(changes, Table::nodes),
+                    .terms = records_of(changes, Table::terms),
+                    .held_locks = records_of(changes, Table::held_locks),
+                    .abuse = records_of(changes, Table::abuse),
+                    .windows = counts.apply(changes)};
+    if (!out.is_empty() && !changes.leaves.empty()) out.at = time_of(changes.leaves.back());
+    return out;
+}
+
+NodeChanges all_nodes(const ledger::Store& store, WindowCounts& counts, ledger::LedgerTime windows_from) {
     NodeChanges out;
-    const auto collect = [&](ledger::Table table, ledger::Changes::Records& records) {
+    const auto collect = [&](Table table, Changes::Records& records) {
         store.scan(table, "", [&](std::string_view key, std::string_view record) {
             records.emplace_back(std::string(key), std::string(record));
             return true;
         });
     };
-    collect(ledger::Table::nodes, out.nodes);
-    collect(ledger::Table::terms, out.terms);
+    collect(Table::nodes, out.nodes);
+    collect(Table::terms, out.terms);
+    collect(Table::held_locks, out.held_locks);
+    collect(Table::abuse, out.abuse);
+    out.windows = counts.load(store, windows_from);
+    if (const std::uint64_t leaves = store.leaf_count(); leaves > 0) out.at = time_of(store.leaf(leaves - 1));
     return out;
 }
 
-std::vector<NodeDirectory::Lost> NodeDirectory::apply(const NodeChanges& changes) {
+std::vector<NodeDirectory::Lost> NodeDirectory::apply(const NodeChanges& changes, Moment now) {
     std::vector<Lost> lost;
-    for (const auto& [id, record] : changes.nodes) {
-        if (!record) continue;  // Nodes are never erased.
-        const ledger::Node now = ledger::Node::decode(*record);
-        auto [place, is_new] = nodes_.try_emplace(id);
-        Node& node = place->second;
-        if (!is_new && now.banned && !node.banned)
-            lost.push_back({.node = id, .banned = true});
-        else if (!is_new && now.token != node.token)
-            lost.push_back({.node = id});
-        node.token = now.token;
-        node.banned = now.banned;
-        node.stake = stake_in(now);
-    }
-    // Of terms for one moment the first record is the newest, and newer than what is known.
-    std::set<std::pair<std::string, ledger::LedgerTime>> told;
-    for (const auto& [key, record] : changes.terms) {
-        if (!record) continue;
-        const std::string id = ledger::KeyReader(key).text();
-        const ledger::LedgerTime from = ledger::Terms::from_key(key);
-        if (told.emplace(id, from).second)
-            nodes_[id].prices.insert_or_assign(from, ledger::Terms::decode(*record).price);
-    }
+    if (changes.at) known_.told_at(wall(*changes.at));
+    apply_nodes(changes.nodes, lost);
+    apply_terms(changes.terms);
+    apply_locks(changes.held_locks);
+    apply_abuse(changes.abuse);
+    const WallTime lived = known_.at(now).lived;
+    for (const CellWindows& windows : changes.windows)
+        known_.of(windows.node).windows().set(windows.cell, windows.expected, windows.passed, lived);
     return lost;
 }
 
-const NodeDirectory::Node* NodeDirectory::find(std::string_view node) const {
-    const auto found = nodes_.find(node);
-    return found == nodes_.end() ? nullptr : &found->second;
+void NodeDirectory::apply_nodes(const Changes::Records& nodes, std::vector<Lost>& lost) {
+    for (const auto& [id, record] : nodes) {
+        if (!record) continue;  // Nodes are never erased.
+        const ledger::Node now = ledger::Node::decode(*record);
+        const auto [token, is_new] = tokens_.try_emplace(id, now.token);
+        registry::Node& node = known_.of(id);
+        if (!is_new && now.banned && !node.is_banned())
+            lost.push_back({.node = id, .banned = true});
+        else if (!is_new && now.token != token->second)
+            lost.push_back({.node = id});
+        token->second = now.token;
+        node.set_banned(now.banned);
+        node.set_stake(stake_in(now).micro());
+    }
 }
 
-bool NodeDirectory::is_banned(std::string_view node) const {
-    const Node* known = find(node);
-    return known != nullptr && known->banned;
+// Of terms for one moment, as routing tells moments apart, the first record is the newest, and newer than
+// what is known.
+void NodeDirectory::apply_terms(const Changes::Records& terms) {
+    std::set<std::pair<std::string, WallTime>> told;
+    for (const auto& [key, record] : terms) {
+        if (!record) continue;
+        std::string id = ledger::KeyReader(key).text();
+        const WallTime from = wall(ledger::Terms::from_key(key));
+        const ledger::Terms posted = ledger::Terms::decode(*record);
+        registry::Node& node = known_.of(id);
+        if (!told.emplace(std::move(id), from).second) continue;
+        registry::NodeTerms now{.tier = tier_of(posted.tier)};
+        if (!posted.price.is_zero()) now.price = posted.price.micro();
+        node.set_terms(from, now);
+    }
+}
+
+void NodeDirectory::apply_locks(const Changes::Records& held_locks) {
+    for (const auto& [key, record] : held_locks) {
+        const NamedLock named = lock_of(key);
+        if (record)
+            known_.of(named.node).hold(named.lock);
+        else
+            known_.of(named.node).let_go(named.lock);
+    }
+}
+
+void NodeDirectory::apply_abuse(const Changes::Records& abuse) {
+    for (const auto& [key, record] : abuse) {
+        if (!record) continue;
+        const ledger::AbuseReport report = ledger::AbuseReport::decode(*record);
+        if (report.state == ledger::AbuseState::authorized)
+            known_.of(report.node).add_abuse(ledger::KeyReader(key).number(), wall(report.decided_at));
+    }
+}
+
+bool NodeDirectory::is_banned(std::string_view id) const {
+    const registry::Node* node = known_.find(id);
+    return node != nullptr && node->is_banned();
 }
 
 Result<void> NodeDirectory::check(std::string_view id, const std::optional<Secret>& token) const {
     if (!token)
         return fail("node_token_invalid",
                     fmt::format("the agent says that it runs on {}, and its answer has no node_token", id));
-    const Node* node = find(id);
-    if (node == nullptr)
+    const auto known = tokens_.find(id);
+    if (known == tokens_.end())
         return fail("node_token_invalid", fmt::format("the agent says that it runs on {}: no node of this "
                                                       "ledger is called so",
                                                       id));
     // Of hashes: how long it takes tells nothing of the token.
-    if (crypto::sha256(as_bytes(token->reveal())) != node->token)
+    if (crypto::sha256(as_bytes(token->reveal())) != known->second)
         return fail("node_token_invalid",
                     fmt::format("the node_token is not the one that {} was given last", id));
-    if (node->banned) return fail("node_banned", fmt::format("{} is banned", id));
+    if (is_banned(id)) return fail("node_banned", fmt::format("{} is banned", id));
     return {};
-}
-
-std::optional<ledger::Money> NodeDirectory::price_at(std::string_view id, ledger::LedgerTime at) const {
-    const Node* node = find(id);
-    if (node == nullptr) return std::nullopt;
-    const auto after = node->prices.upper_bound(at);
-    if (after == node->prices.begin()) return std::nullopt;
-    const ledger::Money price = std::prev(after)->second;
-    if (price.is_zero()) return std::nullopt;
-    return price;
 }
 
 }  // namespace ee::control_plane

@@ -1,9 +1,8 @@
 #pragma once
-// The ledger's nodes as tunnels and routing need them, in memory: whose token is whose, who is banned, who
-// has staked, what they ask for. Kept by what each commit of the ledger has changed. One thread; reads no
-// clock.
+// The ledger's nodes as tunnels and routing need them, in memory: whose token is whose, and, for the
+// registry, who is banned, who has staked, what they ask for, who has locked credits for them, and their
+// record. Kept by what each commit of the ledger has changed. One thread; reads no clock.
 
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,8 +11,10 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "control_plane/window_counts.h"
 #include "ledger/node_records.h"
 #include "ledger/store.h"
+#include "registry/nodes.h"
 
 namespace ee::control_plane {
 
@@ -21,45 +22,50 @@ namespace ee::control_plane {
 struct NodeChanges {
     ledger::Changes::Records nodes{};
     ledger::Changes::Records terms{};
+    ledger::Changes::Records held_locks{};
+    ledger::Changes::Records abuse{};
+    std::vector<CellWindows> windows{};
+    std::optional<ledger::LedgerTime> at{};  // what the ledger's clock said; nullopt: it has said nothing
 
-    bool is_empty() const { return nodes.empty() && terms.empty(); }
+    bool is_empty() const {
+        return nodes.empty() && terms.empty() && held_locks.empty() && abuse.empty() && windows.empty();
+    }
 };
-NodeChanges node_changes_in(const ledger::Changes& changes);
-// Everything there is. Throws StoreFailure.
-NodeChanges all_nodes(const ledger::Store& store);
+// `counts` follows.
+NodeChanges node_changes_in(const ledger::Changes& changes, WindowCounts& counts);
+// Everything there is, windows of cells from `windows_from` on. Throws StoreFailure and DamagedRecord.
+NodeChanges all_nodes(const ledger::Store& store, WindowCounts& counts, ledger::LedgerTime windows_from);
 
 class NodeDirectory {
 public:
-    struct Node {
-        crypto::Sha256 token{};  // its SHA-256
-        bool banned = false;
-        ledger::Money stake{};
-        std::map<ledger::LedgerTime, ledger::Money> prices{};  // of a vCPU-hour, by when they come into force
-    };
+    // Tells `known` of them; it outlives this object.
+    explicit NodeDirectory(registry::Nodes& known) : known_(known) {}
 
     // What a change means for tunnels that are open.
     struct Lost {
         std::string node;
         bool banned = false;  // else it has another token now
     };
-    std::vector<Lost> apply(const NodeChanges& changes);
+    // Throws DamagedRecord.
+    std::vector<Lost> apply(const NodeChanges& changes, Moment now);
 
     // Whether `token`, which came with an answer, is the node's: `node_token_invalid`, `node_banned`.
     Result<void> check(std::string_view node, const std::optional<Secret>& token) const;
     bool is_banned(std::string_view node) const;
-
-    // nullptr: there is none. Valid until the next apply().
-    const Node* find(std::string_view node) const;
-    // What it asks at `at`; nullopt: nothing.
-    std::optional<ledger::Money> price_at(std::string_view node, ledger::LedgerTime at) const;
-    std::size_t size() const { return nodes_.size(); }
+    std::size_t size() const { return tokens_.size(); }
 
 private:
+    void apply_nodes(const ledger::Changes::Records& nodes, std::vector<Lost>& lost);
+    void apply_terms(const ledger::Changes::Records& terms);
+    void apply_locks(const ledger::Changes::Records& held_locks);
+    void apply_abuse(const ledger::Changes::Records& abuse);
+
     struct TextHash {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
-    std::unordered_map<std::string, Node, TextHash, std::equal_to<>> nodes_;
+    registry::Nodes& known_;
+    std::unordered_map<std::string, crypto::Sha256, TextHash, std::equal_to<>> tokens_;  // hashed
 };
 
 }  // namespace ee::control_plane

@@ -4,17 +4,34 @@
 
 namespace ee::control_plane {
 
+namespace {
+
+registry::NodeRules node_rules(const attestation::NetworkPolicy& policy) {
+    registry::NodeRules rules{.stake_required = policy.stake_required,
+                              .price_required = policy.price_required,
+                              .funded_required = policy.funded_required};
+    for (std::size_t tier = 0; tier < registry::node_tiers; ++tier)
+        if (const auto least =
+                policy.stake_min_usd.find(std::string(to_word(static_cast<registry::NodeTier>(tier))));
+            least != policy.stake_min_usd.end())
+            rules.stake_min[tier] = least->second * 1'000'000;
+    return rules;
+}
+
+}  // namespace
+
 registry::NetworkTable network_table(const attestation::NetworkPolicies& policies) {
     registry::NetworkTable table;
     for (const attestation::NetworkPolicy& policy : policies.all())
         table[policy.name] = {std::string(to_string(attestation::least_binding(policy))),
-                              policy.evidence_grace};
+                              policy.evidence_grace, node_rules(policy)};
     return table;
 }
 
 registry::RegistrySettings registry_settings(const config::ControlPlaneConfig& config) {
     registry::RegistrySettings settings;
     settings.eligibility = {config.attest_interval, config.attest_deadline, config.health_timeout};
+    settings.cell = ledger::step_of(config.settles_by_day ? ledger::Grid::day : ledger::Grid::hour);
     settings.registration_ttl = config.registration_ttl;
     settings.registration_warn = config.registration_warn;
     settings.name_reserve = config.name_reserve;

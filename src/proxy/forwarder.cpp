@@ -126,10 +126,11 @@ Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, Car
     const auto visited = registry_.visit_candidates(app, now, [&](const registry::Agent& agent) {
         const tunnel::Session* session = tunnels_.find(agent.tunnel);
         if (session == nullptr) return;
-        if (carrier == Carrier::any || session->streams_bodies())
-            candidates_.push_back({agent.tunnel, session->open_streams(), session->stream_limit()});
-        else
+        if (carrier == Carrier::streams_only && !session->streams_bodies()) {
             any_v1 = true;
+            return;
+        }
+        candidates_.push_back(candidate_of(agent, registry_.offer_of(agent, now), *session));
     });
     if (!visited) return fail("unknown_app", "no app is called " + std::string(app));
     if (candidates_.empty() && any_v1)

@@ -10,6 +10,7 @@
 #include "http/exchange.h"
 #include "net/loop.h"
 #include "protocol/limits.h"
+#include "proxy/explanation.h"
 #include "proxy/header_rules.h"
 #include "proxy/rate_limits.h"
 #include "proxy/visit_log.h"
@@ -64,6 +65,9 @@ public:
     // (`offline`, `unattested`, ...), `overloaded`; with `streams_only` also `upgrade_unsupported`, when all
     // that may serve are v1.
     Result<tunnel::Session*> choose(std::string_view app, Moment now, Carrier carrier = Carrier::any);
+
+    // What choose() would go by, and answer, now.
+    Explanation explain(std::string_view app, Moment now);
 
     // Answers the exchange, now or later. Never fails without an answer.
     void forward(http::Exchange& exchange, const ForwardRequest& request);

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "registry/node.h"
 
 namespace ee::registry {
 
@@ -21,6 +22,7 @@ constexpr TunnelId no_tunnel = 0;
 struct AttestedVerdict {
     std::string binding{};  // "none", "nonce", "key", "ratls", "channel"
     bool sealed = false;
+    bool simulated = false;  // the quote's root is not Intel's
     std::string tcb_status{};
     std::vector<std::string> advisory_ids{};
     // Proven by the agent's signature; empty below binding level "key".
@@ -53,6 +55,7 @@ enum class Standing { valid, inconclusive, invalid };
 struct Agent {
     std::string agent_id{};
     std::optional<std::string> node_id{};
+    const Node* node = nullptr;  // The one of this id; nullptr: it has none.
     std::string release_tag{};
     std::string peer_address{};
     std::string tunnel_version{};

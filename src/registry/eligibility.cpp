@@ -81,6 +81,17 @@ AppStatus agent_status(const Agent& agent, const EligibilityRules& rules, std::c
     return AppStatus::active;
 }
 
+AppStatus status_of(NodeLack lack) {
+    switch (lack) {
+        case NodeLack::nothing: return AppStatus::active;
+        case NodeLack::funding:
+        case NodeLack::price: return AppStatus::unfunded;
+        case NodeLack::stake: return AppStatus::no_stake;
+        case NodeLack::standing: return AppStatus::banned;
+    }
+    EE_CHECK(false);
+}
+
 int distance_from_service(AppStatus status) {
     switch (status) {
         case AppStatus::active:

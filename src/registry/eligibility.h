@@ -56,6 +56,10 @@ HealthStatus health_status(const Agent& agent, const EligibilityRules& rules, Mo
 AppStatus agent_status(const Agent& agent, const EligibilityRules& rules, std::chrono::seconds evidence_grace,
                        MonoTime now);
 
+// What an agent's node lacks, as a status; `active` for nothing. There is no word for a price that is
+// missing: like credits that are, it is for somebody to pay, or to ask.
+AppStatus status_of(NodeLack lack);
+
 // How far a status is from service: the nearest agent's tells the app's.
 int distance_from_service(AppStatus status);
 

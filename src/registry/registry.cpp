@@ -17,7 +17,7 @@ bool is_of_same(const Agent& holder, const AdmitRequest& request) {
 }  // namespace
 
 Registry::Registry(const RegistrySettings& settings, NetworkTable networks)
-    : settings_(settings), networks_(std::move(networks)) {}
+    : settings_(settings), networks_(std::move(networks)), nodes_(settings.cell) {}
 Registry::~Registry() = default;
 
 void Registry::load(std::span<const AppRecord> records) {
@@ -25,13 +25,13 @@ void Registry::load(std::span<const AppRecord> records) {
         auto& app = apps_[record.app_name];
         if (!app) app = std::make_unique<App>();
         app->record = record;
-        app->evidence_grace = evidence_grace(record.network);
+        set_terms(*app);
     }
 }
 
 void Registry::set_networks(NetworkTable networks) {
     networks_ = std::move(networks);
-    for (auto& [name, app] : apps_) app->evidence_grace = evidence_grace(app->record.network);
+    for (auto& [name, app] : apps_) set_terms(*app);
 }
 
 // ---- Claims ----
@@ -94,7 +94,7 @@ Registry::App& Registry::bind(const Claim& claim, WallTime now, Admitted& admitt
                      .repo = std::string(claim.repo),
                      .network = std::string(claim.network),
                      .created_at = now};
-    fresh->evidence_grace = evidence_grace(claim.network);
+    set_terms(*fresh);
     auto& slot = apps_[fresh->record.app_name];
     slot = std::move(fresh);
     return *slot;
@@ -130,6 +130,7 @@ Agent& Registry::place(App& app, const AdmitRequest& request, Moment now, Admitt
     auto agent = std::make_unique<Agent>();
     agent->agent_id = request.agent_id;
     agent->node_id = request.node_id;
+    agent->node = request.node_id ? &nodes_.of(*request.node_id) : nullptr;
     agent->release_tag = request.release_tag;
     agent->peer_address = request.peer_address;
     agent->tunnel_version = request.tunnel_version;

@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "base/result.h"
+#include "registry/nodes.h"
 #include "registry/views.h"
 
 namespace ee::registry {
@@ -19,11 +20,13 @@ namespace ee::registry {
 struct NetworkTerms {
     std::string binding{};  // The least level it asks for.
     std::chrono::seconds evidence_grace{0};
+    NodeRules nodes{};
 };
 using NetworkTable = std::map<std::string, NetworkTerms, std::less<>>;
 
 struct RegistrySettings {
     EligibilityRules eligibility;
+    std::chrono::seconds cell{3600};  // The step of the ledger's grid.
     std::chrono::days registration_ttl{30};
     std::chrono::days registration_warn{3};
     std::chrono::days name_reserve{90};
@@ -89,6 +92,8 @@ public:
     // At start, before any tunnel.
     void load(std::span<const AppRecord> records);
     void set_networks(NetworkTable networks);
+    // What the ledger says of nodes; a change counts from the next question on.
+    Nodes& nodes() { return nodes_; }
 
     // ---- Tunnels; nothing here changes anything before admit() ----
 
@@ -134,15 +139,17 @@ public:
         if (app == nullptr) return std::nullopt;
         std::size_t visited = 0;
         if (now.wall >= app->record.expires_at) return visited;
+        const NodeTime time = nodes_.at(now);
         for (const auto& agent : app->agents) {
-            if (agent_status(*agent, settings_.eligibility, app->evidence_grace, now.mono) !=
-                AppStatus::active)
-                continue;
+            if (standing_of(*app, *agent, now.mono, time).status != AppStatus::active) continue;
             visit(static_cast<const Agent&>(*agent));
             ++visited;
         }
         return visited;
     }
+
+    // What an agent is chosen by at this moment.
+    Offer offer_of(const Agent& agent, Moment now) const;
 
     // nullptr for a tunnel that carries no agent. Valid until the next call that changes the registry.
     const Agent* agent_of(TunnelId tunnel) const;
@@ -164,7 +171,8 @@ public:
 private:
     struct App {
         AppRecord record;
-        std::chrono::seconds evidence_grace{0};  // Of its network.
+        std::chrono::seconds evidence_grace{0};  // Of its network,
+        NodeRules node_rules;                    // as these are.
         std::uint64_t generations = 0;
         std::vector<std::unique_ptr<Agent>> agents;
         std::unordered_map<std::string_view, Agent*> agent_of_id;  // the same; keys live in the agents
@@ -185,7 +193,7 @@ private:
 
     const App* find_app(std::string_view app_name) const;
     App* find_app(std::string_view app_name);
-    std::chrono::seconds evidence_grace(std::string_view network) const;
+    void set_terms(App& app) const;
     bool name_is_free(const App& app, WallTime now) const;
     bool is_expired(const App& app, WallTime now) const { return now >= app.record.expires_at; }
     RegistrationState registration_state(const App& app, WallTime now) const;
@@ -193,6 +201,11 @@ private:
     App& bind(const Claim& claim, WallTime now, Admitted& admitted);
     Agent& place(App& app, const AdmitRequest& request, Moment now, Admitted& admitted);
     void renew(App& app, const AttestedVerdict& verdict, std::string_view release_tag, WallTime now);
+    struct AgentStanding {
+        AppStatus status = AppStatus::offline;
+        NodeLack lack = NodeLack::nothing;
+    };
+    AgentStanding standing_of(const App& app, const Agent& agent, MonoTime now, const NodeTime& time) const;
     AppStatus status_of(const App& app, Moment now) const;
     Resolution resolution_of(const App& app, Moment now) const;
     void forget_oldest_disconnected(App& app) const;
@@ -200,6 +213,7 @@ private:
 
     RegistrySettings settings_;
     NetworkTable networks_;
+    Nodes nodes_;
     std::unordered_map<std::string, std::unique_ptr<App>, TextHash, std::equal_to<>> apps_;
     std::unordered_map<TunnelId, Carried> carried_;
     std::deque<Refusal> refusals_;

@@ -50,9 +50,37 @@ Registry::App* Registry::find_app(std::string_view app_name) {
     return found == apps_.end() ? nullptr : found->second.get();
 }
 
-std::chrono::seconds Registry::evidence_grace(std::string_view network) const {
-    const auto found = networks_.find(network);
-    return found == networks_.end() ? std::chrono::seconds{0} : found->second.evidence_grace;
+void Registry::set_terms(App& app) const {
+    const auto found = networks_.find(app.record.network);
+    const NetworkTerms terms = found == networks_.end() ? NetworkTerms{} : found->second;
+    app.evidence_grace = terms.evidence_grace;
+    app.node_rules = terms.nodes;
+}
+
+Registry::AgentStanding Registry::standing_of(const App& app, const Agent& agent, MonoTime now,
+                                              const NodeTime& time) const {
+    AgentStanding out{.status = agent_status(agent, settings_.eligibility, app.evidence_grace, now)};
+    const NodeLack lack =
+        lack_of(agent.node, app.node_rules, app.record.billing_account, app.record.app_name, time);
+    const AppStatus status = registry::status_of(lack);
+    if (distance_from_service(status) <= distance_from_service(out.status)) return out;
+    return {.status = status, .lack = lack};
+}
+
+Offer Registry::offer_of(const Agent& agent, Moment now) const {
+    Offer out;
+    router::TrustEvidence evidence{.tcb_status = agent.verdict.tcb_status,
+                                   .unbound = agent.verdict.binding == "none",
+                                   .simulated = agent.verdict.simulated,
+                                   .inconclusive = agent.standing == Standing::inconclusive};
+    if (agent.node != nullptr) {
+        const NodeTime time = nodes_.at(now);
+        out.price = agent.node->terms_at(time.ledger).price;
+        out.record = agent.node->record_at(time.lived);
+        evidence.node = &out.record;
+    }
+    out.trust = router::trust(evidence);
+    return out;
 }
 
 Registry::Carried Registry::carried_by(TunnelId tunnel) const {
@@ -69,9 +97,10 @@ RegistrationState Registry::registration_state(const App& app, WallTime now) con
 AppStatus Registry::status_of(const App& app, Moment now) const {
     const RegistrationState registration = registration_state(app, now.wall);
     if (registration == RegistrationState::expired) return AppStatus::expired;
+    const NodeTime time = nodes_.at(now);
     AppStatus nearest = AppStatus::offline;
     for (const auto& agent : app.agents) {
-        const AppStatus status = agent_status(*agent, settings_.eligibility, app.evidence_grace, now.mono);
+        const AppStatus status = standing_of(app, *agent, now.mono, time).status;
         if (distance_from_service(status) < distance_from_service(nearest)) nearest = status;
         if (nearest == AppStatus::active) break;
     }
@@ -99,12 +128,13 @@ Resolution Registry::resolution_of(const App& app, Moment now) const {
     out.registration_state = registration_state(app, now.wall);
     out.registration_expires_at = app.record.expires_at;
 
+    const NodeTime time = nodes_.at(now);
     Served served;
     std::vector<std::string_view> releases;
     const Agent* nearest = nullptr;
     AppStatus nearest_status = AppStatus::offline;
     for (const auto& agent : app.agents) {
-        const AppStatus status = agent_status(*agent, settings_.eligibility, app.evidence_grace, now.mono);
+        const AppStatus status = standing_of(app, *agent, now.mono, time).status;
         if (nearest == nullptr || distance_from_service(status) < distance_from_service(nearest_status)) {
             nearest = agent.get();
             nearest_status = status;
@@ -184,13 +214,17 @@ std::optional<AppDetail> Registry::detail(std::string_view app_name, Moment now)
     const App* app = find_app(app_name);
     if (app == nullptr) return std::nullopt;
     AppDetail out{.resolution = resolution_of(*app, now), .record = app->record};
-    for (const auto& agent : app->agents)
-        out.agents.push_back(
-            {.agent = *agent,
-             .status = agent_status(*agent, settings_.eligibility, app->evidence_grace, now.mono),
-             .attestation_status =
-                 attestation_status(*agent, settings_.eligibility, app->evidence_grace, now.mono),
-             .health_status = health_status(*agent, settings_.eligibility, now.mono)});
+    const NodeTime time = nodes_.at(now);
+    for (const auto& agent : app->agents) {
+        const AgentStanding standing = standing_of(*app, *agent, now.mono, time);
+        out.agents.push_back({.agent = *agent,
+                              .status = standing.status,
+                              .lack = standing.lack,
+                              .offer = offer_of(*agent, now),
+                              .attestation_status = attestation_status(*agent, settings_.eligibility,
+                                                                       app->evidence_grace, now.mono),
+                              .health_status = health_status(*agent, settings_.eligibility, now.mono)});
+    }
     out.events.assign(app->events.begin(), app->events.end());
     std::copy_if(refusals_.begin(), refusals_.end(), std::back_inserter(out.refusals),
                  [&](const Refusal& refusal) { return refusal.app_name == app_name; });

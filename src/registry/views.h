@@ -51,9 +51,18 @@ struct Refusal {
     std::string detail{};
 };
 
+// What an agent is chosen by.
+struct Offer {
+    std::optional<std::int64_t> price{};  // Of its node: micro-USD of a vCPU-hour; nullopt: none is posted.
+    router::NodeRecord record{};          // All zero without a node.
+    router::Trust trust{};
+};
+
 struct AgentDetail {
     Agent agent{};
     AppStatus status = AppStatus::offline;
+    NodeLack lack = NodeLack::nothing;  // Where that is the status's reason.
+    Offer offer{};
     AttestationStatus attestation_status = AttestationStatus::none;
     HealthStatus health_status = HealthStatus::unknown;
 };

@@ -1,0 +1,44 @@
+#pragma once
+// Every node that routing knows, and the times they are judged at. One thread; reads no clock.
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "registry/node.h"
+
+namespace ee::registry {
+
+class Nodes {
+public:
+    // `cell`: the step of the ledger's grid.
+    explicit Nodes(std::chrono::seconds cell) : cell_(cell) {}
+    Nodes(const Nodes&) = delete;
+    Nodes& operator=(const Nodes&) = delete;
+
+    // The node of this id, for as long as this object lives: an agent may come before the ledger has said
+    // anything of its node.
+    Node& of(std::string_view id);
+    // nullptr: nobody has asked for it.
+    const Node* find(std::string_view id) const;
+    std::size_t size() const { return nodes_.size(); }
+
+    // The ledger has said something at this time of its own clock, which never goes back.
+    void told_at(WallTime ledger) { told_ = std::max(told_, ledger); }
+    // From now on what was counted of nodes grows old by the monotonic clock; until then, by the wall clock.
+    void begin(Moment now) { born_ = now; }
+    NodeTime at(Moment now) const;
+
+private:
+    struct TextHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+    const std::chrono::seconds cell_;
+    std::unordered_map<std::string, Node, TextHash, std::equal_to<>> nodes_;
+    WallTime told_ = WallTime::min();
+    Moment born_{.mono = {}, .wall = WallTime::min()};
+};
+
+}  // namespace ee::registry

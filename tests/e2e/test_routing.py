@@ -1,0 +1,341 @@
+"""Routing by price and trust: who gets the next request while nodes change, and what explains it."""
+
+import os
+import sqlite3
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import ADMIN_TOKEN, lasting_port, until
+from ledger_client import Ledger, cell, within
+from simulated_platform import binary
+from wire_agent import text_answer
+
+POLICY = "[sandbox-1]\n"
+
+
+class Visitors:
+    """Asks for the app again and again, from before a change until after it; each answer with when it was asked for."""
+
+    def __init__(self, control, app="myapp"):
+        self.control, self.app = control, app
+        self.answers, self.stopped, self.failure = [], threading.Event(), None
+        self.thread = threading.Thread(target=self._ask)
+
+    def __enter__(self):
+        self.thread.start()
+        self.wait_for(5)
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.thread.join()
+        if self.failure:
+            raise self.failure
+
+    def _ask(self):
+        try:
+            while not self.stopped.is_set():
+                asked_at = time.monotonic()
+                answer = self.control.visit(self.app)
+                self.answers.append((asked_at, answer.status, answer.text if answer.status == 200 else answer.reason))
+        except Exception as failure:  # Told by whoever waits for the thread.
+            self.failure = failure
+
+    def wait_for(self, count):
+        """So many more answers."""
+        wanted = len(self.answers) + count
+        until(lambda: self.failure or len(self.answers) >= wanted, what=f"{count} more answers")
+
+    def since(self, moment):
+        """What those were answered that were asked for from then on: at least ten."""
+        self.wait_for(11)
+        return {answer for asked_at, _, answer in list(self.answers) if asked_at >= moment}
+
+    def before(self, moment):
+        return {answer for asked_at, _, answer in list(self.answers) if asked_at < moment}
+
+
+class Market:
+    """A control plane, its ledger, and agents of nodes that answer with the node's name."""
+
+    def __init__(self, world, policy="", **settings):
+        self.world = world
+        file = world.path / "networks.toml"
+        file.write_text(POLICY + policy)
+        self.settings = {"EE_NETWORKS_FILE": file, **settings}
+        self.control = world.control(**self.settings)
+        self.ledger = Ledger(self.control)
+
+    def node(self, name, price=None, stake="10"):
+        """Without a price, or without stake, where those are None."""
+        terms = {"price_usd_per_vcpu_hour": price, "stake_amount_usd": stake}
+        made = self.ledger.ok("/v1/nodes/register", {"node_id": name, "capacity_vcpus": 8,
+                                                     **{key: usd for key, usd in terms.items() if usd}})
+        self.ledger.tokens[name] = made["node_token"]
+
+    def agent(self, node, **identity):
+        identity = {"agent_id": f"agent-of-{node}", "node_id": node, **identity}
+        wire = self.control.wire_agent(**identity)
+        return wire.attest(node_token=self.ledger.tokens[node]).serve(text_answer(node))
+
+    def change(self, node, **terms):
+        """Of the node's terms, by the admin; when the answer had come."""
+        self.ledger.ok("/v1/nodes/register", {"node_id": node, **terms})
+        return time.monotonic()
+
+    def explain(self, app="myapp"):
+        answer = self.control.admin_get(f"/v1/route/{app}/explain")
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def candidate(self, node):
+        return next(c for c in self.explain()["candidates"] if c["node_id"] == node)
+
+
+@pytest.fixture
+def market(world):
+    made = Market(world)
+    made.node("n1", price="0.05")
+    made.node("n2", price="0.08")
+    made.agent("n1")
+    made.agent("n2")
+    return made
+
+
+# ---- R4: each change counts before the next request ----
+
+def test_traffic_goes_to_the_cheaper_and_follows_its_price(market):
+    with Visitors(market.control) as visitors:
+        assert visitors.since(0) == {"n1"}
+        changed = market.change("n1", price_usd_per_vcpu_hour="0.2")
+        assert visitors.since(changed) == {"n2"}
+        changed = market.change("n1", price_usd_per_vcpu_hour="0.0799")
+        assert visitors.since(changed) == {"n1", "n2"}, "within 1 %: they share"
+    assert {status for _, status, _ in visitors.answers} == {200}
+
+
+def test_a_ban_takes_a_node_out(market):
+    with Visitors(market.control) as visitors:
+        market.ledger.ok("/v1/nodes/n1/ban", {"reason": "fraud"})
+        banned = time.monotonic()
+        assert visitors.since(banned) == {"n2"}
+        market.ledger.ok("/v1/nodes/n2/ban", {"reason": "fraud"})
+        banned = time.monotonic()
+        assert visitors.since(banned) <= {"banned", "offline"}, "their tunnels are closed"
+    assert visitors.before(banned) >= {"n1", "n2"}
+
+
+def test_lost_stake_takes_a_node_out_where_stake_is_required(world):
+    market = Market(world, 'stake_required = true\nstake_min_usd = { standard = 10 }\n')
+    for node, price in ("n1", "0.05"), ("n2", "0.08"):
+        market.node(node, price=price)
+        market.agent(node)
+    with Visitors(market.control) as visitors:
+        assert visitors.since(0) == {"n1"}
+        changed = market.change("n1", stake_amount_usd="9.99")
+        assert visitors.since(changed) == {"n2"}, "below what its tier asks for"
+        changed = market.change("n1", stake_amount_usd="10")
+        assert visitors.since(changed) == {"n1"}
+        market.ledger.ok("/v1/nodes/n1/unstake", {"reason": "leaves"})
+        changed = time.monotonic()
+        assert visitors.since(changed) == {"n2"}
+        market.ledger.ok("/v1/nodes/n2/unstake", {"reason": "leaves"})
+        changed = time.monotonic()
+        assert visitors.since(changed) == {"no_stake"}
+    refused = market.control.get("/v1/resolve/myapp")
+    assert (refused.status, refused.reason) == (403, "no_stake")
+
+
+def test_a_price_is_required_where_the_network_says_so(world):
+    market = Market(world, "price_required = true\n")
+    market.node("n1")
+    market.agent("n1")
+    market.control.wire_agent(agent_id="of-no-node").attest().serve(text_answer("nobody's"))
+    assert market.control.visit("myapp").reason == "unfunded"
+    explained = market.explain()
+    assert [c["reason"] for c in explained["candidates"]] == ["no_price", "no_price"]
+    assert (explained["chosen"], explained["refusal"]) == (None, "unfunded")
+    market.change("n1", price_usd_per_vcpu_hour="0.000001")
+    assert market.control.visit("myapp").text == "n1"
+
+
+def bill(world, app, account):
+    """As the app's owner would have said."""
+    with sqlite3.connect(world.path / "control-plane.db") as database:
+        database.execute("UPDATE registrations SET billing_account = ? WHERE app_name = ?", (account, app))
+        assert database.total_changes == 1
+    database.close()
+
+
+def test_a_lock_funds_a_node_for_its_cell_and_no_longer(world):
+    """Eight seconds before an hour ends: n1 and n2 are funded for this one, n2 for the next one too."""
+    period = cell(3)
+    shift = within(period)
+    shift["CLOCK_SHIFT_SECONDS"] += 55 * 60 - 8
+    started = time.monotonic()
+    first = Market(world, "funded = true\n", **shift)
+    first.node("n1", price="0.05")
+    first.agent("n1")
+    assert first.control.visit("myapp").reason == "unfunded"
+    first.control.terminate()
+    bill(world, "myapp", "alice")
+
+    shift = within(period)
+    shift["CLOCK_SHIFT_SECONDS"] += 55 * 60 - 8
+    ends_at = time.monotonic() + 8
+    market = Market(world, "funded = true\n", **shift)
+    market.ledger.tokens.update(first.ledger.tokens)
+    market.node("n2", price="0.08")
+    market.ledger.open_account("alice", "100")
+    market.agent("n1")
+    market.agent("n2")
+    with Visitors(market.control) as visitors:
+        assert visitors.since(0) == {"unfunded"}
+        market.ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "app_name": "other", "period": period,
+                                       "amount_usd": "1"})
+        assert visitors.since(time.monotonic()) == {"unfunded"}, "it pays for another app"
+        market.ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "app_name": "myapp", "period": period,
+                                       "amount_usd": "1"})
+        locked = time.monotonic()
+        assert visitors.since(locked) == {"n1"}
+        for at in period, cell(1, after=period):
+            market.ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n2", "period": at, "amount_usd": "1"})
+        assert time.monotonic() < ends_at, "the machine is too busy: the hour is over"
+        until(lambda: time.monotonic() > ends_at + 1, timeout=20, what="the hour is over")
+        # The program's start is not known to the second: the hour has ended within it.
+        assert visitors.since(ends_at + 1) == {"n2"}
+    asked = [answer for asked_at, _, answer in visitors.answers if asked_at >= locked]
+    assert set(asked) == {"n1", "n2"}
+    assert "n1" not in asked[asked.index("n2"):], "from one request to the next, and for good"
+    assert time.monotonic() - started < 60
+
+
+def test_a_stricter_policy_counts_for_the_next_request(world):
+    import signal
+    market = Market(world)
+    market.node("n1", stake=None)
+    market.agent("n1")
+    assert market.control.visit("myapp").text == "n1"
+    (world.path / "networks.toml").write_text(POLICY + "stake_required = true\n")
+    mark = market.control.mark()
+    market.control.signal(signal.SIGHUP)
+    market.control.wait_event("control.reloaded", since=mark)
+    assert market.control.visit("myapp").reason == "no_stake"
+    market.change("n1", stake_amount_usd="1")
+    assert market.control.visit("myapp").text == "n1"
+
+
+# ---- R3: trust ----
+
+def test_abuse_that_was_authorized_halves_trust(world):
+    market = Market(world, EE_LAUNCHER_TOKEN="launcher-token-of-the-tests")
+    market.node("n1", price="0.05")
+    market.node("n2", price="0.08")
+    market.agent("n1")
+    market.agent("n2")
+    before = market.candidate("n1")
+    with Visitors(market.control) as visitors:
+        filed = market.ledger.ok("/v1/abuse/reports", {"node_id": "n1", "reason": "spam"}, "launcher")
+        assert visitors.since(time.monotonic()) == {"n1"}, "nobody has decided"
+        market.ledger.ok(f"/v1/abuse/reports/{filed['report_id']}/authorize", {"action": "authorize"})
+        assert visitors.since(time.monotonic()) == {"n2"}
+    after = market.candidate("n1")
+    assert after["trust_parts"]["abuse_reports"] == 1
+    assert after["trust"] == before["trust"] // 2
+    market.ledger.ok("/v1/nodes/register", {"node_id": "n1", "rotate_token": True})
+    assert market.candidate("n1")["trust"] == after["trust"], "registering again sheds nothing"
+
+
+def test_missed_windows_are_remembered_after_a_restart(world):
+    market = Market(world, EE_HEALTH_TIMEOUT_SEC=1, EE_CONTROL_PORT=lasting_port())
+    market.node("n1")
+    agent = market.agent("n1")
+    until(lambda: (market.candidate("n1")["trust_parts"]["windows_expected"]) >= 1, what="a window is counted")
+    agent.abort()
+
+    def missed():
+        parts = market.candidate("n1")["trust_parts"]
+        return parts["windows_expected"] - parts["windows_passed"]
+    until(lambda: missed() >= 2, what="windows are missed")
+    parts = market.candidate("n1")["trust_parts"]
+    assert parts["health"] == ((parts["windows_passed"] + 648) * 1_000_000) // (parts["windows_expected"] + 720)
+    before = missed()
+    assert market.control.terminate() == 0
+    market.control = world.control(**market.settings)
+    market.ledger.control = market.control
+    market.agent("n1", agent_id="of-another-name")
+    assert missed() >= before
+
+
+# ---- What explains it ----
+
+def choose(explained):
+    """The choice again, by the specification, out of what was answered."""
+    free = [c for c in explained["candidates"]
+            if c["eligible"] and not c["ejected"] and c["open_streams"] < c["stream_limit"]]
+
+    def micro(candidate):
+        whole, _, part = candidate["price_usd_per_vcpu_hour"].partition(".")
+        return int(whole) * 1_000_000 + int(part.ljust(6, "0"))
+    priced = [c for c in free if c["price_usd_per_vcpu_hour"] is not None]
+    if priced and min(map(micro, priced)) > 0:
+        best = priced[0]
+        for c in priced:
+            if micro(c) * best["trust"] < micro(best) * c["trust"]:
+                best = c
+        equals = [c for c in priced if micro(c) * best["trust"] * 100 <= micro(best) * c["trust"] * 101]
+    else:
+        free = [c for c in priced if micro(c) == 0] or free
+        most = max(c["trust"] for c in free)
+        equals = [c for c in free if c["trust"] * 100 >= most * 99]
+    if len(equals) == 1:
+        return equals[0]["agent_id"]
+    first = int(explained["random"][0] * len(equals))
+    second = int(explained["random"][1] * (len(equals) - 1))
+    second += second >= first
+    return min(equals[first], equals[second], key=lambda c: c["open_streams"])["agent_id"]
+
+
+def test_an_explanation_recomputes(market):
+    market.node("n3", price="0.0501")
+    market.node("n4", price="0.05")
+    market.agent("n3")
+    market.agent("n4", agent_id="failing").send({"type": "health", "status": "fail"})
+    market.control.wire_agent(agent_id="of-no-node").attest().serve(text_answer("nobody's"))
+    until(lambda: not market.candidate("n4")["eligible"], what="it fails")
+    chosen = set()
+    for _ in range(60):
+        explained = market.explain()
+        assert explained["chosen"] == choose(explained)
+        chosen.add(explained["chosen"])
+    assert chosen == {"agent-of-n1", "agent-of-n3"}
+    by_agent = {c["agent_id"]: c for c in explained["candidates"]}
+    assert by_agent["failing"]["reason"] == "unhealthy"
+    assert by_agent["of-no-node"]["trust_parts"]["windows_expected"] is None
+    # A simulated platform: A = 0.5; no node: H = 0.5.
+    assert by_agent["of-no-node"]["trust"] == 250_000
+    assert by_agent["agent-of-n1"]["trust_parts"]["attestation"] == 500_000
+    for agent in market.control.app_agents("myapp"):
+        shown = by_agent[agent["agent_id"]]
+        for name in "price_usd_per_vcpu_hour", "trust", "effective_price_usd_per_vcpu_hour":
+            assert agent[name] == shown[name]
+
+
+def test_eectl_explains_in_words(market):
+    done = subprocess.run([binary("eectl"), "route", "explain", "myapp"], capture_output=True, text=True, timeout=30,
+                          env={**os.environ, "EECTL_URL": f"http://127.0.0.1:{market.control.port}",
+                               "EE_ADMIN_TOKEN": ADMIN_TOKEN})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[1].split()[:4] == ["agent-of-n1", "n1", "eligible", "0.05"]
+    assert lines[-1] == "The next request would go to agent-of-n1."
+
+
+def test_an_explanation_is_the_operators(market):
+    assert market.control.get("/v1/route/myapp/explain").status == 401
+    answer = market.control.admin_get("/v1/route/nobody/explain")
+    assert (answer.status, answer.reason) == (404, "unknown_app")
+    assert market.ledger.get("/v1/route/myapp/explain", "n1").status in (401, 403)
