@@ -22,6 +22,8 @@ GOALS = {
     "frp_requests_16": (AT_LEAST, 1), "rathole_requests_16": (AT_LEAST, 1),
     "idle_tunnel_memory": (AT_MOST, 1), "idle_tunnel_memory_tls": (AT_MOST, 1), "stream_memory": (AT_MOST, 1),
     "registration_cpu": (AT_MOST, 1), "reconnect_20000": (AT_MOST, 1),
+    "resolve_1000": (AT_MOST, 1), "resolve_10000": (AT_MOST, 1),
+    "choice_1000": (AT_MOST, 1), "choice_10000": (AT_MOST, 1),
     "ledger_read_p99": (AT_MOST, 1),
     "ledger_transfers_64": (AT_LEAST, 4), "ledger_transfers_64_pgbench": (AT_LEAST, 6),
     "ledger_transfers_hot": (AT_LEAST, 0.8), "ledger_transfers_512_slow_sync": (AT_LEAST, 50),
@@ -30,7 +32,8 @@ GOALS = {
 }
 # Goals that are numbers, in the unit of their row.
 LIMITS = {"idle_tunnel_memory": 12 * KIB, "idle_tunnel_memory_tls": 40 * KIB, "stream_memory": 24 * KIB,
-          "registration_cpu": 500, "reconnect_20000": 30, "ledger_read_p99": 1000}
+          "registration_cpu": 500, "reconnect_20000": 30, "ledger_read_p99": 1000,
+          "resolve_1000": 2000, "resolve_10000": 2000, "choice_1000": 2000, "choice_10000": 2000}
 
 
 def row(name, value, unit, yardstick=None, ratio=None):

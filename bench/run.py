@@ -16,6 +16,7 @@ import typing
 
 import connections
 import ledger
+import routing
 import serving
 import verifying
 from lab import BenchError, Lab, both_ways, require
@@ -65,6 +66,7 @@ FIGURES = (
     Figure(verifying.attestation, tuple(f"attestation{what}_{way}" for way in verifying.ATTESTATION_FLOORS
                                         for what in ("", "_dcap_qvl_rust", "_dcap_qvl_npm")),
            ("attestation_bench",), ("setpriv",), seconds=120 + 2 * verifying.BUILD_SECONDS),
+    Figure(routing.routing, routing.ROWS, ("routing_bench",), ()),
     Figure(ledger.ledger_store, ledger.ROWS, ("ledger_bench",), ("setpriv",), seconds=120 + 3 * ledger.SETUP_SECONDS),
 )
 

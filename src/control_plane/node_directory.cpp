@@ -99,7 +99,7 @@ std::vector<NodeDirectory::Lost> NodeDirectory::apply(const NodeChanges& changes
     apply_abuse(changes.abuse);
     const WallTime lived = known_.at(now).lived;
     for (const CellWindows& windows : changes.windows)
-        known_.of(windows.node).windows().set(windows.cell, windows.expected, windows.passed, lived);
+        known_.of(windows.node).set_windows(windows.cell, windows.expected, windows.passed, lived);
     return lost;
 }
 

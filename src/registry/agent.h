@@ -20,6 +20,9 @@ constexpr TunnelId no_tunnel = 0;
 
 // What an accepted verdict says about an agent.
 struct AttestedVerdict {
+    // When it was judged; when the evidence arrived.
+    Moment judged_at{};
+    Moment answered_at{};
     std::string binding{};  // "none", "nonce", "key", "ratls", "channel"
     bool sealed = false;
     bool simulated = false;  // the quote's root is not Intel's
@@ -34,9 +37,6 @@ struct AttestedVerdict {
     std::string allowlist_sha256{};
     // The allowlist was fetched, or known to be absent, within EE_ALLOWLIST_TTL_SEC.
     bool renews_registration = true;
-    // When the evidence arrived; when it was judged.
-    Moment answered_at{};
-    Moment judged_at{};
 };
 
 // Counted by the tunnel and the proxy, on the registry's thread.
@@ -52,27 +52,39 @@ struct AgentTraffic {
 
 enum class Standing { valid, inconclusive, invalid };
 
-struct Agent {
+// What its node comes to for an agent, as it was found last, and what that holds for: see Registry::sight_of.
+struct NodeSight {
+    std::uint64_t node_version = 0;  // 0: nothing was found yet.
+    std::uint64_t app_version = 0;
+    NodeSpan span{};
+    NodeLack lack = NodeLack::nothing;
+    Offer offer{};
+};
+
+// What each request looks at comes first, together: with many apps an agent is in no cache.
+struct alignas(64) Agent {
+    TunnelId tunnel = no_tunnel;  // no_tunnel: disconnected.
+    const Node* node = nullptr;   // The one of `node_id`; nullptr: it has none.
+    const std::uint64_t* node_version = nullptr;
+    Standing standing = Standing::valid;
+    bool backend_passes = true;
+    bool draining = false;
+    Moment health_at{};
+    std::string release_tag{};
+    mutable NodeSight sight{};  // The registry's.
+    AttestedVerdict verdict{};  // The last good one.
+
     std::string agent_id{};
     std::optional<std::string> node_id{};
-    const Node* node = nullptr;  // The one of this id; nullptr: it has none.
-    std::string release_tag{};
     std::string peer_address{};
     std::string tunnel_version{};
     std::uint64_t generation = 0;
-    TunnelId tunnel = no_tunnel;  // no_tunnel: disconnected.
     WallTime connected_at{};
     std::optional<WallTime> disconnected_at{};
     std::string disconnect_reason{};
 
-    Standing standing = Standing::valid;
     std::string standing_reason{};  // The code of an inconclusive or refused verdict.
-    AttestedVerdict verdict{};      // The last good one.
-
-    bool backend_passes = true;
     std::string health_detail{};
-    Moment health_at{};
-    bool draining = false;
     AgentTraffic traffic;
 };
 

@@ -15,6 +15,21 @@ std::string_view to_word(NodeTier tier) {
     EE_CHECK(false);
 }
 
+void Node::set_banned(bool banned) {
+    banned_ = banned;
+    changed();
+}
+
+void Node::set_stake(std::int64_t stake) {
+    stake_ = stake;
+    changed();
+}
+
+void Node::set_windows(WallTime cell, std::uint32_t expected, std::uint32_t passed, WallTime lived) {
+    windows_.set(cell, expected, passed, lived);
+    changed();
+}
+
 void Node::set_terms(WallTime from, const NodeTerms& terms) {
     auto place = std::lower_bound(terms_.begin(), terms_.end(), from,
                                   [](const auto& known, WallTime at) { return known.first < at; });
@@ -22,6 +37,7 @@ void Node::set_terms(WallTime from, const NodeTerms& terms) {
         place->second = terms;
     else
         terms_.emplace(place, from, terms);
+    changed();
 }
 
 NodeTerms Node::terms_at(WallTime ledger) const {
@@ -32,9 +48,11 @@ NodeTerms Node::terms_at(WallTime ledger) const {
 
 void Node::hold(const HeldLock& lock) {
     locks_[lock.cell][{lock.account, lock.app}].insert(lock.id);
+    changed();
 }
 
 void Node::let_go(const HeldLock& lock) {
+    changed();
     const auto cell = locks_.find(lock.cell);
     if (cell == locks_.end()) return;
     const auto payer = cell->second.find(PayerView{lock.account, lock.app});
@@ -56,6 +74,7 @@ void Node::add_abuse(std::uint64_t report, WallTime authorized_at) {
     const auto known =
         std::find_if(abuse_.begin(), abuse_.end(), [&](const auto& one) { return one.first == report; });
     if (known == abuse_.end()) abuse_.emplace_back(report, authorized_at);
+    changed();
 }
 
 router::NodeRecord Node::record_at(WallTime lived) const {
@@ -63,6 +82,24 @@ router::NodeRecord Node::record_at(WallTime lived) const {
     router::NodeRecord out{.windows = sum.expected, .windows_passed = sum.passed};
     for (const auto& [report, authorized_at] : abuse_)
         if (authorized_at > lived - abuse_counts_for) ++out.abuse_reports;
+    return out;
+}
+
+NodeSpan Node::span_around(const NodeTime& time) const {
+    // What lies before `lived` is not asked for again.
+    NodeSpan out{.ledger_from = time.cell,
+                 .ledger_until = time.cell_end,
+                 .lived_from = time.lived,
+                 .lived_until = windows_.holds_until(time.lived)};
+    for (const auto& [from, terms] : terms_) {
+        if (from <= time.ledger)
+            out.ledger_from = std::max(out.ledger_from, from);
+        else
+            out.ledger_until = std::min(out.ledger_until, from);
+    }
+    for (const auto& [report, authorized_at] : abuse_)
+        if (authorized_at + abuse_counts_for > time.lived)
+            out.lived_until = std::min<WallTime>(out.lived_until, authorized_at + abuse_counts_for);
     return out;
 }
 

@@ -50,17 +50,35 @@ struct NodeRules {
 struct NodeTime {
     WallTime ledger{};  // by which prices are in force and cells begin: never before what the ledger has said
     WallTime cell{};    // start of the cell that `ledger` lies in
-    WallTime lived{};   // by which what was counted grows old: no step of a clock moves it
+    WallTime cell_end{};  // of the next one
+    WallTime lived{};     // by which what was counted grows old: no step of a clock moves it
+};
+
+// From when until when (excluded) what was found of a node stays so, while nothing of it changes.
+struct NodeSpan {
+    WallTime ledger_from = WallTime::min();
+    WallTime ledger_until = WallTime::max();
+    WallTime lived_from = WallTime::min();
+    WallTime lived_until = WallTime::max();
+
+    bool contains(const NodeTime& time) const {
+        return ledger_from <= time.ledger && time.ledger < ledger_until && lived_from <= time.lived &&
+               time.lived < lived_until;
+    }
 };
 
 inline constexpr std::chrono::days abuse_counts_for{90};
 
 class Node {
 public:
+    Node() = default;
+    // `version` becomes another one with each change; it outlives this object.
+    explicit Node(std::uint64_t& version) : version_(&version) {}
+
     bool is_banned() const { return banned_; }
-    void set_banned(bool banned) { banned_ = banned; }
+    void set_banned(bool banned);
     std::int64_t stake() const { return stake_; }  // micro-USD
-    void set_stake(std::int64_t stake) { stake_ = stake; }
+    void set_stake(std::int64_t stake);
 
     // In force from `from` until the next ones.
     void set_terms(WallTime from, const NodeTerms& terms);
@@ -72,10 +90,16 @@ public:
     // Whether the account holds a lock for the cell, for this app or for any.
     bool is_funded(std::string_view account, std::string_view app, WallTime cell) const;
 
-    NodeWindows& windows() { return windows_; }
+    // See NodeWindows::set.
+    void set_windows(WallTime cell, std::uint32_t expected, std::uint32_t passed, WallTime lived);
     // An abuse report was authorized then.
     void add_abuse(std::uint64_t report, WallTime authorized_at);
     router::NodeRecord record_at(WallTime lived) const;
+
+    // nullptr: changes are not counted.
+    const std::uint64_t* version() const { return version_; }
+    // Around `time`: how long terms, record and the cell are those of then.
+    NodeSpan span_around(const NodeTime& time) const;
 
 private:
     using Payer = std::pair<std::string, std::string>;  // account, app
@@ -95,6 +119,11 @@ private:
     // Ids of the locks of one payer.
     using Payers = std::unordered_map<Payer, std::set<std::uint64_t>, PayerHash, PayerEqual>;
 
+    void changed() {
+        if (version_ != nullptr) ++*version_;
+    }
+
+    std::uint64_t* version_ = nullptr;
     bool banned_ = false;
     std::int64_t stake_ = 0;
     std::vector<std::pair<WallTime, NodeTerms>> terms_;  // by when they come into force
@@ -105,6 +134,13 @@ private:
 
 // What a node lacks; the last of several that it does.
 enum class NodeLack { nothing, funding, price, stake, standing };
+// What an agent is chosen by.
+struct Offer {
+    std::optional<std::int64_t> price{};  // Of its node: micro-USD of a vCPU-hour; nullopt: none is posted.
+    router::NodeRecord record{};          // All zero without a node.
+    router::Trust trust{};
+};
+
 // `node`: nullptr for an agent without one, which has none of what a node may have. The account is the one
 // that pays for the app.
 NodeLack lack_of(const Node* node, const NodeRules& rules, std::string_view account, std::string_view app,

@@ -169,7 +169,7 @@ TEST(Nodes, R3AStepOfTheClockChangesNobodysRecord) {
     Nodes nodes(1h);
     nodes.begin({.mono = mono, .wall = start});
     Node& node = nodes.of("n1");
-    node.windows().set(start - 1h, 30, 0, start);
+    node.set_windows(start - 1h, 30, 0, start);
     node.add_abuse(1, start - 1h);
     for (const auto step : {0h, 31 * 24h, -31 * 24h, 10'000h}) {
         const NodeTime time = nodes.at({.mono = mono + 1h, .wall = start + 1h + step});

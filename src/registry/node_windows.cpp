@@ -38,4 +38,11 @@ NodeWindows::Sum NodeWindows::sum_at(WallTime lived) const {
     return sum;
 }
 
+WallTime NodeWindows::holds_until(WallTime lived) const {
+    const auto oldest = std::lower_bound(cells_.begin(), cells_.end(), lived - counts_for,
+                                         [](const Cell& cell, WallTime at) { return cell.start < at; });
+    if (oldest == cells_.end()) return WallTime::max();
+    return oldest->start + counts_for + WallTime::duration{1};
+}
+
 }  // namespace ee::registry

@@ -23,6 +23,8 @@ public:
         std::uint64_t passed = 0;
     };
     Sum sum_at(WallTime lived) const;
+    // Until when (excluded) it stays so by time alone.
+    WallTime holds_until(WallTime lived) const;
 
 private:
     struct Cell {

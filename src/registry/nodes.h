@@ -2,6 +2,7 @@
 // Every node that routing knows, and the times they are judged at. One thread; reads no clock.
 
 #include <algorithm>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -36,6 +37,8 @@ private:
         std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
     const std::chrono::seconds cell_;
+    // Apart from the nodes, so that those of many nodes lie together: each request looks at some.
+    std::deque<std::uint64_t> versions_;
     std::unordered_map<std::string, Node, TextHash, std::equal_to<>> nodes_;
     WallTime told_ = WallTime::min();
     Moment born_{.mono = {}, .wall = WallTime::min()};

@@ -130,7 +130,10 @@ Agent& Registry::place(App& app, const AdmitRequest& request, Moment now, Admitt
     auto agent = std::make_unique<Agent>();
     agent->agent_id = request.agent_id;
     agent->node_id = request.node_id;
-    agent->node = request.node_id ? &nodes_.of(*request.node_id) : nullptr;
+    if (request.node_id) {
+        agent->node = &nodes_.of(*request.node_id);
+        agent->node_version = agent->node->version();
+    }
     agent->release_tag = request.release_tag;
     agent->peer_address = request.peer_address;
     agent->tunnel_version = request.tunnel_version;
@@ -159,6 +162,7 @@ Renewed Registry::attested(TunnelId tunnel, AttestedVerdict verdict, Moment now)
     agent->verdict = std::move(verdict);
     agent->standing = Standing::valid;
     agent->standing_reason.clear();
+    agent->sight = {};
     // It shows that the agent lives, not that its backend does.
     agent->health_at = now;
     renew(*app, agent->verdict, agent->release_tag, now.wall);
@@ -192,6 +196,7 @@ void Registry::inconclusive(TunnelId tunnel, const Error& reason, Moment now) {
     if (agent == nullptr) return;
     const bool news = agent->standing != Standing::inconclusive || agent->standing_reason != reason.code;
     agent->standing = Standing::inconclusive;
+    agent->sight = {};
     agent->standing_reason = reason.code;
     if (news) note(*app, {now.wall, "inconclusive", agent->agent_id, reason.code, reason.detail});
 }
@@ -200,6 +205,7 @@ void Registry::attest_missed(TunnelId tunnel, const Error& reason, Moment now) {
     const auto [app, agent] = carried_by(tunnel);
     if (agent == nullptr) return;
     agent->standing = Standing::invalid;
+    agent->sight = {};
     agent->standing_reason = reason.code;
     note(*app, {now.wall, "attest_miss", agent->agent_id, reason.code, reason.detail});
 }

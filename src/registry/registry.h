@@ -140,6 +140,7 @@ public:
         std::size_t visited = 0;
         if (now.wall >= app->record.expires_at) return visited;
         const NodeTime time = nodes_.at(now);
+        app->prefetch();
         for (const auto& agent : app->agents) {
             if (standing_of(*app, *agent, now.mono, time).status != AppStatus::active) continue;
             visit(static_cast<const Agent&>(*agent));
@@ -148,7 +149,7 @@ public:
         return visited;
     }
 
-    // What an agent is chosen by at this moment.
+    // What an agent is chosen by at this moment. `agent`: one of this registry's.
     Offer offer_of(const Agent& agent, Moment now) const;
 
     // nullptr for a tunnel that carries no agent. Valid until the next call that changes the registry.
@@ -173,6 +174,8 @@ private:
         AppRecord record;
         std::chrono::seconds evidence_grace{0};  // Of its network,
         NodeRules node_rules;                    // as these are.
+        mutable std::string payer;               // The record's billing account when it was looked at last.
+        mutable std::uint64_t version = 1;       // Another one when payer or rules are.
         std::uint64_t generations = 0;
         std::vector<std::unique_ptr<Agent>> agents;
         std::unordered_map<std::string_view, Agent*> agent_of_id;  // the same; keys live in the agents
@@ -181,6 +184,15 @@ private:
         Agent* find_agent(std::string_view agent_id) const;
         Agent& add(std::unique_ptr<Agent> agent);
         void remove(const Agent& agent);
+        // All are about to be looked at, and with many apps none is in a cache.
+        void prefetch() const {
+            const auto lines = [](const void* object, std::size_t bytes) {
+                for (std::size_t at = 0; at < bytes; at += 64)
+                    __builtin_prefetch(static_cast<const char*>(object) + at);
+            };
+            lines(this, sizeof *this);
+            for (const auto& agent : agents) lines(agent.get(), 256);
+        }
     };
     struct Carried {
         App* app = nullptr;
@@ -205,6 +217,8 @@ private:
         AppStatus status = AppStatus::offline;
         NodeLack lack = NodeLack::nothing;
     };
+    const NodeSight& sight_of(const App& app, const Agent& agent, const NodeTime& time) const;
+    Offer look(const Agent& agent, const NodeTime& time) const;
     AgentStanding standing_of(const App& app, const Agent& agent, MonoTime now, const NodeTime& time) const;
     AppStatus status_of(const App& app, Moment now) const;
     Resolution resolution_of(const App& app, Moment now) const;

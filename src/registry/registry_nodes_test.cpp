@@ -120,7 +120,7 @@ TEST_F(RegistryNodesTest, AnOfferHasThePriceInForceAndTheTrustOfTheMoment) {
     EXPECT_EQ(offer.price, 50'000);
     EXPECT_EQ(offer.trust, (router::Trust{1'000'000, 900'000, 1'000'000, 900'000}));
     Node& node = registry.nodes().of("n1");
-    node.windows().set(now().wall, 30, 29, now().wall);
+    node.set_windows(now().wall, 30, 29, now().wall);
     node.add_abuse(1, now().wall);
     offer = registry.offer_of(agent, now());
     EXPECT_EQ(offer.record.windows, 30u);
@@ -147,7 +147,7 @@ TEST_F(RegistryNodesTest, AnAgentWithoutANodeHasNoPriceAndHalfTheHealth) {
 // R3: the record is the node's, whichever tunnel, agent or registration speaks of it.
 TEST_F(RegistryNodesTest, R3ComingAgainShedsNoHistory) {
     Node& node = registry.nodes().of("n1");
-    node.windows().set(now().wall, 30, 0, now().wall);
+    node.set_windows(now().wall, 30, 0, now().wall);
     const router::Trust before = registry.offer_of(*registry.agent_of(1), now()).trust;
     registry.disconnected(1, "closed", now().wall);
     registry.forget("myapp");

@@ -55,32 +55,57 @@ void Registry::set_terms(App& app) const {
     const NetworkTerms terms = found == networks_.end() ? NetworkTerms{} : found->second;
     app.evidence_grace = terms.evidence_grace;
     app.node_rules = terms.nodes;
+    ++app.version;
 }
 
-Registry::AgentStanding Registry::standing_of(const App& app, const Agent& agent, MonoTime now,
-                                              const NodeTime& time) const {
-    AgentStanding out{.status = agent_status(agent, settings_.eligibility, app.evidence_grace, now)};
-    const NodeLack lack =
-        lack_of(agent.node, app.node_rules, app.record.billing_account, app.record.app_name, time);
-    const AppStatus status = registry::status_of(lack);
-    if (distance_from_service(status) <= distance_from_service(out.status)) return out;
-    return {.status = status, .lack = lack};
+// A request finds the node of each agent as it was found last, unless node, payer, rules, verdict or time
+// have moved on.
+const NodeSight& Registry::sight_of(const App& app, const Agent& agent, const NodeTime& time) const {
+    if (app.payer != app.record.billing_account) {
+        app.payer = app.record.billing_account;
+        ++app.version;
+    }
+    NodeSight& sight = agent.sight;
+    const std::uint64_t node_version = agent.node_version != nullptr ? *agent.node_version : 1;
+    if (sight.node_version == node_version && sight.app_version == app.version && sight.span.contains(time))
+        return sight;
+    sight.node_version = node_version;
+    sight.app_version = app.version;
+    sight.span = agent.node != nullptr ? agent.node->span_around(time) : NodeSpan{};
+    sight.lack = lack_of(agent.node, app.node_rules, app.record.billing_account, app.record.app_name, time);
+    sight.offer = look(agent, time);
+    return sight;
 }
 
-Offer Registry::offer_of(const Agent& agent, Moment now) const {
+Offer Registry::look(const Agent& agent, const NodeTime& time) const {
     Offer out;
     router::TrustEvidence evidence{.tcb_status = agent.verdict.tcb_status,
                                    .unbound = agent.verdict.binding == "none",
                                    .simulated = agent.verdict.simulated,
                                    .inconclusive = agent.standing == Standing::inconclusive};
     if (agent.node != nullptr) {
-        const NodeTime time = nodes_.at(now);
         out.price = agent.node->terms_at(time.ledger).price;
         out.record = agent.node->record_at(time.lived);
         evidence.node = &out.record;
     }
     out.trust = router::trust(evidence);
     return out;
+}
+
+Registry::AgentStanding Registry::standing_of(const App& app, const Agent& agent, MonoTime now,
+                                              const NodeTime& time) const {
+    AgentStanding out{.status = agent_status(agent, settings_.eligibility, app.evidence_grace, now)};
+    const NodeLack lack = sight_of(app, agent, time).lack;
+    const AppStatus status = registry::status_of(lack);
+    if (distance_from_service(status) <= distance_from_service(out.status)) return out;
+    return {.status = status, .lack = lack};
+}
+
+Offer Registry::offer_of(const Agent& agent, Moment now) const {
+    const NodeTime time = nodes_.at(now);
+    const NodeSight& sight = agent.sight;
+    const std::uint64_t node_version = agent.node_version != nullptr ? *agent.node_version : 1;
+    return sight.node_version == node_version && sight.span.contains(time) ? sight.offer : look(agent, time);
 }
 
 Registry::Carried Registry::carried_by(TunnelId tunnel) const {
@@ -131,6 +156,8 @@ Resolution Registry::resolution_of(const App& app, Moment now) const {
     const NodeTime time = nodes_.at(now);
     Served served;
     std::vector<std::string_view> releases;
+    releases.reserve(app.agents.size());
+    app.prefetch();
     const Agent* nearest = nullptr;
     AppStatus nearest_status = AppStatus::offline;
     for (const auto& agent : app.agents) {

@@ -51,13 +51,6 @@ struct Refusal {
     std::string detail{};
 };
 
-// What an agent is chosen by.
-struct Offer {
-    std::optional<std::int64_t> price{};  // Of its node: micro-USD of a vCPU-hour; nullopt: none is posted.
-    router::NodeRecord record{};          // All zero without a node.
-    router::Trust trust{};
-};
-
 struct AgentDetail {
     Agent agent{};
     AppStatus status = AppStatus::offline;

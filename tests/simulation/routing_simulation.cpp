@@ -268,7 +268,7 @@ private:
         const auto passed = static_cast<std::uint32_t>(below(expected + 1));
         say(fmt::format("windows of {}: {} of {}", name, passed, expected));
         model_.nodes[name].windows[cell] = {expected, passed};
-        registry_.nodes().of(name).windows().set(wall(cell), expected, passed, wall(lived));
+        registry_.nodes().of(name).set_windows(wall(cell), expected, passed, wall(lived));
     }
 
     void punish() {
