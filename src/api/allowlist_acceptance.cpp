@@ -7,6 +7,7 @@
 
 #include <simdjson.h>
 
+#include "api/audit.h"
 #include "api/routes.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
@@ -52,19 +53,21 @@ void post_allowlist(Request& request) {
     const std::string& app = request.parameters[0];
     const auto resolution = services.registry.resolve(app, services.now());
     if (!resolution) return request.refuse({"unknown_app", "no app is called " + app});
-    const auto body = parse_allowlist_acceptance(request.exchange.body());
+    auto body = parse_allowlist_acceptance(request.exchange.body());
     if (!body) return request.refuse(body.error());
-    const auto accepted = services.accept_allowlist({resolution->repo, body->release_tag}, body->sha256);
-    if (!accepted) return request.refuse(accepted.error());
-    std::string text;
-    JsonWriter(text)
-        .begin_object()
-        .field("app_name", app)
-        .field("repo", resolution->repo)
-        .field("release_tag", body->release_tag)
-        .field("sha256", to_hex(body->sha256))
-        .end_object();
-    request.reply_json(200, text);
+    audited(request, [repo = resolution->repo, body = *std::move(body)](Request& pending) {
+        const auto accepted = pending.services.accept_allowlist({repo, body.release_tag}, body.sha256);
+        if (!accepted) return pending.refuse(accepted.error());
+        std::string text;
+        JsonWriter(text)
+            .begin_object()
+            .field("app_name", pending.parameters[0])
+            .field("repo", repo)
+            .field("release_tag", body.release_tag)
+            .field("sha256", to_hex(body.sha256))
+            .end_object();
+        pending.reply_json(200, text);
+    });
 }
 
 }  // namespace ee::api

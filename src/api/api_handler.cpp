@@ -51,6 +51,7 @@ void ApiHandler::on_request(http::Exchange& exchange) {
         const http::Field allow{"Allow", match.allow};
         return request.refuse({"method_not_allowed", "this path takes " + match.allow}, {&allow, 1});
     }
+    request.route = match.route->path;
     const auto allowed =
         services_.access.check(match.route->access, head, request.visitor.client, services_.loop.now());
     if (!allowed) return refuse(request, allowed.error());

@@ -15,7 +15,6 @@
 namespace ee::api {
 namespace {
 
-constexpr std::size_t key_max = 128;
 constexpr std::size_t limit_max = 500;
 
 ledger::Role ledger_role(Role role) {
@@ -41,19 +40,12 @@ Result<std::string> idempotency_key(const Request& request) {
     if (!field) return std::string();
     const auto count = std::ranges::count_if(
         fields, [](const http::Field& one) { return http::iequals(one.name, "idempotency-key"); });
-    const bool is_sane = count == 1 && !field->empty() && field->size() <= key_max &&
+    const bool is_sane = count == 1 && !field->empty() && field->size() <= ledger::idempotency_key_max &&
                          std::ranges::all_of(*field, [](char c) { return c > ' ' && c < '\x7f'; });
     if (!is_sane)
         return fail("invalid_field:idempotency_key",
                     "an Idempotency-Key is there once, 1 to 128 visible ASCII characters");
     return std::string(*field);
-}
-
-// What was found out of the token only now.
-void refuse(Request& request, const Error& why) {
-    if (why.code != "unauthorized") return request.refuse(why);
-    Services& services = request.services;
-    request.refuse(services.access.refuse_wrong(request.visitor.client, services.loop.now()));
 }
 
 void reply(Request& request, ledger::Reply reply, const std::string& secret) {
@@ -76,21 +68,35 @@ void reply(Request& request, ledger::Reply reply, const std::string& secret) {
 
 }  // namespace
 
+// What was found out of the token only now.
+void refuse_call(Request& request, const Error& why) {
+    if (why.code != "unauthorized") return request.refuse(why);
+    Services& services = request.services;
+    request.refuse(services.access.refuse_wrong(request.visitor.client, services.loop.now()));
+}
+
+ledger::Request ledger_request(const Request& request) {
+    const http::RequestHead& head = request.exchange.head();
+    return {.caller = ledger_caller(request),
+            .idempotency_key = {},
+            .method = std::string(head.method),
+            .path = std::string(http::split_origin_form(head.origin_form).path),
+            .request_id = std::string(request.request_id),
+            .content = crypto::sha256(as_bytes(request.exchange.body())),
+            .command = {}};
+}
+
 void run_command(Request& request, ledger::Command command, std::string secret) {
     auto key = idempotency_key(request);
     if (!key) return request.refuse(key.error());
-    const http::RequestHead& head = request.exchange.head();
-    ledger::Request asked{.caller = ledger_caller(request),
-                          .idempotency_key = *std::move(key),
-                          .method = std::string(head.method),
-                          .path = std::string(http::split_origin_form(head.origin_form).path),
-                          .content = crypto::sha256(as_bytes(request.exchange.body()))};
+    ledger::Request asked = ledger_request(request);
+    asked.idempotency_key = *std::move(key);
     asked.command = std::move(command);
     const Complete complete = answer_later(request);
     request.services.ledger.run(std::move(asked),
                                 [complete, secret = std::move(secret)](Result<ledger::Reply> answer) {
                                     complete([&](Request& pending) {
-                                        if (!answer) return refuse(pending, answer.error());
+                                        if (!answer) return refuse_call(pending, answer.error());
                                         reply(pending, *std::move(answer), secret);
                                     });
                                 });
@@ -101,7 +107,7 @@ void show_public(Request& request, LedgerDoor::Question question) {
     const bool asked =
         request.services.ledger.ask(std::move(question), [complete](Result<std::string> answer) {
             complete([&](Request& pending) {
-                if (!answer) return refuse(pending, answer.error());
+                if (!answer) return refuse_call(pending, answer.error());
                 pending.reply_json(200, *answer);
             });
         });

@@ -12,6 +12,12 @@ namespace ee::api {
 // ledger says, made for a first answer and null in a replay.
 void run_command(Request& request, ledger::Command command, std::string secret = {});
 
+// Who asks, for what, under which request id; without a key of idempotency, and without a command.
+ledger::Request ledger_request(const Request& request);
+
+// The ledger's refusal of a call; a token that is nobody's counts as a wrong one.
+void refuse_call(Request& request, const Error& why);
+
 // Refuses what the body's reading found, first.
 template <class Make>
 void run_body(Request& request, Make make) {

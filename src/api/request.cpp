@@ -34,6 +34,7 @@ constexpr StatusRow rows[] = {
     {"invalid_field", 422},
     {"missing_fields", 422},
     {"too_many_wrong_tokens", 429},
+    {"idempotency_in_flight", 409},
     {"allowlist_differs", 409},
     {"allowlist_not_seen", 409},
     {"allowlist_invalid", 409},
@@ -69,9 +70,11 @@ void Request::reply(int status, std::string_view content_type, std::string_view 
 
 void Request::refuse(const Error& why, std::span<const http::Field> more) {
     const int status = status_of(why.code);
+    services.refusals.count(why.code, route, visitor.client, wall_now());
     std::vector<http::Field> fields(more.begin(), more.end());
     if (status == 401) fields.push_back({"WWW-Authenticate", "Bearer"});
     if (status == 429) fields.push_back({"Retry-After", "60"});
+    if (why.code == "idempotency_in_flight") fields.push_back({"Retry-After", "1"});
     if (status == 503) fields.push_back({"Retry-After", "2"});
     reply(status, http::problem_content_type, http::problem_body(status, why.code, why.detail), fields);
 }

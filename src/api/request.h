@@ -19,6 +19,7 @@ struct Request {
     std::string_view request_id;          // Valid until the handler has returned.
     proxy::Visitor visitor;
     Caller caller{};
+    std::string_view route{};  // Its pattern in the table; empty: none.
 
     void reply(int status, std::string_view content_type, std::string_view body,
                std::span<const http::Field> more = {});

@@ -49,6 +49,7 @@ constexpr Route table[] = {
     {"POST", "/v1/nodes/{node}/ban", Role::admin, BodyLimit::none, post_node_ban},
     {"POST", "/v1/nodes/{node}/unstake", Role::admin, BodyLimit::none, post_node_unstake},
     {"GET", "/v1/slashings", Role::admin | Role::auditor, BodyLimit::none, get_slashings},
+    {"GET", "/v1/audit", Role::admin | Role::auditor, BodyLimit::none, get_audit},
     {"GET", "/v1/ledger/head", Role::anyone, BodyLimit::none, get_ledger_head},
     {"GET", "/v1/ledger/entries", Role::admin | Role::auditor, BodyLimit::none, get_ledger_entries},
     {"GET", "/v1/ledger/proof/inclusion", Role::anyone, BodyLimit::none, get_inclusion_proof},

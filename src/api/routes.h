@@ -80,6 +80,7 @@ void post_node_slash(Request& request);
 void post_node_ban(Request& request);
 void post_node_unstake(Request& request);
 void get_slashings(Request& request);
+void get_audit(Request& request);
 void get_ledger_head(Request& request);
 void get_ledger_entries(Request& request);
 void get_inclusion_proof(Request& request);

@@ -8,6 +8,7 @@
 #include "api/access.h"
 #include "api/evidence_source.h"
 #include "api/ledger_door.h"
+#include "api/refusal_counts.h"
 #include "attestation/release_source.h"
 #include "base/body_memory.h"
 #include "crypto/digest.h"
@@ -33,6 +34,7 @@ struct Services {
     telemetry::Metrics& metrics;
     const BodyMemory& body_memory;
     AccessControl& access;
+    RefusalCounts& refusals;
     EvidenceSource& evidence;
     LedgerDoor& ledger;
     // Sealed networks go by the allowlist of this digest from now on; refusals: `allowlist_differs`,

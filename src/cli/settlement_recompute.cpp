@@ -1,3 +1,4 @@
+#include <optional>
 #include <ostream>
 #include <vector>
 
@@ -6,12 +7,10 @@
 #include <simdjson.h>
 
 #include "attestation/directory_source.h"
-#include "base/hex.h"
 #include "base/json_writer.h"
 #include "cli/json_in_words.h"
 #include "cli/ledger_file_commands.h"
-#include "crypto/digest.h"
-#include "ledger/outcome.h"
+#include "cli/recorded_unit.h"
 
 namespace ee::cli {
 namespace {
@@ -20,68 +19,17 @@ using simdjson::dom::array;
 using simdjson::dom::element;
 
 constexpr std::size_t file_bytes_max = 64 * 1024 * 1024;
-constexpr std::string_view resolved = "resolved: ";
-
-// What was recorded of a unit, as far as the file says.
-struct Recorded {
-    bool known = false;
-    std::string cell;
-    std::string node;
-    std::string app;
-    std::string outcome;
-    std::string sha256;
-    std::vector<std::string> reasons;
-};
-
 struct Recomputed {
-    std::string unit;
-    std::string outcome;
-    std::vector<std::string> reasons;
-    std::string difference;  // empty: none
+    std::string unit{};
+    std::string outcome{};
+    std::vector<std::string> reasons{};
+    std::string difference{};  // empty: none
 };
 
-std::string text_of(element object, const char* name) {
-    std::string_view text;
-    return object[name].get(text) == simdjson::SUCCESS ? std::string(text) : "";
-}
-
-Recorded recorded_of(element item) {
-    Recorded out{.known = true,
-                 .cell = text_of(item, "cell"),
-                 .node = text_of(item, "node_id"),
-                 .app = text_of(item, "app_name"),
-                 .outcome = text_of(item, "outcome"),
-                 .sha256 = text_of(item, "evidence_sha256"),
-                 .reasons = {}};
-    array reasons;
-    if (item["reasons"].get(reasons) != simdjson::SUCCESS) return out;
-    for (const element reason : reasons)
-        if (std::string_view text; reason.get(text) == simdjson::SUCCESS) out.reasons.emplace_back(text);
-    return out;
-}
-
-// The admin decided what the evidence leaves open.
-bool is_resolved(const Recorded& recorded) {
-    return recorded.reasons.size() == 1 && recorded.reasons[0].starts_with(resolved) &&
-           (recorded.outcome == "pass" || recorded.outcome == "fail");
-}
-
-std::string difference_of(const Recorded& recorded, const ledger::UnitEvidence& evidence,
-                          const ledger::Judgement& judgement) {
-    if (!recorded.known) return {};
-    if (recorded.cell != to_text(evidence.unit.cell) || recorded.node != evidence.unit.node ||
-        recorded.app != evidence.unit.app)
-        return fmt::format("it is recorded for {} {} {}", recorded.cell, recorded.node, recorded.app);
-    const std::string digest = to_hex(crypto::sha256(as_bytes(to_json(evidence))));
-    if (digest != recorded.sha256)
-        return fmt::format("its digest is {}, recorded is {}", digest, recorded.sha256);
-    if (is_resolved(recorded) && judgement.outcome == ledger::Outcome::inconclusive) return {};
-    if (to_word(judgement.outcome) != recorded.outcome || judgement.reasons != recorded.reasons)
-        return fmt::format("recorded is {} [{}]", recorded.outcome, fmt::join(recorded.reasons, ", "));
-    return {};
-}
-
-Result<Recomputed> recompute(element bundle, const Recorded& recorded) {
+// A bundle, or an item with one.
+Result<Recomputed> recompute(element unit, const std::optional<ledger::Receipt>& receipt) {
+    element bundle = unit;
+    const bool is_item = unit["evidence"].get(bundle) == simdjson::SUCCESS;
     const auto evidence = ledger::evidence_from_json(simdjson::minify(bundle));
     if (!evidence) return fail(evidence.error());
     if (evidence->rules != ledger::rule_version)
@@ -90,12 +38,28 @@ Result<Recomputed> recompute(element bundle, const Recorded& recorded) {
     const ledger::Judgement judgement = judge(*evidence);
     Recomputed out{.unit = fmt::format("{} {}", to_text(evidence->unit.cell), evidence->unit.node),
                    .outcome = std::string(to_word(judgement.outcome)),
-                   .reasons = judgement.reasons,
-                   .difference = difference_of(recorded, *evidence, judgement)};
+                   .reasons = judgement.reasons};
     if (!evidence->unit.app.empty()) out.unit += " " + evidence->unit.app;
-    if (out.difference.empty() && is_resolved(recorded))
-        out.reasons.push_back(fmt::format("{} by the admin: {}", recorded.outcome, recorded.reasons[0]));
+    if (!is_item) return out;
+    const auto recorded = read_recorded_unit(unit);
+    if (!recorded) return fail(recorded.error());
+    auto differs = difference_of(*recorded, *evidence, judgement);
+    if (!differs && receipt) differs = difference_of(*recorded, *evidence, *receipt);
+    if (differs)
+        out.difference = fmt::format("{}: {}", differs->code, differs->detail);
+    else if (recorded->is_resolved())
+        out.reasons.push_back(fmt::format("{} by the admin: {}", recorded->outcome, recorded->reasons[0]));
     return out;
+}
+
+// Of the one unit that a file is of.
+Result<std::optional<ledger::Receipt>> receipt_in(element root) {
+    element receipt;
+    if (root["receipt"].get(receipt) != simdjson::SUCCESS || receipt.is_null())
+        return std::optional<ledger::Receipt>();
+    auto parsed = ledger::parse_receipt(simdjson::minify(receipt));
+    if (!parsed) return fail(std::move(parsed.error()));
+    return std::optional(*std::move(parsed));
 }
 
 Result<std::vector<Recomputed>> recompute_all(element root) {
@@ -105,12 +69,13 @@ Result<std::vector<Recomputed>> recompute_all(element root) {
         for (const element item : items) units.push_back(item);
     else
         units.push_back(root);
+    const auto receipt = units.size() == 1 ? receipt_in(root) : Result<std::optional<ledger::Receipt>>{};
+    if (!receipt) return fail(receipt.error());
     std::vector<Recomputed> out;
     for (const element unit : units) {
-        element bundle;
-        const bool is_item = unit["evidence"].get(bundle) == simdjson::SUCCESS;
-        if (is_item && bundle.is_null()) continue;  // not judged yet
-        auto one = recompute(is_item ? bundle : unit, is_item ? recorded_of(unit) : Recorded{});
+        if (element bundle; unit["evidence"].get(bundle) == simdjson::SUCCESS && bundle.is_null())
+            continue;  // not judged yet
+        auto one = recompute(unit, *receipt);
         if (!one) return fail(one.error());
         out.push_back(*std::move(one));
     }

@@ -24,13 +24,25 @@ ledger::UnitEvidence good_cell() {
     return evidence;
 }
 
+// Of two locks, one of which was drawn on.
+std::string transfers_of(const std::string& outcome) {
+    return std::string(R"({"amount_usd":"1","drawn_usd":"0.15","paid_usd":")") +
+           (outcome == "pass" ? R"(0.15","returned_usd":"0.85"})" : R"(0","returned_usd":"1"})") +
+           R"(,{"amount_usd":"1","drawn_usd":"0","paid_usd":"0","returned_usd":"1"})";
+}
+
 std::string item_of(const ledger::UnitEvidence& evidence, const std::string& outcome,
                     const std::string& reasons, const std::string& sha256 = {}) {
     const std::string bundle = to_json(evidence);
     return R"({"cell":"2026-01-09T13","node_id":"n1","app_name":"myapp","outcome":")" + outcome +
            R"(","reasons":[)" + reasons + R"(],"evidence_sha256":")" +
-           (sha256.empty() ? to_hex(crypto::sha256(as_bytes(bundle))) : sha256) + R"(","evidence":)" +
-           bundle + "}";
+           (sha256.empty() ? to_hex(crypto::sha256(as_bytes(bundle))) : sha256) + R"(","paid_usd":")" +
+           (outcome == "pass" ? "0.15" : "0") + R"(","returned_usd":")" +
+           (outcome == "pass"   ? "1.85"
+            : outcome == "fail" ? "2"
+                                : "0") +
+           R"(","evidence":)" + bundle + R"(,"transfers":[)" +
+           (outcome == "inconclusive" ? "" : transfers_of(outcome)) + R"(],"transfers_complete":true})";
 }
 
 EectlRun recompute(const std::string& content, bool json = false) {
@@ -56,16 +68,19 @@ TEST(SettlementRecompute, TellsAnotherOutcomeFromTheSame) {
         {to_json(good_cell()), exit_good, "pass []"},
         {to_json(missed), exit_good, "fail [health_miss]"},
         {item_of(missed, "fail", R"("health_miss")"), exit_good, "fail [health_miss]"},
-        {item_of(missed, "pass", ""), exit_refused, "BUT recorded is pass []"},
+        {item_of(missed, "pass", ""), exit_refused,
+         "BUT outcome_mismatch: it comes to fail [health_miss], recorded is pass []"},
         {item_of(good_cell(), "fail", R"("health_miss")"), exit_refused,
-         "BUT recorded is fail [health_miss]"},
-        {item_of(missed, "fail", R"("attest_miss")"), exit_refused, "BUT recorded is fail [attest_miss]"},
+         "BUT outcome_mismatch: it comes to pass [], recorded is fail [health_miss]"},
+        {item_of(missed, "fail", R"("attest_miss")"), exit_refused, "BUT outcome_mismatch"},
         {item_of(hole, "inconclusive", R"("hole")"), exit_good, "inconclusive [hole]"},
         {item_of(hole, "pass", R"("resolved: seen elsewhere")"), exit_good, "pass by the admin"},
         // The admin can't decide what the evidence has.
-        {item_of(missed, "pass", R"("resolved: seen elsewhere")"), exit_refused, "BUT recorded is pass"},
-        {item_of(good_cell(), "pass", "", std::string(64, '0')), exit_refused, "BUT its digest is"},
-        {item_of(other_node, "pass", ""), exit_refused, "BUT it is recorded for 2026-01-09T13 n1 myapp"},
+        {item_of(missed, "pass", R"("resolved: seen elsewhere")"), exit_refused, "BUT outcome_mismatch"},
+        {item_of(good_cell(), "pass", "", std::string(64, '0')), exit_refused,
+         "BUT evidence_mismatch: its digest is"},
+        {item_of(other_node, "pass", ""), exit_refused,
+         "BUT unit_mismatch: it is recorded for 2026-01-09T13 n1 myapp"},
         {R"({"items":[],"next_cursor":null})", exit_good, "No unit in it has been judged."},
         {R"({"items":[{"cell":"2026-01-09T13","outcome":"open","evidence":null}]})", exit_good, "No unit"},
         {R"({"items":[)" + item_of(good_cell(), "pass", "") + "," + item_of(missed, "pass", "") + "]}",
@@ -78,7 +93,52 @@ TEST(SettlementRecompute, TellsAnotherOutcomeFromTheSame) {
     }
 }
 
+TEST(SettlementRecompute, TransfersFollowFromTheOutcome) {
+    struct Row {
+        const char* what;
+        const char* instead;
+        const char* says;  // nullptr: it is as good as it was
+    };
+    const Row rows[] = {
+        {R"("drawn_usd":"0.15")", R"("drawn_usd":"0.25")", "transfers_mismatch:0: "},
+        {R"("paid_usd":"0.15","returned_usd":"0.85")", R"("paid_usd":"0.25","returned_usd":"0.75")",
+         "transfers_mismatch:0: of 1 USD, 0.15 drawn, a pass pays 0.15; recorded are 0.25 paid, 0.75 "
+         "returned"},
+        {R"("returned_usd":"0.85")", R"("returned_usd":"0.84")", "transfers_mismatch:0: "},
+        {R"({"amount_usd":"1","drawn_usd":"0",)", R"({"amount_usd":"2","drawn_usd":"0",)",
+         "transfers_mismatch:1: "},
+        {R"("paid_usd":"0.15","returned_usd":"1.85")", R"("paid_usd":"0.16","returned_usd":"1.85")",
+         "transfers_mismatch:paid_usd: the transfers come to 0.15 USD, recorded are 0.16"},
+        {R"("paid_usd":"0.15","returned_usd":"1.85")", R"("paid_usd":"0.15","returned_usd":"2.85")",
+         "transfers_mismatch:returned_usd: "},
+        {R"(,{"amount_usd":"1","drawn_usd":"0","paid_usd":"0","returned_usd":"1"})", "",
+         "transfers_mismatch:returned_usd: "},
+        {R"("app_name":"myapp","outcome")", R"("app_name":null,"outcome")", "unit_mismatch: "},
+        // Where there are more than were shown, the sums are the log's to prove.
+        {R"(,{"amount_usd":"1","drawn_usd":"0","paid_usd":"0","returned_usd":"1"}])"
+         R"(,"transfers_complete":true)",
+         R"(],"transfers_complete":false)", nullptr},
+    };
+    for (const Row& row : rows) {
+        std::string item = item_of(good_cell(), "pass", "");
+        const std::size_t at = item.find(row.what);
+        ASSERT_NE(at, std::string::npos) << row.what << " in " << item;
+        item.replace(at, std::string_view(row.what).size(), row.instead);
+        const EectlRun run = recompute(item);
+        EXPECT_EQ(run.code, row.says == nullptr ? exit_good : exit_refused) << run.out << run.err;
+        EXPECT_NE(run.out.find(row.says == nullptr ? "pass []\n" : row.says), std::string::npos)
+            << row.instead << "\n"
+            << run.out << run.err;
+    }
+}
+
 TEST(SettlementRecompute, RefusesWhatIsNoBundle) {
+    const auto without = [](std::string_view member) {
+        std::string item = item_of(good_cell(), "fail", "");
+        const std::size_t at = item.find(member);
+        EXPECT_NE(at, std::string::npos) << member << " in " << item;
+        return item.erase(at, member.size());
+    };
     std::string later = to_json(good_cell());
     later.replace(later.find(R"("rule_version":1)"), 16, R"("rule_version":9)");
     const std::pair<std::string, const char*> rows[] = {
@@ -86,7 +146,13 @@ TEST(SettlementRecompute, RefusesWhatIsNoBundle) {
         {"[]", "evidence_invalid:/"},
         {"{}", "evidence_invalid:/"},
         {R"({"items":[{"evidence":{}}]})", "evidence_invalid:/"},
-        {later, "rule_version_unsupported"}};
+        {later, "rule_version_unsupported"},
+        {without(R"("cell":"2026-01-09T13",)"), "settlement_invalid:cell"},
+        {without(R"("returned_usd":"2",)"), "settlement_invalid:returned_usd"},
+        {without(R"("paid_usd":"0","returned_usd":"2",)"), "settlement_invalid:paid_usd"},
+        {without(R"(,"transfers_complete":true)"), "settlement_invalid:transfers_complete"},
+        {without(R"("amount_usd":"1",)"), "settlement_invalid:amount_usd"},
+        {R"({"items":[)" + item_of(good_cell(), "pass", "") + R"(],"receipt":{}})", "receipt_malformed:/"}};
     for (const auto& [content, says] : rows) {
         const EectlRun run = recompute(content);
         EXPECT_EQ(run.code, exit_refused);
@@ -103,7 +169,9 @@ TEST(SettlementRecompute, SaysTheSameAsJson) {
         "\n");
     const EectlRun run = recompute(item_of(good_cell(), "fail", ""), true);
     EXPECT_EQ(run.code, exit_refused);
-    EXPECT_NE(run.out.find(R"("difference":"recorded is fail []")"), std::string::npos) << run.out;
+    EXPECT_NE(run.out.find(R"("difference":"outcome_mismatch: it comes to pass [], recorded is fail []")"),
+              std::string::npos)
+        << run.out;
 }
 
 }  // namespace

@@ -208,6 +208,7 @@ private:
     proxy::ProxyHandler proxy_handler_;
     proxy::Passthrough passthrough_;  // Listens only where EE_PASSTHROUGH_PORT is set.
     api::AccessControl access_;
+    api::RefusalCounts refusals_;
     api::Services services_;
     api::ApiHandler api_handler_;
     http::Server control_;
@@ -274,6 +275,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .metrics = metrics_,
                 .body_memory = body_memory_,
                 .access = access_,
+                .refusals = refusals_,
                 .evidence = evidence_reader_,
                 .ledger = ledger_,
                 .accept_allowlist =

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ledger/answers.h"
+#include "ledger/audit.h"
 #include "ledger/books.h"
 #include "ledger/field_rules.h"
 #include "ledger/locks.h"

@@ -4,6 +4,7 @@
 
 #include "ledger/account_name.h"
 #include "ledger/answers.h"
+#include "ledger/audit.h"
 #include "ledger/books.h"
 #include "ledger/field_rules.h"
 #include "ledger/operations.h"
@@ -104,13 +105,6 @@ Result<Answer> issue_or_burn(Context& context, const Payment& payment) {
 }
 
 }  // namespace
-
-std::uint64_t append_call(Context& context) {
-    const Request& request = context.request;
-    return append_leaf(context, LeafKind::call,
-                       {field(context.principal), field(request.method), field(request.path),
-                        field(request.content), field(request.caller.address)});
-}
 
 Result<Answer> perform(Context& context, const OpenAccount& command) {
     if (auto checked = check_user_name("account_id", command.account); !checked) return fail(checked.error());

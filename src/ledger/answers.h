@@ -32,7 +32,4 @@ void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashin
 void append_abuse(JsonWriter& json, std::uint64_t id, const AbuseReport& report);
 void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit);
 
-// A call that moves no money still is in the log: who asked for what.
-std::uint64_t append_call(Context& context);
-
 }  // namespace ee::ledger

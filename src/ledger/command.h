@@ -124,6 +124,7 @@ struct Finalize {
     Period period{};
     std::string node{};  // empty: all
     bool allow_pending = false;
+    bool judged = false;  // step by step, before: what is still open stays so
 };
 struct Resolve {
     Period period{};
@@ -156,27 +157,33 @@ struct RecordLeaf {  // an allowlist, a policy, a key that came into force
     // one.
     std::string in_force{};
 };
+// A call that is no command of the ledger's: that it is made.
+struct RecordCall {};
 // A step of settling, short enough for others to get their turn: judges some units of ended cells in the
 // period (nullopt: none), then makes some of the transfers of those that are decided. The answer's `next`
 // says where to go on; empty: nothing more to do.
 struct SettleMore {
     std::optional<Period> period{};
     std::string node{};  // empty: all
-    bool automatic = false;
+    // Of units with a pending abuse report: those of the last 30 days are left alone, or all, or none.
+    enum class Pending : std::uint8_t { wait_30_days, wait, judge };
+    Pending pending = Pending::judge;
     std::string from{};  // `next` of the step before
     std::uint32_t units_max = 16;
     std::uint32_t locks_max = 256;
 };
 
-using Command = std::variant<OpenAccount, RotateToken, Purchase, Redeem, Transfer, TakeLock, ReleaseLock,
-                             ReportUsage, RegisterNode, Unstake, Ban, Slash, Observe, FileAbuse, DecideAbuse,
-                             Finalize, Resolve, RecordSlots, RecordOutage, RecordLeaf, SettleMore>;
+using Command =
+    std::variant<OpenAccount, RotateToken, Purchase, Redeem, Transfer, TakeLock, ReleaseLock, ReportUsage,
+                 RegisterNode, Unstake, Ban, Slash, Observe, FileAbuse, DecideAbuse, Finalize, Resolve,
+                 RecordSlots, RecordOutage, RecordLeaf, RecordCall, SettleMore>;
 
 struct Request {
     Caller caller{};
     std::string idempotency_key{};  // empty: none
     std::string method{};
     std::string path{};
+    std::string request_id{};  // as the caller knows it; empty: none
     crypto::Sha256 content{};  // of the body
     Command command{};
 };

@@ -1,6 +1,7 @@
 #pragma once
 // What a command works with.
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +31,8 @@ struct Context {
     const Rules& rules;
     LedgerTime now;
     const Request& request;
-    std::string principal;  // "admin", "account:alice", "node:n1", ...
+    std::string principal;                     // "admin", "account:alice", "node:n1", ...
+    std::optional<std::uint64_t> call_leaf{};  // that says who asked for what, where one has been appended
 
     bool is_admin() const { return request.caller.role == Role::admin; }
     bool is_server() const { return request.caller.role == Role::server; }

@@ -11,6 +11,7 @@
 #include "ledger/books.h"
 #include "ledger/field_rules.h"
 #include "ledger/locks.h"
+#include "ledger/log.h"
 #include "ledger/nodes.h"
 #include "ledger/operations.h"
 #include "ledger/slashing.h"
@@ -99,8 +100,57 @@ void gather_observations(const Batch& batch, UnitEvidence& out) {
     });
 }
 
+// How early an outage can have begun that reaches into a time: the beginning of the first that is not over,
+// or the length of the longest that is. Kept with every outage, so that a settlement reads those around its
+// cell only.
+struct OutageReach {
+    std::chrono::microseconds longest{};
+    std::optional<LedgerTime> open_from{};
+
+    LedgerTime first_before(LedgerTime time) const {
+        const LedgerTime by_length = time - longest;
+        return open_from ? std::min(by_length, *open_from) : by_length;
+    }
+};
+constexpr std::string_view outage_reach_key = "outage_reach";
+
+OutageReach outage_reach(const Batch& batch) {
+    OutageReach out;
+    const auto record = batch.get(Table::meta, outage_reach_key);
+    if (!record) return out;
+    RecordReader in(*record);
+    out.longest = std::chrono::microseconds{in.integer()};
+    const bool is_open = in.flag();
+    const LedgerTime from = from_us(in.integer());
+    in.finish();
+    if (is_open) out.open_from = from;
+    return out;
+}
+
+void note_outage(Batch& batch, const Outage& outage) {
+    OutageReach reach = outage_reach(batch);
+    if (outage.to) reach.longest = std::max(reach.longest, *outage.to - outage.from);
+    if (!reach.open_from || outage.from <= *reach.open_from) {
+        // It may be the first one now, or be over.
+        reach.open_from.reset();
+        batch.scan_from(Table::outages, Outage::key(outage.from, 0),
+                        [&](std::string_view, std::string_view record) {
+                            const Outage later = Outage::decode(record);
+                            if (!later.to) reach.open_from = later.from;
+                            return later.to.has_value();
+                        });
+    }
+    batch.put(Table::meta, std::string(outage_reach_key),
+              RecordWriter()
+                  .integer(reach.longest.count())
+                  .flag(reach.open_from.has_value())
+                  .integer(to_us(reach.open_from.value_or(LedgerTime{})))
+                  .take());
+}
+
 void gather_outages(const Batch& batch, UnitEvidence& out) {
-    batch.scan(Table::outages, "", [&](std::string_view, std::string_view record) {
+    const LedgerTime first = outage_reach(batch).first_before(out.unit.cell.start);
+    batch.scan_from(Table::outages, Outage::key(first, 0), [&](std::string_view, std::string_view record) {
         Outage outage = Outage::decode(record);
         if (outage.from >= out.unit.cell.end) return false;
         if (!outage.to || *outage.to > out.unit.cell.start) out.outages.push_back(std::move(outage));
@@ -108,40 +158,68 @@ void gather_outages(const Batch& batch, UnitEvidence& out) {
     });
 }
 
-void gather_abuse(const Batch& batch, UnitEvidence& out) {
-    const std::string prefix = KeyWriter().text(out.unit.node);
+// Reports that touch the unit, until `visit` says false.
+template <class Visit>
+void each_abuse(const Batch& batch, const UnitName& unit, const Visit& visit) {
+    const std::string prefix = KeyWriter().text(unit.node);
     batch.scan(Table::abuse_by_node, prefix, [&](std::string_view key, std::string_view) {
         const std::uint64_t id = number_at(key, key.size() - 8);
         const AbuseReport report = AbuseReport::decode(batch.get(Table::abuse, AbuseReport::key(id)).value());
-        if (!report.touches(out.unit)) return true;
-        if (report.state == AbuseState::authorized) out.authorized.push_back(id);
-        if (report.state == AbuseState::pending) out.pending.push_back(id);
+        return !report.touches(unit) || visit(id, report);
+    });
+}
+
+void gather_abuse(const Batch& batch, UnitEvidence& out) {
+    each_abuse(batch, out.unit, [&](std::uint64_t id, const AbuseReport& report) {
+        UnitEvidence::Abuse abuse{.id = id,
+                                  .app = report.app,
+                                  .state = report.state,
+                                  .filed_at = report.filed_at,
+                                  .decided_by = report.decided_by};
+        if (report.state != AbuseState::pending) {
+            abuse.decided_at = report.decided_at;
+            if (abuse.decided_by.empty()) abuse.decided_by = report.deciding_principal;
+        }
+        out.abuse.push_back(std::move(abuse));
         return true;
     });
 }
 
-void gather_books(const Batch& batch, UnitEvidence& out) {
-    batch.scan(Table::held_locks, held_lock_prefix(out.unit), [&](std::string_view key, std::string_view) {
+}  // namespace
+
+UnitEvidence gather(const Batch& batch, const UnitName& name, const Unit& unit, LedgerTime now) {
+    UnitEvidence out{.unit = name, .judged_at = now, .has_usage = unit.has_usage};
+    out.held_standing = held_standing(batch, name.node, name.cell);
+    gather_slots(batch, out);
+    gather_observations(batch, out);
+    gather_outages(batch, out);
+    gather_abuse(batch, out);
+    visit_terms_of_cell(batch, name.node, name.cell, [&](LedgerTime from, Terms terms) {
+        out.prices.insert(out.prices.begin(), {.from = from, .terms = std::move(terms)});
+    });
+    out.log_size = batch.leaf_count();
+    if (const auto head = newest_head(batch)) out.checkpoint = head->note;
+    return out;
+}
+
+std::optional<std::uint64_t> pending_abuse_of(const Batch& batch, const UnitName& unit) {
+    std::optional<std::uint64_t> found;
+    each_abuse(batch, unit, [&](std::uint64_t id, const AbuseReport& report) {
+        if (report.state == AbuseState::pending) found = id;
+        return !found;
+    });
+    return found;
+}
+
+HeldMoney held_money_of(const Batch& batch, const UnitName& unit) {
+    HeldMoney out;
+    batch.scan(Table::held_locks, held_lock_prefix(unit), [&](std::string_view key, std::string_view) {
         const Lock lock = find_lock(batch, lock_id_of(key)).value();
         ++out.locks;
         out.locked = checked_add(out.locked, lock.amount).value();
         out.drawn = checked_add(out.drawn, lock.drawn).value();
         return true;
     });
-    out.log_size = batch.leaf_count();
-}
-
-}  // namespace
-
-UnitEvidence gather(const Batch& batch, const UnitName& name, const Unit& unit, LedgerTime now) {
-    UnitEvidence out{
-        .unit = name, .judged_at = now, .has_usage = unit.has_usage, .uncollected = unit.uncollected};
-    out.held_standing = held_standing(batch, name.node, name.cell);
-    gather_slots(batch, out);
-    gather_observations(batch, out);
-    gather_outages(batch, out);
-    gather_abuse(batch, out);
-    gather_books(batch, out);
     return out;
 }
 
@@ -195,6 +273,7 @@ Result<Answer> perform(Context& context, const RecordSlots& command) {
 Result<Answer> perform(Context& context, const RecordOutage& command) {
     const Outage& outage = command.outage;
     context.batch.put(Table::outages, Outage::key(outage.from, 0), outage.encode());
+    note_outage(context.batch, outage);
     if (outage.to)
         append_leaf(context, LeafKind::outage,
                     {field(to_us(outage.from)), field(to_us(*outage.to)), field(outage.cause)});

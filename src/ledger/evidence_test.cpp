@@ -164,6 +164,25 @@ TEST(EvidenceRules, AnOutageEndsWhereItIsSaidToEnd) {
     )");
 }
 
+TEST(EvidenceRules, AnOutageCountsHoweverLongBeforeTheCellItBegan) {
+    const std::pair<const char*, const char*> rows[] = {
+        {"outage 03:00 14:01\noutage 13:30 13:31", "inconclusive (hole)"},
+        {"outage 13:30 13:31\noutage 03:00 14:01", "inconclusive (hole)"},
+        {"outage 03:00 14:00\noutage 13:30 13:31", "fail (health_miss), 0 paid, 2 returned"},
+        {"outage 03:00\noutage 13:30 13:31", "inconclusive (hole)"},
+        {"outage 03:00\noutage 04:00\noutage 03:00 03:01", "inconclusive (hole)"},
+        {"outage 04:00\noutage 03:00\noutage 04:00 04:01", "inconclusive (hole)"},
+        {"outage 03:00\noutage 03:00 03:01\noutage 15:30", "fail (health_miss), 0 paid, 2 returned"},
+    };
+    for (const auto& [outages, outcome] : rows) {
+        SCOPED_TRACE(outages);
+        run_in_world(std::string(outages) +
+                     "\nslot n1/a s 14h mppppppppppppppppppppppppppppp\nclock 15:00\nfinalize 14h\n"
+                     "show-unit n1/a 14h => " +
+                     outcome);
+    }
+}
+
 UnitEvidence some_evidence(std::mt19937& random) {
     const auto chance = [&](unsigned of) { return random() % of == 0; };
     UnitEvidence out;
@@ -199,12 +218,21 @@ UnitEvidence some_evidence(std::mt19937& random) {
     }
     if (chance(3)) out.outages.push_back({.from = moment(), .to = std::nullopt, .cause = "start"});
     if (chance(3)) out.outages.push_back({.from = moment(), .to = moment(), .cause = "tunnels"});
-    if (chance(6)) out.authorized = {7, 18'446'744'073'709'551'615U};
-    if (chance(6)) out.pending = {3};
-    out.locks = random() % 5;
-    out.locked = Money(static_cast<std::int64_t>(random()) << (random() % 32));
-    out.drawn = Money(static_cast<std::int64_t>(random()));
-    out.uncollected = chance(9) ? largest_money : Money{};
+    for (unsigned left = random() % 3; left > 0; --left) {
+        const auto state = static_cast<AbuseState>(chance(6) ? 2 : 1 + 2 * (random() % 2));
+        out.abuse.push_back({.id = chance(4) ? 18'446'744'073'709'551'615U : 7,
+                             .app = chance(2) ? "" : "shop",
+                             .state = state,
+                             .filed_at = moment()});
+        if (state != AbuseState::pending) out.abuse.back().decided_at = moment();
+        if (state != AbuseState::pending) out.abuse.back().decided_by = "owner\t";
+    }
+    for (unsigned left = random() % 3; left > 0; --left)
+        out.prices.push_back({.from = moment(),
+                              .terms = {.price = chance(9) ? largest_money : Money(random() % 100'000'000),
+                                        .capacity_vcpus = random() % 9,
+                                        .tier = static_cast<Tier>(1 + random() % 3),
+                                        .posted_at = moment()}});
     out.log_size = random();
     out.checkpoint = "easyenclave/x\n5\nroot\n\n\xe2\x80\x94 sig\n";
     return out;
@@ -226,10 +254,11 @@ TEST(EvidenceRules, WhatIsNoBundleIsRefusedByTheNameOfWhatIsWrong) {
     std::mt19937 random(3);
     UnitEvidence evidence;
     while (evidence.slots.empty() || evidence.observations.empty() || evidence.outages.empty() ||
-           !evidence.slots[0].slot.drained_at)
+           evidence.prices.empty() || evidence.abuse.empty() || !evidence.slots[0].slot.drained_at)
         evidence = some_evidence(random);
     evidence.slots[0].slot.windows = "\1";
-    evidence.authorized = {7};
+    evidence.abuse[0].id = 7;
+    evidence.abuse[0].state = AbuseState::denied;
     const std::string json = to_json(evidence);
     struct Row {
         const char* what;
@@ -252,10 +281,22 @@ TEST(EvidenceRules, WhatIsNoBundleIsRefusedByTheNameOfWhatIsWrong) {
         {R"("observations":[{)", R"("observations":[1,{)", "evidence_invalid:/observations/0/"},
         {R"("type":")", R"("type":"health_maybe","x":")", "evidence_invalid:/observations/0/type"},
         {R"("outages":[{)", R"("outages":[{"from_us":1.5,)", "evidence_invalid:/outages/0/from_us"},
-        {R"("abuse_authorized":["7"])", R"("abuse_authorized":[7])", "evidence_invalid:/abuse_authorized"},
-        {R"("abuse_authorized":["7"])", R"("abuse_authorized":["7x"])", "evidence_invalid:/abuse_authorized"},
-        {R"("locked_usd":)", R"("locked_usd":"-1","x":)", "evidence_invalid:/locked_usd"},
-        {R"("drawn_usd":)", R"("drawn_usd":"9999999999999","x":)", "evidence_invalid:/drawn_usd"},
+        {R"("report_id":"7")", R"("report_id":7)", "evidence_invalid:/abuse/0/report_id"},
+        {R"("report_id":"7")", R"("report_id":"7x")", "evidence_invalid:/abuse/0/report_id"},
+        {R"("status":"denied")", R"("status":"lost")", "evidence_invalid:/abuse/0/status"},
+        {R"("price_usd_per_vcpu_hour":)", R"("price_usd_per_vcpu_hour":"-1","x":)",
+         "evidence_invalid:/prices/0/price_usd_per_vcpu_hour"},
+        {R"("price_usd_per_vcpu_hour":)", R"("price_usd_per_vcpu_hour":"9999999999999","x":)",
+         "evidence_invalid:/prices/0/price_usd_per_vcpu_hour"},
+        {R"("stake_tier":")", R"("stake_tier":"gold","x":")", "evidence_invalid:/prices/0/stake_tier"},
+        // What is not a bundle's, or there twice.
+        {R"({"rule_version")", R"({"more":0,"rule_version")", "evidence_invalid:/"},
+        {R"("log_size":)", R"("log_size":1,"log_size":)", "evidence_invalid:/"},
+        {R"("agent_id":)", R"("agent_id":"b","agent_id":)", "evidence_invalid:/slots/0/"},
+        {R"("event_id":)", R"("seen_by":"b","event_id":)", "evidence_invalid:/observations/0/"},
+        {R"("cause":)", R"("why":"b","cause":)", "evidence_invalid:/outages/0/"},
+        {R"("filed_at_us":)", R"("filed_by":"b","filed_at_us":)", "evidence_invalid:/abuse/0/"},
+        {R"("posted_at_us":)", R"("posted_by":"b","posted_at_us":)", "evidence_invalid:/prices/0/"},
         {R"("checkpoint":)", R"("point":)", "evidence_invalid:/checkpoint"},
     };
     for (const Row& row : rows) {
@@ -289,7 +330,7 @@ UnitEvidence worsened(UnitEvidence evidence, std::mt19937& random) {
         case 1: see(attest_miss); break;
         case 2: see(downtime_migration); break;
         case 3: evidence.held_standing = false; break;
-        case 4: evidence.authorized.push_back(1); break;
+        case 4: evidence.abuse.push_back({.id = 1, .state = AbuseState::authorized}); break;
         case 5:
             if (slot != nullptr) ++slot->challenges_missed;
             break;
@@ -335,7 +376,7 @@ TEST(EvidenceRules, ChallengesOfNoSlotAreNobodysFault) {
     evidence.held_standing = true;
     evidence.judged_at = LedgerTime{evidence.unit.cell.end};
     EXPECT_EQ(judge(evidence), (Judgement{Outcome::fail, {"no_evidence"}}));
-    evidence.pending = {1};  // A2: pending reports do not count
+    evidence.abuse = {{.id = 1}};  // A2: pending reports do not count
     EXPECT_EQ(judge(evidence), (Judgement{Outcome::fail, {"no_evidence"}}));
 }
 

@@ -39,6 +39,15 @@ TEST(IdempotencyRules, AKeyBelongsToThePrincipalNotTheToken) {
     )");
 }
 
+TEST(IdempotencyRules, AKeyHas128CharactersAtMost) {
+    TestLedger ledger;
+    const Caller admin{.role = Role::admin};
+    EXPECT_TRUE(ledger.as(admin, OpenAccount{.account = "alice"}, std::string(128, 'k')));
+    const auto refused = ledger.as(admin, OpenAccount{.account = "bob"}, std::string(129, 'k'));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "invalid_field:idempotency_key");
+}
+
 TEST(IdempotencyRules, WhatMovesMoneyNeedsOne) {
     run_script(R"(
         # Defect 1

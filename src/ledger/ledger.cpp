@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "ledger/account_name.h"
+#include "ledger/audit.h"
 #include "ledger/operations.h"
 #include "ledger/records.h"
 #include "ledger/refusals.h"
@@ -39,6 +40,7 @@ bool is_allowed(const Context& context, const Command& command) {
             [&](const RecordOutage&) { return context.is_server(); },
             [&](const RecordLeaf&) { return context.is_server(); },
             [&](const SettleMore&) { return context.is_server(); },
+            [&](const RecordCall&) { return !context.is_server(); },
             [&](const auto&) { return admin; },
         },
         command);
@@ -118,10 +120,15 @@ Result<Ledger::Opened> Ledger::open(Batch& batch, const Request& request, Ledger
         return fail("forbidden", fmt::format("{} may not do this", out.context.principal));
     if (request.idempotency_key.empty()) {
         if (needs_key(request.command))
-            return fail("idempotency_key_required",
-                        "an Idempotency-Key of 1 to 128 characters is needed here");
+            return fail(
+                "idempotency_key_required",
+                fmt::format("an Idempotency-Key of 1 to {} characters is needed here", idempotency_key_max));
         return out;
     }
+    if (request.idempotency_key.size() > idempotency_key_max)
+        return fail("invalid_field:idempotency_key",
+                    fmt::format("an Idempotency-Key has 1 to {} characters, this one {}", idempotency_key_max,
+                                request.idempotency_key.size()));
     out.key = KeyRecord::key(out.context.principal, request.idempotency_key);
     if (const auto record = batch.get(Table::keys, out.key))
         known = replay(KeyRecord::decode(*record), request);
@@ -135,9 +142,13 @@ Result<Answer> Ledger::apply(Batch& batch, const Request& request, LedgerTime no
     if (!opened) return fail(std::move(opened.error()));
     if (known) return *std::move(known);
     const Batch::Mark mark = batch.mark();
+    const std::uint64_t first_leaf = batch.leaf_count();
     auto answer =
         std::visit([&](const auto& command) { return perform(opened->context, command); }, request.command);
-    if (!answer) batch.undo_to(mark);
+    if (answer)
+        record_call(opened->context, first_leaf, *answer);
+    else
+        batch.undo_to(mark);
     if (!opened->key.empty() && (answer || is_business_refusal(answer.error().code)))
         batch.put(Table::keys, std::move(opened->key), remember(request, answer).encode());
     return answer;

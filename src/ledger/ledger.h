@@ -6,6 +6,8 @@
 
 namespace ee::ledger {
 
+inline constexpr std::size_t idempotency_key_max = 128;
+
 class Ledger {
 public:
     explicit Ledger(const Rules& rules) : rules_(rules) {}

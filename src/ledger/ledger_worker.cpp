@@ -30,13 +30,22 @@ bool is_step_by_step(const Request& request) {
 }
 
 SettleMore steps_of(const Finalize& command) {
-    return {.period = command.period, .node = command.node};
+    using enum SettleMore::Pending;
+    return {.period = command.period, .node = command.node, .pending = command.allow_pending ? judge : wait};
 }
 
 Request server_request(Command command) {
     Request request{.caller = {.role = Role::server}};
     request.command = std::move(command);
     return request;
+}
+
+// Whose key it is: of a role, or of whoever has the token. Empty: there is none.
+std::string flight_key(const Request& request) {
+    if (request.idempotency_key.empty()) return {};
+    std::string key(1, static_cast<char>(request.caller.role));
+    key.append(as_text(request.caller.token)).append(request.idempotency_key);
+    return key;
 }
 
 bool has_records(const Store& store, Table table) {
@@ -171,16 +180,32 @@ LedgerTime LedgerWorker::now() const {
     return std::max(settings_.clock(), from_us(log_.last_time_us()));
 }
 
+// Before the answer is given, so that whoever has it may ask again.
+LedgerWorker::Done LedgerWorker::leaving_flight(std::string key, Done done) {
+    return [this, key = std::move(key), done = std::move(done)](Result<Reply> reply) {
+        {
+            const std::lock_guard guard(mutex_);
+            in_flight_.erase(key);
+        }
+        done(std::move(reply));
+    };
+}
+
 void LedgerWorker::run(Request request, Done done) {
     std::optional<Error> refusal;
+    std::string key = flight_key(request);
     {
         const std::lock_guard guard(mutex_);
         if (standstill_)
             refusal = Error{standstill_->code, standstill_->detail};
         else if (waiting_.size() >= settings_.waiting_max)
             refusal = Error{"ledger_busy", fmt::format("{} commands wait already", waiting_.size())};
-        else
+        else if (!key.empty() && !in_flight_.insert(key).second)
+            refusal = Error{"idempotency_in_flight", "the first request under this key has no answer yet"};
+        else if (key.empty())
             waiting_.push_back({std::move(request), std::move(done)});
+        else
+            waiting_.push_back({std::move(request), leaving_flight(std::move(key), std::move(done))});
     }
     if (refusal) return done(fail(*std::move(refusal)));
     wake_.notify_one();
@@ -311,6 +336,7 @@ void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answer
     const auto stepped = ledger_.apply(batch, server_request(settling.step), time);
     settling.step.from = stepped ? stepped->next : "";
     if (!settling.step.from.empty()) return;
+    if (settling.then) std::get<Finalize>(settling.then->request.command).judged = true;
     if (settling.then) answered.push_back(answer(batch, *std::move(settling.then), time));
     settling_.pop_front();
 }
@@ -321,7 +347,7 @@ void LedgerWorker::start_automatic_settlement(LedgerTime time) {
     if (LedgerTime{due} <= settled_until_) return;
     settled_until_ = due;
     const Period all{.start = {}, .end = due};
-    settling_.push_back({.step = {.period = all, .automatic = true}, .then = {}});
+    settling_.push_back({.step = {.period = all, .pending = SettleMore::Pending::wait_30_days}, .then = {}});
 }
 
 void LedgerWorker::commit(Batch& batch, LedgerTime time) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_set>
 
 #include "ledger/forks.h"
 #include "ledger/ledger.h"
@@ -63,7 +64,8 @@ public:
     LedgerWorker(const LedgerWorker&) = delete;
     LedgerWorker& operator=(const LedgerWorker&) = delete;
 
-    // Any thread. `done` is called once, on the worker's thread, and does not wait for anything.
+    // Any thread. `done` is called once, on the worker's thread, and does not wait for anything. What comes
+    // under an idempotency key whose first request has no answer yet is refused: `idempotency_in_flight`.
     using Done = std::function<void(Result<Reply>)>;
     void run(Request request, Done done);
 
@@ -105,6 +107,7 @@ private:
     Result<void> record_grid(Batch& batch, LedgerTime now) const;
     Result<void> record_loss(Batch& batch, LedgerTime now) const;
     void record_fork();
+    Done leaving_flight(std::string key, Done done);
     void work();
     std::deque<Waiting> wait_for_work(bool& stopping);
     void run_batch(std::deque<Waiting> waiting);
@@ -133,6 +136,7 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<Waiting> waiting_;
+    std::unordered_set<std::string> in_flight_;  // callers' keys
     std::vector<Witnessed> witnessed_;
     std::optional<Standstill> standstill_;
     std::shared_ptr<const SignedHead> head_;

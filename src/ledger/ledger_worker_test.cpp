@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/locks.h"
+#include "ledger/outcome.h"
 #include "ledger/test_worker.h"
 
 namespace ee::ledger {
@@ -41,6 +43,83 @@ TEST(LedgerWorker, AnswersWithAReceiptThatProvesTheEntry) {
     ASSERT_TRUE(verified) << verified.error().detail;
     EXPECT_EQ(verified->leaf().text("account"), "alice");
     EXPECT_EQ(verified->leaf().i64("available_after"), 5'000'000);
+}
+
+TEST(LedgerWorker, AKeyThatIsInFlightIsNotTakenTwice) {
+    TestWorker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice", .token = token_of("alice")}, "1"));
+    std::promise<void> entered, released;
+    auto is_released = released.get_future().share();
+    std::once_flag once;
+    worker.worker->listen([&](const Changes&) {
+        std::call_once(once, [&] {
+            entered.set_value();
+            is_released.wait();
+        });
+    });
+    const auto buy = [&](std::string key, Role role = Role::admin) {
+        auto promise = std::make_shared<std::promise<Result<Reply>>>();
+        Request request{.caller = {.role = role}, .idempotency_key = std::move(key), .method = "POST"};
+        request.command = Purchase{.account = "alice", .amount = Money(1)};
+        worker.worker->run(std::move(request),
+                           [promise](Result<Reply> reply) { promise->set_value(std::move(reply)); });
+        return promise->get_future();
+    };
+    auto first = buy("k");
+    entered.get_future().wait();  // It is on disk, and not answered.
+    auto second = buy("k");
+    ASSERT_EQ(second.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+    EXPECT_EQ(second.get().error().code, "idempotency_in_flight");
+    auto other_key = buy("l"), other_caller = buy("k", Role::auditor), without = buy("");
+    released.set_value();
+    EXPECT_TRUE(first.get());
+    EXPECT_TRUE(other_key.get());
+    EXPECT_EQ(other_caller.get().error().code, "forbidden");
+    EXPECT_EQ(without.get().error().code, "idempotency_key_required");
+    const auto again = buy("k").get();
+    ASSERT_TRUE(again) << again.error().detail;
+    EXPECT_TRUE(again->replayed);
+    // A refusal ends its flight, too.
+    EXPECT_EQ(buy("k", Role::auditor).get().error().code, "forbidden");
+}
+
+TEST(LedgerWorker, ABundleNamesPricesAbuseAndTheLogBeforeIt) {
+    TestWorker worker;
+    const Period cell = cell_at(Grid::hour, worker.now);
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(9'000'000)}, "2"));
+    ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "3"));
+    TakeLock lock{.account = "alice", .node = "n1", .period = cell};
+    lock.amount = Money(1'000'000);
+    ASSERT_TRUE(worker.admin(lock, "4"));
+    for (const auto* reason : {"spam", "fraud"})
+        ASSERT_TRUE(worker.as({.role = Role::launcher}, FileAbuse{.node = "n1", .reason = reason}, reason));
+    std::uint64_t first_report = 0;
+    worker.memory->scan(Table::abuse, "", [&](std::string_view key, std::string_view) {
+        first_report = number_at(key, 0);
+        return false;
+    });
+    ASSERT_TRUE(worker.admin(DecideAbuse{.report = first_report, .decided_by = "carol"}, "5"));
+    worker.now += std::chrono::hours(1);
+    const auto refused = worker.admin(Finalize{.period = cell}, "6");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "abuse_pending");
+    ASSERT_TRUE(worker.admin(Finalize{.period = cell, .allow_pending = true}, "7"));
+
+    const Unit unit = find_unit(Batch(*worker.memory), {.cell = cell, .node = "n1"}).value();
+    const auto evidence = evidence_from_json(unit.evidence);
+    ASSERT_TRUE(evidence) << evidence.error().code << unit.evidence;
+    ASSERT_EQ(evidence->prices.size(), 1u);
+    EXPECT_EQ(evidence->prices[0].terms.price, Money(50'000));
+    ASSERT_EQ(evidence->abuse.size(), 2u);
+    EXPECT_EQ(evidence->abuse[0].state, AbuseState::denied);
+    EXPECT_EQ(evidence->abuse[0].decided_by, "carol");
+    EXPECT_EQ(evidence->abuse[1].state, AbuseState::pending);
+    EXPECT_FALSE(evidence->abuse[1].decided_at);
+    const auto note = parse_checkpoint(evidence->checkpoint);
+    ASSERT_TRUE(note) << evidence->checkpoint;
+    EXPECT_EQ(note->checkpoint.head.size, evidence->log_size);
+    EXPECT_EQ(unit.settlement_leaf, evidence->log_size);
 }
 
 // What a key was refused is told again as it was, and that it is not new; other refusals are always new.

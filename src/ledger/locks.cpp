@@ -104,6 +104,61 @@ void save_unit(Batch& batch, const UnitName& name, const Unit& unit) {
     batch.put(Table::units, name.key(), unit.encode());
 }
 
+Money uncollected_of(const Batch& batch, const UnitName& unit, std::string_view account) {
+    const auto record = batch.get(Table::unit_accounts, unit_account_key(unit, account));
+    return record ? Money(static_cast<std::int64_t>(number_at(*record, 0))) : Money{};
+}
+
+void add_uncollected(Batch& batch, const UnitName& unit, std::string_view account, Money by) {
+    if (by.is_zero()) return;
+    // The unit's own sum has been checked.
+    const Money sum = checked_add(uncollected_of(batch, unit, account), by).value();
+    std::string record;
+    append_number(record, static_cast<std::uint64_t>(sum.micro()));
+    batch.put(Table::unit_accounts, unit_account_key(unit, account), std::move(record));
+}
+
+constexpr Table part_tables[] = {Table::held_locks, Table::settled_locks, Table::unit_accounts};
+
+bool has_part(const Batch& batch, const UnitName& unit, std::string_view account) {
+    const std::string own = held_lock_prefix(unit, account);
+    bool found = false;
+    for (const Table table : part_tables)
+        batch.scan(table, own, [&](std::string_view, std::string_view) {
+            found = true;
+            return false;
+        });
+    return found;
+}
+
+bool others_have_part(const Batch& batch, const UnitName& unit, std::string_view account) {
+    const std::string whole = held_lock_prefix(unit), own = held_lock_prefix(unit, account);
+    bool found = false;
+    const auto look = [&](std::string_view key, std::string_view) {
+        found = found || (key.starts_with(whole) && !key.starts_with(own));
+        return false;
+    };
+    // In the order of accounts: the first of the unit, and the first behind its own.
+    const std::string behind = own + std::string(9, '\xff');
+    for (const Table table : part_tables) {
+        batch.scan_from(table, whole, look);
+        batch.scan_from(table, behind, look);
+    }
+    return found;
+}
+
+void for_each_lock(const Batch& batch, const UnitName& unit, std::string_view account,
+                   const std::function<bool(std::uint64_t id, std::optional<std::uint64_t> leaf)>& visit) {
+    const std::string prefix = account.empty() ? held_lock_prefix(unit) : held_lock_prefix(unit, account);
+    bool goes_on = true;
+    batch.scan(Table::settled_locks, prefix, [&](std::string_view key, std::string_view record) {
+        return goes_on = visit(lock_id_of(key), number_at(record, 0));
+    });
+    if (!goes_on) return;
+    batch.scan(Table::held_locks, prefix,
+               [&](std::string_view key, std::string_view) { return visit(lock_id_of(key), std::nullopt); });
+}
+
 Unit open_unit(Batch& batch, const UnitName& name) {
     if (auto known = find_unit(batch, name)) return *std::move(known);
     save_unit(batch, name, Unit{});
@@ -142,7 +197,6 @@ Result<TakenLock> take_lock(Context& context, Lock lock) {
     add_held(context.batch, lock.amount);
     context.batch.put(Table::held_locks, held_lock_key(lock, id), "");
     open_unit(context.batch, unit_of(lock));
-    context.batch.put(Table::unit_accounts, unit_account_key(unit_of(lock), lock.account), "");
     return TakenLock{.id = id, .leaf_index = *leaf};
 }
 
@@ -166,6 +220,11 @@ std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState 
     --account.held_locks;
     save_account(context.batch, lock.account, account);
     context.batch.erase(Table::held_locks, held_lock_key(lock, id));
+    if (state == LockState::settled) {
+        std::string leaf_index;
+        append_number(leaf_index, *leaf);
+        context.batch.put(Table::settled_locks, held_lock_key(lock, id), std::move(leaf_index));
+    }
     add_held(context.batch, checked_negate(lock.amount).value());
     if (!paid.is_zero()) add_earnings(context.batch, lock.node, lock.cell, paid);
     lock.state = state;

@@ -1,6 +1,8 @@
 #pragma once
 // Credits held for a node in a cell, before compute runs.
 
+#include <functional>
+
 #include "ledger/context.h"
 #include "ledger/records.h"
 
@@ -20,6 +22,18 @@ Result<TakenLock> take_lock(Context& context, Lock lock);
 // Ends a held lock: `paid` of it goes to the node, the rest back to its account. The leaf of the account's
 // entry.
 std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState state, Money paid);
+
+// What of the account's usage in the unit nobody paid.
+Money uncollected_of(const Batch& batch, const UnitName& unit, std::string_view account);
+void add_uncollected(Batch& batch, const UnitName& unit, std::string_view account, Money by);
+// Whether it has locks or unpaid usage in the unit; whether somebody else has.
+bool has_part(const Batch& batch, const UnitName& unit, std::string_view account);
+bool others_have_part(const Batch& batch, const UnitName& unit, std::string_view account);
+
+// The unit's locks that are not released, by account: of `account`, where it is not empty. `leaf`: of the
+// transfer that settled it; nullopt: it is held. Until `visit` says false.
+void for_each_lock(const Batch& batch, const UnitName& unit, std::string_view account,
+                   const std::function<bool(std::uint64_t id, std::optional<std::uint64_t> leaf)>& visit);
 
 // The unit, open when there was none.
 Unit open_unit(Batch& batch, const UnitName& name);

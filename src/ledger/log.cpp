@@ -74,10 +74,17 @@ SignedHead SignedHead::decode(std::string_view record) {
     return out;
 }
 
-std::optional<SignedHead> newest_head(const Store& store) {
-    const auto record = store.get(Table::meta, head_key);
+static std::optional<SignedHead> head_in(const std::optional<std::string>& record) {
     if (!record) return std::nullopt;
     return SignedHead::decode(*record);
+}
+
+std::optional<SignedHead> newest_head(const Store& store) {
+    return head_in(store.get(Table::meta, head_key));
+}
+
+std::optional<SignedHead> newest_head(const Batch& batch) {
+    return head_in(batch.get(Table::meta, head_key));
 }
 
 std::optional<SignedHead> head_with(const Store& store, std::uint64_t leaf_index) {

@@ -47,6 +47,7 @@ struct SignedHead {
     friend bool operator==(const SignedHead&, const SignedHead&) = default;
 };
 std::optional<SignedHead> newest_head(const Store& store);
+std::optional<SignedHead> newest_head(const Batch& batch);
 // The first one with more than `leaf_index` leaves.
 std::optional<SignedHead> head_with(const Store& store, std::uint64_t leaf_index);
 

@@ -5,6 +5,7 @@
 #include "base/names.h"
 #include "ledger/account_name.h"
 #include "ledger/answers.h"
+#include "ledger/audit.h"
 #include "ledger/books.h"
 #include "ledger/field_rules.h"
 #include "ledger/ledger.h"

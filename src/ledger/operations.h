@@ -38,6 +38,9 @@ Result<Answer> perform(Context& context, const RecordSlots& command);
 Result<Answer> perform(Context& context, const RecordOutage& command);
 Result<Answer> perform(Context& context, const RecordLeaf& command);
 
+// audit.cpp
+Result<Answer> perform(Context& context, const RecordCall& command);
+
 // settlement.cpp
 // All that refuses it; changes nothing.
 Result<void> check(const Context& context, const Finalize& command);

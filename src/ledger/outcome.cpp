@@ -119,6 +119,11 @@ void judge_rest(const UnitEvidence& evidence, Reasons& reasons) {
 
 }  // namespace
 
+const UnitEvidence::Abuse* UnitEvidence::find_abuse(AbuseState state) const {
+    const auto found = std::ranges::find(abuse, state, &Abuse::state);
+    return found == abuse.end() ? nullptr : &*found;
+}
+
 Judgement judge(const UnitEvidence& evidence) {
     Reasons reasons;
     judge_windows(evidence, reasons);
@@ -136,7 +141,7 @@ Judgement judge(const UnitEvidence& evidence) {
     add(reasons.health_miss, "health_miss");
     add(reasons.attest_miss, "attest_miss");
     add(reasons.downtime, "downtime_migration");
-    add(!evidence.authorized.empty(), "abuse");
+    add(evidence.find_abuse(AbuseState::authorized) != nullptr, "abuse");
     add(!evidence.held_standing, "standing_missing");
     add(no_evidence, "no_evidence");
     if (!out.reasons.empty()) {

@@ -30,18 +30,31 @@ struct UnitEvidence {
         std::string event_id{};
         Observation observation{};
     };
-    std::vector<Seen> observations{};         // that touch the unit
-    std::vector<Outage> outages{};            // that overlap the cell
-    std::vector<std::uint64_t> authorized{};  // abuse reports that touch the unit
-    std::vector<std::uint64_t> pending{};
+    std::vector<Seen> observations{};  // that touch the unit
+    std::vector<Outage> outages{};     // that overlap the cell
+    struct Abuse {
+        std::uint64_t id = 0;
+        std::string app{};  // empty: all of the node's
+        AbuseState state = AbuseState::pending;
+        LedgerTime filed_at{};
+        std::optional<LedgerTime> decided_at{};  // nullopt: it is pending
+        std::string decided_by{};
 
-    // Totals of the books, for the record; they do not decide.
-    std::uint64_t locks = 0;
-    Money locked{};
-    Money drawn{};
-    Money uncollected{};
-    std::uint64_t log_size = 0;  // leaves before the settlement
-    std::string checkpoint{};    // the newest one then
+        friend bool operator==(const Abuse&, const Abuse&) = default;
+    };
+    std::vector<Abuse> abuse{};  // reports that touch the unit
+
+    // For the record; these do not decide.
+    struct Price {
+        LedgerTime from{};
+        Terms terms{};
+    };
+    std::vector<Price> prices{};  // the terms in force at the cell's start, and those that came in it
+    std::uint64_t log_size = 0;   // leaves before the settlement
+    std::string checkpoint{};     // the newest one that was signed before it
+
+    // The first report of that state; nullptr: none.
+    const Abuse* find_abuse(AbuseState state) const;
 };
 
 struct Judgement {
@@ -52,9 +65,10 @@ struct Judgement {
 };
 Judgement judge(const UnitEvidence& evidence);
 
-// The bundle, JSON in one spelling; its SHA-256 is in the settlement's leaf.
+// The bundle, JSON in one spelling; its SHA-256 is in the settlement's leaf. It has no sums of money: whoever
+// has a part in the unit sees all of it. What the outcome moves is in the leaf and in those of the transfers.
 std::string to_json(const UnitEvidence& evidence);
-// `evidence_invalid:<pointer>` where it is no bundle of ours.
+// `evidence_invalid:<pointer>` where it is no bundle of ours: each member is there once, and no other.
 Result<UnitEvidence> evidence_from_json(std::string_view json);
 
 }  // namespace ee::ledger

@@ -57,10 +57,23 @@ void append_outage(JsonWriter& json, const Outage& outage) {
     json.field("cause", outage.cause).end_object();
 }
 
-void append_ids(JsonWriter& json, std::string_view name, const std::vector<std::uint64_t>& ids) {
-    json.key(name).begin_array();
-    for (const std::uint64_t id : ids) json.value(id_text(id));
-    json.end_array();
+void append_abuse(JsonWriter& json, const UnitEvidence::Abuse& abuse) {
+    json.begin_object().field("report_id", id_text(abuse.id)).field("app_name", abuse.app);
+    json.field("status", to_word(abuse.state))
+        .field("filed_at_us", to_us(abuse.filed_at))
+        .key("decided_at_us");
+    if (abuse.decided_at)
+        json.value(to_us(*abuse.decided_at));
+    else
+        json.null();
+    json.field("decided_by", abuse.decided_by).end_object();
+}
+
+void append_price(JsonWriter& json, const UnitEvidence::Price& price) {
+    const Terms& terms = price.terms;
+    json.begin_object().field("from_us", to_us(price.from)).field("posted_at_us", to_us(terms.posted_at));
+    field(json, "price_usd_per_vcpu_hour", terms.price);
+    json.field("capacity_vcpus", terms.capacity_vcpus).field("stake_tier", to_word(terms.tier)).end_object();
 }
 
 // What is wrong is told once; everything after it reads as nothing.
@@ -105,6 +118,7 @@ public:
     std::optional<LedgerTime> optional_time(std::string_view name) {
         Element element;
         if (!find(name, element) || element.is_null()) return std::nullopt;
+        --members_read_;
         return time(name);
     }
     Money money(std::string_view name) {
@@ -138,15 +152,17 @@ public:
         });
         return out;
     }
-    std::vector<std::uint64_t> ids(std::string_view name) {
-        std::vector<std::uint64_t> out;
-        for (const std::string& text : texts(name)) {
-            std::uint64_t id = 0;
-            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-            if (error != std::errc{} || end != text.data() + text.size()) refuse(name, "no id");
-            out.push_back(id);
-        }
+    std::uint64_t id(std::string_view name) {
+        const std::string digits = text(name);
+        std::uint64_t out = 0;
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
+        if (error != std::errc{} || end != digits.data() + digits.size()) refuse(name, "no id");
         return out;
+    }
+    // Once all members have been read: what else is there, or twice, is none of a bundle's.
+    void finish() {
+        if (!error_ && object_.size() != members_read_)
+            refuse("", fmt::format("it has {} members, not {}", object_.size(), members_read_));
     }
     void refuse(std::string_view name, std::string detail) {
         if (!error_) error_ = Error{fmt::format("evidence_invalid:{}/{}", pointer_, name), std::move(detail)};
@@ -156,6 +172,7 @@ public:
 private:
     bool find(std::string_view name, Element& element) {
         if (error_) return false;
+        ++members_read_;
         if (object_[name].get(element) == simdjson::SUCCESS) return true;
         refuse(name, "it is missing");
         return false;
@@ -164,6 +181,7 @@ private:
     simdjson::dom::object object_;
     std::string pointer_;
     std::optional<Error>& error_;
+    std::size_t members_read_ = 0;
 };
 
 UnitEvidence::AgentSlot read_slot(Reader in) {
@@ -182,6 +200,7 @@ UnitEvidence::AgentSlot read_slot(Reader in) {
     out.slot.challenges_inconclusive = in.count("challenges_inconclusive");
     out.slot.drained_at = in.optional_time("drained_at_us");
     out.slot.verdicts = in.texts("verdicts");
+    in.finish();
     return out;
 }
 
@@ -193,11 +212,36 @@ UnitEvidence::Seen read_observation(Reader in) {
     out.observation.from = in.time("from_us");
     out.observation.to = in.time("to_us");
     out.observation.evidence_url = in.text("evidence_url");
+    in.finish();
     return out;
 }
 
 Outage read_outage(Reader in) {
-    return {.from = in.time("from_us"), .to = in.optional_time("to_us"), .cause = in.text("cause")};
+    Outage out{.from = in.time("from_us"), .to = in.optional_time("to_us"), .cause = in.text("cause")};
+    in.finish();
+    return out;
+}
+
+UnitEvidence::Abuse read_abuse(Reader in) {
+    using enum AbuseState;
+    UnitEvidence::Abuse out{.id = in.id("report_id"),
+                            .app = in.text("app_name"),
+                            .state = in.word("status", {pending, authorized, denied}),
+                            .filed_at = in.time("filed_at_us"),
+                            .decided_at = in.optional_time("decided_at_us"),
+                            .decided_by = in.text("decided_by")};
+    in.finish();
+    return out;
+}
+
+UnitEvidence::Price read_price(Reader in) {
+    UnitEvidence::Price out{.from = in.time("from_us"), .terms = {}};
+    out.terms.posted_at = in.time("posted_at_us");
+    out.terms.price = in.money("price_usd_per_vcpu_hour");
+    out.terms.capacity_vcpus = in.number("capacity_vcpus");
+    out.terms.tier = in.word("stake_tier", {Tier::premium, Tier::standard, Tier::economy});
+    in.finish();
+    return out;
 }
 
 }  // namespace
@@ -215,13 +259,11 @@ std::string to_json(const UnitEvidence& evidence) {
     for (const UnitEvidence::Seen& seen : evidence.observations) append_observation(json, seen);
     json.end_array().key("outages").begin_array();
     for (const Outage& outage : evidence.outages) append_outage(json, outage);
+    json.end_array().key("abuse").begin_array();
+    for (const UnitEvidence::Abuse& abuse : evidence.abuse) append_abuse(json, abuse);
+    json.end_array().key("prices").begin_array();
+    for (const UnitEvidence::Price& price : evidence.prices) append_price(json, price);
     json.end_array();
-    append_ids(json, "abuse_authorized", evidence.authorized);
-    append_ids(json, "abuse_pending", evidence.pending);
-    json.field("locks", evidence.locks);
-    field(json, "locked_usd", evidence.locked);
-    field(json, "drawn_usd", evidence.drawn);
-    field(json, "uncollected_usd", evidence.uncollected);
     json.field("log_size", evidence.log_size).field("checkpoint", evidence.checkpoint).end_object();
     return out;
 }
@@ -254,14 +296,15 @@ Result<UnitEvidence> evidence_from_json(std::string_view json) {
     in.each("outages", [&](simdjson::dom::element item, std::string pointer) {
         out.outages.push_back(read_outage({item, std::move(pointer), error}));
     });
-    out.authorized = in.ids("abuse_authorized");
-    out.pending = in.ids("abuse_pending");
-    out.locks = in.number("locks");
-    out.locked = in.money("locked_usd");
-    out.drawn = in.money("drawn_usd");
-    out.uncollected = in.money("uncollected_usd");
+    in.each("abuse", [&](simdjson::dom::element item, std::string pointer) {
+        out.abuse.push_back(read_abuse({item, std::move(pointer), error}));
+    });
+    in.each("prices", [&](simdjson::dom::element item, std::string pointer) {
+        out.prices.push_back(read_price({item, std::move(pointer), error}));
+    });
     out.log_size = in.number("log_size");
     out.checkpoint = in.text("checkpoint");
+    in.finish();
     if (error) return fail(*std::move(error));
     return out;
 }

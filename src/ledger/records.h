@@ -85,9 +85,10 @@ struct UnitName {
 std::string held_lock_key(const Lock& lock, std::uint64_t id);
 std::string held_lock_prefix(const UnitName& unit);
 std::string held_lock_prefix(const UnitName& unit, std::string_view account);
-std::string unit_account_key(const UnitName& unit, std::string_view account);
-// The lock id a key of `held_locks` ends with.
+// The lock id a key of `held_locks` or `settled_locks` ends with.
 std::uint64_t lock_id_of(std::string_view held_lock_key);
+// Of `unit_accounts`.
+std::string unit_account_key(const UnitName& unit, std::string_view account);
 
 enum class Outcome : std::uint8_t { open = 0, pass = 1, fail = 2, inconclusive = 3 };
 std::string_view to_word(Outcome outcome);

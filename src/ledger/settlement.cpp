@@ -7,10 +7,12 @@
 
 #include "base/hex.h"
 #include "ledger/answers.h"
+#include "ledger/audit.h"
 #include "ledger/books.h"
 #include "ledger/evidence.h"
 #include "ledger/field_rules.h"
 #include "ledger/locks.h"
+#include "ledger/nodes.h"
 #include "ledger/operations.h"
 
 namespace ee::ledger {
@@ -24,12 +26,6 @@ std::string join(const std::vector<std::string>& words) {
     return fmt::format("{}", fmt::join(words, ","));
 }
 
-// What a unit's held locks come to under an outcome.
-void count_money(const UnitEvidence& evidence, Unit& unit) {
-    unit.paid = unit.outcome == Outcome::pass ? evidence.drawn : Money{};
-    unit.returned = checked_subtract(evidence.locked, unit.paid).value();
-}
-
 // The outcome stands from here on; what it moves is certain, and follows.
 void decide(Context& context, const UnitName& name, Unit unit, const UnitEvidence& evidence,
             Judgement judgement) {
@@ -37,8 +33,10 @@ void decide(Context& context, const UnitName& name, Unit unit, const UnitEvidenc
     unit.reasons = std::move(judgement.reasons);
     unit.settled_at = context.now;
     unit.evidence = to_json(evidence);
-    count_money(evidence, unit);
-    unit.moving = evidence.locks > 0;
+    const HeldMoney held = held_money_of(context.batch, name);
+    unit.paid = unit.outcome == Outcome::pass ? held.drawn : Money{};
+    unit.returned = checked_subtract(held.locked, unit.paid).value();
+    unit.moving = held.locks > 0;
     const crypto::Sha256 digest = crypto::sha256(as_bytes(unit.evidence));
     unit.settlement_leaf =
         append_leaf(context, LeafKind::settlement,
@@ -60,8 +58,10 @@ void keep_inconclusive(Context& context, const UnitName& name, Unit unit, const 
     save_unit(context.batch, name, unit);
 }
 
-bool waits_for_abuse(const Context& context, const UnitEvidence& evidence) {
-    return !evidence.pending.empty() && context.now < evidence.unit.cell.end + inconclusive_max;
+bool waits_for_abuse(const Context& context, const UnitEvidence& evidence, SettleMore::Pending pending) {
+    using enum SettleMore::Pending;
+    if (pending == judge || evidence.find_abuse(AbuseState::pending) == nullptr) return false;
+    return pending == wait || context.now < evidence.unit.cell.end + inconclusive_max;
 }
 
 // Open units of ended cells in the period, from the key `from` on, at most `most`.
@@ -81,13 +81,11 @@ std::vector<UnitName> open_units_of(const Context& context, const Period& period
 
 Result<void> check_no_pending_abuse(const Context& context, const Finalize& command) {
     for (const UnitName& name : open_units_of(context, command.period, command.node, "", everything)) {
-        const UnitEvidence evidence =
-            gather(context.batch, name, find_unit(context.batch, name).value(), context.now);
-        if (!evidence.pending.empty())
+        if (const auto pending = pending_abuse_of(context.batch, name))
             return fail("abuse_pending",
                         fmt::format("abuse report {} touches {} in {} and is not decided; decide it, or "
                                     "send \"allow_pending\": true",
-                                    evidence.pending.front(), name.node, to_text(name.cell)));
+                                    *pending, name.node, to_text(name.cell)));
     }
     return {};
 }
@@ -109,7 +107,8 @@ Answer list_outcomes(Context& context, const Finalize& command) {
                   });
     json.end_array().field("complete", count <= outcomes_shown_max).end_object();
     // One outcome has its own leaf; of several the call's is the proof.
-    answer.leaf_index = count == 1 && only_leaf ? *only_leaf : append_call(context);
+    const std::uint64_t call = append_call(context);
+    answer.leaf_index = count == 1 && only_leaf ? *only_leaf : call;
     return answer;
 }
 
@@ -165,13 +164,13 @@ void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::str
                     });
 }
 
-std::string judge_units(Context& context, const Period& period, std::string_view node, bool automatic,
-                        std::string_view from, std::size_t units_max) {
+std::string judge_units(Context& context, const Period& period, std::string_view node,
+                        SettleMore::Pending pending, std::string_view from, std::size_t units_max) {
     const std::vector<UnitName> units = open_units_of(context, period, node, from, units_max);
     for (const UnitName& name : units) {
         const Unit unit = find_unit(context.batch, name).value();
         const UnitEvidence evidence = gather(context.batch, name, unit, context.now);
-        if (automatic && waits_for_abuse(context, evidence)) continue;
+        if (waits_for_abuse(context, evidence, pending)) continue;
         Judgement judgement = judge(evidence);
         if (judgement.outcome == Outcome::inconclusive)
             keep_inconclusive(context, name, unit, evidence, std::move(judgement));
@@ -199,6 +198,7 @@ bool move_decided(Context& context, std::size_t locks_max) {
 Result<void> check(const Context& context, const Finalize& command) {
     if (const auto cells = count_cells(context.rules.grid, command.period); !cells)
         return fail(cells.error());
+    if (!command.node.empty() && !find_node(context.batch, command.node)) return unknown_node(command.node);
     if (command.period.end > context.now)
         return fail("period_open", fmt::format("{} ends at {}", to_text(command.period),
                                                to_text(LedgerTime{command.period.end})));
@@ -208,7 +208,9 @@ Result<void> check(const Context& context, const Finalize& command) {
 
 Result<Answer> perform(Context& context, const Finalize& command) {
     if (auto checked = check(context, command); !checked) return fail(checked.error());
-    judge_units(context, command.period, command.node, false, "", everything);
+    // Whoever has judged step by step has left nothing that could be decided.
+    if (!command.judged)
+        judge_units(context, command.period, command.node, SettleMore::Pending::judge, "", everything);
     return list_outcomes(context, command);
 }
 
@@ -246,7 +248,7 @@ Result<Answer> perform(Context& context, const Resolve& command) {
 Result<Answer> perform(Context& context, const SettleMore& command) {
     std::string next;
     if (command.period)
-        next = judge_units(context, *command.period, command.node, command.automatic, command.from,
+        next = judge_units(context, *command.period, command.node, command.pending, command.from,
                            command.units_max);
     const bool moves = move_decided(context, command.locks_max);
     // Beyond the last unit there is none to judge, but transfers are still to come.

@@ -15,10 +15,10 @@ void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::str
                    const std::function<bool(const UnitName&, const Unit&)>& visit);
 
 // Judges open units of ended cells in the period (of `node`, where it is not empty), from the key `from` on,
-// at most `units_max`, and writes the outcomes of those that can be decided. Automatic settlement leaves
-// units with a pending abuse report alone, for 30 days. The key to go on from; empty: there are no more.
-std::string judge_units(Context& context, const Period& period, std::string_view node, bool automatic,
-                        std::string_view from, std::size_t units_max);
+// at most `units_max`, and writes the outcomes of those that can be decided. The key to go on from; empty:
+// there are no more.
+std::string judge_units(Context& context, const Period& period, std::string_view node,
+                        SettleMore::Pending pending, std::string_view from, std::size_t units_max);
 
 // The next transfers of decided units: at most `locks_max`. Whether there are more.
 bool move_decided(Context& context, std::size_t locks_max);

@@ -4,6 +4,7 @@
 
 #include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
+#include "ledger/views.h"
 
 namespace ee::ledger {
 namespace {
@@ -380,10 +381,23 @@ TEST(SettlementRules, OneNodesCellsAloneAreSettledWhenAsked) {
         clock 14:00
         finalize 13h n1                    => 1 settled
         show-unit n2 13h                   => open
-        finalize 13h n9                    => 0 settled
+        finalize 13h n9                    => unknown_node
+        finalize 13h node:n1               => unknown_node
         finalize 13h by=n1                 => forbidden
         finalize 13h by=alice              => forbidden
         finalize 13h                       => 2 settled
+    )");
+}
+
+TEST(SettlementRules, WhatWasJudgedStepByStepIsNotJudgedAgain) {
+    run_in_world(R"(
+        lock alice n1 13h 1h
+        slot n1/x a 13h all
+        clock 14:00
+        finalize 13h judged=yes            => 1 settled
+        show-unit n1 13h                   => open
+        finalize 13h                       => 1 settled
+        show-unit n1 13h                   => pass, 0 paid, 1 returned
     )");
 }
 
@@ -406,6 +420,76 @@ TEST(SettlementRules, DaysAreCellsWhereTheOperatorSaysSo) {
         show alice                         => 52
     )",
                {.grid = Grid::day});
+}
+
+// What of the next cell's settlements a caller is shown: of each unit its app, what it returned, what was not
+// collected, and whose transfers; whether there is a receipt.
+std::string seen_by(const TestLedger& ledger, const Caller& caller, const Period& cell, std::string app) {
+    const Rules rules;
+    const auto views = Views::open(ledger.store, rules, caller, ledger.now);
+    const auto shown = views->settlements(cell, std::nullopt, std::move(app), {.limit = 500});
+    EXPECT_TRUE(shown) << shown.error().detail;
+    std::string out;
+    const std::string& body = shown->body;
+    const auto value_after = [&](std::string_view name, std::size_t at) {
+        const std::size_t start = body.find(name, at) + name.size();
+        return body.substr(start, body.find('"', start) - start);
+    };
+    const std::size_t item = body.find(R"("cell":)");
+    if (item == std::string::npos) return "nothing";
+    out =
+        value_after(R"("returned_usd":")", item) + "+" + value_after(R"("uncollected_usd":")", item) + " of";
+    constexpr std::string_view name = R"("account_id":")";
+    for (std::size_t at = item; (at = body.find(name, at)) != std::string::npos; ++at)
+        out += " " + value_after(name, at);
+    return out + (shown->leaf_index ? ", proven" : "");
+}
+
+TEST(SettlementRules, AnAccountSeesItsOwnPartAndNothingOfOthers) {
+    TestLedger ledger;
+    ASSERT_NO_FATAL_FAILURE(ledger.open_everything());
+    for (const auto* account : {"carol", "dave"})
+        ASSERT_TRUE(ledger.admin(OpenAccount{.account = account, .token = token_of(account)}));
+    for (const auto* account : {"bob", "carol"})
+        ASSERT_TRUE(ledger.admin(Purchase{.account = account, .amount = Money(3'000'000)}));
+    ledger.now += std::chrono::hours(1);
+    const Period cell = ledger.cell();
+    ledger.now -= std::chrono::hours(1);
+    const auto lock = [&](std::string account, std::string app, std::int64_t usd) {
+        TakeLock command{.account = account, .node = "n1", .app = std::move(app), .period = cell};
+        command.amount = Money(usd * 1'000'000);
+        return ledger.holder(account, command);
+    };
+    ASSERT_TRUE(lock("alice", "", 4) && lock("bob", "", 2) && lock("bob", "his", 1));
+    const auto given_back = lock("carol", "", 3);
+    ASSERT_TRUE(given_back);
+    ASSERT_TRUE(ledger.holder("carol", ReleaseLock{.lock = *given_back->leaf_index + 1}));
+    ledger.now += std::chrono::hours(1);
+    const auto use = [&](std::string account, std::int64_t micro_hours) {
+        ReportUsage usage{.account = account, .node = "n1", .period = cell};
+        usage.hours = Hours(micro_hours);
+        usage.report_id = account;
+        return ledger.as({.role = Role::uptime}, usage);
+    };
+    // What costs nothing is nobody's part; what dave could not pay for is.
+    ASSERT_TRUE(use("carol", 1) && use("dave", 1'000'000));
+    const auto seen = [&](std::string_view who, std::string app = "") {
+        return seen_by(ledger, {.role = Role::holder, .token = token_of(who)}, cell, std::move(app));
+    };
+    for (const bool moved : {false, true}) {
+        ledger.now = LedgerTime{cell.end};
+        ASSERT_TRUE(ledger.admin(Finalize{.period = cell}));
+        if (moved) ledger.settle_all();
+        const std::string all = "6+0.05 of alice bob, proven";
+        EXPECT_EQ(seen_by(ledger, {.role = Role::auditor}, cell, ""), all);
+        EXPECT_EQ(seen("n1"), all);
+        EXPECT_EQ(seen("alice"), "4+0 of alice");
+        EXPECT_EQ(seen("bob"), "2+0 of bob");
+        EXPECT_EQ(seen("bob", "his"), "1+0 of bob, proven");
+        EXPECT_EQ(seen("carol"), "nothing");
+        EXPECT_EQ(seen("dave"), "0+0.05 of");
+        EXPECT_EQ(seen("alice", "his"), "nothing");
+    }
 }
 
 }  // namespace

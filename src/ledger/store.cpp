@@ -34,6 +34,8 @@ std::string_view to_word(Table table) {
         case Table::earnings: return "earnings";
         case Table::checkpoints: return "checkpoints";
         case Table::log_keys: return "log_keys";
+        case Table::settled_locks: return "settled_locks";
+        case Table::audit: return "audit";
         case Table::count: break;
     }
     EE_CHECK(false);

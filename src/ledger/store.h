@@ -37,7 +37,7 @@ enum class Table : std::uint8_t {
     units,          // cell, node, app: what is to be settled
     open_units,     // the same keys, while they are unsettled
     moving_units,   // the same keys, while transfers of their outcome are to come
-    unit_accounts,  // cell, node, app, account: whose locks were in a unit
+    unit_accounts,  // cell, node, app, account: what of its usage nobody paid
     nodes,          // node id
     terms,          // node, effective time, number: price, capacity, tier
     standing,       // node, time, number: registered, staked, banned or not
@@ -52,6 +52,8 @@ enum class Table : std::uint8_t {
     earnings,       // node, cell: what settlements paid
     checkpoints,    // size: signed note
     log_keys,       // leaf index
+    settled_locks,  // cell, node, app, account, lock id: the leaf of the transfer that settled it
+    audit,          // number, the newest first: who asked for what
     count
 };
 inline constexpr std::size_t table_count = static_cast<std::size_t>(Table::count);

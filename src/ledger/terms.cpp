@@ -40,14 +40,21 @@ std::optional<Terms> terms_at(const Batch& batch, std::string_view node, LedgerT
 
 std::optional<Terms> terms_of_cell(const Batch& batch, std::string_view node, const Period& cell) {
     std::optional<Terms> found;
-    const LedgerTime last = LedgerTime{cell.end} - std::chrono::microseconds{1};
-    look_back<Terms>(batch, Table::terms, node, last, [&](LedgerTime from, Terms terms) {
+    visit_terms_of_cell(batch, node, cell, [&](LedgerTime, Terms terms) {
         // Where no price was posted yet, the first one in the cell is it.
         if (terms.price.is_zero() && found) terms.price = found->price;
         found = std::move(terms);
-        return from > cell.start;
     });
     return found;
+}
+
+void visit_terms_of_cell(const Batch& batch, std::string_view node, const Period& cell,
+                         const std::function<void(LedgerTime from, Terms terms)>& visit) {
+    const LedgerTime last = LedgerTime{cell.end} - std::chrono::microseconds{1};
+    look_back<Terms>(batch, Table::terms, node, last, [&](LedgerTime from, Terms terms) {
+        visit(from, std::move(terms));
+        return from > cell.start;
+    });
 }
 
 Hours capacity_of(const Terms& terms, const Period& cell) {

@@ -1,6 +1,8 @@
 #pragma once
 // What a node offered when, and whether it might earn.
 
+#include <functional>
+
 #include "ledger/batch.h"
 #include "ledger/node_records.h"
 
@@ -11,6 +13,10 @@ std::optional<Terms> terms_at(const Batch& batch, std::string_view node, LedgerT
 
 // By what usage of a cell is priced and measured: the terms in force at its start, or else the first in it.
 std::optional<Terms> terms_of_cell(const Batch& batch, std::string_view node, const Period& cell);
+
+// The newest first: all terms that came into force in the cell, and those in force at its start.
+void visit_terms_of_cell(const Batch& batch, std::string_view node, const Period& cell,
+                         const std::function<void(LedgerTime from, Terms terms)>& visit);
 
 // Vcpu-hours that this capacity gives in a cell.
 Hours capacity_of(const Terms& terms, const Period& cell);

@@ -366,11 +366,12 @@ std::string Script::decide(const Words& words) {
                "admin", [](const std::string& body) { return member(body, "status"); });
 }
 
-// finalize PERIOD [NODE] [pending=yes]: how many units it tells of.
+// finalize PERIOD [NODE] [pending=yes] [judged=yes]: how many units it tells of.
 std::string Script::finalize(const Words& words) {
     Finalize command{.period = period_of(words.at(1))};
     if (words.rest.size() > 2) command.node = words.at(2);
     command.allow_pending = words.named.contains("pending");
+    command.judged = words.named.contains("judged");
     return ask(words, command, "admin", [](const std::string& body) {
         std::size_t units = 0;
         for (std::size_t at = 0; (at = body.find("\"outcome\":", at)) != std::string::npos; ++at) ++units;
@@ -423,7 +424,7 @@ std::string Script::outage(const Words& words) {
 
 // settle [PERIOD] [locks=256] [units=16] [steps=N]: until nothing is left, or for N steps.
 std::string Script::settle(const Words& words) {
-    SettleMore command{.automatic = true};
+    SettleMore command{.pending = SettleMore::Pending::wait_30_days};
     if (words.rest.size() > 1) command.period = period_of(words.at(1));
     command.locks_max = static_cast<std::uint32_t>(std::stoul(words.get("locks", "256")));
     command.units_max = static_cast<std::uint32_t>(std::stoul(words.get("units", "16")));

@@ -145,6 +145,7 @@ Result<Booked> book_cell(Context& context, const ReportUsage& command, const Uni
     if (!uncollected) return too_large();
     record.uncollected = *uncollected;
     save_unit(context.batch, unit, record);
+    add_uncollected(context.batch, unit, command.account, booked.uncollected);
     booked.leaf_index =
         append_leaf(context, LeafKind::usage,
                     {field(command.account), field(unit.node), field(unit.app), field(to_text(unit.cell)),

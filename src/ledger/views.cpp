@@ -18,6 +18,10 @@
 namespace ee::ledger {
 namespace {
 
+// Of a unit, and of a piece of a list, but that one unit is always whole.
+constexpr std::size_t transfers_shown_max = 1000;
+constexpr std::size_t transfers_in_page_max = 5000;
+
 tl::unexpected<Error> forbidden(std::string_view principal) {
     return fail("forbidden", fmt::format("{} may not see this", principal));
 }
@@ -44,6 +48,7 @@ public:
         json_.begin_object();
         return true;
     }
+    void end_page() { left_ = 0; }
     JsonWriter& json() { return json_; }
     std::size_t count() const { return count_; }
     void end() { json_.end_object(); }
@@ -97,6 +102,42 @@ void append_entry(JsonWriter& json, std::uint64_t index, const Leaf& leaf) {
     field(json, "locked_usd", Money(leaf.i64("locked_after")));
     optional_field(json, "reference", leaf.text("reference"));
     optional_field(json, "memo", leaf.text("memo"));
+}
+
+// What became, or is to become, of the unit's locks: of `account`'s alone, where it is not empty.
+struct Transfers {
+    Money paid{};
+    Money returned{};
+    std::size_t shown = 0;
+    bool complete = true;
+    std::string json{};  // a list
+};
+Transfers transfers_of(const Batch& batch, const UnitName& name, const Unit& unit, std::string_view account) {
+    Transfers out;
+    JsonWriter json(out.json);
+    json.begin_array();
+    for_each_lock(batch, name, account, [&](std::uint64_t id, std::optional<std::uint64_t> leaf) {
+        const Lock lock = find_lock(batch, id).value();
+        const Money paid = unit.outcome == Outcome::pass ? lock.drawn : Money{};
+        const Money returned = checked_subtract(lock.amount, paid).value();
+        out.paid = checked_add(out.paid, paid).value();
+        out.returned = checked_add(out.returned, returned).value();
+        out.complete = out.shown < transfers_shown_max;
+        if (!out.complete) return !account.empty();  // of an account, its sums are wanted
+        ++out.shown;
+        json.begin_object().field("lock_id", id_text(id)).field("account_id", lock.account);
+        field(json, "price_usd_per_vcpu_hour", lock.price);
+        field(json, "amount_usd", lock.amount);
+        field(json, "drawn_usd", lock.drawn);
+        field(json, "paid_usd", paid);
+        field(json, "returned_usd", returned);
+        json.key("leaf_index");
+        leaf ? json.value(*leaf) : json.null();
+        json.end_object();
+        return true;
+    });
+    json.end_array();
+    return out;
 }
 
 Leaf leaf_at(const Batch& batch, std::uint64_t index) {
@@ -221,13 +262,14 @@ Result<std::string> Views::nodes(const Page& page) const {
 Result<Answer> Views::settlements(const Period& period, const std::optional<std::string>& node,
                                   const std::optional<std::string>& app, const Page& page) const {
     if (const auto cells = count_cells(rules_.grid, period); !cells) return fail(cells.error());
-    // Whose part: a node's units, or those where the account has locks.
+    // Whose part: a node's units, or what an account has in those where it has locks.
     const bool is_node = principal_.starts_with("node:");
     const bool is_account = principal_.starts_with("account:");
     if (!sees_all() && !is_node && !is_account) return forbidden(principal_);
     const std::string own = principal_.substr(principal_.find(':') + 1);
     ListWriter list(page);
-    std::vector<std::uint64_t> leaves;
+    std::optional<std::uint64_t> leaf;
+    std::size_t transfers_shown = 0;
     const std::string first = UnitName::prefix(period.start);
     const std::string from = std::max(first, page.after);
     batch_->scan_from(Table::units, from, [&](std::string_view key, std::string_view record) {
@@ -235,24 +277,32 @@ Result<Answer> Views::settlements(const Period& period, const std::optional<std:
         if (name.cell.start >= period.end) return false;
         if ((node && *node != name.node) || (app && *app != name.app)) return true;
         if (is_node && name.node != own) return true;
-        if (is_account && !batch_->get(Table::unit_accounts, unit_account_key(name, own))) return true;
+        if (is_account && !has_part(*batch_, name, own)) return true;
+        if (transfers_shown > transfers_in_page_max) list.end_page();
         if (!list.begin(key)) return false;
-        const Unit unit = Unit::decode(record);
+        Unit unit = Unit::decode(record);
+        Transfers transfers{.json = "[]"};
+        if (unit.is_settled()) transfers = transfers_of(*batch_, name, unit, is_account ? own : "");
+        transfers_shown += transfers.shown;
+        if (is_account) {
+            unit.paid = transfers.paid;
+            unit.returned = transfers.returned;
+            unit.uncollected = uncollected_of(*batch_, name, own);
+        }
         append_unit(list.json(), name, unit);
         list.json().field("moving", unit.moving).key("evidence");
-        if (unit.evidence.empty())
-            list.json().null();
-        else
-            list.json().raw(unit.evidence);
+        unit.evidence.empty() ? list.json().null() : list.json().raw(unit.evidence);
+        list.json().key("transfers").raw(transfers.json).field("transfers_complete", transfers.complete);
         if (unit.is_settled()) {
             list.json().field("leaf_index", unit.settlement_leaf);
-            leaves.push_back(unit.settlement_leaf);
+            // It says what all of the unit's accounts got together.
+            if (!is_account || !others_have_part(*batch_, name, own)) leaf = unit.settlement_leaf;
         }
         list.end();
         return true;
     });
     Answer answer{.body = list.take()};
-    if (list.count() == 1 && leaves.size() == 1) answer.leaf_index = leaves.front();
+    if (list.count() == 1) answer.leaf_index = leaf;
     return answer;
 }
 
@@ -282,6 +332,20 @@ Result<std::string> Views::slashings(std::optional<SlashingState> state, const P
         return true;
     });
     return list.take();
+}
+
+Result<CallPage> Views::calls(const Page& page) const {
+    if (!sees_all()) return forbidden(principal_);
+    CallPage out;
+    batch_->scan_from(Table::audit, page.after, [&](std::string_view key, std::string_view record) {
+        if (out.calls.size() == page.limit) {
+            out.next = key;
+            return false;
+        }
+        out.calls.push_back(CallRecord::decode(record));
+        return true;
+    });
+    return out;
 }
 
 Result<std::string> Views::leaves(const Page& page) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "ledger/audit.h"
 #include "ledger/context.h"
 #include "ledger/log.h"
 
@@ -14,6 +15,11 @@ namespace ee::ledger {
 struct Page {
     std::string after{};
     std::size_t limit = 50;
+};
+
+struct CallPage {
+    std::vector<CallRecord> calls{};
+    std::optional<std::string> next{};  // nullopt: it was the last piece
 };
 
 // Reading for one caller.
@@ -34,6 +40,8 @@ public:
                                const std::optional<std::string>& app, const Page& page) const;
     Result<std::string> abuse_reports(std::optional<AbuseState> state, const Page& page) const;
     Result<std::string> slashings(std::optional<SlashingState> state, const Page& page) const;
+    // Calls that changed something, the newest first.
+    Result<CallPage> calls(const Page& page) const;
     // Leaves of the log, in full.
     Result<std::string> leaves(const Page& page) const;
 

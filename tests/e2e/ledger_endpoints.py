@@ -222,6 +222,7 @@ ENDPOINTS = [
              {"action": of_text(allowed=["authorize", "deny"]), "authorized_by": of_text(False, 256)},
              unknown={f"/v1/abuse/reports/{name}/authorize": "unknown_report" for name in ("0", "-1", "x", "99999999999999999999")}),
     Endpoint("GET", "/v1/ledger/head", {"public"}, fixed("/v1/ledger/head")),
+    Endpoint("GET", "/v1/audit", {"admin", "auditor"}, fixed("/v1/audit"), query=PAGED),
     Endpoint("GET", "/v1/ledger/entries", {"admin", "auditor"}, fixed("/v1/ledger/entries"), query=PAGED),
     Endpoint("GET", "/v1/ledger/proof/inclusion", {"public"}, fixed("/v1/ledger/proof/inclusion?leaf_index=0"),
              query={"leaf_index": ["", "x", "-1", "1.0", "99999999999999999999", "0&leaf_index=0"], "tree_size": ["", "x", "-1", "1&tree_size=1"]}),

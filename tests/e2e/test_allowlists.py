@@ -319,6 +319,14 @@ def test_a_changed_asset_is_said_counts_at_once_where_nothing_is_sealed_and_is_a
     assert accepted.status == 200
     assert accepted.json() == {"app_name": "myapp", "repo": "org/repo", "release_tag": "v0.1.3", "sha256": second}
     assert control.wait_event("allowlist.accepted")["sha256"] == second
+    # Both calls that could be made are in the log, before what came of them; those that could not are counts.
+    audit = control.admin_get("/v1/audit").json()
+    calls = [(call["principal"], call["route"], call["resource"]) for call in audit["items"]]
+    assert calls == [("admin", "/v1/apps/{app}/allowlist", "myapp")] * 3
+    assert [leaf["kind"] for leaf in control.admin_get("/v1/ledger/entries?limit=500").json()["items"]].count("call") == 3
+    refused = {(row["code"], row["route"]): row["count"] for row in audit["refusals"]}
+    for code in ("unknown_app", "unauthorized", "invalid_field", "allowlist_differs", "allowlist_not_seen"):
+        assert refused[code, "/v1/apps/{app}/allowlist"] == 1, refused
 
 
 def test_a_restart_does_not_forget_what_was_seen(world, github):

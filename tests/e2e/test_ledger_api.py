@@ -12,7 +12,7 @@ from raw_http import Connection
 
 HOLDERS = ("alice", "bob", "spare", "n1", "n2")
 LEDGER_PATHS = ("/v1/accounts", "/v1/credits", "/v1/balances", "/v1/locks", "/v1/usage", "/v1/settlements", "/v1/abuse", "/v1/nodes",
-                "/v1/slashings", "/v1/ledger")
+                "/v1/slashings", "/v1/ledger", "/v1/audit")
 every_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name.replace("/", "_"))
 with_body = pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.body], ids=lambda endpoint: endpoint.name.replace("/", "_"))
 

@@ -97,14 +97,80 @@ def test_from_purchase_to_settlement(world):
         k: v for k, v in outcome.items() if k not in ("settled_at", "evidence_sha256")}
     listed = ledger.ok(f"/v1/settlements/{hour}")
     check_receipt(listed)
-    evidence = re.search(r'"evidence":(\{.*?\}),"leaf_index"', ledger.get(f"/v1/settlements/{hour}").text)[1]
+    evidence = re.search(r'"evidence":(\{.*?\}),"transfers":', ledger.get(f"/v1/settlements/{hour}").text)[1]
     assert hashlib.sha256(evidence.encode()).hexdigest() == outcome["evidence_sha256"]
     assert ledger.balance("alice") == ("100", "0")
     assert ledger.ok(f"/v1/locks/{held['lock_id']}")["state"] == "settled"
+    (transfer,) = listed["items"][0]["transfers"]
+    assert (transfer["lock_id"], transfer["account_id"], transfer["drawn_usd"], transfer["returned_usd"]) == (held["lock_id"], "alice", "0.2", "0.2")
     for caller, count in (("alice", 1), ("bob", 0), ("n1", 1), ("auditor", 1)):
         assert len(ledger.ok(f"/v1/settlements/{hour}", caller=caller)["items"]) == count, caller
     again = ledger.post(f"/v1/settlements/{hour}/finalize", "{}").json()
     assert again["outcomes"] == settled["outcomes"]
+    assert ledger.post(f"/v1/settlements/{hour}/finalize", {"node_id": "n9"}).reason == "unknown_node"
+
+
+def test_an_account_sees_of_a_settlement_what_is_its_own(world):
+    hour = cell(2)
+    ledger = start(world, **within(cell(1)))
+    ledger.register_node("n1")
+    for account in ("alice", "bob", "carol"):
+        ledger.open_account(account, "100")
+    lock = {"node_id": "n1", "period": hour}
+    ledger.ok("/v1/locks", {**lock, "account_id": "alice", "vcpu_hours": "4"}, "alice")
+    ledger.ok("/v1/locks", {**lock, "account_id": "bob", "vcpu_hours": "2"}, "bob")
+    ledger.ok("/v1/locks", {**lock, "account_id": "bob", "vcpu_hours": "1", "app_name": "his"}, "bob")
+    # Who gave it back has no part.
+    taken = ledger.ok("/v1/locks", {**lock, "account_id": "carol", "vcpu_hours": "1"}, "carol")
+    ledger.ok(f"/v1/locks/{taken['lock_id']}/release", {}, "carol")
+    ledger = start_again(ledger, **within(cell(1, hour)))
+    ledger.ok(f"/v1/settlements/{hour}/finalize", {})
+    path = f"/v1/settlements/{hour}?app_name="
+
+    def seen(caller, app=""):
+        listed = ledger.ok(path + app, caller=caller)
+        return [(item["returned_usd"], [t["account_id"] for t in item["transfers"]]) for item in listed["items"]], "receipt" in listed
+    assert seen("auditor") == ([("0.3", ["alice", "bob"])], True)
+    assert seen("n1") == ([("0.3", ["alice", "bob"])], True)
+    # The settlement's leaf says what all of them got.
+    assert seen("alice") == ([("0.2", ["alice"])], False)
+    assert seen("bob") == ([("0.1", ["bob"])], False)
+    assert seen("bob", "his") == ([("0.05", ["bob"])], True)
+    assert seen("carol") == ([], False) and seen("alice", "his") == ([], False)
+    assert "bob" not in ledger.get(path, "alice").text
+
+
+def test_the_audit_says_who_did_what_from_where(world):
+    ledger = start(world)
+    ledger.register_node("n1")
+    for account in ("alice", "bob"):
+        ledger.open_account(account, "10")
+    transfer = {"from_account": "alice", "to_account": "bob", "amount_usd": "1"}
+    key = unique("key")
+    moved = ledger.post("/v1/credits/transfer", transfer, "alice", key, X_Request_Id="request-of-alice")
+    ledger.post("/v1/credits/transfer", transfer, "alice", key)  # The first answer again is no call.
+    ledger.post("/v1/credits/transfer", {**transfer, "amount_usd": "100"}, "alice")  # Nor is a refusal.
+    ledger.ok("/v1/nodes/n1/ban", {"reason": "because"})
+    listed = ledger.ok("/v1/audit", caller="auditor")
+    ban, transferred, *others = listed["items"]
+    assert (ban["principal"], ban["method"], ban["route"], ban["resource"]) == ("admin", "POST", "/v1/nodes/{node}/ban", "n1")
+    assert (transferred["principal"], transferred["resource"], transferred["request_id"]) == ("account:alice", None, "request-of-alice")
+    assert transferred["leaf_index"] == moved.json()["receipt"]["leaf_index"]
+    assert [call["route"] for call in others] == ["/v1/credits/purchase", "/v1/accounts"] * 2 + ["/v1/nodes/register"]
+    # Who is from the same address can be told, which it is cannot.
+    assert len({call["address_salted"] for call in listed["items"]}) == 1
+    assert hashlib.sha256(b"127.0.0.1").hexdigest() != ban["address_salted"]
+    assert [call["leaf_index"] for call in listed["items"]] == sorted((call["leaf_index"] for call in listed["items"]), reverse=True)
+    (refused,) = [row for row in listed["refusals"] if row["code"] == "insufficient_credit"]
+    assert (refused["route"], refused["network"], refused["count"]) == ("/v1/credits/transfer", "127.0.0.0/24", 1)
+    # In pieces; the counts are with the first.
+    first = ledger.ok("/v1/audit?limit=3")
+    second = ledger.ok(f"/v1/audit?limit=500&cursor={first['next_cursor']}")
+    assert first["items"] + second["items"] == listed["items"] and second["next_cursor"] is None and second["refusals"] == []
+    assert ledger.get("/v1/audit", "alice").status == ledger.get("/v1/audit", "n1").status == 403
+    # It outlives the process; the counts do not.
+    again = start_again(ledger).ok("/v1/audit")
+    assert again["items"] == listed["items"] and again["refusals"] == []
 
 
 def test_abuse_and_what_follows(world):
@@ -267,7 +333,11 @@ def test_one_key_sent_by_many_at_once_is_done_once(ledger):
     body = {"account_id": account, "amount_usd": "1"}
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: ledger.post("/v1/credits/purchase", body, key=key), range(32)))
-    assert {answer.status for answer in answers} == {201} and len({answer.body for answer in answers}) == 1
+    in_flight = [answer for answer in answers if answer.status != 201]
+    assert {answer.reason for answer in in_flight} <= {"idempotency_in_flight"}
+    assert all(answer.status == 409 and answer.header("Retry-After") for answer in in_flight)
+    answers = [answer for answer in answers if answer.status == 201] + [ledger.post("/v1/credits/purchase", body, key=key)]
+    assert len({answer.body for answer in answers}) == 1
     assert [answer.header("Idempotency-Replayed") for answer in answers].count(None) == 1
     assert ledger.balance(account) == ("1", "0")
 

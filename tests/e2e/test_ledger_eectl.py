@@ -131,7 +131,7 @@ def test_settlements_are_judged_again(eectl, tmp_path):
     bundle = tmp_path / "settlements.json"
     bundle.write_text(eectl.run("settlement", "list", hour, "--json", caller="alice"))
     assert eectl.run("settlement", "recompute", bundle) == f"{hour} n1  fail [no_evidence]\n"
-    for old, new in (('"outcome":"fail"', '"outcome":"pass"'), ('"held_standing":true', '"held_standing":false'), ('"drawn_usd":"0.2"', '"drawn_usd":"0.1"')):
+    for old, new in (('"outcome":"fail"', '"outcome":"pass"'), ('"held_standing":true', '"held_standing":false'), ('"amount_usd":"0.2"', '"amount_usd":"0.1"')):
         text = bundle.read_text()
         assert old in text
         (tmp_path / "forged.json").write_text(text.replace(old, new))

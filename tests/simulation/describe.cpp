@@ -95,10 +95,13 @@ std::string say(const RecordOutage& c) {
 std::string say(const RecordLeaf&) {
     return "leaf";
 }
+std::string say(const RecordCall&) {
+    return "call";
+}
 std::string say(const SettleMore& c) {
-    return fmt::format("settle {} {} automatic={} units={} locks={} from {} bytes",
-                       c.period ? to_text(*c.period) : "-", c.node, c.automatic, c.units_max, c.locks_max,
-                       c.from.size());
+    return fmt::format("settle {} {} pending={} units={} locks={} from {} bytes",
+                       c.period ? to_text(*c.period) : "-", c.node, static_cast<int>(c.pending), c.units_max,
+                       c.locks_max, c.from.size());
 }
 
 }  // namespace

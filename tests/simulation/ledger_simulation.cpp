@@ -205,7 +205,7 @@ private:
 
     Step settle_some() {
         if (!settling_) {
-            SettleMore command{.automatic = workload_.chance(2)};
+            SettleMore command{.pending = static_cast<SettleMore::Pending>(workload_.below(3))};
             const std::int64_t start = model_.cell_of(model_.now) -
                                        static_cast<std::int64_t>(workload_.below(6)) * model_.rules().step_s;
             if (!workload_.chance(6))

@@ -76,6 +76,7 @@ bool Model::may(const ledger::Command& command) const {
     if (std::holds_alternative<RecordSlots>(command) || std::holds_alternative<RecordOutage>(command) ||
         std::holds_alternative<RecordLeaf>(command) || std::holds_alternative<SettleMore>(command))
         return server;
+    if (std::holds_alternative<RecordCall>(command)) return !server;
     return admin;
 }
 

@@ -149,6 +149,7 @@ private:
     Expected perform(const ledger::RecordSlots& command);
     Expected perform(const ledger::RecordOutage& command);
     Expected perform(const ledger::RecordLeaf& command);
+    Expected perform(const ledger::RecordCall& command);
     Expected perform(const ledger::SettleMore& command);
 
     bool may(const ledger::Command& command) const;
@@ -177,7 +178,7 @@ private:
     bool touched(const UnitKey& key, const Abuse& report) const;
     bool has_pending(const UnitKey& key) const;
     void settle(const UnitKey& key, const Judged& judged);
-    void judge_and_settle(const UnitKey& key, bool automatic);
+    void judge_and_settle(const UnitKey& key, ledger::SettleMore::Pending pending);
     bool move_locks(std::uint64_t most);
     std::vector<UnitKey> open_in(const ledger::Period& period, const std::string& node) const;
 

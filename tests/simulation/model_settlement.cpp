@@ -61,6 +61,10 @@ Expected Model::perform(const ledger::RecordLeaf&) {
     return {};
 }
 
+Expected Model::perform(const ledger::RecordCall&) {
+    return {};
+}
+
 Expected Model::perform(const ledger::Observe& command) {
     if (command.observation.from >= command.observation.to) return refused({"invalid_field:to"});
     if (!nodes.contains(command.node)) return refused({"unknown_node"});
@@ -186,10 +190,11 @@ void Model::settle(const UnitKey& key, const Judged& judged) {
     unit.returned = locked - unit.paid;
 }
 
-void Model::judge_and_settle(const UnitKey& key, bool automatic) {
+void Model::judge_and_settle(const UnitKey& key, ledger::SettleMore::Pending pending) {
     const std::int64_t end = (std::get<0>(key) + rules_.step_s) * 1'000'000;
-    if (automatic && has_pending(key) && now < end + days_30_us) return;
-    const Judged judged = judge(key);
+    using enum ledger::SettleMore::Pending;
+    if (pending != judge && has_pending(key) && (pending == wait || now < end + days_30_us)) return;
+    const Judged judged = this->judge(key);
     if (judged.outcome != Outcome::inconclusive) return settle(key, judged);
     units[key].outcome = judged.outcome;
     units[key].reasons = judged.reasons;
@@ -232,13 +237,14 @@ std::vector<UnitKey> Model::open_in(const ledger::Period& period, const std::str
 Expected Model::perform(const ledger::Finalize& command) {
     std::set<std::string> codes;
     if (!is_on_grid(command.period)) codes.insert("period_not_on_grid");
+    if (!command.node.empty() && !nodes.contains(command.node)) codes.insert("unknown_node");
     if (seconds(command.period.end) * 1'000'000 > now) codes.insert("period_open");
     const std::vector<UnitKey> open = open_in(command.period, command.node);
     if (codes.empty() && !command.allow_pending &&
         std::ranges::any_of(open, [&](const UnitKey& key) { return has_pending(key); }))
         codes.insert("abuse_pending");
     if (!codes.empty()) return refused(codes);
-    for (const UnitKey& key : open) judge_and_settle(key, false);
+    for (const UnitKey& key : open) judge_and_settle(key, ledger::SettleMore::Pending::judge);
     Expected expected;
     for (const auto& [key, unit] : units) {
         const auto& [start, node, app] = key;
@@ -274,7 +280,7 @@ Expected Model::perform(const ledger::SettleMore& command) {
         for (const UnitKey& key : open_in(*command.period, command.node)) {
             if (cursor && key <= *cursor) continue;
             if (left == 0) break;
-            judge_and_settle(key, command.automatic);
+            judge_and_settle(key, command.pending);
             if (--left == 0) {
                 cursor = key;
                 more = true;

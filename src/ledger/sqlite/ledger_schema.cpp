@@ -87,6 +87,8 @@ constexpr const char* migrations[] = {
        WHEN EXISTS (SELECT 1 FROM ledger_tiles WHERE level = NEW.level AND tile_index = NEW.tile_index) BEGIN
            SELECT RAISE(ABORT, 'tiles are never replaced');
        END;)",
+    R"(CREATE TABLE ledger_settled_locks (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_audit (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;)",
 };
 
 }  // namespace
