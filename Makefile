@@ -57,7 +57,7 @@ simulate: deps ## the ledger against its model, new seeds for ever (SEED=42: tha
 	@build/release/bin/ledger_simulation $(if $(SEED),--from $(SEED) --seeds 1,--from $$(date +%s)0000 --seeds 0) $(ARGS)
 
 crash: deps ## kill -9 the control plane KILLS=200 times under load: no acknowledged write is lost or doubled (SEED=n)
-	@scripts/build.sh release easyenclave-control ledger_file_check
+	@scripts/build.sh release easyenclave-control eectl
 	@/usr/bin/python3 tests/crash/run.py --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fuzz: deps ## each fuzz target for SECONDS_EACH=30 (ONLY=name for one)

@@ -121,11 +121,11 @@ def cell_to_lock():
 
 
 def check_file(books, database):
-    checked = subprocess.run([str(BIN_DIR / "ledger_file_check"), str(database)], capture_output=True, text=True,
+    checked = subprocess.run([str(BIN_DIR / "eectl"), "ledger", "check", str(database)], capture_output=True, text=True,
                              timeout=600)
     if checked.returncode != 0:
         books.violate(f"the full check: {checked.stdout}{checked.stderr}")
-    return checked.stdout.strip()
+    return checked.stdout.splitlines()[0] if checked.stdout else ""
 
 
 def run(options, folder):
