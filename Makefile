@@ -70,7 +70,7 @@ mutants: deps ## take the verifier's and the ledger's checks out one by one: eac
 
 bench: deps ## benchmarks as ratios in one run, into build/bench/results.json (ONLY=name for one)
 	@scripts/deps.sh bench
-	@scripts/build.sh bench easyenclave-control easyenclave-agent eectl tunnel_load attestation_bench ledger_bench routing_bench
+	@scripts/build.sh bench easyenclave-control easyenclave-agent eectl tunnel_load attestation_bench ledger_bench routing_bench ledger_load ledger_scale
 	@/usr/bin/python3 bench/run.py $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 docs: deps ## write docs/configuration.md from the settings table

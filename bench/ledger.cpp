@@ -1,9 +1,10 @@
 // How fast the ledger's store commits, beside the same transfers written to SQLite by hand; bench/run.py
 // starts it.
 //
-//   ledger_bench FOLDER [SECONDS [ACCOUNTS [SYNC-MICROSECONDS]]]
+//   ledger_bench FOLDER [SECONDS [ACCOUNTS [SYNC-MICROSECONDS [ledger]]]]
 //
-// The disk is the one FOLDER is on; with SYNC-MICROSECONDS every sync takes that much longer. What is
+// The disk is the one FOLDER is on; with SYNC-MICROSECONDS every sync takes that much longer; with `ledger`
+// only the whole ledger is measured, by 64 callers. What is
 // compared takes turns. Prints one line of JSON.
 #include <algorithm>
 #include <atomic>
@@ -240,6 +241,9 @@ private:
             ++open;
             Request request{.caller = {.role = Role::admin},
                             .idempotency_key = fmt::format("key-{}", ++keys_)};
+            // Whose money it is asks for it, as over HTTP.
+            if (const auto* transfer = std::get_if<ledger::Transfer>(&*command))
+                request.caller = {.role = Role::holder, .token = crypto::sha256(as_bytes(transfer->from))};
             request.method = "POST";
             request.path = "/v1/credits/transfer";
             request.command = std::move(*command);
@@ -345,6 +349,13 @@ int main(int count, char** arguments) {
     FaultyDisk disk(1, FaultyDisk::Syncs::real);
     if (count > 4) disk.delay_syncs(std::chrono::microseconds(std::atoi(arguments[4])));
     Transfers transfers(accounts);
+    if (count > 5 && std::string_view(arguments[5]) == "ledger") {
+        ByLedger alone(folder / "ledger.db", accounts);
+        Figure figure;
+        alone.measure(figure, transfers, 64, seconds);
+        fmt::print("{{\"ledger_64\":{:.0f},\"ledger_64_cpu_us\":{:.1f}}}\n", figure.rate(), figure.cpu_us());
+        return 0;
+    }
     ByHand by_hand(folder / "by-hand.db", accounts);
     ByStore by_store(folder / "store.db", accounts);
     ByLedger by_ledger(folder / "ledger.db", accounts);

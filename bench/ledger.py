@@ -1,5 +1,6 @@
 """The ledger and its store: transfers a second on disk, beside SQLite by hand and PostgreSQL's own benchmark."""
 
+import json
 import os
 import pathlib
 import pwd
@@ -11,6 +12,12 @@ import time
 from lab import START_SECONDS, BenchError, find_tool, free_port
 from rows import row, say
 from verifying import report_of
+
+PAIRS = 3
+ADMIN = "admin-token-of-the-benchmarks"
+NODES, LOCKS = 1_000, 100_000
+ENTRIES = (1_000_000, 10_000_000)
+GROW_SECONDS = 1800
 
 RUNS = 3
 ACCOUNTS = 10_000
@@ -29,6 +36,72 @@ def store_report(lab, options, number, sync_us):
     folder = lab.folder / f"ledger-{number}"
     folder.mkdir()
     return report_of([options.bin / "ledger_bench", folder, options.seconds, ACCOUNTS, sync_us])
+
+
+class HttpLoad:
+    """ledger_load against a control plane of its own, whose accounts are open."""
+
+    def __init__(self, lab, options):
+        lab.product_environment["EE_ADMIN_TOKEN"] = ADMIN
+        self.control = lab.control()
+        self.process = lab.start("ledger_load", [options.bin / "ledger_load", self.control.control_port, ADMIN],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.ask("prepare", ACCOUNTS)
+
+    def ask(self, *command):
+        self.process.popen.stdin.write((" ".join(map(str, command)) + "\n").encode())
+        self.process.popen.stdin.flush()
+        line = self.process.popen.stdout.readline()
+        if not line:
+            raise self.process.failed(f"no answer to {command[0]}")
+        return json.loads(line)
+
+
+def ledger_http(lab, wanted, options):
+    """The same transfers over HTTP and of the ledger alone, in turn; then at half of what HTTP could do."""
+    load = HttpLoad(lab, options)
+    load.ask("transfers", CALLERS, 1)  # Warm.
+    pairs = []
+    for number in range(PAIRS):
+        folder = lab.folder / f"core-{number}"
+        folder.mkdir()
+        core = report_of([options.bin / "ledger_bench", folder, options.seconds, ACCOUNTS, 0, "ledger"])
+        pairs.append((load.ask("transfers", CALLERS, options.seconds), core, load.ask("hot", CALLERS, options.seconds)))
+    middle = statistics.median
+    random = middle(http["rate"] for http, _, _ in pairs)
+    rows = [row("ledger_http_64", random, "transfers/s", middle(core["ledger_64"] for _, core, _ in pairs),
+                middle(http["rate"] / core["ledger_64"] for http, core, _ in pairs)),
+            row("ledger_http_hot", middle(hot["rate"] for _, _, hot in pairs), "transfers/s", random,
+                middle(hot["rate"] / http["rate"] for http, _, hot in pairs))]
+    if wanted("ledger_http_p99_half_load"):
+        half = int(random / 2)
+        halves = [(load.ask("transfers", CALLERS, options.seconds, half), load.ask("health", CALLERS, options.seconds, half))
+                  for _ in range(PAIRS)]
+        rows.append(row("ledger_http_p99_half_load", middle(ours["p99_us"] for ours, _ in halves), "us",
+                        middle(health["p99_us"] for _, health in halves),
+                        middle(ours["p99_us"] / health["p99_us"] for ours, health in halves)))
+    return rows
+
+
+def scale_report(lab, options, *arguments, seconds=GROW_SECONDS):
+    done = subprocess.run(list(map(str, [options.bin / "ledger_scale", *arguments])), capture_output=True, text=True, timeout=seconds)
+    if done.returncode != 0:
+        raise BenchError(f"ledger_scale failed: {done.stderr.strip()[-500:]}")
+    return json.loads(done.stdout)
+
+
+def ledger_settle(lab, wanted, options):
+    """One cell with many locks, beside a caller who transfers all the while."""
+    report = scale_report(lab, options, "settle", lab.folder, NODES, LOCKS)
+    return [row("ledger_settle_100000", report["settled_s"], "s"), row("ledger_settle_wait", report["wait_ms_max"], "ms")]
+
+
+def ledger_grown(lab, wanted, options):
+    """A start and proofs with a million entries, and with ten."""
+    less, more = scale_report(lab, options, "grow", lab.folder, *ENTRIES)
+    return [row("ledger_start_10m", more["start_s"], "s"), row("ledger_start_10m_unchecked", more["first_start_s"], "s"),
+            row("ledger_head_10m", more["head_us"], "us", less["head_us"]),
+            row("ledger_proof_10m", more["proof_us"], "us", less["proof_us"])]
 
 
 def as_postgres(command):

@@ -27,13 +27,18 @@ GOALS = {
     "ledger_read_p99": (AT_MOST, 1),
     "ledger_transfers_64": (AT_LEAST, 4), "ledger_transfers_64_pgbench": (AT_LEAST, 6),
     "ledger_transfers_hot": (AT_LEAST, 0.8), "ledger_transfers_512_slow_sync": (AT_LEAST, 50),
+    "ledger_http_64": (AT_LEAST, 0.6), "ledger_http_hot": (AT_LEAST, 0.8), "ledger_http_p99_half_load": (AT_MOST, 4),
+    "ledger_settle_100000": (AT_MOST, 1), "ledger_settle_wait": (AT_MOST, 1), "ledger_start_10m": (AT_MOST, 1),
+    # Logarithmic: ten times as many leaves are 3.3 more hashes on a path of 20.
+    "ledger_head_10m": (AT_MOST, 1.5), "ledger_proof_10m": (AT_MOST, 1.5),
     "attestation_storm_p99": (AT_MOST, 2), "attestation_storm_p99_contended": (AT_MOST, 2),
     **{f"attestation_{way}": (AT_LEAST, 1 / most) for way, most in ATTESTATION_FLOORS.items()},
 }
 # Goals that are numbers, in the unit of their row.
 LIMITS = {"idle_tunnel_memory": 12 * KIB, "idle_tunnel_memory_tls": 40 * KIB, "stream_memory": 24 * KIB,
           "registration_cpu": 500, "reconnect_20000": 30, "ledger_read_p99": 1000,
-          "resolve_1000": 2000, "resolve_10000": 2000, "choice_1000": 2000, "choice_10000": 2000}
+          "resolve_1000": 2000, "resolve_10000": 2000, "choice_1000": 2000, "choice_10000": 2000,
+          "ledger_settle_100000": 5, "ledger_settle_wait": 50, "ledger_start_10m": 15}
 
 
 def row(name, value, unit, yardstick=None, ratio=None):

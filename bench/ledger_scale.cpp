@@ -1,0 +1,297 @@
+// The ledger when there is much of it; bench/run.py starts it.
+//
+//   ledger_scale settle FOLDER NODES LOCKS      settles one cell with so many locks, beside transfers
+//   ledger_scale grow FOLDER ENTRIES...         how long a start and a proof take with so many entries
+//
+// Prints one line of JSON; of `grow` an array, an object for each number of entries (rising).
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/check.h"
+#include "crypto/signing_key.h"
+#include "ledger/ledger_worker.h"
+#include "ledger/sqlite/sqlite_reader.h"
+#include "ledger/sqlite/sqlite_store.h"
+
+using namespace ee;
+using namespace ee::ledger;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Random = std::mt19937_64;
+
+constexpr std::size_t callers = 512;
+constexpr std::uint64_t accounts = 1000;
+constexpr std::uint32_t window_s = 60;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string account_name(std::uint64_t account) {
+    return fmt::format("account-{:08}", account);
+}
+std::string node_name(std::uint64_t node) {
+    return fmt::format("node-{:05}", node);
+}
+
+Request request_of(Command command, std::uint64_t number) {
+    Request request{.caller = {.role = Role::admin},
+                    .idempotency_key = fmt::format("key-{}", number),
+                    .method = "POST",
+                    .path = "/bench"};
+    if (const auto* transfer = std::get_if<Transfer>(&command))
+        request.caller = {.role = Role::holder, .token = crypto::sha256(as_bytes(transfer->from))};
+    if (std::holds_alternative<RecordSlots>(command)) request.caller = {.role = Role::server};
+    request.command = std::move(command);
+    return request;
+}
+
+class Books {
+public:
+    explicit Books(std::filesystem::path file) : file_(std::move(file)), writers_(file_) { start(); }
+
+    // How long it took.
+    double start() {
+        worker_.reset();
+        LedgerWorker::Settings settings{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {1}}};
+        settings.settle_auto = false;
+        settings.clock = [this] { return now(); };
+        const auto make_key = [](const LogIdentity&, const TreeHead&) -> Result<LogKey> {
+            return LogKey{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};
+        };
+        const auto began = Clock::now();
+        worker_ = LedgerWorker::start(SqliteStore::open(file_, writers_).value(), make_key, settings).value();
+        EE_CHECK(!worker_->standstill());
+        return seconds_since(began);
+    }
+
+    LedgerTime now() const {
+        return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now()) +
+               std::chrono::hours(ahead_h_);
+    }
+    void pass_hours(int hours) { ahead_h_ += hours; }
+    std::unique_ptr<SqliteReader> reader() const { return SqliteReader::open(file_).value(); }
+
+    // One command, and its answer.
+    void ask(Command command) {
+        std::mutex mutex;
+        std::condition_variable answered;
+        bool done = false;
+        worker_->run(request_of(std::move(command), ++keys_), [&](const Result<Reply>& answer) {
+            EE_CHECK(answer);
+            const std::lock_guard guard(mutex);
+            done = true;
+            answered.notify_one();
+        });
+        std::unique_lock lock(mutex);
+        answered.wait(lock, [&] { return done; });
+    }
+
+    // `count` commands, many at a time; each answer brings the next one.
+    void ask_all(std::uint64_t count, const std::function<Command(std::uint64_t)>& make) {
+        std::mutex mutex;
+        std::condition_variable idle;
+        std::uint64_t number = 0, answered = 0;
+        std::function<void()> next = [&] {  // under the mutex
+            if (number == count) return;
+            worker_->run(request_of(make(number++), ++keys_), [&](const Result<Reply>& answer) {
+                EE_CHECK(answer);
+                const std::lock_guard guard(mutex);
+                next();
+                if (++answered == count) idle.notify_one();
+            });
+        };
+        std::unique_lock lock(mutex);
+        for (std::size_t caller = 0; caller < callers; ++caller) next();
+        idle.wait(lock, [&] { return answered == count; });
+    }
+
+    void open_accounts() {
+        ask_all(accounts, [](std::uint64_t account) -> Command {
+            return OpenAccount{.account = account_name(account),
+                               .token = crypto::sha256(as_bytes(account_name(account)))};
+        });
+        ask_all(accounts, [](std::uint64_t account) -> Command {
+            return Purchase{.account = account_name(account), .amount = Money(1'000'000'000'000)};
+        });
+    }
+    Command some_transfer() {
+        const std::uint64_t from = random_() % accounts;
+        return Transfer{.from = account_name(from),
+                        .to = account_name((from + 1 + random_() % (accounts - 1)) % accounts),
+                        .amount = Money(1)};
+    }
+
+private:
+    const std::filesystem::path file_;
+    sqlite::Writers writers_;
+    std::atomic<int> ahead_h_ = 0;
+    std::atomic<std::uint64_t> keys_ = 0;
+    Random random_{1};
+    std::unique_ptr<LedgerWorker> worker_;
+};
+
+// ---- Settling ----
+
+void prepare_cell(Books& books, const Period& cell, std::uint64_t nodes, std::uint64_t locks) {
+    books.open_accounts();
+    books.ask_all(nodes, [](std::uint64_t node) -> Command {
+        RegisterNode command{.node = node_name(node)};
+        command.capacity_vcpus = 1000;
+        command.price = Money(50'000);
+        command.stake = Money(10'000'000);
+        command.token = crypto::sha256(as_bytes(node_name(node)));
+        return command;
+    });
+    books.ask_all(locks, [&](std::uint64_t number) -> Command {
+        TakeLock command{.account = account_name(number * 7919 % accounts),
+                         .node = node_name(number % nodes),
+                         .app = "app",
+                         .period = cell};
+        command.amount = Money(1'000'000);
+        return command;
+    });
+    books.pass_hours(1);
+    books.ask_all(nodes, [&](std::uint64_t node) -> Command {
+        Slot slot{.attested_at = LedgerTime{cell.start}, .window_s = window_s, .challenges_passed = 12};
+        slot.windows.assign(3600 / window_s, static_cast<char>(Window::pass));
+        RecordSlots command{.cell = cell};
+        command.seen.push_back({.node = node_name(node), .app = "app", .agent = "agent", .slot = slot});
+        return command;
+    });
+    books.ask_all(locks / 2, [&](std::uint64_t number) -> Command {
+        return ReportUsage{.account = account_name(number * 7919 % accounts),
+                           .node = node_name(number % nodes),
+                           .app = "app",
+                           .period = cell,
+                           .hours = Hours(100'000),
+                           .report_id = fmt::format("report-{}", number)};
+    });
+    books.pass_hours(1);
+}
+
+// Transfers, one after another, until told to stop: how long each took.
+class Bystander {
+public:
+    explicit Bystander(Books& books)
+        : thread_([this, &books] {
+              while (!over_) {
+                  const auto start = Clock::now();
+                  books.ask(books.some_transfer());
+                  waits_ms_.push_back(seconds_since(start) * 1000);
+              }
+          }) {}
+    std::vector<double> stop() {
+        over_ = true;
+        thread_.join();
+        std::ranges::sort(waits_ms_);
+        return waits_ms_;
+    }
+
+private:
+    std::atomic<bool> over_ = false;
+    std::vector<double> waits_ms_;
+    std::thread thread_;
+};
+
+bool is_moving(const SqliteReader& reader) {
+    bool moving = false;
+    reader.scan(Table::moving_units, "", [&](std::string_view, std::string_view) {
+        moving = true;
+        return false;
+    });
+    reader.end_reading();
+    return moving;
+}
+
+void settle(const std::filesystem::path& file, std::uint64_t nodes, std::uint64_t locks) {
+    Books books(file);
+    const Period cell = cell_at(Grid::hour, books.now() + std::chrono::hours(1));
+    prepare_cell(books, cell, nodes, locks);
+    const auto reader = books.reader();
+    Bystander bystander(books);
+    const auto start = Clock::now();
+    books.ask(Finalize{.period = cell});
+    const double answered = seconds_since(start);
+    while (is_moving(*reader)) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const double moved = seconds_since(start);
+    const std::vector<double> waits = bystander.stop();
+    fmt::print(
+        R"({{"answered_s":{:.3f},"settled_s":{:.3f},"others":{},"wait_ms_p99":{:.2f},"wait_ms_max":{:.2f}}})"
+        "\n",
+        answered, moved, waits.size(), waits[waits.size() * 99 / 100], waits.back());
+}
+
+// ---- Growing ----
+
+// Microseconds each, of a new reader's many.
+double proof_us(Books& books) {
+    const auto store = books.reader();
+    LogReader log(*store);
+    const LogTree tree = log.load().value();
+    Random random(3);
+    constexpr int count = 2000;
+    const auto start = Clock::now();
+    for (int i = 0; i < count; ++i) EE_CHECK(log.inclusion(tree, random() % tree.size(), tree.size()));
+    return seconds_since(start) * 1e6 / count;
+}
+
+double head_us(Books& books) {
+    const auto store = books.reader();
+    constexpr int count = 2000;
+    const auto start = Clock::now();
+    for (int i = 0; i < count; ++i) {
+        EE_CHECK(newest_head(*store));
+        store->end_reading();
+    }
+    return seconds_since(start) * 1e6 / count;
+}
+
+void grow(const std::filesystem::path& file, const std::vector<std::uint64_t>& sizes) {
+    Books books(file);
+    books.open_accounts();
+    std::vector<std::string> lines;
+    std::uint64_t entries = 2 * accounts;
+    for (const std::uint64_t size : sizes) {
+        if (size > entries) {
+            books.ask_all((size - entries) / 2, [&](std::uint64_t) { return books.some_transfer(); });
+            entries = size;
+        }
+        const double first = books.start();  // checks what has come since the start before
+        const double second = books.start();
+        lines.push_back(fmt::format(
+            R"({{"entries":{},"first_start_s":{:.3f},"start_s":{:.3f},"head_us":{:.2f},"proof_us":{:.2f}}})",
+            entries, first, second, head_us(books), proof_us(books)));
+    }
+    fmt::print("[{}]\n", fmt::join(lines, ","));
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    const std::string what = count > 3 ? arguments[1] : "";
+    const auto number = [&](int at) { return std::strtoull(arguments[at], nullptr, 10); };
+    if (what == "settle" && count == 5) {
+        settle(std::filesystem::path(arguments[2]) / "settle.db", number(3), number(4));
+    } else if (what == "grow") {
+        std::vector<std::uint64_t> sizes;
+        for (int i = 3; i < count; ++i) sizes.push_back(number(i));
+        grow(std::filesystem::path(arguments[2]) / "grow.db", sizes);
+    } else {
+        fmt::print(stderr, "ledger_scale settle FOLDER NODES LOCKS | grow FOLDER ENTRIES...\n");
+        return 2;
+    }
+}
