@@ -199,7 +199,6 @@ void Reader::check_floor(const toml::table& table, const NetworkPolicy& policy) 
 }
 
 void Reader::add_warnings(const NetworkPolicy& policy) {
-    if (policy.join != Join::open) warn(policy.name, "join is not enforced by this version");
     if (!policy.stake_min_usd.empty() && !policy.stake_required)
         warn(policy.name, "stake_min_usd has no effect: stake_required is false");
     if (policy.tcb_accepted.contains(TcbStatus::revoked))

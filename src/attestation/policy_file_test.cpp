@@ -164,14 +164,13 @@ evidence = "public"
               forge_1_policy().registers_required);
 }
 
-TEST(PolicyFile, SaysWhatIsNotEnforcedYetOrUnwise) {
+TEST(PolicyFile, SaysWhatHasNoEffectOrIsUnwise) {
     EXPECT_THAT(good("[forge-1]\njoin = \"node\"\nstake_required = true\nstake_min_usd.premium = 1\n"
                      "price_required = true\nfunded = true")
                     .warnings,
-                ElementsAre("networks.toml: [forge-1] join is not enforced by this version"));
+                IsEmpty());
     EXPECT_THAT(good("[forge-1]\nstake_min_usd.premium = 1").warnings,
                 ElementsAre("networks.toml: [forge-1] stake_min_usd has no effect: stake_required is false"));
-    EXPECT_THAT(good("[forge-1]\njoin = \"open\"\nfunded = false").warnings, IsEmpty());
     EXPECT_THAT(good("[a]\nsealed = false\ntcb_accepted = [\"Revoked\"]").warnings,
                 ElementsAre(HasSubstr("[a] tcb_accepted holds Revoked")));
     EXPECT_THAT(good("[forge-1]\nlegacy_cidrs = [\"10.0.0.0/8\"]").warnings,

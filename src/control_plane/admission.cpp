@@ -41,7 +41,14 @@ attestation::Answer answer_of(const protocol::AttestResponse& response) {
 }
 
 registry::Claim claim_of(const protocol::Register& registration) {
-    return {registration.app_name, registration.repo, registration.network};
+    return {registration.app_name, registration.repo, registration.network,
+            registration.node_id ? std::string_view(*registration.node_id) : std::string_view()};
+}
+
+// The app's owner wants nothing more of the agent: no fault of its node's.
+bool is_owners_end(std::string_view reason) {
+    return reason == "join_not_allowed" || reason == "app_forgotten" || reason == "app_bound_to_other_repo" ||
+           reason == "app_bound_to_other_network";
 }
 
 std::string joined(const std::vector<std::string>& parts) {
@@ -177,13 +184,12 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
         const bool collateral = std::holds_alternative<attestation::CollateralKey>(*verdict.awaits);
         verdict.refusal.code = collateral ? "collateral_unavailable" : "allowlist_unavailable";
     }
-    // Where the policy lets the allowlist be absent, that is for apps their operator has made; there are none
-    // yet.
+    // Where the policy lets the allowlist be absent, that is for apps their operator has made.
     if (verdict.ok && !verdict.allowlist_found) {
-        verdict.ok = false;
-        verdict.refusal = {"allowlist_missing",
-                           "release " + answer.registration.release_tag + " of " + answer.registration.repo +
-                               " has no allowlist, neither in EE_ALLOWLIST_DIR nor published"};
+        const auto made = registry_.check_without_allowlist(claim_of(answer.registration),
+                                                            answer.registration.release_tag, wall_now());
+        verdict.ok = made.has_value();
+        if (!made) verdict.refusal = made.error();
     }
     refuse_another_subject(id, verdict);
     refuse_wrong_node(answer, verdict);
@@ -279,6 +285,7 @@ void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answ
     request.tunnel_version = registration.tunnel_version.value_or("1");
     request.tunnel = session.id();
     request.verdict = attested_verdict(session.id(), answer);
+    request.has_allowlist = !request.verdict.allowlist_sha256.empty();
     request.probe = probe;
 
     registry::AdmitOutcome outcome = registry_.admit(request, now());
@@ -461,6 +468,8 @@ void Admission::on_closed(tunnel::Session& session, const std::string& reason) {
         // The agent's own end of it, and ours, is no loss.
         if (reason == "closed_by_agent" || reason == "node_banned" || reason == "node_token_invalid")
             slots_->dismissed(session.id(), false);
+        else if (is_owners_end(reason))
+            slots_->dismissed(session.id(), true);
         slots_->left(session.id());
     }
     const auto& registration = session.registration();

@@ -45,6 +45,12 @@ public:
     void record_slots(SlotRecorder& slots) { slots_ = &slots; }
     // Closes the tunnels of nodes that are banned, or have another token than these have shown.
     void close_lost(std::span<const NodeDirectory::Lost> lost);
+    // Closes the tunnels of agents that may no longer serve: an app's list, or a network, has changed.
+    void close_unwelcome();
+    // For the API. `done` is called on the loop, later, once: `store_unavailable`.
+    using Stored = std::function<void(const Result<void>&)>;
+    void store(registry::AppRecord record, Stored done);
+    void unstore(std::string app_name, Stored done);
     // The store has refused a write: /readyz says so.
     bool store_failed() const { return store_failed_; }
     // Tells every agent to drain, once no further tunnel is accepted.
@@ -89,6 +95,7 @@ private:
     void confirm(tunnel::TunnelId id, const attestation::ReleaseId& release, const std::string& network);
     void save(registry::AppRecord record);
     void store_result(const Result<void>& result);
+    std::function<void(const Result<void>&)> on_loop(Stored done);
     registry::AttestedVerdict attested_verdict(tunnel::TunnelId id, const tunnel::AttestAnswer& answer) const;
     bool take_admission_token();
     Moment now() const { return {loop_.now(), wall_now()}; }

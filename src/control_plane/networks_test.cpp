@@ -51,11 +51,11 @@ protected:
 };
 
 TEST_F(NetworksFile, IsWhatTheControlPlaneServes) {
-    write("[lab]\nbase = \"sandbox-1\"\njoin = \"node\"\n");
+    write("[lab]\nbase = \"sandbox-1\"\ntcb_accepted = [\"Revoked\"]\n");
     EXPECT_THAT(names_of(read_networks(config, true).value()), ElementsAre("forge-1", "lab", "sandbox-1"));
     const config::FileFindings findings = inspect_networks_file(*config.networks_file);
     EXPECT_THAT(findings.problems, IsEmpty());
-    EXPECT_THAT(findings.warnings, ElementsAre(HasSubstr("join")));
+    EXPECT_THAT(findings.warnings, ElementsAre(HasSubstr("Revoked")));
     config.networks_file.reset();
     EXPECT_THAT(names_of(read_networks(config, true).value()), ElementsAre("forge-1", "sandbox-1"));
 }

@@ -1,5 +1,6 @@
 #include "control_plane/part_settings.h"
 
+#include "base/check.h"
 #include "control_plane/machine_memory.h"
 
 namespace ee::control_plane {
@@ -18,13 +19,22 @@ registry::NodeRules node_rules(const attestation::NetworkPolicy& policy) {
     return rules;
 }
 
+registry::Join join_of(const attestation::NetworkPolicy& policy) {
+    switch (policy.join) {
+        case attestation::Join::open: return registry::Join::open;
+        case attestation::Join::node: return registry::Join::node;
+        case attestation::Join::listed: return registry::Join::listed;
+    }
+    EE_CHECK(false);
+}
+
 }  // namespace
 
 registry::NetworkTable network_table(const attestation::NetworkPolicies& policies) {
     registry::NetworkTable table;
     for (const attestation::NetworkPolicy& policy : policies.all())
         table[policy.name] = {std::string(to_string(attestation::least_binding(policy))),
-                              policy.evidence_grace, node_rules(policy)};
+                              policy.evidence_grace, node_rules(policy), join_of(policy)};
     return table;
 }
 

@@ -10,7 +10,8 @@ router::Candidate candidate_of(const registry::Agent& agent, const registry::Off
             .open_streams = session.open_streams(),
             .stream_limit = session.stream_limit(),
             .price = offer.price,
-            .trust = offer.trust.trust};
+            .trust = offer.trust.trust,
+            .release = agent.rollout_place};
 }
 
 Explanation Forwarder::explain(std::string_view app, Moment now) {

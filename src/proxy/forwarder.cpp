@@ -1,5 +1,6 @@
 #include "proxy/forwarder.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "http/fields.h"
@@ -8,6 +9,7 @@
 #include "proxy/call.h"
 #include "proxy/refusals.h"
 #include "registry/resolution_json.h"
+#include "router/rollout.h"
 #include "telemetry/trace.h"
 
 namespace ee::proxy {
@@ -140,9 +142,23 @@ Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, Car
         const std::string word(status && !is_routable(*status) ? to_word(*status) : "offline");
         return fail(word, "the app has no agent that may serve: " + word);
     }
+    keep_one_release(app);
     const auto chosen = router::choose(candidates_, {random_.unit(), random_.unit()});
     if (!chosen) return fail(chosen.error());
     return tunnels_.find(candidates_[*chosen].tunnel);
+}
+
+// By the app's rollout, if there is one. Where none of its releases has room all stay: they are `overloaded`.
+void Forwarder::keep_one_release(std::string_view app) {
+    if (candidates_.front().release == registry::no_rollout_place) return;
+    std::array<std::uint32_t, router::rollout_releases_max> weights{};
+    const auto rollout = registry_.rollout_of(app);
+    std::ranges::transform(rollout, weights.begin(), &registry::ReleaseWeight::weight);
+    const auto release =
+        router::pick_release(std::span(weights.data(), rollout.size()), candidates_, random_.unit());
+    if (release)
+        std::erase_if(candidates_,
+                      [&](const router::Candidate& candidate) { return candidate.release != *release; });
 }
 
 void Forwarder::refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why) {

@@ -90,6 +90,7 @@ private:
     };
     void refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
                     const RefusalFields& named);
+    void keep_one_release(std::string_view app);
     bool has_room_for(const tunnel::Session& session) const;
     Error exceeded(Call& call, const RateLimits::Exceeded& why);
     // Valid until the next call.

@@ -50,6 +50,9 @@ struct AgentTraffic {
     std::optional<std::chrono::microseconds> rtt{};
 };
 
+// Its release is not in the app's rollout, or there is none.
+constexpr std::uint8_t no_rollout_place = 255;
+
 enum class Standing { valid, inconclusive, invalid };
 
 // What its node comes to for an agent, as it was found last, and what that holds for: see Registry::sight_of.
@@ -69,6 +72,9 @@ struct alignas(64) Agent {
     Standing standing = Standing::valid;
     bool backend_passes = true;
     bool draining = false;
+    // Of its app's rollout: whether its release gets no request, and the place of that.
+    bool left_out = false;
+    std::uint8_t rollout_place = no_rollout_place;
     Moment health_at{};
     std::string release_tag{};
     mutable NodeSight sight{};  // The registry's.

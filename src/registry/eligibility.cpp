@@ -77,7 +77,7 @@ AppStatus agent_status(const Agent& agent, const EligibilityRules& rules, std::c
     if (agent.tunnel == no_tunnel) return AppStatus::offline;
     if (!attestation_counts(agent, rules, evidence_grace, now)) return AppStatus::unattested;
     if (health_status(agent, rules, now) != HealthStatus::pass) return AppStatus::unhealthy;
-    if (agent.draining) return AppStatus::draining;
+    if (agent.draining || agent.left_out) return AppStatus::draining;
     return AppStatus::active;
 }
 

@@ -52,7 +52,7 @@ AttestationStatus attestation_status(const Agent& agent, const EligibilityRules&
 HealthStatus health_status(const Agent& agent, const EligibilityRules& rules, MonoTime now);
 
 // `active` means eligible as far as the agent itself goes; otherwise the failing condition that is farthest
-// from service.
+// from service. An agent whose release the app's rollout leaves out is `draining`: it gets no new requests.
 AppStatus agent_status(const Agent& agent, const EligibilityRules& rules, std::chrono::seconds evidence_grace,
                        MonoTime now);
 

@@ -26,6 +26,7 @@ void Registry::load(std::span<const AppRecord> records) {
         if (!app) app = std::make_unique<App>();
         app->record = record;
         set_terms(*app);
+        if (record.token) app_of_token_.emplace(*record.token, record.app_name);
     }
 }
 
@@ -41,14 +42,21 @@ Result<NetworkTerms> Registry::check_claim(const Claim& claim, WallTime now) con
     if (network == networks_.end())
         return fail("invalid_network", fmt::format("no network {} is configured", claim.network));
     const App* app = find_app(claim.app_name);
-    if (app == nullptr || name_is_free(*app, now)) return network->second;
-    if (app->record.repo != claim.repo)
+    if (app != nullptr && !binds(*app, claim, now)) app = nullptr;
+    if (app != nullptr && app->record.repo != claim.repo)
         return fail("app_bound_to_other_repo",
                     fmt::format("{} belongs to {}, not to {}", claim.app_name, app->record.repo, claim.repo));
-    if (app->record.network != claim.network)
+    if (app != nullptr && app->record.network != claim.network)
         return fail("app_bound_to_other_network", fmt::format("{} is on {}, not on {}", claim.app_name,
                                                               app->record.network, claim.network));
+    if (auto allowed = check_join(app, claim.network, claim.node_id); !allowed)
+        return fail(std::move(allowed.error()));
     return network->second;
+}
+
+// Whether what is known of the app counts for the claim: a free name is nobody's but by the same claim.
+bool Registry::binds(const App& app, const Claim& claim, WallTime now) const {
+    return !name_is_free(app, now) || (app.record.repo == claim.repo && app.record.network == claim.network);
 }
 
 bool Registry::name_is_free(const App& app, WallTime now) const {
@@ -56,7 +64,12 @@ bool Registry::name_is_free(const App& app, WallTime now) const {
 }
 
 AdmitOutcome Registry::admit(const AdmitRequest& request, Moment now) {
-    if (auto terms = check_claim(request.claim, now.wall); !terms) return std::move(terms.error());
+    Claim claim = request.claim;
+    claim.node_id = request.node_id ? std::string_view(*request.node_id) : std::string_view();
+    if (auto terms = check_claim(claim, now.wall); !terms) return std::move(terms.error());
+    if (!request.has_allowlist)
+        if (auto made = check_without_allowlist(claim, request.release_tag, now.wall); !made)
+            return std::move(made.error());
     if (const TunnelId holder = tunnel_of(request.claim.app_name, request.agent_id);
         holder != no_tunnel && holder != request.tunnel && !is_of_same(*agent_of(holder), request)) {
         if (!request.probe || request.probe->tunnel != holder) return NeedsProbe{holder};
@@ -86,8 +99,8 @@ Registry::App& Registry::bind(const Claim& claim, WallTime now, Admitted& admitt
     admitted.newly_bound = true;
     if (app != nullptr) {
         // The reservation has ended; whoever still serves under it has lost the name.
-        admitted.superseded = tunnels_of(claim.app_name);
-        for (const TunnelId tunnel : admitted.superseded) carried_.erase(tunnel);
+        admitted.superseded = lose_tunnels(*app);
+        if (app->record.token) app_of_token_.erase(*app->record.token);
     }
     auto fresh = std::make_unique<App>();
     fresh->record = {.app_name = std::string(claim.app_name),
@@ -143,6 +156,7 @@ Agent& Registry::place(App& app, const AdmitRequest& request, Moment now, Admitt
     agent->verdict = request.verdict;
     // A successful attestation is the first pass.
     agent->health_at = now;
+    apply_rollout(app, *agent);
     carried_[request.tunnel] = {&app, agent.get()};
     return app.add(std::move(agent));
 }
@@ -259,15 +273,6 @@ void Registry::record_refusal(Refusal refusal) {
 void Registry::note(App& app, Event event) const {
     app.events.push_front(std::move(event));
     if (app.events.size() > settings_.events_max) app.events.pop_back();
-}
-
-std::optional<std::vector<TunnelId>> Registry::forget(std::string_view app_name) {
-    const auto found = apps_.find(app_name);
-    if (found == apps_.end()) return std::nullopt;
-    std::vector<TunnelId> tunnels = tunnels_of(app_name);
-    for (const TunnelId tunnel : tunnels) carried_.erase(tunnel);
-    apps_.erase(found);
-    return tunnels;
 }
 
 }  // namespace ee::registry

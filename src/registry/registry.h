@@ -16,11 +16,15 @@
 
 namespace ee::registry {
 
+// Who may serve: any agent that attests, those of registered nodes, or those of nodes that the app lists.
+enum class Join : std::uint8_t { open, node, listed };
+
 // What the registry must know of a network's policy.
 struct NetworkTerms {
     std::string binding{};  // The least level it asks for.
     std::chrono::seconds evidence_grace{0};
     NodeRules nodes{};
+    Join join = Join::open;  // Of apps without a list of nodes of their own.
 };
 using NetworkTable = std::map<std::string, NetworkTerms, std::less<>>;
 
@@ -41,6 +45,7 @@ struct Claim {
     std::string_view app_name{};
     std::string_view repo{};
     std::string_view network{};
+    std::string_view node_id{};  // Empty: none.
 };
 
 // The answer to a ping of the tunnel that holds the identity.
@@ -50,7 +55,7 @@ struct Probe {
 };
 
 struct AdmitRequest {
-    Claim claim{};
+    Claim claim{};  // But for the node.
     std::string agent_id{};
     std::optional<std::string> node_id{};  // Proven by its token.
     std::string release_tag{};
@@ -58,6 +63,7 @@ struct AdmitRequest {
     std::string tunnel_version{};
     TunnelId tunnel = no_tunnel;
     AttestedVerdict verdict{};
+    bool has_allowlist = true;  // The release has one.
     std::optional<Probe> probe{};
 };
 
@@ -82,6 +88,23 @@ struct Renewed {
     std::optional<AppRecord> record{};  // Store it.
 };
 
+// What an admin says of an app.
+struct AppOrder {
+    std::string app_name{};
+    std::string repo{};
+    std::string network{};
+    std::optional<std::string> billing_account{};  // nullopt: stays as it is.
+    ByteArray<32> token{};                         // The hash of the one it gets when it has none,
+    bool rotate_token = false;                     // or in place of the one it has.
+};
+struct AppMade {
+    AppRecord record{};  // Store it.
+    bool is_new = false;
+    bool has_new_token = false;
+    // These tunnels have lost their agents to the move: close them.
+    std::vector<TunnelId> lost{};
+};
+
 class Registry {
 public:
     Registry(const RegistrySettings& settings, NetworkTable networks);
@@ -98,11 +121,16 @@ public:
     // ---- Tunnels; nothing here changes anything before admit() ----
 
     // May such an agent come at all? `invalid_network`, `app_bound_to_other_repo`,
-    // `app_bound_to_other_network`; else the network's terms.
+    // `app_bound_to_other_network`, `join_not_allowed`; else the network's terms.
     Result<NetworkTerms> check_claim(const Claim& claim, WallTime now) const;
 
+    // Whether an agent whose release has no allowlist may serve the app, as far as that goes: an admin made
+    // it. Else `allowlist_missing`.
+    Result<void> check_without_allowlist(const Claim& claim, std::string_view release_tag,
+                                         WallTime now) const;
+
     // The tunnel has attested. Binds the app to (repo, network) when it is free. Errors: those of
-    // check_claim, and `agent_id_taken`.
+    // check_claim and check_without_allowlist, and `agent_id_taken`.
     AdmitOutcome admit(const AdmitRequest& request, Moment now);
 
     // The rest concern the agent that `tunnel` carries; for a tunnel that carries none (never admitted, or
@@ -120,6 +148,30 @@ public:
     // The allowlist of a release was replaced under its tag: an event of every app that serves it.
     void allowlist_changed(std::string_view repo, std::string_view release_tag, std::string_view detail,
                            WallTime now);
+
+    // ---- What admins and owners say of apps; each change is to be stored ----
+
+    // Reserves a name, or, where it is bound to another repo or network, moves it: token, billing account and
+    // nodes stay its own, the rollout ends. `invalid_network`.
+    Result<AppMade> make_app(const AppOrder& order, WallTime now);
+    // Its new token could not be stored, and nobody was told it: as if there were none.
+    void drop_token(std::string_view app_name, const ByteArray<32>& token);
+    // The nodes whose agents alone may serve; nullopt: as the network says. nullopt: unknown app. Ask
+    // may_stay() of its tunnels then.
+    std::optional<AppRecord> set_nodes(std::string_view app_name,
+                                       std::optional<std::vector<std::string>> nodes, WallTime now);
+    // At most router::rollout_releases_max; none: every release is equal. nullopt: unknown app.
+    std::optional<AppRecord> set_rollout(std::string_view app_name, std::vector<ReleaseWeight> rollout,
+                                         WallTime now);
+    // Forgets the registration; answers the tunnels to close, nullopt for an unknown app.
+    std::optional<std::vector<TunnelId>> forget(std::string_view app_name, WallTime now);
+
+    // The app with a token of this hash; empty: none. Valid until the next call that changes the registry.
+    std::string_view app_of_token(const ByteArray<32>& token) const;
+    // Whether the agent that the tunnel carries, if any, may go on serving: `join_not_allowed`.
+    Result<void> may_stay(TunnelId tunnel) const;
+    // Empty: there is none. Valid until the next call that changes the registry.
+    std::span<const ReleaseWeight> rollout_of(std::string_view app_name) const;
 
     // For the operator's eyes; changes nobody's standing.
     void record_refusal(Refusal refusal);
@@ -166,9 +218,6 @@ public:
     std::optional<AppDetail> detail(std::string_view app_name, Moment now) const;
     Counts counts() const;
 
-    // Forgets the registration; answers the tunnels to close, nullopt for an unknown app.
-    std::optional<std::vector<TunnelId>> forget(std::string_view app_name);
-
 private:
     struct App {
         AppRecord record;
@@ -207,6 +256,12 @@ private:
     App* find_app(std::string_view app_name);
     void set_terms(App& app) const;
     bool name_is_free(const App& app, WallTime now) const;
+    bool binds(const App& app, const Claim& claim, WallTime now) const;
+    Result<void> check_join(const App* app, std::string_view network, std::string_view node_id) const;
+    std::vector<TunnelId> lose_tunnels(App& app);
+    bool give_token(App& app, const AppOrder& order);
+    static void apply_rollout(const App& app, Agent& agent);
+    std::vector<ReleaseShare> shares_of(const App& app, Moment now) const;
     bool is_expired(const App& app, WallTime now) const { return now >= app.record.expires_at; }
     RegistrationState registration_state(const App& app, WallTime now) const;
     Carried carried_by(TunnelId tunnel) const;
@@ -230,6 +285,7 @@ private:
     Nodes nodes_;
     std::unordered_map<std::string, std::unique_ptr<App>, TextHash, std::equal_to<>> apps_;
     std::unordered_map<TunnelId, Carried> carried_;
+    std::map<ByteArray<32>, std::string> app_of_token_;
     std::deque<Refusal> refusals_;
 };
 

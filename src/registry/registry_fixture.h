@@ -1,6 +1,8 @@
 #pragma once
 // A registry with a clock, for this folder's tests.
 
+#include <fmt/format.h>
+
 #include "registry/registry.h"
 
 namespace ee::registry {

@@ -101,8 +101,8 @@ TEST_F(RegistryTest, WhoeverTakesAFreeNameTakesItsTunnelsOut) {
 TEST_F(RegistryTest, AForgottenNameIsFree) {
     admit(request(1));
     admit(request(2, "a2"));
-    EXPECT_EQ(registry.forget("myapp"), (Tunnels{1, 2}));
-    EXPECT_FALSE(registry.forget("myapp"));
+    EXPECT_EQ(registry.forget("myapp", now().wall), (Tunnels{1, 2}));
+    EXPECT_FALSE(registry.forget("myapp", now().wall));
     EXPECT_TRUE(registry.check_claim({"myapp", "evil/repo", "forge-1"}, now().wall));
     registry.disconnected(1, "tunnel_closed", now().wall);
     EXPECT_EQ(registry.counts().agents, 0u);

@@ -240,7 +240,8 @@ AppPage Registry::list(const ListQuery& query, Moment now) const {
 std::optional<AppDetail> Registry::detail(std::string_view app_name, Moment now) const {
     const App* app = find_app(app_name);
     if (app == nullptr) return std::nullopt;
-    AppDetail out{.resolution = resolution_of(*app, now), .record = app->record};
+    AppDetail out{
+        .resolution = resolution_of(*app, now), .record = app->record, .releases = shares_of(*app, now)};
     const NodeTime time = nodes_.at(now);
     for (const auto& agent : app->agents) {
         const AgentStanding standing = standing_of(*app, *agent, now.mono, time);

@@ -33,7 +33,8 @@ struct Resolution {
 struct Event {
     WallTime at{};
     // registered, attested, attest_miss, inconclusive, backend_fail, backend_pass, superseded, draining,
-    // disconnected, allowlist_changed (no agent's: `agent_id` is empty)
+    // disconnected; no agent's (`agent_id` is empty): allowlist_changed, moved, forgotten, token_changed,
+    // nodes_changed, rollout_changed
     std::string kind{};
     std::string agent_id{};
     std::string code{};  // May be empty.
@@ -60,9 +61,17 @@ struct AgentDetail {
     HealthStatus health_status = HealthStatus::unknown;
 };
 
+// A release of an app: what it gets of the requests, and by whom it could be served.
+struct ReleaseShare {
+    std::string release_tag{};
+    std::optional<std::uint32_t> weight{};  // nullopt: the app has no rollout.
+    std::size_t eligible_agents = 0;        // But for the rollout.
+};
+
 struct AppDetail {
     Resolution resolution{};
     AppRecord record{};
+    std::vector<ReleaseShare> releases{};  // By tag: of the rollout, and of connected agents.
     std::vector<AgentDetail> agents{};
     std::vector<Event> events{};      // Newest first, at most 50.
     std::vector<Refusal> refusals{};  // Newest first, of tunnels that named this app.

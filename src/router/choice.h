@@ -17,6 +17,7 @@ struct Candidate {
     // What its node asks for a vCPU-hour, in micro-USD, 0 to 10^15; nullopt: it has posted no price.
     std::optional<std::int64_t> price{};
     Millionths trust = one;
+    std::uint8_t release = 0;  // Its place in the app's rollout, if there is one.
 };
 
 // Two independent numbers in [0, 1).

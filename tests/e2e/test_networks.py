@@ -116,13 +116,13 @@ def test_every_problem_is_named_at_once_and_nothing_starts(world):
     assert not (world.path / "other.db").exists()
 
 
-def test_a_good_file_is_good_and_what_is_not_enforced_yet_is_a_warning(world):
-    file = write(world, '[sandbox-1]\njoin = "node"\n')
+def test_a_good_file_is_good_and_what_is_unwise_is_a_warning(world):
+    file = write(world, '[sandbox-1]\ntcb_accepted = ["UpToDate", "Revoked"]\n')
     program = world.program("easyenclave-control", {"EE_NETWORKS_FILE": file}, "--check-config")
     assert program.wait() == 0
-    assert "[sandbox-1] join is not enforced by this version" in "\n".join(map(str, program.other_lines + program.access))
+    assert "[sandbox-1] tcb_accepted holds Revoked" in "\n".join(map(str, program.other_lines + program.access))
     control = world.control(EE_NETWORKS_FILE=file)
-    assert any("join is not enforced" in line["detail"] for line in control.events("config.warning"))
+    assert any("tcb_accepted holds Revoked" in line["detail"] for line in control.events("config.warning"))
 
 
 def test_legacy_answers_come_from_listed_peers_only(world):
