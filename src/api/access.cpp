@@ -46,6 +46,10 @@ bool is_holder_token(std::string_view token) {
     return token.starts_with(holder_token_prefix) && token.size() == holder_token_size;
 }
 
+bool is_app_token(std::string_view token) {
+    return token.starts_with(app_token_prefix) && token.size() == app_token_size;
+}
+
 }  // namespace
 
 void AccessControl::set_tokens(const RoleTokens& tokens) {
@@ -70,15 +74,16 @@ bool AccessControl::is_closed(Access access) const {
 Result<Caller> AccessControl::check(Access access, const http::RequestHead& head,
                                     const net::IpAddress& client, MonoTime now) {
     if (access.includes(Role::anyone)) return Caller{};
-    if (is_closed(access)) {
+    const auto authorization = http::find(head.fields, "authorization");
+    const auto token = authorization ? bearer(*authorization) : std::nullopt;
+    const bool is_app = token && is_app_token(*token);
+    if (is_closed(access) && !(is_app && access.includes(Role::app))) {
         std::string settings;
         for (const Configured& configured : configured_roles)
             if (access.includes(configured.role))
                 settings.append(settings.empty() ? "" : " or ").append(configured.setting);
         return fail("role_not_configured", settings + " is not set, so this endpoint is closed");
     }
-    const auto authorization = http::find(head.fields, "authorization");
-    const auto token = authorization ? bearer(*authorization) : std::nullopt;
     if (!token) return fail("unauthorized", "this endpoint takes \"Authorization: Bearer <token>\"");
     const crypto::Sha256 hash = crypto::sha256(as_bytes(*token));
     // Each is looked at, so that the time taken does not say which one it was.
@@ -91,9 +96,19 @@ Result<Caller> AccessControl::check(Access access, const http::RequestHead& head
     }
     if (allowed) return Caller{.role = *allowed};
     if (is_known) return fail("forbidden", "this token's role may not call this endpoint");
+    if (is_app) return check_app(access, hash, client, now);
     if (access.includes(Role::holder)) return Caller{.role = Role::holder, .token = hash};
     if (is_holder_token(*token)) return fail("forbidden", "this endpoint is not for accounts and nodes");
     return fail(refuse_wrong(client, now));
+}
+
+// It is looked up by its hash, which nobody can steer towards another's.
+Result<Caller> AccessControl::check_app(Access access, const crypto::Sha256& token,
+                                        const net::IpAddress& client, MonoTime now) {
+    const std::string_view app = app_of_token_ ? app_of_token_(token) : std::string_view();
+    if (app.empty()) return fail(refuse_wrong(client, now));
+    if (!access.includes(Role::app)) return fail("forbidden", "this endpoint is not for apps");
+    return Caller{.role = Role::app, .token = {}, .app = std::string(app)};
 }
 
 std::optional<crypto::Sha256> AccessControl::holder_token(const http::RequestHead& head) const {
@@ -116,8 +131,8 @@ Error AccessControl::refuse_wrong(const net::IpAddress& client, MonoTime now) {
 bool AccessControl::is_own_token(std::string_view authorization) const {
     const auto token = bearer(authorization);
     if (!token) return false;
-    // Holders' tokens are made by us and say so.
-    bool found = is_holder_token(*token);
+    // Holders' and apps' tokens are made by us and say so.
+    bool found = is_holder_token(*token) || is_app_token(*token);
     const crypto::Sha256 hash = crypto::sha256(as_bytes(*token));
     for (const Hashes& known : hashes_) found = matches(known, hash) || found;
     return found;

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -16,13 +18,17 @@
 
 namespace ee::api {
 
-// Whose token it is. Holders' tokens are of accounts and nodes: the ledger knows them.
-enum class Role : std::uint8_t { anyone, admin, metrics, launcher, uptime, auditor, holder };
-inline constexpr std::size_t role_count = 7;
+// Whose token it is. Holders' tokens are of accounts and nodes: the ledger knows them. Apps' are the
+// registry's.
+enum class Role : std::uint8_t { anyone, admin, metrics, launcher, uptime, auditor, holder, app };
+inline constexpr std::size_t role_count = 8;
 
 // What the tokens of accounts and nodes begin with.
 inline constexpr std::string_view holder_token_prefix = "ee_";
 inline constexpr std::size_t holder_token_size = 3 + 64;  // 32 random bytes in hex
+// And those of apps.
+inline constexpr std::string_view app_token_prefix = "ee_app_";
+inline constexpr std::size_t app_token_size = 7 + 64;
 
 // The roles that an endpoint is for.
 class Access {
@@ -54,7 +60,11 @@ struct RoleTokens {
 struct Caller {
     Role role = Role::anyone;
     crypto::Sha256 token{};  // a holder's, which the ledger has yet to recognise
+    std::string app{};       // whose token it is
 };
+
+// The app with a token of this hash; empty: none.
+using AppOfToken = std::function<std::string_view(const crypto::Sha256&)>;
 
 class AccessControl {
 public:
@@ -62,6 +72,8 @@ public:
 
     // Replaces every token: those that are gone are refused from here on.
     void set_tokens(const RoleTokens& tokens);
+    // Without it no app has a token.
+    void know_apps(AppOfToken app_of_token) { app_of_token_ = std::move(app_of_token); }
 
     // Refusals: `role_not_configured` (403), `unauthorized` (401), `forbidden` (403: a right token of another
     // role), `too_many_wrong_tokens` (429). A right token always passes, however many wrong ones came before.
@@ -85,8 +97,11 @@ private:
     using Hashes = std::vector<crypto::Sha256>;
     const Hashes& hashes_of(Role role) const { return hashes_[static_cast<std::size_t>(role)]; }
     bool is_closed(Access access) const;
+    Result<Caller> check_app(Access access, const crypto::Sha256& token, const net::IpAddress& client,
+                             MonoTime now);
 
     std::array<Hashes, role_count> hashes_;
+    AppOfToken app_of_token_;
     struct Wrong {
         MonoTime since{};
         int count = 0;

@@ -59,6 +59,59 @@ TEST(Access, EveryRoleOpensItsEndpointsAndNoOthers) {
             << row.authorization.value_or("none");
 }
 
+TEST(Access, AnAppsTokenIsOfTheAppThatTheRegistryKnows) {
+    const std::string token = "ee_app_" + std::string(64, 'a'), other = "ee_app_" + std::string(64, 'b');
+    TestCaller caller;
+    const crypto::Sha256 known = crypto::sha256(as_bytes(token));
+    EXPECT_EQ(caller.check(Role::app, "Bearer " + token), "unauthorized") << "nobody knows any app";
+    caller.control.know_apps(
+        [&](const crypto::Sha256& hash) -> std::string_view { return hash == known ? "myapp" : ""; });
+    struct Row {
+        Access access;
+        std::string token;
+        const char* expected;
+    };
+    const Row rows[] = {
+        {Role::app, token, "ok"},
+        {Role::admin | Role::app, token, "ok"},
+        {Role::admin | Role::app, "admin-1", "ok"},
+        {Role::admin | Role::app, "metrics-1", "forbidden"},
+        {Role::admin, token, "forbidden"},
+        {Role::admin | Role::holder, token, "forbidden"},
+        {Role::admin | Role::app, other, "unauthorized"},
+        {Role::admin | Role::holder, other, "unauthorized"},
+        {Role::admin | Role::app, token.substr(0, 70), "unauthorized"},
+        {Role::admin | Role::app, token + "a", "unauthorized"},
+        {Role::admin | Role::app, "ee_" + std::string(64, 'a'), "forbidden"},  // an account's or a node's
+    };
+    for (const Row& row : rows)
+        EXPECT_EQ(caller.check(row.access, "Bearer " + row.token), row.expected) << row.token;
+    // Where there is no admin there are apps still, and nobody else.
+    caller.control.set_tokens({});
+    EXPECT_EQ(caller.check(Role::admin | Role::app, "Bearer " + token), "ok");
+    EXPECT_EQ(caller.check(Role::admin | Role::app, "Bearer x"), "role_not_configured");
+    EXPECT_EQ(caller.check(Role::admin, "Bearer " + token), "role_not_configured");
+    http::RequestHead head;
+    const std::string authorization = "Bearer " + token;
+    head.fields.push_back({"authorization", authorization});
+    const auto allowed = caller.control.check(Role::app, head, caller.address, caller.now);
+    ASSERT_TRUE(allowed);
+    EXPECT_EQ(allowed->role, Role::app);
+    EXPECT_EQ(allowed->app, "myapp");
+}
+
+TEST(Access, AppsTokensAreGuessedAsSlowlyAsOthersAndShownToNoApp) {
+    TestCaller caller;
+    caller.control.know_apps([](const crypto::Sha256&) { return std::string_view(); });
+    const std::string guess = "Bearer ee_app_" + std::string(64, '0');
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(caller.check(Role::admin | Role::app, guess), "unauthorized");
+    EXPECT_EQ(caller.check(Role::admin | Role::app, guess), "too_many_wrong_tokens");
+    EXPECT_EQ(caller.check(Role::admin | Role::app, "Bearer admin-1"), "ok");
+    EXPECT_TRUE(caller.control.is_own_token(guess));
+    EXPECT_FALSE(caller.control.is_own_token(guess + "0"));
+    EXPECT_FALSE(caller.control.is_own_token("Bearer ee_app_0"));
+}
+
 TEST(Access, ARoleWithoutTokensIsClosed) {
     TestCaller caller;
     caller.control = AccessControl({.metrics = tokens({"metrics-1"})});

@@ -56,6 +56,10 @@ void ApiHandler::on_request(http::Exchange& exchange) {
         services_.access.check(match.route->access, head, request.visitor.client, services_.loop.now());
     if (!allowed) return refuse(request, allowed.error());
     request.caller = *allowed;
+    // Where apps may call, the path's first parameter is the app.
+    if (request.caller.role == Role::app && request.caller.app != request.parameters[0])
+        return request.refuse(
+            {"forbidden", "this token is of " + request.caller.app + ", not of " + request.parameters[0]});
     match.route->serve(request);
 }
 

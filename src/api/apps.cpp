@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "api/app_json.h"
 #include "api/offer_json.h"
 #include "api/routes.h"
 #include "attestation/remedy.h"
@@ -145,7 +146,8 @@ void get_app(Request& request) {
     JsonWriter json(body);
     json.begin_object();
     append_resolution(json, detail->resolution, services.forwarder.settings().names);
-    json.field("created_at", to_rfc3339(detail->record.created_at));
+    append_record(json, detail->record);
+    append_shares(json, detail->releases);
     json.key("agents_detail").begin_array();
     for (const registry::AgentDetail& agent : detail->agents) append_agent(json, agent);
     json.end_array().key("events").begin_array();

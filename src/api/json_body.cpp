@@ -102,6 +102,8 @@ void JsonBody::parse(std::string_view json) {
         Member member{.name = std::string(name), .kind = Kind::null, .text = {}};
         std::string_view text;
         simdjson::ondemand::array array;
+        simdjson::ondemand::object inner;
+        std::string_view raw;
         switch (type) {
             case simdjson::ondemand::json_type::string:
                 member.kind = Kind::text;
@@ -116,7 +118,12 @@ void JsonBody::parse(std::string_view json) {
                 member.flag = value.get_bool().value();
                 break;
             case simdjson::ondemand::json_type::null: break;
-            case simdjson::ondemand::json_type::object: member.kind = Kind::object; break;
+            case simdjson::ondemand::json_type::object:
+                member.kind = Kind::object;
+                if (value.get_object().get(inner) == simdjson::SUCCESS &&
+                    inner.raw_json().get(raw) == simdjson::SUCCESS)
+                    member.text = raw;
+                break;
             case simdjson::ondemand::json_type::array:
                 member.kind = Kind::list;
                 if (value.get_array().get(array) != simdjson::SUCCESS) break;
@@ -190,12 +197,44 @@ bool JsonBody::flag_or(std::string_view name, bool otherwise) {
 std::optional<std::uint64_t> JsonBody::optional_integer(std::string_view name) {
     const Member* member = take(name);
     if (member == nullptr) return std::nullopt;
+    const auto out = integer_in(*member);
+    if (!out) refuse_kind(*member, "a whole number, not negative");
+    return out.value_or(0);
+}
+
+std::optional<std::uint64_t> JsonBody::integer_in(const Member& member) {
     std::uint64_t out = 0;
-    const char* const end = member->text.data() + member->text.size();
-    const auto [stop, error] = std::from_chars(member->text.data(), end, out);
-    if (member->kind != Kind::number || error != std::errc{} || stop != end)
-        refuse_kind(*member, "a whole number, not negative");
+    const char* const end = member.text.data() + member.text.size();
+    const auto [stop, error] = std::from_chars(member.text.data(), end, out);
+    if (member.kind != Kind::number || error != std::errc{} || stop != end) return std::nullopt;
     return out;
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> JsonBody::integers(std::string_view name) {
+    const Member* member = require(name);
+    if (member == nullptr) return {};
+    std::vector<std::pair<std::string, std::uint64_t>> out;
+    JsonBody inner(member->kind == Kind::object ? std::string_view(member->text) : std::string_view());
+    bool is_good = member->kind == Kind::object && !inner.refusal_;
+    for (const Member& each : inner.members_) {
+        const auto number = integer_in(each);
+        is_good = is_good && number;
+        out.emplace_back(each.name, number.value_or(0));
+    }
+    if (is_good) return out;
+    refuse_kind(*member, "an object of whole numbers, not negative, each name once");
+    return {};
+}
+
+std::optional<std::vector<std::string>> JsonBody::texts_or_null(std::string_view name) {
+    const auto member = std::ranges::find(members_, name, &Member::name);
+    if (member == members_.end()) {
+        require(name);
+        return std::nullopt;
+    }
+    const bool is_null = member->kind == Kind::null;
+    auto out = texts(name);
+    return is_null ? std::nullopt : std::optional(std::move(out));
 }
 
 std::vector<std::string> JsonBody::texts(std::string_view name) {

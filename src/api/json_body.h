@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -30,6 +31,10 @@ public:
     bool flag_or(std::string_view name, bool otherwise);
     std::optional<std::uint64_t> optional_integer(std::string_view name);
     std::vector<std::string> texts(std::string_view name);
+    // Must be there; null is nullopt.
+    std::optional<std::vector<std::string>> texts_or_null(std::string_view name);
+    // An object of whole numbers, none negative, in its order. It must be there.
+    std::vector<std::pair<std::string, std::uint64_t>> integers(std::string_view name);
     // A string, or a number by its own text: never through a double. `other` is a second name it may have.
     ledger::Money amount(std::string_view name, std::string_view other = {});
     std::optional<ledger::Money> optional_amount(std::string_view name, std::string_view other = {});
@@ -50,7 +55,7 @@ private:
     struct Member {
         std::string name;
         Kind kind;
-        std::string text;  // of a string, or the number's own spelling
+        std::string text;  // of a string, or the number's or the object's own spelling
         bool flag = false;
         std::vector<std::string> list{};  // of strings
         bool lists_only_texts = true;
@@ -60,6 +65,7 @@ private:
     void parse(std::string_view json);
     Member* take(std::string_view name);
     Member* require(std::string_view name);
+    static std::optional<std::uint64_t> integer_in(const Member& member);
     void refuse_kind(const Member& member, std::string_view expected);
     template <class Value, class Read>
     std::optional<Value> decimal(std::string_view name, std::string_view other, Read read);

@@ -37,6 +37,59 @@ std::string nested(std::size_t levels) {
     return R"({"x":)" + std::string(levels - 1, '[') + std::string(levels - 1, ']') + "}";
 }
 
+std::string integers_of(std::string_view json) {
+    JsonBody body(json);
+    std::string out;
+    for (const auto& [name, number] : body.integers("weights"))
+        out += name + "=" + std::to_string(number) + " ";
+    const auto refusal = body.refusal();
+    return refusal ? refusal->code : out;
+}
+
+TEST(JsonBody, AnObjectOfIntegersIsReadByName) {
+    const Row rows[] = {
+        {R"({"weights":{}})", ""},
+        {R"({"weights": { "v0.1.3" : 90 , "v\u0031\n" : 10 } })", "v0.1.3=90 v1\n=10 "},
+        {R"({"weights":{"a":18446744073709551615,"b":0}})", "a=18446744073709551615 b=0 "},
+        {R"({"weights":{"a":18446744073709551616}})", "invalid_field:weights"},
+        {R"({"weights":{"a":-1}})", "invalid_field:weights"},
+        {R"({"weights":{"a":1.0}})", "invalid_field:weights"},
+        {R"({"weights":{"a":1e1}})", "invalid_field:weights"},
+        {R"({"weights":{"a":"1"}})", "invalid_field:weights"},
+        {R"({"weights":{"a":null}})", "invalid_field:weights"},
+        {R"({"weights":{"a":{"b":1}}})", "invalid_field:weights"},
+        {R"({"weights":{"a":1,"a":1}})", "invalid_field:weights"},
+        {R"({"weights":{"a":1,"\u0061":2}})", "invalid_field:weights"},
+        {R"({"weights":[]})", "invalid_field:weights"},
+        {R"({"weights":1})", "invalid_field:weights"},
+        {R"({"weights":"{}"})", "invalid_field:weights"},
+        {R"({"weights":null})", "missing_fields"},
+        {R"({})", "missing_fields"},
+        {R"({"weights":{},"more":1})", "unknown_field:more"},
+        {R"({"weights":{},"weights":{}})", "invalid_field:weights"},
+    };
+    for (const Row& row : rows) EXPECT_EQ(integers_of(row.json), row.expected) << row.json;
+    std::string many = R"({"weights":{"a":1)";
+    for (int i = 0; i < 64; ++i) many += ",\"" + std::to_string(i) + "\":1";
+    EXPECT_EQ(integers_of(many + "}}"), "invalid_field:weights");
+}
+
+TEST(JsonBody, AListMayBeNullButMustBeThere) {
+    const auto texts_of = [](std::string_view json) -> std::string {
+        JsonBody body(json);
+        const auto texts = body.texts_or_null("nodes");
+        if (const auto refusal = body.refusal()) return refusal->code;
+        return texts ? std::to_string(texts->size()) : "null";
+    };
+    EXPECT_EQ(texts_of(R"({"nodes":null})"), "null");
+    EXPECT_EQ(texts_of(R"({"nodes":[]})"), "0");
+    EXPECT_EQ(texts_of(R"({"nodes":["a","b"]})"), "2");
+    EXPECT_EQ(texts_of(R"({})"), "missing_fields");
+    EXPECT_EQ(texts_of(R"({"nodes":{}})"), "invalid_field:nodes");
+    EXPECT_EQ(texts_of(R"({"nodes":[1]})"), "invalid_field:nodes");
+    EXPECT_EQ(texts_of(R"({"nodes":"a"})"), "invalid_field:nodes");
+}
+
 TEST(JsonBody, IsOneObjectOfJson) {
     std::string many = "{";
     for (int i = 0; i < 100'000; ++i) many += "\"" + std::to_string(i) + "\":1,";

@@ -124,8 +124,8 @@ void show(Request& request, std::function<Result<Shown>(const ledger::Views&)> q
                 });
 }
 
-NewToken make_token() {
-    std::string token(holder_token_prefix);
+NewToken make_token(std::string_view prefix) {
+    std::string token(prefix);
     token += to_hex(crypto::random_bytes<32>());
     const crypto::Sha256 hash = crypto::sha256(as_bytes(token));
     return {std::move(token), hash};

@@ -32,12 +32,12 @@ void show(Request& request, std::function<Result<Shown>(const ledger::Views&)> q
 // The same for questions that are everybody's.
 void show_public(Request& request, LedgerDoor::Question question);
 
-// A new token of an account or a node, and its hash.
+// A new token of an account, a node or an app, and its hash.
 struct NewToken {
     std::string token;
     crypto::Sha256 hash;
 };
-NewToken make_token();
+NewToken make_token(std::string_view prefix = holder_token_prefix);
 
 // `limit` and `cursor`: `invalid_parameter:limit`, `invalid_cursor`.
 Result<ledger::Page> page_of(std::string_view query);

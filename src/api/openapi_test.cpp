@@ -146,9 +146,10 @@ void expect_role(const std::string& name, const Operation& operation, Access acc
         Role role;
         std::vector<const char*> schemes;  // one of them, where it may call
     };
-    const Row rows[] = {{Role::admin, {"admin"}},       {Role::metrics, {"metrics"}},
-                        {Role::launcher, {"launcher"}}, {Role::uptime, {"uptime"}},
-                        {Role::auditor, {"auditor"}},   {Role::holder, {"account", "node"}}};
+    const Row rows[] = {
+        {Role::admin, {"admin"}},   {Role::metrics, {"metrics"}}, {Role::launcher, {"launcher"}},
+        {Role::uptime, {"uptime"}}, {Role::auditor, {"auditor"}}, {Role::holder, {"account", "node"}},
+        {Role::app, {"app"}}};
     for (const Row& row : rows)
         EXPECT_EQ(std::ranges::any_of(
                       row.schemes, [&](const char* scheme) { return operation.security.contains(scheme); }),

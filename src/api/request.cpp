@@ -24,6 +24,7 @@ constexpr StatusRow rows[] = {
     {"forbidden", 403},
     {"not_found", 404},
     {"unknown_app", 404},
+    {"unknown_agent", 404},
     {"unknown_evidence", 404},
     {"unknown_collateral", 404},
     {"method_not_allowed", 405},
@@ -33,6 +34,7 @@ constexpr StatusRow rows[] = {
     {"unknown_field", 422},
     {"invalid_field", 422},
     {"missing_fields", 422},
+    {"invalid_network", 422},
     {"too_many_wrong_tokens", 429},
     {"idempotency_in_flight", 409},
     {"allowlist_differs", 409},
@@ -59,10 +61,9 @@ void Request::reply(int status, std::string_view content_type, std::string_view 
     const auto spent = std::chrono::steady_clock::now() - exchange.started_at();
     const std::string timing =
         fmt::format("handler;dur={:.3f}", std::chrono::duration<double, std::milli>(spent).count());
-    std::vector<http::Field> fields{{"Content-Type", content_type},
-                                    {"X-Content-Type-Options", "nosniff"},
-                                    {"X-Request-Id", request_id},
-                                    {"Server-Timing", timing}};
+    std::vector<http::Field> fields{
+        {"X-Content-Type-Options", "nosniff"}, {"X-Request-Id", request_id}, {"Server-Timing", timing}};
+    if (!content_type.empty()) fields.push_back({"Content-Type", content_type});
     if (!http::find(more, "cache-control")) fields.push_back({"Cache-Control", "no-store"});
     fields.insert(fields.end(), more.begin(), more.end());
     exchange.respond(status, fields, body);

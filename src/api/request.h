@@ -21,6 +21,7 @@ struct Request {
     Caller caller{};
     std::string_view route{};  // Its pattern in the table; empty: none.
 
+    // `content_type` empty: there is no body.
     void reply(int status, std::string_view content_type, std::string_view body,
                std::span<const http::Field> more = {});
     void reply_json(int status, std::string_view body) { reply(status, "application/json", body); }

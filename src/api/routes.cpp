@@ -8,6 +8,8 @@ namespace {
 // Accounts and nodes, as far as the ledger finds it is theirs.
 constexpr Access own = Role::admin | Role::holder;
 constexpr Access readers = own | Role::auditor;
+// The app itself, named by the path's first parameter.
+constexpr Access app_owner = Role::admin | Role::app;
 
 constexpr Route table[] = {
     {"GET", "/health", Role::anyone, BodyLimit::none, get_health},
@@ -15,11 +17,18 @@ constexpr Route table[] = {
     {"GET", "/readyz", Role::anyone, BodyLimit::none, get_readyz},
     {"GET", "/v1/tunnel", Role::anyone, BodyLimit::none, get_tunnel},
     {"GET", "/v1/resolve/{app}", Role::anyone, BodyLimit::none, get_resolve},
+    {"GET", "/v1/authz/{app}", Role::anyone, BodyLimit::none, get_authz},
     {"POST", "/v1/proxy/{app}", Role::anyone, BodyLimit::enveloped, post_proxy},
     {any_method, "/v1/proxy/{app}/{path}", Role::anyone, BodyLimit::forwarded, any_proxy},
     {"GET", "/v1/apps", Role::admin, BodyLimit::none, get_apps},
-    {"GET", "/v1/apps/{app}", Role::admin, BodyLimit::none, get_app},
-    {"GET", "/v1/route/{app}/explain", Role::admin, BodyLimit::none, get_route_explanation},
+    {"POST", "/v1/apps", Role::admin, BodyLimit::none, post_apps},
+    {"GET", "/v1/apps/{app}", app_owner, BodyLimit::none, get_app},
+    {"DELETE", "/v1/apps/{app}", Role::admin, BodyLimit::none, delete_app},
+    {"PUT", "/v1/apps/{app}/nodes", app_owner, BodyLimit::none, put_app_nodes},
+    {"PUT", "/v1/apps/{app}/rollout", app_owner, BodyLimit::none, put_app_rollout},
+    {"POST", "/v1/apps/{app}/attest", Role::admin, BodyLimit::none, post_app_attest},
+    {"POST", "/v1/apps/{app}/agents/{agent_id}/drain", app_owner, BodyLimit::none, post_agent_drain},
+    {"GET", "/v1/route/{app}/explain", app_owner, BodyLimit::none, get_route_explanation},
     {"POST", "/v1/apps/{app}/allowlist", Role::admin, BodyLimit::none, post_allowlist},
     {"GET", "/v1/apps/{app}/evidence", Role::anyone, BodyLimit::none, get_evidence},
     {"GET", "/v1/collateral/{sha256}", Role::anyone, BodyLimit::none, get_collateral},

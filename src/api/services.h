@@ -40,6 +40,15 @@ struct Services {
     // Sealed networks go by the allowlist of this digest from now on; refusals: `allowlist_differs`,
     // `allowlist_not_seen`, `allowlist_invalid:<pointer>`.
     std::function<Result<void>(const attestation::ReleaseId&, const crypto::Sha256&)> accept_allowlist;
+    // An app's record is on disk, or gone from there, once `done` is called: on the loop, later, once
+    // (`store_unavailable`).
+    using Stored = std::function<void(const Result<void>&)>;
+    std::function<void(registry::AppRecord, Stored done)> store_app;
+    std::function<void(std::string app_name, Stored done)> unstore_app;
+    // Closes the tunnels of agents that may no longer serve.
+    std::function<void()> close_unwelcome;
+    // Challenges the agents of these tunnels, now or as fast as answers can be judged.
+    std::function<void(std::span<const registry::TunnelId>)> challenge;
     std::function<Readiness()> readiness;
     std::vector<std::string> networks;
     MonoTime started_at;

@@ -105,6 +105,17 @@ Result<std::string> ControlPlaneClient::post(const std::string& target, const st
     return std::move(answer->body);
 }
 
+Result<std::string> ControlPlaneClient::send(const std::string& method, const std::string& target,
+                                             const std::string& body) const {
+    HttpCall call = call_to(target);
+    call.method = method;
+    call.body = body;
+    auto answer = http_call(call);
+    if (!answer) return fail(answer.error());
+    if (answer->status < 200 || answer->status > 202) return fail(refusal_of(*answer));
+    return std::move(answer->body);
+}
+
 int report_refusal(const ControlPlaneClient& client, const Error& error, Context& context) {
     context.err << fmt::format("eectl: {}: {}\n", error.code, error.detail);
     if (error.code == "unreachable") {

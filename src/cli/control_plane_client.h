@@ -27,6 +27,9 @@ public:
     // The same of a POST of JSON; 200 or 201. `fields`: further fields of the request.
     Result<std::string> post(const std::string& target, const std::string& body,
                              std::vector<std::pair<std::string, std::string>> fields) const;
+    // The same by any method, with no further fields; 200, 201 or 202.
+    Result<std::string> send(const std::string& method, const std::string& target,
+                             const std::string& body) const;
     const std::string& url() const { return url_; }
 
 private:

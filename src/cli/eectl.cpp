@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "attestation/simulated_platform_fields.h"
+#include "cli/apps_changes.h"
 #include "cli/apps_commands.h"
 #include "cli/connect_command.h"
 #include "cli/evidence_commands.h"
@@ -171,8 +172,10 @@ void add_simulate_commands(CLI::App& app, SimulateOptions& options, SimulateCert
     faults->callback([&] { command = [](Context& context) { return run_simulate_faults(context); }; });
 }
 
-void add_apps_commands(CLI::App& app, AppsOptions& options, Command& command) {
-    CLI::App* apps = app.add_subcommand("apps", "Ask a control plane about its apps (EE_ADMIN_TOKEN)");
+void add_apps_commands(CLI::App& app, AppsOptions& options, AppChange& change, Command& command) {
+    CLI::App* apps = app.add_subcommand(
+        "apps",
+        "Apps of a control plane: list, show, change (EE_ADMIN_TOKEN, or the app's token in EECTL_TOKEN)");
     apps->require_subcommand(1);
     const auto add_common = [&options](CLI::App* subcommand) {
         subcommand->add_option(
@@ -191,6 +194,7 @@ void add_apps_commands(CLI::App& app, AppsOptions& options, Command& command) {
     show->add_option("NAME", options.name, "The app")->required();
     add_common(show);
     show->callback([&] { command = [&](Context& context) { return run_apps_show(options, context); }; });
+    add_app_changes(*apps, change, command);
 }
 
 void add_route_command(CLI::App& app, RouteExplainOptions& options, Command& command) {
@@ -340,6 +344,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     SimulateCertificateOptions certificate;
     AppsOptions apps;
     RouteExplainOptions route;
+    AppChange app_change;
     EvidenceOptions evidence;
     ConnectOptions connect;
     LedgerVerifyOptions ledger_verify;
@@ -355,7 +360,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     app.require_subcommand(1);
     add_quote_commands(app, show, verify, command);
     add_simulate_commands(app, simulate, certificate, command);
-    add_apps_commands(app, apps, command);
+    add_apps_commands(app, apps, app_change, command);
     add_route_command(app, route, command);
     add_evidence_commands(app, evidence, command);
     add_connect_command(app, connect, command);

@@ -21,7 +21,7 @@ struct HttpCall {
     std::string url;     // base, e.g. "http://127.0.0.1:8088"
     std::string target;  // "/v1/apps?limit=500"
     std::string method = "GET";
-    std::string body{};                                         // JSON; of a POST
+    std::string body{};                                         // JSON; not of a GET
     std::vector<std::pair<std::string, std::string>> fields{};  // further ones, without CR and LF
     Secret bearer;                                              // empty: no Authorization
     std::filesystem::path tls_ca;                               // trusted roots in PEM; empty: the system's

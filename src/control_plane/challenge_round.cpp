@@ -27,6 +27,16 @@ void ChallengeRound::begin(const NetworkChanges& changes, const attestation::Net
             session.set_terms({std::string(to_string(attestation::least_binding(*policy)))});
         if (is_waiting_.insert(session.id()).second) waiting_.push_back(session.id());
     });
+    start();
+}
+
+void ChallengeRound::challenge(std::span<const tunnel::TunnelId> tunnels) {
+    for (const tunnel::TunnelId id : tunnels)
+        if (is_waiting_.insert(id).second) waiting_.push_back(id);
+    start();
+}
+
+void ChallengeRound::start() {
     if (waiting_.empty()) return;
     log_.info("networks.challenging", {{"agents", waiting_.size()}, {"per_second_max", per_second_}});
     if (!timer_.armed()) timer_.arm_after(0ms);

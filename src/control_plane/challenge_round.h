@@ -2,6 +2,7 @@
 // Challenges many agents out of turn, at a bounded rate: those of networks whose policy has changed.
 
 #include <deque>
+#include <span>
 #include <unordered_set>
 
 #include "control_plane/networks.h"
@@ -20,9 +21,12 @@ public:
     // Challenges every agent that names a network which has changed, and has been judged by its old policy;
     // from now on challenges ask for the binding of the new one. A round under way takes them in.
     void begin(const NetworkChanges& changes, const attestation::NetworkPolicies& policies);
+    // Challenges these too; one that has a challenge open is not asked again.
+    void challenge(std::span<const tunnel::TunnelId> tunnels);
     std::size_t waiting() const { return waiting_.size(); }
 
 private:
+    void start();
     void turn();
 
     net::Loop& loop_;

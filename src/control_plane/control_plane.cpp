@@ -282,6 +282,17 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                     [this](const attestation::ReleaseId& release, const crypto::Sha256& digest) {
                         return releases_.accept(release, digest);
                     },
+                .store_app =
+                    [this](registry::AppRecord record, Admission::Stored done) {
+                        admission_.store(std::move(record), std::move(done));
+                    },
+                .unstore_app =
+                    [this](std::string name, Admission::Stored done) {
+                        admission_.unstore(std::move(name), std::move(done));
+                    },
+                .close_unwelcome = [this] { admission_.close_unwelcome(); },
+                .challenge =
+                    [this](std::span<const tunnel::TunnelId> agents) { challenge_round_.challenge(agents); },
                 .readiness = [this] { return api::Readiness{draining_, !admission_.store_failed()}; },
                 .networks = names_of(*appraiser_.policies()),
                 .started_at = loop_.now(),
@@ -305,6 +316,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       }) {
     body_memory_.on_full([this] { loop_.post([this] { relieve_memory(); }); });
     registry_.load(prepared.records);
+    access_.know_apps([this](const crypto::Sha256& token) { return registry_.app_of_token(token); });
     admission_.serve(tunnels_);
     witnesses_.serve(tunnels_);
     admission_.let_witness(witnesses_);
@@ -446,6 +458,7 @@ void ControlPlane::change_networks(attestation::NetworkPolicies networks) {
     log_each("changed", changes.changed);
     log_each("removed", changes.removed);
     registry_.set_networks(network_table(networks));
+    admission_.close_unwelcome();
     services_.networks = names_of(networks);
     appraiser_.set_policies(std::move(networks));
     record_policies();
