@@ -150,7 +150,7 @@ TEST_F(RegistryNodesTest, R3ComingAgainShedsNoHistory) {
     node.set_windows(now().wall, 30, 0, now().wall);
     const router::Trust before = registry.offer_of(*registry.agent_of(1), now()).trust;
     registry.disconnected(1, "closed", now().wall);
-    registry.forget("myapp");
+    registry.forget("myapp", now().wall);
     AdmitRequest again = request(2, "another");
     again.node_id = "n1";
     admit(again);
