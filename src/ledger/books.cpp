@@ -219,6 +219,7 @@ Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<c
         Account& account = accounts[i];
         account.available = changed(posting, account.available, change.available);
         account.locked = changed(posting, account.locked, change.locked);
+        account.held_locks += static_cast<std::uint64_t>(std::int64_t{change.held_locks});
         const std::uint64_t leaf =
             append_leaf(context, LeafKind::entry,
                         {field(first_leaf), field(change.account), field(to_word(posting.kind)),

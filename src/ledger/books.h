@@ -32,6 +32,7 @@ struct Change {
     std::string_view account;
     Money available;
     Money locked;
+    int held_locks = 0;  // how many more of them it has
 };
 
 struct Posting {

@@ -186,13 +186,11 @@ Result<void> check_unit_open(const Batch& batch, const UnitName& name) {
 Result<TakenLock> take_lock(Context& context, Lock lock) {
     const std::uint64_t id = context.batch.leaf_count() + 1;
     lock.taken_at = context.now;
-    const Change change[] = {{lock.account, checked_negate(lock.amount).value(), lock.amount}};
+    const Change change[] = {
+        {lock.account, checked_negate(lock.amount).value(), lock.amount, /*held_locks=*/1}};
     const auto leaf =
         post(context, {.kind = PostingKind::lock, .reference = id_text(id), .memo = describe(lock)}, change);
     if (!leaf) return fail(leaf.error());
-    Account account = find_account(context.batch, lock.account).value();
-    ++account.held_locks;
-    save_account(context.batch, lock.account, account);
     save_lock(context.batch, id, lock);
     add_held(context.batch, lock.amount);
     context.batch.put(Table::held_locks, held_lock_key(lock, id), "");
@@ -207,7 +205,7 @@ std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState 
             fmt::format("{} USD of lock {} are paid, it holds {}", to_usd(paid), id, to_usd(lock.amount)));
     const Money back = checked_subtract(lock.amount, paid).value();
     const std::string earnings = node_account(lock.node);
-    const Change changes[] = {{lock.account, back, checked_negate(lock.amount).value()},
+    const Change changes[] = {{lock.account, back, checked_negate(lock.amount).value(), /*held_locks=*/-1},
                               {earnings, paid, {}}};
     const PostingKind kind = state == LockState::released ? PostingKind::release
                              : paid.is_zero()             ? PostingKind::refund
@@ -216,9 +214,6 @@ std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState 
                            std::span(changes).first(paid.is_zero() ? 1 : 2));
     // Nothing here is the caller's fault: what was locked is there to be moved.
     if (!leaf) throw BrokenInvariant(fmt::format("lock {} can't end: {}", id, leaf.error().detail));
-    Account account = find_account(context.batch, lock.account).value();
-    --account.held_locks;
-    save_account(context.batch, lock.account, account);
     context.batch.erase(Table::held_locks, held_lock_key(lock, id));
     if (state == LockState::settled) {
         std::string leaf_index;
