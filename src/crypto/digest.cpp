@@ -1,5 +1,6 @@
 #include "crypto/digest.h"
 
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include "base/check.h"
@@ -43,6 +44,15 @@ Sha384 sha384(std::initializer_list<ByteSpan> pieces) {
 Sha512 sha512(std::initializer_list<ByteSpan> pieces) {
     static const MdPtr algorithm = fetch("SHA512");
     return digest<64>(algorithm.get(), pieces);
+}
+
+Sha256 hmac_sha256(ByteSpan key, ByteSpan text) {
+    Sha256 out;
+    unsigned size = 0;
+    EE_CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), text.data(), text.size(),
+                  out.data(), &size) != nullptr &&
+             size == out.size());
+    return out;
 }
 
 void fill_random(std::span<std::uint8_t> out) {

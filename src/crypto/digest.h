@@ -1,5 +1,5 @@
 #pragma once
-// SHA-2 over one or several pieces, and random bytes.
+// SHA-2 over one or several pieces, HMAC, and random bytes.
 
 #include <initializer_list>
 
@@ -18,6 +18,9 @@ Sha512 sha512(std::initializer_list<ByteSpan> pieces);
 inline Sha256 sha256(ByteSpan bytes) {
     return sha256({bytes});
 }
+
+// RFC 2104.
+Sha256 hmac_sha256(ByteSpan key, ByteSpan text);
 
 // Fills from OpenSSL's generator; the process ends when there is no entropy (nothing safe can follow).
 void fill_random(std::span<std::uint8_t> out);

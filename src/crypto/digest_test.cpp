@@ -20,5 +20,11 @@ TEST(Digest, MatchesTheStandardsExamples) {
         "454d4423643ce80e2a9ac94fa54ca49f");
 }
 
+// RFC 4231 section 4.3.
+TEST(Digest, HmacMatchesTheStandardsExample) {
+    EXPECT_EQ(to_hex(hmac_sha256(as_bytes("Jefe"), as_bytes("what do ya want for nothing?"))),
+              "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
 }  // namespace
 }  // namespace ee::crypto

@@ -18,14 +18,16 @@ Result<std::string> request_text(const ClientRequest& request) {
     if (request.url.scheme != "http" && request.url.scheme != "https")
         return fail("bad_request", "the scheme is " + request.url.scheme + ", not http or https");
     std::string text;
-    bool written = append_request_line(text, "GET", request.url.path.empty() ? "/" : request.url.path) &&
+    const std::string& path = request.url.path;
+    bool written = append_request_line(text, request.method, path.empty() ? "/" : path) &&
                    append_field(text, "Host", request.url.authority()) &&
                    append_field(text, "Connection", "close") &&
                    append_field(text, "User-Agent", "easyenclave");
     for (const ClientField& field : request.fields)
         written = written && append_field(text, field.name, field.value);
     if (!written) return fail("bad_request", "path or fields cannot be written as HTTP/1.1");
-    return text.append("\r\n");
+    if (request.method != "GET") append_content_length(text, request.body.size());
+    return text.append("\r\n").append(request.body);
 }
 
 const char* error_code(RequestFailure failure) {

@@ -1,6 +1,7 @@
 #pragma once
 // An HTTP/1.1 client (RFC 9112) over the loop: one request a connection, its answer whole and bounded.
-// For what the control plane asks of others: collateral, releases. Redirects are the caller's to judge.
+// For what the control plane asks of others and tells them: collateral, releases, webhooks. Redirects are the
+// caller's to judge.
 
 #include <chrono>
 #include <cstddef>
@@ -27,7 +28,10 @@ struct ClientField {
 
 struct ClientRequest {
     net::Url url{};                     // http or https; its path with the query
-    std::vector<ClientField> fields{};  // besides Host, Connection and User-Agent, which the client writes
+    std::string method{"GET"};          // any but HEAD and CONNECT
+    std::vector<ClientField> fields{};  // besides those the client writes: Host, Connection, User-Agent, and
+                                        // of other methods than GET Content-Length
+    std::string body{};                 // of those
     std::size_t body_bytes_max = 1024 * 1024;
     // From the call, a wait for its turn included, to the last byte.
     std::chrono::milliseconds timeout{10'000};
@@ -56,7 +60,7 @@ struct ClientLimits {
     std::size_t queue_max = 1024;   // requests that wait for their turn
 };
 
-// GETs only. Belongs to the loop's thread, and so do its callbacks. When it is destroyed, which must not
+// Belongs to the loop's thread, and so do its callbacks. When it is destroyed, which must not
 // happen within a callback, requests under way end without one.
 class Client final {
 public:
@@ -65,7 +69,7 @@ public:
            ClientLimits limits = {});
     ~Client();
 
-    // Asks with GET. An answer of any status is an answer.
+    // An answer of any status is an answer.
     void send(ClientRequest request, OnClientAnswer on_answer);
 
     std::size_t requests_open() const { return calls_.size(); }

@@ -73,6 +73,22 @@ TEST_F(ClientTest, AsksWithItsOwnFieldsAndTheCallers) {
     EXPECT_EQ(outcome.answer->field("Location"), std::nullopt);
 }
 
+TEST_F(ClientTest, SendsABodyWithOtherMethods) {
+    Outcome outcome;
+    send(outcome, {.url = server.url("/hook"),
+                   .method = "POST",
+                   .fields = {{"Content-Type", "application/json"}},
+                   .body = "{\"a\":1}"});
+    ASSERT_TRUE(until([&] { return server.has_request(0); }));
+    const std::string& received = server.peers[0]->received;
+    EXPECT_TRUE(received.starts_with("POST /hook HTTP/1.1\r\n")) << received;
+    EXPECT_TRUE(received.ends_with("Content-Length: 7\r\n\r\n{\"a\":1}")) << received;
+    server.peers[0]->say("HTTP/1.1 204 No Content\r\n\r\n");
+    ASSERT_TRUE(until([&] { return outcome.calls == 1; }));
+    ASSERT_TRUE(outcome.answer);
+    EXPECT_EQ(outcome.answer->status, 204);
+}
+
 TEST_F(ClientTest, AsksForTheRootWhenTheUrlHasNoPath) {
     Outcome outcome;
     send(outcome, "");
