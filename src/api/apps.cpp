@@ -153,6 +153,7 @@ void get_app(Request& request) {
     json.end_array().key("events").begin_array();
     for (const registry::Event& event : detail->events) {
         json.begin_object()
+            .field("seq", event.seq)
             .field("at", to_rfc3339(event.at))
             .field("kind", event.kind)
             .field("agent_id", event.agent_id);

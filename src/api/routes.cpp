@@ -32,6 +32,7 @@ constexpr Route table[] = {
     {"POST", "/v1/apps/{app}/allowlist", Role::admin, BodyLimit::none, post_allowlist},
     {"GET", "/v1/apps/{app}/evidence", Role::anyone, BodyLimit::none, get_evidence},
     {"GET", "/v1/collateral/{sha256}", Role::anyone, BodyLimit::none, get_collateral},
+    {"GET", "/v1/events", Role::admin, BodyLimit::none, get_events},
     {"GET", "/metrics", Role::metrics | Role::admin, BodyLimit::none, get_metrics},
     {"POST", "/v1/accounts", Role::admin, BodyLimit::none, post_accounts},
     {"POST", "/v1/accounts/{account}/token", own, BodyLimit::none, post_account_token},

@@ -59,6 +59,7 @@ void post_agent_drain(Request& request);
 void post_allowlist(Request& request);
 void get_evidence(Request& request);
 void get_collateral(Request& request);
+void get_events(Request& request);
 void get_metrics(Request& request);
 void get_openapi(Request& request);
 

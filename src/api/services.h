@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/access.h"
+#include "api/event_streams.h"
 #include "api/evidence_source.h"
 #include "api/ledger_door.h"
 #include "api/refusal_counts.h"
@@ -37,6 +38,7 @@ struct Services {
     RefusalCounts& refusals;
     EvidenceSource& evidence;
     LedgerDoor& ledger;
+    EventStreams& event_streams;
     // Sealed networks go by the allowlist of this digest from now on; refusals: `allowlist_differs`,
     // `allowlist_not_seen`, `allowlist_invalid:<pointer>`.
     std::function<Result<void>(const attestation::ReleaseId&, const crypto::Sha256&)> accept_allowlist;

@@ -12,6 +12,8 @@ namespace ee::cli {
 namespace {
 
 constexpr std::size_t token_file_bytes_max = 16 * 1024;
+// Of a stream that says something every 15 s.
+constexpr int silence_s_max = 45;
 constexpr const char* default_url = "http://127.0.0.1:8088";
 
 // A setting may list several tokens while one is being replaced; the first is the newest.
@@ -114,6 +116,18 @@ Result<std::string> ControlPlaneClient::send(const std::string& method, const st
     if (!answer) return fail(answer.error());
     if (answer->status < 200 || answer->status > 202) return fail(refusal_of(*answer));
     return std::move(answer->body);
+}
+
+Result<void> ControlPlaneClient::stream(const std::string& target,
+                                        std::vector<std::pair<std::string, std::string>> fields,
+                                        const OnPiece& on_piece) const {
+    HttpCall call = call_to(target);
+    call.fields = std::move(fields);
+    call.timeout_s = silence_s_max;
+    const auto answer = http_stream(call, on_piece);
+    if (!answer) return fail(answer.error());
+    if (answer->status != 200) return fail(refusal_of(*answer));
+    return {};
 }
 
 int report_refusal(const ControlPlaneClient& client, const Error& error, Context& context) {

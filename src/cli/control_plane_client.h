@@ -30,6 +30,9 @@ public:
     // The same by any method, with no further fields; 200, 201 or 202.
     Result<std::string> send(const std::string& method, const std::string& target,
                              const std::string& body) const;
+    // Hands out the body of a 200 as it comes, until it ends or `on_piece` says false.
+    Result<void> stream(const std::string& target, std::vector<std::pair<std::string, std::string>> fields,
+                        const OnPiece& on_piece) const;
     const std::string& url() const { return url_; }
 
 private:

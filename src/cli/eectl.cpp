@@ -9,6 +9,7 @@
 #include "cli/apps_changes.h"
 #include "cli/apps_commands.h"
 #include "cli/connect_command.h"
+#include "cli/events_command.h"
 #include "cli/evidence_commands.h"
 #include "cli/ledger_api.h"
 #include "cli/ledger_commands.h"
@@ -210,6 +211,19 @@ void add_route_command(CLI::App& app, RouteExplainOptions& options, Command& com
         [&] { command = [&](Context& context) { return run_route_explain(options, context); }; });
 }
 
+void add_events_command(CLI::App& app, EventsOptions& options, Command& command) {
+    CLI::App* events = app.add_subcommand("events", "Follow what happens, a line an event (EE_ADMIN_TOKEN)");
+    events->add_option("--after", options.after,
+                       "Begin behind the event of this number; 0: with the oldest that is kept");
+    events->add_option("--app", options.app, "Only this app's");
+    events->add_option("--kind", options.kind, "Only of this kind");
+    events->add_option("--count", options.count, "End after so many");
+    events->add_option("--url", options.url,
+                       "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+    events->add_flag("--json", options.json, "As JSON, a line each");
+    events->callback([&] { command = [&](Context& context) { return run_events(options, context); }; });
+}
+
 struct EvidenceOptions {
     EvidenceFetchOptions fetch;
     EvidenceShowOptions show;
@@ -345,6 +359,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     AppsOptions apps;
     RouteExplainOptions route;
     AppChange app_change;
+    EventsOptions events;
     EvidenceOptions evidence;
     ConnectOptions connect;
     LedgerVerifyOptions ledger_verify;
@@ -362,6 +377,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     add_simulate_commands(app, simulate, certificate, command);
     add_apps_commands(app, apps, app_change, command);
     add_route_command(app, route, command);
+    add_events_command(app, events, command);
     add_evidence_commands(app, evidence, command);
     add_connect_command(app, connect, command);
     add_ledger_commands(app, ledger_verify, command);

@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
+#include "cli/response_pieces.h"
 #include "cli/tcp_socket.h"
 #include "crypto/openssl.h"
 #include "net/tls.h"
@@ -18,27 +19,27 @@ constexpr std::size_t response_bytes_max = 64 * 1024 * 1024;
 
 using SslPtr = std::unique_ptr<SSL, crypto::FreeWith<SSL_free>>;
 
-// Sends the request and reads until the peer closes. `write` and `read` answer as the socket calls do.
+// Sends the request and reads until the peer closes or `take` says false. `write` and `read` answer as the
+// socket calls do.
 template <class Write, class Read>
-Result<std::string> exchange(const net::Url& url, std::string_view request, Write write, Read read) {
+Result<void> exchange(const net::Url& url, std::string_view request, const OnPiece& take, Write write,
+                      Read read) {
     while (!request.empty()) {
         const auto count = write(request.data(), request.size());
         if (count <= 0) return unreachable(url, "the connection was lost while sending");
         request.remove_prefix(static_cast<std::size_t>(count));
     }
-    std::string response;
     char buffer[16 * 1024];
     for (;;) {
         const auto count = read(buffer, sizeof buffer);
-        if (count == 0) return response;
+        if (count == 0) return {};
         if (count < 0) return unreachable(url, "no answer in time");
-        response.append(buffer, static_cast<std::size_t>(count));
-        if (response.size() > response_bytes_max) return unreachable(url, "the answer is over 64 MiB");
+        if (!take({buffer, static_cast<std::size_t>(count)})) return {};
     }
 }
 
-Result<std::string> exchange_tls(const net::Url& url, const Socket& socket, const HttpCall& options,
-                                 std::string_view request) {
+Result<void> exchange_tls(const net::Url& url, const Socket& socket, const HttpCall& options,
+                          std::string_view request, const OnPiece& take) {
     const auto context = net::TlsContext::client(options.tls_ca);
     if (!context) return fail(context.error());
     const SslPtr ssl(SSL_new((*context)->native()));
@@ -65,7 +66,7 @@ Result<std::string> exchange_tls(const net::Url& url, const Socket& socket, cons
         if (count > 0) return count;
         return SSL_get_error(ssl.get(), count) == SSL_ERROR_ZERO_RETURN ? 0 : -1;
     };
-    return exchange(url, request, write, read);
+    return exchange(url, request, take, write, read);
 }
 
 std::string request_text(const HttpCall& options, const net::Url& url, const std::string& base) {
@@ -82,10 +83,9 @@ std::string request_text(const HttpCall& options, const net::Url& url, const std
     return request + "\r\n" + options.body;
 }
 
-}  // namespace
-
-Result<HttpAnswer> http_call(const HttpCall& options) {
-    const auto url = net::parse_url(options.url);
+// Gives `take` the response as it comes.
+Result<net::Url> ask(const HttpCall& options, const OnPiece& take) {
+    auto url = net::parse_url(options.url);
     if (!url) return fail(url.error());
     if (url->scheme != "http" && url->scheme != "https") {
         return fail("invalid_url", "\"" + options.url + "\" must begin with http:// or https://");
@@ -95,18 +95,40 @@ Result<HttpAnswer> http_call(const HttpCall& options) {
     const std::string request = request_text(options, *url, base);
     const auto socket = connect_to(*url, options.timeout_s);
     if (!socket) return fail(socket.error());
-    const auto response =
+    const auto asked =
         url->scheme == "https"
-            ? exchange_tls(*url, *socket, options, request)
+            ? exchange_tls(*url, *socket, options, request, take)
             : exchange(
-                  *url, request,
+                  *url, request, take,
                   [&](const char* data, std::size_t size) {
                       return ::send(socket->fd(), data, size, MSG_NOSIGNAL);
                   },
                   [&](char* data, std::size_t size) { return ::recv(socket->fd(), data, size, 0); });
-    if (!response) return fail(response.error());
-    auto answer = parse_http_response(*response);
-    if (!answer) return unreachable(*url, answer.error().detail);
+    if (!asked) return fail(asked.error());
+    return url;
+}
+
+}  // namespace
+
+Result<HttpAnswer> http_call(const HttpCall& options) {
+    std::string response;
+    const auto asked = ask(options, [&](std::string_view bytes) {
+        response.append(bytes);
+        return response.size() <= response_bytes_max;
+    });
+    if (!asked) return fail(asked.error());
+    if (response.size() > response_bytes_max) return unreachable(*asked, "the answer is over 64 MiB");
+    auto answer = parse_http_response(response);
+    if (!answer) return unreachable(*asked, answer.error().detail);
+    return answer;
+}
+
+Result<HttpAnswer> http_stream(const HttpCall& options, const OnPiece& on_piece) {
+    ResponsePieces pieces(on_piece);
+    const auto asked = ask(options, [&](std::string_view bytes) { return pieces.take(bytes); });
+    if (!asked) return fail(asked.error());
+    auto answer = pieces.answer();
+    if (!answer) return unreachable(*asked, answer.error().detail);
     return answer;
 }
 

@@ -3,7 +3,9 @@
 // meanwhile.
 
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,6 +33,11 @@ struct HttpCall {
 // Refuses with `invalid_url`, `tls_config_invalid` or `unreachable`. Redirects are not followed: the token is
 // for the host it was given for.
 Result<HttpAnswer> http_call(const HttpCall& options);
+
+// The same for an answer whose body comes for as long as both sides like: `on_piece` gets what of a 200 has
+// come, until it says false or the peer ends it. The body of another status comes whole.
+using OnPiece = std::function<bool(std::string_view bytes)>;
+Result<HttpAnswer> http_stream(const HttpCall& options, const OnPiece& on_piece);
 
 // The answer in a whole response as it came until the peer closed; split off for tests.
 Result<HttpAnswer> parse_http_response(std::string_view response);

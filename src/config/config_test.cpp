@@ -17,6 +17,7 @@ namespace ee::config {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -122,6 +123,8 @@ TEST_F(ConfigTest, DefaultsAreThoseOfTheDocumentation) {
     EXPECT_EQ(config.allowlist_asset, "agent-attestation-allowlist.json");
     EXPECT_EQ(config.github_api_url, "https://api.github.com");
     EXPECT_TRUE(config.github_token.empty());
+    EXPECT_EQ(config.webhook_url, std::nullopt);
+    EXPECT_TRUE(config.webhook_secrets.empty());
     EXPECT_EQ(config.attest_interval, 3600s);
     EXPECT_EQ(config.attest_deadline, 30s);
     EXPECT_EQ(config.registration_ttl, std::chrono::days(30));
@@ -397,6 +400,37 @@ TEST_F(ConfigTest, ReleasesComeFromGitHubAServerOfOnesOwnOrNowhere) {
         EXPECT_THAT(refusal({}, {{"EE_GITHUB_TOKEN", "x"}, {"EE_GITHUB_API_URL", elsewhere}}),
                     HasSubstr("is not https"));
     EXPECT_TRUE(good({}, {{"EE_GITHUB_API_URL", "http://ghe.example.com"}}).github_api_url);
+}
+
+TEST_F(ConfigTest, WebhooksAreSignedAndNobodyOnTheWayReadsThem) {
+    const std::string secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const auto with = [&](const std::string& url, const std::string& secrets) {
+        return Environment{{"EE_WEBHOOK_URL", url}, {"EE_WEBHOOK_SECRET", secrets}};
+    };
+    const ControlPlaneConfig config =
+        good({}, with("https://hooks.example.com/in?x=y", secret + "," + secret));
+    EXPECT_EQ(config.webhook_url, "https://hooks.example.com/in?x=y");
+    ASSERT_EQ(config.webhook_secrets.size(), 2u);
+    EXPECT_EQ(config.webhook_secrets[0].reveal(), secret);
+    for (const char* loopback : {"http://127.0.0.1:8000/in", "http://localhost", "http://[::1]:80/"})
+        EXPECT_TRUE(good({}, with(loopback, secret)).webhook_url);
+    const std::pair<Environment, const char*> cases[] = {
+        {with("http://hooks.example.com", secret), "EE_WEBHOOK_URL begins with http://"},
+        {with("http://127.0.0.1.example.com", secret), "EE_WEBHOOK_URL begins with http://"},
+        {with("http://10.0.0.1", secret), "EE_WEBHOOK_URL begins with http://"},
+        {with("https://user@hooks.example.com", secret), "a host and no user name"},
+        {with("https://user:password@hooks.example.com", secret), "a host and no user name"},
+        {with("ftp://hooks.example.com", secret), "EE_WEBHOOK_URL"},
+        {{{"EE_WEBHOOK_URL", "https://hooks.example.com"}}, "EE_WEBHOOK_SECRET is not"},
+        {with("https://hooks.example.com", secret.substr(6)), "must be whsec_"},
+        {with("https://hooks.example.com", "whsec_c2hvcnQ="), "must be whsec_"},
+        {with("https://hooks.example.com", secret + ",whsec_!"), "must be whsec_"},
+    };
+    for (const auto& [environment, sentence] : cases)
+        EXPECT_THAT(refusal({}, environment), AllOf(HasSubstr(sentence), HasSubstr("has 1 problem:")))
+            << sentence;
+    EXPECT_THAT(refusal({}, with("https://hooks.example.com", "whsec_hunter2")), Not(HasSubstr("hunter2")));
+    EXPECT_THAT(good({}, {{"EE_WEBHOOK_SECRET", secret}}).warnings, Contains(HasSubstr("EE_WEBHOOK_SECRET")));
 }
 
 TEST_F(ConfigTest, SettingsThatContradictEachOtherAreRefused) {

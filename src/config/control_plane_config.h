@@ -62,6 +62,8 @@ struct ControlPlaneConfig {
     std::vector<Secret> uptime_tokens;                       // EE_UPTIME_TOKEN; empty: the role is closed
     std::vector<Secret> auditor_tokens;                      // EE_AUDITOR_TOKEN; empty: the role is closed
     std::filesystem::path db_path;                           // EE_DB_PATH
+    std::optional<std::string> webhook_url;                  // EE_WEBHOOK_URL
+    std::vector<Secret> webhook_secrets;                     // EE_WEBHOOK_SECRET, the newest first
     std::string quote_provider;                              // EE_QUOTE_PROVIDER: auto, tsm, simulated
     std::optional<std::filesystem::path> simulated_tdx_dir;  // EE_SIMULATED_TDX_DIR; set when simulated
     std::string repo;                                        // EE_REPO

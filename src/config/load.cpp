@@ -1,7 +1,10 @@
 // From resolved text to the two typed configurations, with the checks that look at several settings at once.
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
+#include "base/base64.h"
 #include "base/ip_address.h"
 #include "config/agent_config.h"
 #include "config/control_plane_config.h"
@@ -106,8 +109,35 @@ void check_github(Resolved& resolved) {
     }
 }
 
+bool is_webhook_secret(std::string_view text) {
+    if (!text.starts_with("whsec_")) return false;
+    const auto key = from_base64(text.substr(6));
+    return key && key->size() >= 24 && key->size() <= 64;
+}
+
+void check_webhook(Resolved& resolved) {
+    const std::string url = resolved.text("EE_WEBHOOK_URL");
+    const std::vector<Secret> secrets = resolved.tokens("EE_WEBHOOK_SECRET");
+    if (set_and_valid(resolved, "EE_WEBHOOK_URL")) {
+        if (url.starts_with("http://") && !is_loopback_url(url))
+            resolved.add_problem(
+                "EE_WEBHOOK_URL begins with http:// and is not of this machine: must be https, anybody on "
+                "the way could read the events");
+        if (secrets.empty())
+            resolved.add_problem(
+                "EE_WEBHOOK_URL is set and EE_WEBHOOK_SECRET is not: the receiver could not tell events from "
+                "forged ones");
+    }
+    if (std::any_of(secrets.begin(), secrets.end(),
+                    [](const Secret& secret) { return !is_webhook_secret(secret.reveal()); }))
+        resolved.add_problem("EE_WEBHOOK_SECRET must be whsec_ and the base64 of 24 to 64 bytes");
+    if (!secrets.empty() && url.empty())
+        resolved.add_warning("EE_WEBHOOK_SECRET has no effect: EE_WEBHOOK_URL is not set");
+}
+
 void check_control_plane(Resolved& resolved) {
     check_github(resolved);
+    check_webhook(resolved);
     check_pair(resolved, "EE_TLS_CERT", "EE_TLS_KEY");
     check_pair(resolved, "EE_PROXY_TLS_CERT", "EE_PROXY_TLS_KEY");
     check_not_above(resolved, "EE_REGISTRATION_WARN_DAYS", "EE_REGISTRATION_TTL_DAYS");
@@ -193,6 +223,17 @@ RatlsMode ratls_mode(std::string_view text) {
     return text == "require" ? RatlsMode::require : RatlsMode::off;
 }
 
+// Who may do what, and who is told.
+void read_tokens(const Resolved& resolved, ControlPlaneConfig& config) {
+    config.admin_tokens = resolved.tokens("EE_ADMIN_TOKEN");
+    config.metrics_tokens = resolved.tokens("EE_METRICS_TOKEN");
+    config.launcher_tokens = resolved.tokens("EE_LAUNCHER_TOKEN");
+    config.uptime_tokens = resolved.tokens("EE_UPTIME_TOKEN");
+    config.auditor_tokens = resolved.tokens("EE_AUDITOR_TOKEN");
+    config.webhook_url = resolved.optional_text("EE_WEBHOOK_URL");
+    config.webhook_secrets = resolved.tokens("EE_WEBHOOK_SECRET");
+}
+
 ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     ControlPlaneConfig config;
     config.control = listen_address(resolved, "EE_CONTROL_BIND", "EE_CONTROL_PORT");
@@ -227,15 +268,11 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.registration_warn = resolved.days("EE_REGISTRATION_WARN_DAYS");
     config.name_reserve = resolved.days("EE_NAME_RESERVE_DAYS");
     config.health_timeout = resolved.seconds("EE_HEALTH_TIMEOUT_SEC");
-    config.admin_tokens = resolved.tokens("EE_ADMIN_TOKEN");
-    config.metrics_tokens = resolved.tokens("EE_METRICS_TOKEN");
+    read_tokens(resolved, config);
     config.quote_provider = resolved.text("EE_QUOTE_PROVIDER");
     config.simulated_tdx_dir = resolved.optional_path("EE_SIMULATED_TDX_DIR");
     config.repo = resolved.text("EE_REPO");
     config.release_tag = resolved.text("EE_RELEASE_TAG");
-    config.launcher_tokens = resolved.tokens("EE_LAUNCHER_TOKEN");
-    config.uptime_tokens = resolved.tokens("EE_UPTIME_TOKEN");
-    config.auditor_tokens = resolved.tokens("EE_AUDITOR_TOKEN");
     config.db_path = resolved.text("EE_DB_PATH");
     config.settles_by_day = resolved.text("EE_SETTLE_PERIOD") == "day";
     config.settles_by_itself = resolved.boolean("EE_SETTLE_AUTO").value_or(true);

@@ -135,6 +135,14 @@ constexpr Setting table[] = {
     {"EE_AUDITOR_TOKEN", control, tokens(), "", "bearer tokens that read all of the ledger"},
     {"EE_DB_PATH", control, of(Kind::path), "data/control-plane.db", "SQLite file, created with its folder"},
 
+    // Events.
+    {"EE_WEBHOOK_URL", control, url("https http"), "",
+     "where every event is sent to, see events.md; `http` to this machine only. Needs `EE_WEBHOOK_SECRET`"},
+    {"EE_WEBHOOK_SECRET", control, tokens(), "",
+     "signs them: `whsec_` and the base64 of 24 to 64 bytes; while one is replaced, the new one, a comma, "
+     "the "
+     "old one"},
+
     // The proxy path and its limits.
 
     // The control plane's own quote.
@@ -234,8 +242,6 @@ constexpr Setting table[] = {
 
     // Known, not available in this version.
     {"EE_THREADS", control, reserved(), "", "data-plane threads"},
-    {"EE_WEBHOOK_URL", control, reserved(), "", "events out"},
-    {"EE_WEBHOOK_SECRET", control, reserved_secret(), "", "signs them"},
     {"EE_OIDC_ISSUER", control, reserved(), "", "admins by OIDC"},
     {"EE_OIDC_AUDIENCE", control, reserved(), "", "admins by OIDC"},
     {"EE_OIDC_SUBJECTS", control, reserved(), "", "admins by OIDC"},

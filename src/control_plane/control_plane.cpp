@@ -9,12 +9,15 @@
 #include "attestation/policy_json.h"
 #include "control_plane/admission.h"
 #include "control_plane/challenge_round.h"
+#include "control_plane/event_recorder.h"
 #include "control_plane/evidence_reader.h"
 #include "control_plane/ledger_service.h"
+#include "control_plane/listener_tls.h"
 #include "control_plane/networks.h"
 #include "control_plane/part_settings.h"
 #include "control_plane/releases.h"
 #include "control_plane/sources.h"
+#include "control_plane/webhooks.h"
 #include "control_plane/witnesses.h"
 #include "http/server.h"
 #include "net/signals.h"
@@ -35,30 +38,6 @@ constexpr auto relief_interval = 10ms;
 constexpr auto vain_relief_interval = 100ms;
 constexpr std::initializer_list<int> handled_signals = {SIGTERM, SIGINT, SIGHUP};
 
-using Tls = std::shared_ptr<const net::TlsContext>;
-
-Result<Tls> server_tls(const std::optional<config::TlsFiles>& files,
-                       const net::CertificateRequest& request = {},
-                       std::span<const std::string_view> protocols = {}) {
-    if (!files) return Tls();
-    return net::TlsContext::server(files->certificate, files->key, request, protocols);
-}
-
-// The TLS of each listener, from one reading of the settings.
-struct ListenerTls {
-    Tls control, ratls, proxy;
-};
-
-Result<ListenerTls> listener_tls(const config::ControlPlaneConfig& config) {
-    auto control = server_tls(config.control_tls, certificate_request(config));
-    if (!control) return fail(std::move(control.error()));
-    auto ratls = server_tls(config.control_tls, {net::CertificateRequest::When::always});
-    if (!ratls) return fail(std::move(ratls.error()));
-    auto proxy = server_tls(config.proxy_tls, {}, http::server_protocols);
-    if (!proxy) return fail(std::move(proxy.error()));
-    return ListenerTls{std::move(*control), std::move(*ratls), std::move(*proxy)};
-}
-
 // What can fail before anything runs.
 struct Prepared {
     attestation::TrustAnchors anchors;
@@ -70,6 +49,7 @@ struct Prepared {
     std::unique_ptr<sqlite::Writers> writers;  // of the file at EE_DB_PATH; outlives the stores
     std::unique_ptr<registry::RegistrationStore> store;
     std::vector<registry::AppRecord> records;
+    std::unique_ptr<events::EventStore> events;
     std::string log_id;
     std::unique_ptr<registry::EvidenceStore> evidence;
     PreparedReleases releases;
@@ -97,6 +77,7 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
                  .writers = std::make_unique<sqlite::Writers>(config.db_path),
                  .store = {},
                  .records = {},
+                 .events = {},
                  .log_id = {},
                  .evidence = {},
                  .releases = {},
@@ -119,6 +100,9 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     auto records = out.store->load_all();
     if (!records) return fail(std::move(records.error()));
     out.records = std::move(*records);
+    auto events = events::EventStore::open(config.db_path, out.writers.get());
+    if (!events) return fail(std::move(events.error()));
+    out.events = std::move(*events);
     auto log_id = registry::load_log_id(config.db_path);
     if (!log_id) return fail(std::move(log_id.error()));
     out.log_id = std::move(*log_id);
@@ -189,6 +173,8 @@ private:
     std::unique_ptr<registry::EvidenceStore> evidence_store_;
     const std::unique_ptr<telemetry::Metrics> kept_metrics_;
     telemetry::Metrics& metrics_;
+    EventRecorder events_;
+    Webhooks webhooks_;
     CollateralSources collateral_;
     Releases releases_;
     attestation::Appraiser appraiser_;
@@ -209,6 +195,7 @@ private:
     proxy::Passthrough passthrough_;  // Listens only where EE_PASSTHROUGH_PORT is set.
     api::AccessControl access_;
     api::RefusalCounts refusals_;
+    api::EventStreams event_streams_;
     api::Services services_;
     api::ApiHandler api_handler_;
     http::Server control_;
@@ -235,6 +222,8 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       evidence_store_(std::move(prepared.evidence)),
       kept_metrics_(std::move(prepared.metrics)),
       metrics_(*kept_metrics_),
+      events_(loop_, std::move(prepared.events), log, metrics_),
+      webhooks_(loop_, events_, config, prepared.client_tls, prepared.log_id, log, metrics_),
       collateral_(std::move(prepared.collateral)),
       releases_(config, std::move(prepared.releases), log,
                 [this](const attestation::AllowlistChange& change) {
@@ -268,6 +257,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       passthrough_(loop_, forwarder_, tunnels_, access_log_, metrics_,
                    passthrough_settings(config, body_memory_)),
       access_(role_tokens(config)),
+      event_streams_(loop_, events_.log(), metrics_),
       services_{.loop = loop_,
                 .registry = registry_,
                 .tunnels = tunnels_,
@@ -278,6 +268,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .refusals = refusals_,
                 .evidence = evidence_reader_,
                 .ledger = ledger_,
+                .event_streams = event_streams_,
                 .accept_allowlist =
                     [this](const attestation::ReleaseId& release, const crypto::Sha256& digest) {
                         return releases_.accept(release, digest);
@@ -317,6 +308,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     body_memory_.on_full([this] { loop_.post([this] { relieve_memory(); }); });
     registry_.load(prepared.records);
     access_.know_apps([this](const crypto::Sha256& token) { return registry_.app_of_token(token); });
+    events_.begin(registry_);
     admission_.serve(tunnels_);
     witnesses_.serve(tunnels_);
     admission_.let_witness(witnesses_);
@@ -325,6 +317,9 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     nodes_.apply(prepared.known.nodes, services_.now());
     ledger_.follow_nodes(std::move(prepared.known.counts),
                          [this](const NodeChanges& changes) { nodes_changed(changes); });
+    ledger_.follow_events([this](const std::vector<events::Event>& events) {
+        for (const events::Event& event : events) events_.log().add(event);
+    });
     admission_.record_slots(slots_);
     record_policies();
 }
@@ -376,6 +371,7 @@ void ControlPlane::drain(int signal) {
     admission_.drain_all();
     proxy_.drain();
     passthrough_.drain();
+    event_streams_.end_all();
     control_.drain();
     ratls_.drain();
     drain_until_ = loop_.now() + config_.drain_timeout;
@@ -408,6 +404,7 @@ void ControlPlane::reload() {
     ratls_.set_tls(tls->ratls);
     proxy_.set_tls(tls->proxy);
     access_.set_tokens(role_tokens(*config));
+    event_streams_.end_all();  // Whoever's token is still one comes back.
     releases_.set_token(config->github_token);
     forwarder_.set_rate_limits(rate_limits(*config));
     log_.set_level(*telemetry::parse_log_level(config->log_level));
@@ -443,6 +440,7 @@ void ControlPlane::relieve_memory() {
 
 // Out of routing before the next request.
 void ControlPlane::nodes_changed(const NodeChanges& changes) {
+    for (events::Event& event : node_events(nodes_, changes, wall_now())) events_.log().add(std::move(event));
     const std::vector<NodeDirectory::Lost> lost = nodes_.apply(changes, services_.now());
     if (!lost.empty()) admission_.close_lost(lost);
 }

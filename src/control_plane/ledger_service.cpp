@@ -81,10 +81,12 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
     settings.settle_auto = config.settles_by_itself;
     settings.settle_delay = config.settle_delay;
     settings.clock = clock_now;
-    settings.on_standstill = [&log](const ledger::Standstill& why) {
+    const auto news = std::make_shared<StandstillNews>();
+    settings.on_standstill = [&log, news](const ledger::Standstill& why) {
         log.error("ledger.standstill", {{"code", why.code}, {"detail", why.detail}});
+        news->tell(why);
     };
-    PreparedLedger out{.worker = {}, .reader = {}, .rules = settings.rules};
+    PreparedLedger out{.standstill = news, .worker = {}, .reader = {}, .rules = settings.rules};
     auto worker = ledger::LedgerWorker::start(
         *std::move(store),
         [&](const ledger::LogIdentity& identity, const ledger::TreeHead& last) {
@@ -122,8 +124,21 @@ Result<KnownAtStart> read_at_start(const config::ControlPlaneConfig& config, con
     return out;
 }
 
+void StandstillNews::tell(const ledger::Standstill& why) {
+    const std::lock_guard guard(mutex_);
+    last_ = why;
+    if (on_standstill_) on_standstill_(why);
+}
+
+void StandstillNews::listen(OnStandstill on_standstill) {
+    const std::lock_guard guard(mutex_);
+    on_standstill_ = std::move(on_standstill);
+    if (on_standstill_ && last_) on_standstill_(*last_);
+}
+
 LedgerService::LedgerService(net::Loop& loop, PreparedLedger prepared)
     : loop_(loop),
+      standstill_(std::move(prepared.standstill)),
       worker_(std::move(prepared.worker)),
       store_(std::move(prepared.reader)),
       rules_(prepared.rules),
@@ -133,7 +148,9 @@ LedgerService::LedgerService(net::Loop& loop, PreparedLedger prepared)
     store_->end_reading();
 }
 
-LedgerService::~LedgerService() = default;
+LedgerService::~LedgerService() {
+    standstill_->listen({});
+}
 
 void LedgerService::run(ledger::Request request, OnReply on_reply) {
     worker_->run(std::move(request), [this, on_reply = std::move(on_reply)](Result<ledger::Reply> reply) {
@@ -142,10 +159,30 @@ void LedgerService::run(ledger::Request request, OnReply on_reply) {
 }
 
 void LedgerService::follow_nodes(WindowCounts counts, std::function<void(const NodeChanges&)> on_change) {
-    worker_->listen([this, counts = std::move(counts),
-                     on_change = std::move(on_change)](const ledger::Changes& changes) mutable {
-        NodeChanges found = node_changes_in(changes, counts);
-        if (!found.is_empty()) loop_.post([on_change, found = std::move(found)] { on_change(found); });
+    counts_ = std::make_shared<WindowCounts>(std::move(counts));
+    on_nodes_ = std::move(on_change);
+    listen();
+}
+
+void LedgerService::follow_events(std::function<void(std::vector<events::Event>)> on_events) {
+    on_events_ = std::move(on_events);
+    listen();
+    standstill_->listen([this](const ledger::Standstill& why) {
+        loop_.post([this, event = standstill_event(why, wall_now())] { on_events_({event}); });
+    });
+}
+
+// The worker has one listener: it tells both.
+void LedgerService::listen() {
+    worker_->listen([this, counts = counts_, on_nodes = on_nodes_, on_events = on_events_,
+                     events = LedgerEvents(rules_.grid)](const ledger::Changes& changes) mutable {
+        if (on_nodes) {
+            NodeChanges nodes = node_changes_in(changes, *counts);
+            if (!nodes.is_empty()) loop_.post([on_nodes, nodes = std::move(nodes)] { on_nodes(nodes); });
+        }
+        if (!on_events) return;
+        std::vector<events::Event> found = events.in(changes, wall_now());
+        if (!found.empty()) loop_.post([on_events, found = std::move(found)] { on_events(found); });
     });
 }
 

@@ -3,12 +3,15 @@
 // that writes and one that reads.
 
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <vector>
 
 #include "api/ledger_door.h"
 #include "attestation/collateral_source.h"
 #include "attestation/trust_anchor.h"
 #include "config/control_plane_config.h"
+#include "control_plane/ledger_events.h"
 #include "control_plane/liveness_mark.h"
 #include "control_plane/node_directory.h"
 #include "control_plane/slot_recorder.h"
@@ -20,8 +23,24 @@
 
 namespace ee::control_plane {
 
+// A standstill may come before anybody listens.
+class StandstillNews {
+public:
+    using OnStandstill = std::function<void(const ledger::Standstill&)>;
+    // Any thread.
+    void tell(const ledger::Standstill& why);
+    // Hears what has been told last, and what will be.
+    void listen(OnStandstill on_standstill);
+
+private:
+    std::mutex mutex_;
+    std::optional<ledger::Standstill> last_;
+    OnStandstill on_standstill_;
+};
+
 // What can fail, before there is a loop.
 struct PreparedLedger {
+    std::shared_ptr<StandstillNews> standstill;  // outlives the worker
     std::unique_ptr<ledger::LedgerWorker> worker;
     std::unique_ptr<ledger::SqliteReader> reader;
     ledger::Rules rules;
@@ -54,6 +73,8 @@ public:
     // From now on `on_change` hears of every change of nodes, on the loop, before whoever asked for it is
     // answered. `counts` belongs to the writing thread then: windows are many.
     void follow_nodes(WindowCounts counts, std::function<void(const NodeChanges&)> on_change);
+    // The same of settlements, abuse, slashing, and of a standstill.
+    void follow_events(std::function<void(std::vector<events::Event>)> on_events);
     State state() const override;
     Counts counts() const override;
     crypto::Sha256 salted(const net::IpAddress& address) const override;
@@ -65,8 +86,13 @@ public:
 private:
     Result<std::string> answer(const Question& question);
     Result<std::string> with_receipt(api::Shown shown);
+    void listen();
 
     net::Loop& loop_;
+    const std::shared_ptr<StandstillNews> standstill_;
+    std::shared_ptr<WindowCounts> counts_;  // of the writing thread
+    std::function<void(const NodeChanges&)> on_nodes_;
+    std::function<void(std::vector<events::Event>)> on_events_;
     std::unique_ptr<ledger::LedgerWorker> worker_;
     std::unique_ptr<ledger::SqliteReader> store_;
     const ledger::Rules rules_;

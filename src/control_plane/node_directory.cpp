@@ -160,6 +160,11 @@ bool NodeDirectory::is_banned(std::string_view id) const {
     return node != nullptr && node->is_banned();
 }
 
+const crypto::Sha256* NodeDirectory::token_of(std::string_view id) const {
+    const auto found = tokens_.find(id);
+    return found == tokens_.end() ? nullptr : &found->second;
+}
+
 Result<void> NodeDirectory::check(std::string_view id, const std::optional<Secret>& token) const {
     if (!token)
         return fail("node_token_invalid",

@@ -52,6 +52,9 @@ public:
     // Whether `token`, which came with an answer, is the node's: `node_token_invalid`, `node_banned`.
     Result<void> check(std::string_view node, const std::optional<Secret>& token) const;
     bool is_banned(std::string_view node) const;
+    // The hash of its token; nullptr: no node is called so. Valid until the next apply().
+    const crypto::Sha256* token_of(std::string_view node) const;
+    const registry::Node* find(std::string_view node) const { return known_.find(node); }
     std::size_t size() const { return tokens_.size(); }
 
 private:

@@ -52,6 +52,22 @@ struct AgentTraffic {
 
 // Its release is not in the app's rollout, or there is none.
 constexpr std::uint8_t no_rollout_place = 255;
+// Which changes of its backend's health are events: an agent says what it likes as often as it likes, and all
+// of them would push out what others did. What is passed over is made up for when it may be told again.
+class HealthNews {
+public:
+    // Whether this is to be told now.
+    bool tells(bool passes, MonoTime now);
+    // Whatever it says next is news.
+    void fell_silent() { told_.reset(); }
+
+private:
+    std::optional<bool> told_ = true;  // A successful attestation is the first pass.
+    int left_ = burst_max;
+    MonoTime counted_until_{};
+    static constexpr int burst_max = 10;
+    static constexpr std::chrono::seconds interval{10};  // One more each.
+};
 
 enum class Standing { valid, inconclusive, invalid };
 
@@ -91,6 +107,9 @@ struct alignas(64) Agent {
 
     std::string standing_reason{};  // The code of an inconclusive or refused verdict.
     std::string health_detail{};
+    HealthNews health_news{};
+    bool told_silent = false;  // By an event; so is the next.
+    bool told_lapsed = false;
     AgentTraffic traffic;
 };
 

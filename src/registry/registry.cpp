@@ -16,6 +16,18 @@ bool is_of_same(const Agent& holder, const AdmitRequest& request) {
 
 }  // namespace
 
+bool HealthNews::tells(bool passes, MonoTime now) {
+    if (passes == told_) return false;
+    if (left_ == burst_max) counted_until_ = now;
+    const auto more = (now - counted_until_) / interval;
+    left_ = static_cast<int>(std::min<std::int64_t>(burst_max, left_ + more));
+    counted_until_ += more * interval;
+    if (left_ == 0) return false;
+    --left_;
+    told_ = passes;
+    return true;
+}
+
 Registry::Registry(const RegistrySettings& settings, NetworkTable networks)
     : settings_(settings), networks_(std::move(networks)), nodes_(settings.cell) {}
 Registry::~Registry() = default;
@@ -27,6 +39,13 @@ void Registry::load(std::span<const AppRecord> records) {
         app->record = record;
         set_terms(*app);
         if (record.token) app_of_token_.emplace(*record.token, record.app_name);
+    }
+}
+
+void Registry::load_events(std::span<const events::Event> events) {
+    for (const events::Event& event : events) {
+        if (App* app = find_app(event.app_name))
+            show(*app, {event.at, event.kind, event.agent_id, event.code, event.detail, event.seq});
     }
 }
 
@@ -227,7 +246,7 @@ void Registry::attest_missed(TunnelId tunnel, const Error& reason, Moment now) {
 void Registry::health(TunnelId tunnel, bool pass, std::string_view detail, Moment now) {
     const auto [app, agent] = carried_by(tunnel);
     if (agent == nullptr) return;
-    if (agent->backend_passes != pass)
+    if (agent->health_news.tells(pass, now.mono))
         note(*app,
              {now.wall, pass ? "backend_pass" : "backend_fail", agent->agent_id, "", std::string(detail)});
     agent->backend_passes = pass;
@@ -271,6 +290,20 @@ void Registry::record_refusal(Refusal refusal) {
 }
 
 void Registry::note(App& app, Event event) const {
+    if (sink_ != nullptr) {
+        const Agent* agent = app.find_agent(event.agent_id);
+        event.seq = sink_->add({.at = event.at,
+                                .kind = event.kind,
+                                .app_name = app.record.app_name,
+                                .agent_id = event.agent_id,
+                                .node_id = agent == nullptr ? "" : agent->node_id.value_or(""),
+                                .code = event.code,
+                                .detail = event.detail});
+    }
+    show(app, std::move(event));
+}
+
+void Registry::show(App& app, Event event) const {
     app.events.push_front(std::move(event));
     if (app.events.size() > settings_.events_max) app.events.pop_back();
 }

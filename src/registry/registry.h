@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "base/result.h"
+#include "events/event.h"
 #include "registry/nodes.h"
 #include "registry/views.h"
 
@@ -114,6 +115,10 @@ public:
 
     // At start, before any tunnel.
     void load(std::span<const AppRecord> records);
+    // Events of runs before, by number: each app is shown its last ones again.
+    void load_events(std::span<const events::Event> events);
+    // From now on each event goes to `sink`, which outlives the registry and numbers it.
+    void tell(events::Sink& sink) { sink_ = &sink; }
     void set_networks(NetworkTable networks);
     // What the ledger says of nodes; a change counts from the next question on.
     Nodes& nodes() { return nodes_; }
@@ -148,6 +153,10 @@ public:
     // The allowlist of a release was replaced under its tag: an event of every app that serves it.
     void allowlist_changed(std::string_view repo, std::string_view release_tag, std::string_view detail,
                            WallTime now);
+
+    // What time alone has changed since the last look, as events: agents that fell silent, evidence that
+    // became too old, registrations that end soon or have ended. Looks at a part of the apps, by `steps`.
+    void note_lapses(Moment now, std::size_t steps);
 
     // ---- What admins and owners say of apps; each change is to be stored ----
 
@@ -229,6 +238,7 @@ private:
         std::vector<std::unique_ptr<Agent>> agents;
         std::unordered_map<std::string_view, Agent*> agent_of_id;  // the same; keys live in the agents
         std::deque<Event> events;                                  // Newest first.
+        std::optional<RegistrationState> told_registration;        // By an event, or found at the start.
 
         Agent* find_agent(std::string_view agent_id) const;
         Agent& add(std::unique_ptr<Agent> agent);
@@ -278,15 +288,19 @@ private:
     AppStatus status_of(const App& app, Moment now) const;
     Resolution resolution_of(const App& app, Moment now) const;
     void forget_oldest_disconnected(App& app) const;
+    void note_lapses(App& app, Moment now) const;
     void note(App& app, Event event) const;
+    void show(App& app, Event event) const;
 
     RegistrySettings settings_;
+    events::Sink* sink_ = nullptr;
     NetworkTable networks_;
     Nodes nodes_;
     std::unordered_map<std::string, std::unique_ptr<App>, TextHash, std::equal_to<>> apps_;
     std::unordered_map<TunnelId, Carried> carried_;
     std::map<ByteArray<32>, std::string> app_of_token_;
     std::deque<Refusal> refusals_;
+    std::size_t lapses_at_ = 0;  // A bucket of apps_.
 };
 
 }  // namespace ee::registry

@@ -123,7 +123,10 @@ TEST_F(RegistryViewsTest, TheListIsFilteredAndPaged) {
 
 TEST_F(RegistryViewsTest, TheDetailShowsEveryAgentAndTheLastEvents) {
     admit(request(1));
-    for (int i = 0; i < 100; ++i) registry.health(1, i % 2 == 1, "", now());
+    for (int i = 0; i < 100; ++i) {
+        clock += std::chrono::seconds(30);
+        registry.health(1, i % 2 == 1, "", now());
+    }
     registry.disconnected(1, "idle_timeout", now().wall);
     const AppDetail detail = registry.detail("myapp", now()).value();
     ASSERT_EQ(detail.events.size(), 50u);

@@ -32,13 +32,14 @@ struct Resolution {
 
 struct Event {
     WallTime at{};
-    // registered, attested, attest_miss, inconclusive, backend_fail, backend_pass, superseded, draining,
-    // disconnected; no agent's (`agent_id` is empty): allowlist_changed, moved, forgotten, token_changed,
-    // nodes_changed, rollout_changed
+    // As docs/events.md lists them: registered, attested, attest_miss, inconclusive, backend_fail,
+    // backend_pass, superseded, draining, disconnected; no agent's (`agent_id` is empty): allowlist_changed,
+    // moved, forgotten, token_changed, nodes_changed, rollout_changed
     std::string kind{};
     std::string agent_id{};
     std::string code{};  // May be empty.
     std::string detail{};
+    std::uint64_t seq = 0;  // Its number in the stream of all events.
 };
 
 // A refusal of a tunnel. Until it is attested what it says of itself is unproven: refusals are listed apart

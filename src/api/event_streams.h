@@ -1,0 +1,53 @@
+#pragma once
+// Readers of GET /v1/events: each has what it asked for, at its own pace. One that does not read holds at
+// most 32 KiB, and is cut after a while; it comes back and goes on where it was.
+
+#include <memory>
+#include <unordered_map>
+
+#include "events/event_log.h"
+#include "http/exchange.h"
+#include "net/loop.h"
+#include "telemetry/metrics.h"
+
+namespace ee::api {
+
+class EventStreams final : events::EventLog::Follower {
+public:
+    struct Limits {
+        std::size_t streams_max = 64;
+        std::size_t waiting_bytes_max = 32 * 1024;  // Of one stream; one message may go over it.
+        // A stream with nothing to say says so this often; one that has taken nothing for as long is cut.
+        std::chrono::milliseconds heartbeat{15'000};
+    };
+
+    EventStreams(net::Loop& loop, events::EventLog& log, telemetry::Metrics& metrics, const Limits& limits);
+    EventStreams(net::Loop& loop, events::EventLog& log, telemetry::Metrics& metrics)
+        : EventStreams(loop, log, metrics, Limits()) {}
+    ~EventStreams();
+
+    const events::EventLog& log() const { return log_; }
+    bool is_full() const { return streams_.size() >= limits_.streams_max; }
+    std::size_t size() const { return streams_.size(); }
+
+    // Answers with what comes after `position`; false, with nothing sent, when a field cannot be written.
+    [[nodiscard]] bool open(http::Exchange& exchange, std::span<const http::Field> fields,
+                            std::uint64_t position, events::Filter filter);
+
+    // Who reads may come back, if it still may read.
+    void end_all();
+
+private:
+    class Stream;
+    void on_events() override;
+    void remove(Stream& stream);
+
+    net::Loop& loop_;
+    events::EventLog& log_;
+    const Limits limits_;
+    telemetry::Gauge& open_;
+    telemetry::Counter& cut_;
+    std::unordered_map<Stream*, std::shared_ptr<Stream>> streams_;
+};
+
+}  // namespace ee::api

@@ -1,0 +1,45 @@
+// What nobody does and time brings about: it changes who may serve without a call, and is looked for so that
+// it is told.
+
+#include <algorithm>
+
+#include "registry/registry.h"
+
+namespace ee::registry {
+
+void Registry::note_lapses(Moment now, std::size_t steps) {
+    steps = std::min(steps, apps_.bucket_count());
+    for (; steps > 0; --steps) {
+        if (lapses_at_ >= apps_.bucket_count()) lapses_at_ = 0;
+        for (auto at = apps_.begin(lapses_at_); at != apps_.end(lapses_at_); ++at)
+            note_lapses(*at->second, now);
+        ++lapses_at_;
+    }
+}
+
+void Registry::note_lapses(App& app, Moment now) const {
+    const RegistrationState state = registration_state(app, now.wall);
+    if (app.told_registration && state > *app.told_registration)
+        note(app,
+             {now.wall, state == RegistrationState::expired ? "registration_expired" : "registration_warning",
+              "", "", "it ends at " + to_rfc3339(app.record.expires_at)});
+    app.told_registration = state;
+    const EligibilityRules& rules = settings_.eligibility;
+    for (const auto& agent : app.agents) {
+        if (agent->tunnel == no_tunnel) continue;
+        const bool is_silent = health_status(*agent, rules, now.mono) == HealthStatus::unknown;
+        if (is_silent && !agent->told_silent) {
+            agent->health_news.fell_silent();
+            note(app, {now.wall, "health_silent", agent->agent_id, "", ""});
+        }
+        agent->told_silent = is_silent;
+        // What was refused was told when it was.
+        const bool has_lapsed = agent->standing != Standing::invalid &&
+                                !attestation_counts(*agent, rules, app.evidence_grace, now.mono);
+        if (has_lapsed && !agent->told_lapsed)
+            note(app, {now.wall, "evidence_lapsed", agent->agent_id, agent->standing_reason, ""});
+        agent->told_lapsed = has_lapsed;
+    }
+}
+
+}  // namespace ee::registry
