@@ -34,7 +34,7 @@ public:
             const events::EventLog::Next next = all_.log_.next(position_, filter_);
             position_ = next.position;
             if (next.event)
-                events::append_sse(text_, *next.event);
+                text_.append(all_.text_of(*next.event));
             else if (next.lost)
                 events::append_sse_lost(text_, before, position_ + 1);
             else
@@ -112,6 +112,16 @@ bool EventStreams::open(http::Exchange& exchange, std::span<const http::Field> f
     open_.set(static_cast<std::int64_t>(streams_.size()));
     opened.go_on();
     return true;
+}
+
+const std::string& EventStreams::text_of(const events::Event& event) {
+    Written& written = written_[event.seq % written_.size()];
+    if (written.seq != event.seq) {
+        written.seq = event.seq;
+        written.text.clear();
+        events::append_sse(written.text, event);
+    }
+    return written.text;
 }
 
 void EventStreams::on_events() {

@@ -1,8 +1,10 @@
 #pragma once
 // Readers of GET /v1/events: each has what it asked for, at its own pace. One that does not read holds at
-// most 32 KiB, and is cut after a while; it comes back and goes on where it was.
+// most 16 KiB, and is cut after a while; it comes back and goes on where it was.
 
+#include <array>
 #include <memory>
+#include <string>
 #include <unordered_map>
 
 #include "events/event_log.h"
@@ -16,7 +18,7 @@ class EventStreams final : events::EventLog::Follower {
 public:
     struct Limits {
         std::size_t streams_max = 64;
-        std::size_t waiting_bytes_max = 32 * 1024;  // Of one stream; one message may go over it.
+        std::size_t waiting_bytes_max = 16 * 1024;  // Of one stream; one message may go over it.
         // A stream with nothing to say says so this often; one that has taken nothing for as long is cut.
         std::chrono::milliseconds heartbeat{15'000};
     };
@@ -41,6 +43,8 @@ private:
     class Stream;
     void on_events() override;
     void remove(Stream& stream);
+    // As it is sent. Most readers are at the same place: it is written once for all of them.
+    const std::string& text_of(const events::Event& event);
 
     net::Loop& loop_;
     events::EventLog& log_;
@@ -48,6 +52,11 @@ private:
     telemetry::Gauge& open_;
     telemetry::Counter& cut_;
     std::unordered_map<Stream*, std::shared_ptr<Stream>> streams_;
+    struct Written {
+        std::uint64_t seq = 0;
+        std::string text;
+    };
+    std::array<Written, 256> written_;  // By the number's remainder.
 };
 
 }  // namespace ee::api

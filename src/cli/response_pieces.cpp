@@ -58,7 +58,11 @@ bool ResponsePieces::take_chunks() {
             continue;
         }
         const std::size_t end = text_.find("\r\n");
-        if (end == std::string::npos) return text_.size() <= line_bytes_max;
+        if (end > line_bytes_max && text_.size() > line_bytes_max + 1) {
+            phase_ = Phase::over;
+            return false;
+        }
+        if (end == std::string::npos) return true;
         if (phase_ == Phase::chunk_end) {
             phase_ = end == 0 ? Phase::chunk_size : Phase::over;
         } else {

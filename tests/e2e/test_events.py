@@ -175,6 +175,7 @@ def test_a_reader_that_does_not_read_is_cut_and_costs_no_memory(world):
         with EventStream(control, after=0, kind="abuse_filed") as quick:
             quick.wait_for("abuse_filed", count=8000, timeout=60)
             position = quick.last_id
+        assert control.metric("ee_body_bytes") < 64 * 1024
         # The other has been told of some of them, and takes no more.
         until(lambda: control.metric("ee_event_streams_cut_total") == 1, 60)
         assert control.metric("ee_event_streams") == 0
@@ -182,6 +183,29 @@ def test_a_reader_that_does_not_read_is_cut_and_costs_no_memory(world):
     with EventStream(control, last_id=position - 10, kind="abuse_filed") as again:
         again.wait_for("abuse_filed", count=10)
         assert again.last_id == position
+
+
+def test_what_time_alone_changes_is_an_event_once(world):
+    control = world.control(EE_HEALTH_TIMEOUT_SEC=1)
+    with EventStream(control, app="myapp") as stream:
+        wire = control.wire_agent(agent_id="a1").attest()
+        stream.wait_for("health_silent", agent_id="a1")
+        control.wait_status("myapp", "unhealthy")
+        wire.send({"type": "health", "status": "pass"})
+        stream.wait_for("backend_pass", agent_id="a1")
+        stream.wait_for("health_silent", count=2)
+        assert stream.kinds() == ["registered", "attested", "health_silent", "backend_pass", "health_silent"]
+
+
+def test_an_agent_that_flaps_pushes_nobody_out(world):
+    control = world.control(EE_LOG_LEVEL="info")
+    wire = control.wire_agent(agent_id="a1").attest()
+    with EventStream(control) as stream:
+        for number in range(2000):
+            wire.send({"type": "health", "status": "pass" if number % 2 else "fail"})
+        wire.close()
+        stream.wait_for("disconnected")
+        assert len(stream.matching("backend_fail") + stream.matching("backend_pass")) <= 15
 
 
 # ---- Over restarts ----

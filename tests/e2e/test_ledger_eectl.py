@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from event_stream import EventStream
 from harness import ADMIN_TOKEN
 from ledger_client import SETTINGS, Ledger, cell, within
 from ledger_endpoints import ENDPOINTS
@@ -215,4 +216,6 @@ def test_a_damaged_ledger_is_found_and_written_to_no_more(eectl, tmp_path, chang
     assert ledger.control.metric("ee_ledger_standstill", code="ledger_halted") == 1
     assert ledger.control.metric("ee_ledger_standstill", code="store_unavailable") == 0
     assert ledger.control.events("ledger.standstill", code="ledger_halted")
+    with EventStream(ledger.control, after=0) as stream:
+        stream.wait_for("ledger_standstill", code="ledger_halted")
     assert ADMIN_TOKEN not in json.dumps(ledger.control.log)

@@ -2,6 +2,7 @@
 
 import shutil
 
+from event_stream import EventStream
 from harness import ADMIN_TOKEN, lasting_port, until
 from simulated_platform import eectl
 
@@ -105,6 +106,8 @@ def test_a_ledger_restored_from_an_older_copy_is_found_out_and_stays_read_only(w
     control = world.control(EE_CONTROL_PORT=port)
     standstill = control.wait_event("ledger.standstill", 20, code="ledger_forked")
     assert f"size {shown['tree_size']} with root" in standstill["detail"]
+    with EventStream(control, after=0, kind="ledger_standstill") as stream:
+        assert stream.wait_for("ledger_standstill", code="ledger_forked").data["detail"] == standstill["detail"]
     refused = command(control, "/v1/credits/purchase", "after", account_id="alice", amount_usd="1")
     assert (refused.status, refused.reason) == (503, "ledger_forked")
     # Reads, proofs and routing go on.
