@@ -28,7 +28,7 @@ http::BodyTerms ApiHandler::body_terms(const http::RequestHead& head, const net:
         case BodyLimit::none: return {.bytes_max = 1024 * 1024};
         case BodyLimit::enveloped:
             return {.bytes_max = base64_size(services_.body_bytes_max) + envelope_bytes};
-        case BodyLimit::forwarded: return services_.forwarder.body_terms(match.parameters[0]);
+        case BodyLimit::forwarded: return services_.forwarder.body_terms(match.parameters[0], head);
     }
     return {};
 }

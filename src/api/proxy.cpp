@@ -4,6 +4,8 @@
 #include "api/app_fields.h"
 #include "api/proxy_envelope.h"
 #include "api/routes.h"
+#include "http/fields.h"
+#include "proxy/requirement.h"
 
 namespace ee::api {
 
@@ -11,7 +13,11 @@ void post_proxy(Request& request) {
     Services& services = request.services;
     const auto envelope = parse_proxy_envelope(request.exchange.body(), services.body_bytes_max);
     if (!envelope) return request.refuse(envelope.error());
-    const std::vector<http::Field> described(envelope->headers.begin(), envelope->headers.end());
+    std::vector<http::Field> described;
+    // What the caller asks of the agent may stand outside, too: it is one requirement.
+    for (const http::Field& field : request.exchange.head().fields)
+        if (http::iequals(field.name, proxy::require_field)) described.push_back(field);
+    described.insert(described.end(), envelope->headers.begin(), envelope->headers.end());
     const AppFields fields(described, services.access);
     services.forwarder.forward(request.exchange, {.visitor = request.visitor,
                                                   .request_id = request.request_id,

@@ -28,7 +28,7 @@ void append_candidate(JsonWriter& json, const registry::AppDetail& app, const re
                                     [&](const auto& candidate) { return candidate.tunnel == agent.tunnel; });
     const bool is_ejected = std::find(explanation.ejected.begin(), explanation.ejected.end(), agent.tunnel) !=
                             explanation.ejected.end();
-    const bool is_eligible = agent.tunnel != registry::no_tunnel && (found != eligible.end() || is_ejected);
+    const bool is_eligible = agent.tunnel != registry::no_tunnel && found != eligible.end();
     json.begin_object().field("agent_id", agent.agent_id).key("node_id");
     if (agent.node_id)
         json.value(*agent.node_id);
@@ -53,15 +53,20 @@ void append_choice(JsonWriter& json, const registry::AppDetail& app, const Expla
         .raw(fmt::format("{:.17g}", explanation.random.first))
         .raw(fmt::format("{:.17g}", explanation.random.second))
         .end_array()
-        .key("chosen");
+        .key("release");
+    if (explanation.release.empty())
+        json.null();
+    else
+        json.value(explanation.release);
+    json.key("chosen");
     if (!explanation.chosen) {
         const bool is_overloaded = explanation.chosen.error().code == "overloaded";
         json.null().field("refusal", is_overloaded ? "overloaded" : to_word(app.resolution.status));
         return;
     }
-    const std::uint64_t tunnel = explanation.candidates[*explanation.chosen].tunnel;
-    const auto agent = std::find_if(app.agents.begin(), app.agents.end(),
-                                    [&](const auto& detail) { return detail.agent.tunnel == tunnel; });
+    const auto agent = std::find_if(app.agents.begin(), app.agents.end(), [&](const auto& detail) {
+        return detail.agent.tunnel == *explanation.chosen;
+    });
     json.value(agent->agent.agent_id).key("refusal").null();
 }
 

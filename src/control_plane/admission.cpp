@@ -4,6 +4,7 @@
 
 #include "attestation/remedy.h"
 #include "base/hex.h"
+#include "control_plane/attested_verdict.h"
 
 namespace ee::control_plane {
 namespace {
@@ -231,27 +232,11 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
     session->judged({});
 }
 
-registry::AttestedVerdict Admission::attested_verdict(tunnel::TunnelId id,
-                                                      const tunnel::AttestAnswer& answer) const {
-    registry::AttestedVerdict out;
+registry::AttestedVerdict Admission::verdict_of(tunnel::TunnelId id,
+                                                const tunnel::AttestAnswer& answer) const {
     const auto found = verdicts_.find(id);
-    if (found == verdicts_.end()) return out;
-    const attestation::Verdict& verdict = found->second.verdict;
-    out.binding = to_string(verdict.binding);
-    out.sealed = verdict.sealed;
-    out.simulated = verdict.simulated;
-    out.tcb_status = verdict.tcb_status;
-    out.advisory_ids = verdict.advisory_ids;
-    out.agent_key = verdict.agent_key;
-    out.nonce = to_bytes(answer.nonce);
-    // A legacy answer's is part of a credential.
-    if (!verdict.legacy) out.report_data = to_bytes(answer.response.report_data);
-    out.subject = verdict.subject;
-    out.allowlist_sha256 = verdict.allowlist_sha256;
-    out.renews_registration = verdict.allowlist_fresh;
-    out.answered_at = answer.answered_at;
-    out.judged_at = now();
-    return out;
+    if (found == verdicts_.end()) return {};
+    return attested_verdict(found->second.verdict, found->second.evidence, answer, now());
 }
 
 // The verdict has had its consequence: what it was reached by is evidence now. Its id; empty: there is none.
@@ -263,6 +248,7 @@ std::string Admission::settle(const tunnel::Session& session) {
     if (const auto digest = from_hex_exact<32>(verdict.allowlist_sha256); slots_ != nullptr && digest)
         slots_->in_force(ledger::LeafKind::allowlist, registration.repo + "/" + registration.release_tag,
                          {registration.repo, registration.release_tag, std::string(as_text(*digest)), ""});
+    if (attested_) attested_(registration.app_name);
     std::string id = found->second.evidence.id;
     evidence_.keep(std::move(found->second.evidence));
     verdicts_.erase(found);
@@ -284,7 +270,7 @@ void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answ
     request.peer_address = session.peer().to_string();
     request.tunnel_version = registration.tunnel_version.value_or("1");
     request.tunnel = session.id();
-    request.verdict = attested_verdict(session.id(), answer);
+    request.verdict = verdict_of(session.id(), answer);
     request.has_allowlist = !request.verdict.allowlist_sha256.empty();
     request.probe = probe;
 
@@ -367,7 +353,7 @@ void Admission::on_activated(tunnel::Session& session) {
 
 void Admission::on_renewed(tunnel::Session& session, std::shared_ptr<const tunnel::AttestAnswer> answer) {
     const registry::Renewed renewed =
-        registry_.attested(session.id(), attested_verdict(session.id(), *answer), now());
+        registry_.attested(session.id(), verdict_of(session.id(), *answer), now());
     std::string evidence = settle(session);
     if (slots_ != nullptr)
         slots_->passed(session.id(), session.machine().challenge_deadline(), std::move(evidence));

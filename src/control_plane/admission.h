@@ -43,6 +43,8 @@ public:
     void know_nodes(const NodeDirectory& nodes) { nodes_ = &nodes; }
     // What tunnels of nodes show is recorded by this from now on.
     void record_slots(SlotRecorder& slots) { slots_ = &slots; }
+    // Told of the app whenever an agent of it has shown fresh evidence.
+    void tell_attested(std::function<void(std::string_view app)> told) { attested_ = std::move(told); }
     // Closes the tunnels of nodes that are banned, or have another token than these have shown.
     void close_lost(std::span<const NodeDirectory::Lost> lost);
     // Closes the tunnels of agents that may no longer serve: an app's list, or a network, has changed.
@@ -96,7 +98,7 @@ private:
     void save(registry::AppRecord record);
     void store_result(const Result<void>& result);
     std::function<void(const Result<void>&)> on_loop(Stored done);
-    registry::AttestedVerdict attested_verdict(tunnel::TunnelId id, const tunnel::AttestAnswer& answer) const;
+    registry::AttestedVerdict verdict_of(tunnel::TunnelId id, const tunnel::AttestAnswer& answer) const;
     bool take_admission_token();
     Moment now() const { return {loop_.now(), wall_now()}; }
 
@@ -112,6 +114,7 @@ private:
     Witnesses* witnesses_ = nullptr;
     const NodeDirectory* nodes_ = nullptr;
     SlotRecorder* slots_ = nullptr;
+    std::function<void(std::string_view app)> attested_;
     // The verdict on a tunnel's last answer, until the session asks for its consequence.
     std::unordered_map<tunnel::TunnelId, Judged> verdicts_;
     double admission_tokens_;

@@ -321,6 +321,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
         for (const events::Event& event : events) events_.log().add(event);
     });
     admission_.record_slots(slots_);
+    admission_.tell_attested([this](std::string_view app) { forwarder_.attested(app); });
     record_policies();
 }
 

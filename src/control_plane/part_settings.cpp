@@ -90,13 +90,16 @@ proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig
     return settings;
 }
 
-proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config, const BodyMemory& memory) {
+proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config, BodyMemory& memory) {
     proxy::ForwardSettings settings;
     for (const std::string& text : config.trusted_proxies)
         if (const auto network = net::Cidr::parse(text)) settings.trust.trusted_proxies.push_back(*network);
     settings.trust.app_domain = config.app_domain.value_or("");
     settings.rate_limits = rate_limits(config);
     settings.memory = &memory;
+    settings.waiting.wait_max = config.attest_deadline;
+    // Newcomers keep half of what is admitted a second.
+    settings.waiting.challenges_per_second_max = config.admissions_per_second_max / 2;
     return settings;
 }
 

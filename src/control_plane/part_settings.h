@@ -23,7 +23,7 @@ tunnel::TunnelLimits tunnel_limits(const config::ControlPlaneConfig& config);
 // Of the control listener: by name where EE_RATLS is on.
 net::CertificateRequest certificate_request(const config::ControlPlaneConfig& config);
 proxy::RateLimitSettings rate_limits(const config::ControlPlaneConfig& config);
-proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config, const BodyMemory& memory);
+proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config, BodyMemory& memory);
 // Of bodies that are held: EE_MAX_BUFFERED_BYTES, or a quarter of the memory there is.
 std::size_t body_memory_max(const config::ControlPlaneConfig& config);
 proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config, BodyMemory& memory);

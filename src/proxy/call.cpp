@@ -16,7 +16,7 @@ Call::Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest&
       client_(request.visitor.client),
       started_at_(exchange.started_at()),
       request_bytes_(request.body.size()),
-      whole_body_(request.body.size()) {
+      whole_body_bytes_(request.body.size()) {
     ++forwarder_.calls_;
     const std::string_view path = http::split_origin_form(request.target).path;
     text_.reserve(request.app.size() + request.method.size() + path.size() + request.request_id.size());
@@ -32,6 +32,7 @@ Call::Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest&
 }
 
 Call::~Call() {
+    let_go_of_copy();
     --forwarder_.calls_;
 }
 
@@ -39,12 +40,53 @@ void Call::set_trace(std::string_view traceparent) {
     traced_ = traceparent.copy(trace_id_.data(), trace_id_.size(), 3) == trace_id_.size();
 }
 
-void Call::opened(tunnel::Session& session, tunnel::StreamId id, bool body_follows) {
+void Call::require(Requirement requirement, MonoTime asked_at) {
+    requirement_ = std::make_unique<const Requirement>(std::move(requirement));
+    asked_at_ = asked_at;
+}
+
+Selection Call::selection() const {
+    return {.carrier = carrier_,
+            .requirement = requirement_.get(),
+            .asked_at = asked_at_,
+            .not_agents = not_agents_};
+}
+
+bool Call::may_be_sent_twice(const tunnel::StreamRequest& request) const {
+    const BodyMemory* memory = forwarder_.settings_.memory;
+    return !request.body_follows && request.protocol.empty() && request.body.size() <= kept_body_bytes_max &&
+           is_idempotent(request.method) && (memory == nullptr || !memory->is_pressed());
+}
+
+void Call::keep(const tunnel::StreamRequest& request, std::string_view host) {
+    may_repeat_ = may_be_sent_twice(request);
+    if (!kept_) kept_ = forwarder_.spare_.take();
+    kept_->keep(request, host, forwarder_.settings_.memory);
+}
+
+void Call::let_go_of_copy() {
+    if (kept_) forwarder_.spare_.give_back(std::move(kept_));
+}
+
+void Call::was_with(const tunnel::Session& session) {
+    if (session.registration()) not_agents_.push_back(session.registration()->agent_id);
+}
+
+void Call::opened(tunnel::Session& session, tunnel::StreamId id) {
+    ++attempts_;
+    if (attempts_ > 1) opened_at_ = std::chrono::steady_clock::now();
+    sent_at_.reset();
+    whole_body_ = whole_body_bytes_;
     flow_.begin(session.id(), id);
     rtt_ = session.rtt().value_or(std::chrono::microseconds(-1));
+    attempt_ = {};
     if (session.registration()) agent_ = session.registration()->agent_id;
+    attempt_ = forwarder_.attempt({app_, agent_}, session.id());
+    const registry::Agent* agent = forwarder_.registry_.agent_of(session.id());
+    verdict_ = agent == nullptr ? nullptr : agent->verdict.shown;
+    if (!may_repeat_) let_go_of_copy();
     exchange_->set_observer(&visitor_side_);
-    if (body_follows) exchange_->take_body();
+    if (std::exchange(body_follows_, false)) exchange_->take_body();
 }
 
 // ---- From the agent ----
@@ -55,19 +97,35 @@ void Call::on_sent() {
 
 void Call::on_interim(int status, std::span<const http::Field> fields) {
     AnswerFields& passed = forwarder_.answer_fields_;
+    interim_ = true;
     // 100 is ours to say, and one that cannot be written is no loss.
-    if (status != 100 && passed.build(fields, origin_, request_id_))
+    if (status != 100 && passed.build(fields, {.origin = origin_, .request_id = request_id_}))
         static_cast<void>(exchange_->interim(status, passed.result()));
+}
+
+AnswerContext Call::answer_context() const {
+    return {.origin = origin_,
+            .request_id = request_id_,
+            .app = app_,
+            .verdict = verdict_.get(),
+            .require_met = requirement_ ? std::string_view(requirement_->met) : std::string_view()};
+}
+
+// The first byte of an answer: nothing is sent again.
+void Call::answered() {
+    head_at_ = std::chrono::steady_clock::now();
+    attempt_.answered();
+    let_go_of_copy();
 }
 
 void Call::on_head(int status, std::span<const http::Field> fields,
                    std::optional<std::uint64_t> content_length) {
     status_ = status;
-    head_at_ = std::chrono::steady_clock::now();
+    answered();
     // What a GET would have had, where the answer to HEAD says so.
     if (is_head_) content_length = http::content_length(fields);
     AnswerFields& passed = forwarder_.answer_fields_;
-    const bool is_built = passed.build(fields, origin_, request_id_);
+    const bool is_built = passed.build(fields, answer_context());
     if (is_built && !websocket_accept_.empty() && status == 200) return become_websocket(passed.result());
     if (!is_built || !exchange_->begin(status, passed.result(), content_length)) return refuse_answer();
     begun_ = true;
@@ -122,7 +180,16 @@ void Call::on_body_taken(std::size_t bytes) {
     flow_.taken_by_agent(*websocket_, bytes);
 }
 
+// The tunnel was lost before a byte of the answer had come, and the request may be sent again.
+bool Call::goes_on_elsewhere(const Error& error) {
+    if (error.code != "tunnel_closed" || attempts_ != 1 || interim_ || !may_repeat_ || !kept_) return false;
+    not_agents_.push_back(agent_);
+    return forwarder_.retry(*this);
+}
+
 void Call::on_failed(const Error& error) {
+    forwarder_.failed(attempt_, error.code);
+    if (goes_on_elsewhere(error)) return;
     error_ = error.code;
     if (websocket_) {
         websocket_->abort();
@@ -130,7 +197,8 @@ void Call::on_failed(const Error& error) {
         exchange_->cut();
     } else {
         status_ = refusal_row(error.code).status;
-        forwarder_.refuse_app(*exchange_, app_, error, {request_id_, retry_after_s_});
+        forwarder_.refuse_app(*exchange_, app_, error,
+                              {request_id_, retry_after_s_, requirement_.get(), asked_at_});
     }
     finish();
 }
@@ -138,6 +206,7 @@ void Call::on_failed(const Error& error) {
 // ---- From the visitor ----
 
 void Call::visitor_left() {
+    if (attempts_ == 0) forwarder_.waiting_.remove(*this);
     flow_.cancel();
     if (!websocket_) status_ = 499;  // nginx's number for "the client closed the request".
     error_ = "visitor_gone";
@@ -195,6 +264,7 @@ void Call::finish() {
              .method = method_,
              .path = path_,
              .status = status_,
+             .attempts = attempts_,
              .error = error_,
              .request_bytes = request_bytes_,
              .response_bytes = response_bytes_,

@@ -9,6 +9,7 @@
 #include "http/exchange.h"
 #include "proxy/byte_flow.h"
 #include "proxy/forwarder.h"
+#include "proxy/kept_request.h"
 
 namespace ee::proxy {
 
@@ -24,14 +25,32 @@ public:
     void set_trace(std::string_view traceparent);
     // A WebSocket: what Sec-WebSocket-Accept will say.
     void set_websocket(std::string accept) { websocket_accept_ = std::move(accept); }
+    bool is_upgrade() const { return !websocket_accept_.empty(); }
+    // EE-Require: holds for every agent that it goes to.
+    void require(Requirement requirement, MonoTime asked_at);
+    void set_carrier(Carrier carrier) { carrier_ = carrier; }
+    void set_body_follows(bool follows) { body_follows_ = follows; }
+    std::string_view app() const { return app_; }
+    // Who may get it now.
+    Selection selection() const;
     // What it counts against, until it ends.
     void hold_client(Buckets::Pass pass) { client_pass_ = std::move(pass); }
     void hold_app(Buckets::Pass pass) { app_pass_ = std::move(pass); }
     // Seconds after which a visitor that is refused may try again.
     void set_retry_after(std::uint32_t seconds) { retry_after_s_ = seconds; }
 
+    // ---- A copy, to be sent later or once more ----
+    // Idempotent, and all of its body is here.
+    bool may_be_sent_twice(const tunnel::StreamRequest& request) const;
+    void keep(const tunnel::StreamRequest& request, std::string_view host);
+    tunnel::StreamRequest kept(bool streams_bodies) const { return kept_->request(streams_bodies); }
+    // This agent shall not be chosen again.
+    void was_with(const tunnel::Session& session);
+    // Until an agent is chosen.
+    void wait() { exchange_->set_observer(&visitor_side_); }
+
     // Takes the stream's events from here on, and the rest of the request's body where it follows.
-    void opened(tunnel::Session& session, tunnel::StreamId id, bool body_follows);
+    void opened(tunnel::Session& session, tunnel::StreamId id);
     void on_failed(const Error& error) override;
 
 private:
@@ -61,6 +80,10 @@ private:
         Call& call_;
     };
 
+    AnswerContext answer_context() const;
+    void let_go_of_copy();
+    void answered();
+    bool goes_on_elsewhere(const Error& error);
     void become_websocket(std::span<const http::Field> fields);
     void refuse_answer();
     void visitor_left();
@@ -73,10 +96,21 @@ private:
     Origin origin_;
     bool is_head_;
     bool begun_ = false;
+    bool interim_ = false;  // An interim answer has come: the agent has begun.
+    bool body_follows_ = false;
+    Carrier carrier_ = Carrier::any;
+    std::unique_ptr<const Requirement> requirement_;
+    MonoTime asked_at_{};
+    std::unique_ptr<KeptRequest> kept_;
+    bool may_repeat_ = false;  // What is kept, once the first agent is lost.
+    int attempts_ = 0;
+    std::vector<std::string> not_agents_;
+    std::shared_ptr<const registry::ShownVerdict> verdict_;  // That it was good for.
     int status_ = 0;
     std::string text_;  // What these point into.
     std::string_view app_, method_, path_, request_id_;
     std::string agent_;
+    Attempt attempt_;
     net::IpAddress client_;
     std::array<char, 32> trace_id_{};
     bool traced_ = false;
@@ -87,7 +121,8 @@ private:
     MonoTime opened_at_ = std::chrono::steady_clock::now();
     std::optional<MonoTime> sent_at_, head_at_;
     std::uint64_t request_bytes_;
-    std::size_t whole_body_;  // Of the body that came with the head: not yet on its way.
+    const std::size_t whole_body_bytes_;  // Of the body that came with the head.
+    std::size_t whole_body_ = 0;          // Of these, not yet on their way.
     std::uint64_t response_bytes_ = 0;
     std::chrono::microseconds rtt_{-1};
 

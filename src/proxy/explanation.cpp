@@ -1,5 +1,7 @@
 #include "proxy/explanation.h"
 
+#include <algorithm>
+
 #include "proxy/forwarder.h"
 
 namespace ee::proxy {
@@ -20,8 +22,20 @@ Explanation Forwarder::explain(std::string_view app, Moment now) {
         if (const tunnel::Session* session = tunnels_.find(agent.tunnel))
             candidates_.push_back(candidate_of(agent, registry_.offer_of(agent, now), *session));
     });
-    const router::RandomPair random{random_.unit(), random_.unit()};
-    return {.candidates = candidates_, .random = random, .chosen = router::choose(candidates_, random)};
+    Explanation out{
+        .candidates = candidates_, .random = {random_.unit(), random_.unit()}, .chosen = fail("offline")};
+    leave_out_ejected(app, now.mono);
+    for (const router::Candidate& candidate : out.candidates)
+        if (std::ranges::find(candidates_, candidate.tunnel, &router::Candidate::tunnel) == candidates_.end())
+            out.ejected.push_back(candidate.tunnel);
+    if (const auto release = keep_one_release(app))
+        out.release = registry_.rollout_of(app)[*release].release_tag;
+    const auto chosen = router::choose(candidates_, out.random);
+    if (chosen)
+        out.chosen = candidates_[*chosen].tunnel;
+    else
+        out.chosen = fail(chosen.error());
+    return out;
 }
 
 }  // namespace ee::proxy

@@ -27,7 +27,15 @@ Forwarder::Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunn
       duration_(metrics.histogram("ee_proxy_duration_seconds",
                                   "From the request's head to the end of its answer",
                                   telemetry::duration_bounds_s())),
-      rate_limits_(settings_.rate_limits, random_.take<16>()) {
+      retried_(metrics.counter("ee_proxy_retries_total",
+                               "Requests sent to a second agent because the first one's tunnel was lost")),
+      not_retried_(metrics.counter("ee_proxy_retries_over_budget_total",
+                                   "Requests that were not sent to a second agent: too many were")),
+      ejected_(metrics.counter("ee_proxy_ejections_total",
+                               "Times an agent was put out of routing for failures in a row")),
+      rate_limits_(settings_.rate_limits, random_.take<16>()),
+      waiting_(loop, tunnels, metrics, settings_.waiting,
+               [this](Call& call, bool last) { look_again(call, last); }) {
     for (std::size_t i = 0; i < rate_limited_.size(); ++i)
         rate_limited_[i] =
             &metrics.counter("ee_proxy_rate_limited_total", "Requests to apps beyond a limit, by limit",
@@ -45,11 +53,21 @@ std::string_view Forwarder::traceparent(std::span<const http::Field> fields) {
     return trace_;
 }
 
+namespace {
+
+// Nothing has been sent then, or nothing will be done about it.
+bool may_go_elsewhere(std::string_view code) {
+    return code == "tunnel_closed" || code == "overloaded";
+}
+
+}  // namespace
+
 void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request) {
     requests_.add();
     const http::RequestHead& head = exchange.head();
     auto call = std::make_unique<Call>(*this, exchange, request);
     const Moment now{loop_.now(), wall_now()};
+    retry_budget_.requested(now.mono);
 
     const auto refuse_now = [&](const Error& why) {
         static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(why);
@@ -57,30 +75,42 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
     auto client_pass = rate_limits_.take_client(request.visitor.client, now.mono);
     if (!client_pass) return refuse_now(exceeded(*call, client_pass.error()));
     call->hold_client(std::move(*client_pass));
-    const auto session = choose(request.app, now);
-    if (!session) return refuse_now(session.error());
+    auto requirement = requirement_of(request.fields);
+    if (!requirement) return refuse_now(requirement.error());
+    if (*requirement) call->require(std::move(**requirement), now.mono);
+    const bool is_upgrade = head.upgrade && http::has_token(head.fields, "upgrade", "websocket");
+    call->set_carrier(request.body_follows || is_upgrade || !head.protocol.empty() ? Carrier::streams_only
+                                                                                   : Carrier::any);
+    const auto session = choose(request.app, now, call->selection());
+    const bool is_too_old = !session && session.error().code == evidence_too_old;
+    if (!session && !is_too_old) return refuse_now(session.error());
     // An app that there is: names that strangers make up take no place.
     auto app_pass = rate_limits_.take_app(request.app, now.mono);
     if (!app_pass) return refuse_now(exceeded(*call, app_pass.error()));
     call->hold_app(std::move(*app_pass));
-    if (!has_room_for(**session)) return refuse_now(http::no_room_for_body());
-    const bool is_upgrade = head.upgrade && http::has_token(head.fields, "upgrade", "websocket");
-    const bool is_websocket = is_upgrade || head.protocol == "websocket";
-    if (!head.protocol.empty() && !is_websocket)
+    if (!has_room_for(is_too_old ? nullptr : *session)) return refuse_now(http::no_room_for_body());
+    if (!head.protocol.empty() && head.protocol != "websocket")
         return refuse_now({"upgrade_unsupported", "only WebSocket is carried by an extended CONNECT"});
-    if (is_websocket && !(*session)->streams_bodies())
-        return refuse_now({"upgrade_unsupported", "the agent's tunnel (v1) cannot carry WebSocket"});
     if (is_upgrade) {
         auto acceptance = http::accept_websocket(head, {});
         if (!acceptance) return refuse_now(acceptance.error());
         call->set_websocket(std::move(acceptance->accept));
     }
+    carry(std::move(call), exchange, request, is_too_old ? nullptr : *session, now);
+}
 
+void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, const ForwardRequest& request,
+                      tunnel::Session* session, Moment now) {
+    const http::RequestHead& head = exchange.head();
+    const auto refuse_now = [&](const Error& why) {
+        static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(why);
+    };
+    const bool is_websocket = call->is_upgrade() || head.protocol == "websocket";
     const std::string_view trace = traceparent(request.fields);
     call->set_trace(trace);
     const std::string_view host = http::find(request.fields, "host").value_or(head.authority);
     const RequestContext context{.host = host,
-                                 .passes_host = !(*session)->streams_bodies(),
+                                 .passes_host = session != nullptr && !session->streams_bodies(),
                                  .peer = request.described ? request.visitor.client : exchange.peer().ip,
                                  .peer_trusted = request.visitor.peer_trusted && !request.described,
                                  .is_tls = exchange.is_tls(),
@@ -89,26 +119,40 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
                                  .traceparent = trace};
     if (!request_fields_.build(request.fields, context))
         return refuse_now({"bad_request", "Connection names too many options"});
-    const bool body_follows = request.body_follows || is_upgrade;
-    const auto opened = (*session)->open_stream(
-        {.method = is_websocket ? std::string_view("CONNECT") : request.method,
-         .target = request.target,
-         .fields = request_fields_.result(),
-         .body = request.body,
-         .body_follows = body_follows,
-         .content_length =
-             head.framing == http::Framing::length ? std::optional(head.content_length) : std::nullopt,
-         .scheme = exchange.is_tls() ? "https" : "http",
-         .authority = host.empty() ? request.app : host,
-         .protocol = is_websocket ? std::string_view("websocket") : std::string_view()},
-        *call, now.mono);
-    if (!opened) return refuse_now(opened.error());
-    call.release()->opened(**session, *opened, request.body_follows);
+    const tunnel::StreamRequest wanted{
+        .method = is_websocket ? std::string_view("CONNECT") : request.method,
+        .target = request.target,
+        .fields = request_fields_.result(),
+        .body = request.body,
+        .body_follows = request.body_follows || call->is_upgrade(),
+        .content_length =
+            head.framing == http::Framing::length ? std::optional(head.content_length) : std::nullopt,
+        .scheme = exchange.is_tls() ? "https" : "http",
+        .authority = host.empty() ? request.app : host,
+        .protocol = is_websocket ? std::string_view("websocket") : std::string_view()};
+    call->set_body_follows(request.body_follows);
+    if (session == nullptr) {
+        call->keep(wanted, host);
+        return await_evidence(std::move(call), now);
+    }
+    const auto opened = session->open_stream(wanted, *call, now.mono);
+    if (opened) {
+        if (call->may_be_sent_twice(wanted)) call->keep(wanted, host);
+        return call.release()->opened(*session, *opened);
+    }
+    if (!may_go_elsewhere(opened.error().code)) return refuse_now(opened.error());
+    call->keep(wanted, host);
+    call->was_with(*session);
+    if (!send_elsewhere(*call)) return refuse_now(opened.error());
+    static_cast<void>(call.release());
 }
 
 // Where an agent takes whole requests only, bodies are gathered first.
-http::BodyTerms Forwarder::body_terms(std::string_view app) {
+http::BodyTerms Forwarder::body_terms(std::string_view app, const http::RequestHead& head) {
     if (!streams_bodies(app)) return {.bytes_max = settings_.whole_body_bytes_max};
+    if (head.framing == http::Framing::length && head.content_length <= kept_body_bytes_max &&
+        is_idempotent(head.method))
+        return {.bytes_max = kept_body_bytes_max};
     return {.bytes_max = std::numeric_limits<std::size_t>::max(), .streamed = true};
 }
 
@@ -122,26 +166,22 @@ bool Forwarder::streams_bodies(std::string_view app) {
     return visited && all;
 }
 
-Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, Carrier carrier) {
+Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, const Selection& selection) {
     candidates_.clear();
-    bool any_v1 = false;
+    too_old_.clear();
+    LeftOut left_out;
     const auto visited = registry_.visit_candidates(app, now, [&](const registry::Agent& agent) {
         const tunnel::Session* session = tunnels_.find(agent.tunnel);
-        if (session == nullptr) return;
-        if (carrier == Carrier::streams_only && !session->streams_bodies()) {
-            any_v1 = true;
+        if (session == nullptr || !suits(selection, agent, now, left_out)) return;
+        if (selection.carrier == Carrier::streams_only && !session->streams_bodies()) {
+            left_out.v1 = true;
             return;
         }
         candidates_.push_back(candidate_of(agent, registry_.offer_of(agent, now), *session));
     });
     if (!visited) return fail("unknown_app", "no app is called " + std::string(app));
-    if (candidates_.empty() && any_v1)
-        return fail("upgrade_unsupported", "the tunnels of the app's agents (v1) carry whole requests only");
-    if (candidates_.empty()) {
-        const auto status = registry_.status(app, now);
-        const std::string word(status && !is_routable(*status) ? to_word(*status) : "offline");
-        return fail(word, "the app has no agent that may serve: " + word);
-    }
+    if (candidates_.empty()) return fail(nobody_left(app, now, left_out));
+    leave_out_ejected(app, now.mono);
     keep_one_release(app);
     const auto chosen = router::choose(candidates_, {random_.unit(), random_.unit()});
     if (!chosen) return fail(chosen.error());
@@ -149,8 +189,8 @@ Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, Car
 }
 
 // By the app's rollout, if there is one. Where none of its releases has room all stay: they are `overloaded`.
-void Forwarder::keep_one_release(std::string_view app) {
-    if (candidates_.front().release == registry::no_rollout_place) return;
+std::optional<std::size_t> Forwarder::keep_one_release(std::string_view app) {
+    if (candidates_.empty() || candidates_.front().release == registry::no_rollout_place) return std::nullopt;
     std::array<std::uint32_t, router::rollout_releases_max> weights{};
     const auto rollout = registry_.rollout_of(app);
     std::ranges::transform(rollout, weights.begin(), &registry::ReleaseWeight::weight);
@@ -159,6 +199,7 @@ void Forwarder::keep_one_release(std::string_view app) {
     if (release)
         std::erase_if(candidates_,
                       [&](const router::Candidate& candidate) { return candidate.release != *release; });
+    return release;
 }
 
 void Forwarder::refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why) {
@@ -168,10 +209,11 @@ void Forwarder::refuse(http::Exchange& exchange, const ForwardRequest& request, 
     static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(error);
 }
 
-// v1 answers come whole, whatever their visitors take of them.
-bool Forwarder::has_room_for(const tunnel::Session& session) const {
+// v1 answers come whole, whatever their visitors take of them; and what waits for an agent is kept.
+bool Forwarder::has_room_for(const tunnel::Session* session) const {
     if (settings_.memory == nullptr) return true;
-    return session.streams_bodies() ? !settings_.memory->is_full() : !settings_.memory->is_pressed();
+    return session != nullptr && session->streams_bodies() ? !settings_.memory->is_full()
+                                                           : !settings_.memory->is_pressed();
 }
 
 Error Forwarder::exceeded(Call& call, const RateLimits::Exceeded& why) {
@@ -186,6 +228,13 @@ void Forwarder::refuse_app(http::Exchange& exchange, std::string_view app, const
     const std::string retry_after = std::to_string(named.retry_after_s);
     std::vector<http::Field> fields{{"X-Request-Id", named.request_id}};
     if (row.retry) fields.push_back({"Retry-After", retry_after});
+    if (why.code == "requirement_unmet" && named.requirement != nullptr) {
+        const Moment now{loop_.now(), wall_now()};
+        Offers offers(*named.requirement, now, named.asked_at);
+        registry_.visit_candidates(app, now, [&](const registry::Agent& agent) { offers.add(agent); });
+        fields.push_back({"Content-Type", http::problem_content_type});
+        return exchange.respond(row.status, fields, offers.problem_body(why));
+    }
     if (row.resolve_body) {
         if (const auto resolution = registry_.resolve(app, {loop_.now(), wall_now()})) {
             fields.push_back({"Content-Type", "application/json"});

@@ -10,11 +10,16 @@
 #include "http/exchange.h"
 #include "net/loop.h"
 #include "protocol/limits.h"
+#include "proxy/ejections.h"
 #include "proxy/explanation.h"
 #include "proxy/header_rules.h"
+#include "proxy/kept_request.h"
 #include "proxy/rate_limits.h"
+#include "proxy/requirement.h"
+#include "proxy/retry_budget.h"
 #include "proxy/visit_log.h"
 #include "proxy/visitor.h"
+#include "proxy/waiting_visits.h"
 #include "registry/registry.h"
 #include "registry/resolution_json.h"
 #include "router/choice.h"
@@ -28,7 +33,8 @@ struct ForwardSettings {
     TrustSettings trust;
     registry::PublicNames names;  // For the resolve body of a 403.
     RateLimitSettings rate_limits;
-    const BodyMemory* memory = nullptr;  // Of the process; null: as if it were endless.
+    WaitingSettings waiting;
+    BodyMemory* memory = nullptr;  // Of the process; null: as if it were endless.
     // Of a request whose body is gathered: v1 carries no larger one, so nothing larger is read.
     std::size_t whole_body_bytes_max = protocol::request_text_bytes_max;
 };
@@ -49,8 +55,19 @@ struct ForwardRequest {
 
 class Call;
 
+// What choose() answers of agents that need only attest again: never told to a visitor.
+inline constexpr std::string_view evidence_too_old = "evidence_too_old";
+
 // Which agents a visit may go to.
 enum class Carrier { any, streams_only };
+
+// Which agents a request may go to.
+struct Selection {
+    Carrier carrier = Carrier::any;
+    const Requirement* requirement = nullptr;   // EE-Require; null: none.
+    MonoTime asked_at{};                        // When the request came.
+    std::span<const std::string> not_agents{};  // Ids of those that have had it already.
+};
 
 class Forwarder {
 public:
@@ -58,13 +75,18 @@ public:
               telemetry::AccessLog& access_log, telemetry::Metrics& metrics, ForwardSettings settings);
     ~Forwarder();
 
-    // Of a request to the app: in pieces of any size where every agent that may serve it takes them so.
-    http::BodyTerms body_terms(std::string_view app);
+    // Of a request to the app: in pieces of any size where every agent that may serve it takes them so; but
+    // what may be sent to another agent, should one be lost, is gathered.
+    http::BodyTerms body_terms(std::string_view app, const http::RequestHead& head);
 
     // The agent that serves the app's next visitor; not null. Refusals: `unknown_app`, why no agent may serve
     // (`offline`, `unattested`, ...), `overloaded`; with `streams_only` also `upgrade_unsupported`, when all
-    // that may serve are v1.
-    Result<tunnel::Session*> choose(std::string_view app, Moment now, Carrier carrier = Carrier::any);
+    // that may serve are v1; with a requirement also `requirement_unmet`, and `evidence_too_old` when an
+    // agent meets all of it but its max-age.
+    Result<tunnel::Session*> choose(std::string_view app, Moment now, const Selection& selection);
+    Result<tunnel::Session*> choose(std::string_view app, Moment now, Carrier carrier = Carrier::any) {
+        return choose(app, now, Selection{.carrier = carrier});
+    }
 
     // What choose() would go by, and answer, now.
     Explanation explain(std::string_view app, Moment now);
@@ -75,6 +97,21 @@ public:
     // Answers with a refusal: problem+json with Retry-After where waiting helps.
     void refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why);
 
+    // An agent of the app has shown fresh evidence: requests may wait for it.
+    void attested(std::string_view app) { waiting_.attested(app); }
+    // Until when an agent is left out because of failures in a row; in the past: its probe is due or under
+    // way.
+    std::optional<MonoTime> ejected_until(std::string_view app, std::string_view agent_id) const {
+        return ejections_.out_until({app, agent_id});
+    }
+    // For whoever sends something to an agent: begins an attempt, ends it with a failure.
+    Attempt attempt(Ejections::AgentName agent, tunnel::TunnelId tunnel) {
+        return {ejections_, agent, tunnel, loop_.now()};
+    }
+    void failed(Attempt& attempt, std::string_view code) {
+        if (attempt.failed(code, loop_.now())) ejected_.add();
+    }
+
     const ForwardSettings& settings() const { return settings_; }
     // Known once the listeners have their ports.
     void set_names(registry::PublicNames names) { settings_.names = std::move(names); }
@@ -84,14 +121,38 @@ public:
 private:
     friend class Call;
     bool streams_bodies(std::string_view app);
+    // Whom choose() has left out, and why.
+    struct LeftOut {
+        bool v1 = false;
+        bool unmet = false;
+        bool too_old = false;
+    };
+    bool suits(const Selection& selection, const registry::Agent& agent, Moment now, LeftOut& left_out);
+    Error nobody_left(std::string_view app, Moment now, const LeftOut& left_out) const;
+    void leave_out_ejected(std::string_view app, MonoTime now);
+
+    // The rest of forward(), with an agent or before there is one.
+    void carry(std::unique_ptr<Call> call, http::Exchange& exchange, const ForwardRequest& request,
+               tunnel::Session* session, Moment now);
+    void await_evidence(std::unique_ptr<Call> call, Moment now);
+    // For a request that waits: see WaitingVisits.
+    void look_again(Call& call, bool last);
+    // Sends what the call keeps to an agent that has not had it. False: there is none, and nothing happened.
+    bool send_elsewhere(Call& call);
+    // Once more, where the budget has it. False: it stays failed.
+    bool retry(Call& call);
+
     struct RefusalFields {
         std::string_view request_id;
         std::uint32_t retry_after_s;
+        const Requirement* requirement = nullptr;
+        MonoTime asked_at{};
     };
     void refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
                     const RefusalFields& named);
-    void keep_one_release(std::string_view app);
-    bool has_room_for(const tunnel::Session& session) const;
+    // The place in the app's rollout of the release that was picked; nullopt: all candidates stay.
+    std::optional<std::size_t> keep_one_release(std::string_view app);
+    bool has_room_for(const tunnel::Session* session) const;
     Error exceeded(Call& call, const RateLimits::Exceeded& why);
     // Valid until the next call.
     std::string_view traceparent(std::span<const http::Field> fields);
@@ -105,12 +166,20 @@ private:
     telemetry::CounterFamily& refused_;
     telemetry::Histogram& duration_;
     std::array<telemetry::Counter*, RateLimits::limits> rate_limited_{};
+    telemetry::Counter& retried_;
+    telemetry::Counter& not_retried_;
+    telemetry::Counter& ejected_;
     crypto::RandomPool random_;
     RateLimits rate_limits_;
     std::string trace_;
     RequestFields request_fields_;
     AnswerFields answer_fields_;
     std::vector<router::Candidate> candidates_;
+    std::vector<tunnel::TunnelId> too_old_;  // Of the last choice: they meet all but the max-age.
+    KeptRequests spare_;
+    RetryBudget retry_budget_;
+    Ejections ejections_;
+    WaitingVisits waiting_;
     std::size_t calls_ = 0;
 };
 

@@ -88,12 +88,21 @@ bool RequestFields::build(std::span<const http::Field> fields, const RequestCont
     return true;
 }
 
-bool AnswerFields::build(std::span<const http::Field> fields, Origin origin, std::string_view request_id) {
+bool AnswerFields::build(std::span<const http::Field> fields, const AnswerContext& context) {
     if (!http::copy_end_to_end(fields, result_)) return false;
-    std::erase_if(result_,
-                  [origin](const http::Field& field) { return is_dropped_from_answers(field.name, origin); });
-    result_.push_back({"X-Request-Id", request_id});
-    if (origin == Origin::control) result_.push_back({"Content-Security-Policy", "sandbox"});
+    std::erase_if(result_, [origin = context.origin](const http::Field& field) {
+        return is_dropped_from_answers(field.name, origin);
+    });
+    result_.push_back({"X-Request-Id", context.request_id});
+    if (const registry::ShownVerdict* verdict = context.verdict) {
+        result_.push_back({"EE-App", context.app});
+        result_.push_back({"EE-Agent", verdict->agent});
+        result_.push_back({"EE-Attested-At", verdict->attested_at});
+        result_.push_back({"EE-TCB-Status", verdict->tcb_status});
+        result_.push_back({"EE-Attestation", verdict->attestation});
+    }
+    if (!context.require_met.empty()) result_.push_back({"EE-Require-Met", context.require_met});
+    if (context.origin == Origin::control) result_.push_back({"Content-Security-Policy", "sandbox"});
     return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "http/message.h"
 #include "net/address.h"
+#include "registry/agent.h"
 
 namespace ee::proxy {
 
@@ -43,10 +44,21 @@ private:
 // not be able to act on it.
 enum class Origin { app, control };
 
-// Builds the fields of the answer to the visitor. False when the agent's answer must be refused.
+// Whose answer it is. Borrowed until the next call.
+struct AnswerContext {
+    Origin origin = Origin::app;
+    std::string_view request_id{};
+    std::string_view app{};
+    const registry::ShownVerdict* verdict = nullptr;  // Null: nothing is said of it.
+    std::string_view require_met{};                   // Empty: nothing was asked for.
+};
+
+// Builds the fields of the answer to the visitor: those of ours that the agent forged go, and what is known
+// of the agent comes (EE-App, EE-Agent, EE-Attested-At, EE-TCB-Status, EE-Attestation, EE-Require-Met). False
+// when the agent's answer must be refused.
 class AnswerFields {
 public:
-    [[nodiscard]] bool build(std::span<const http::Field> fields, Origin origin, std::string_view request_id);
+    [[nodiscard]] bool build(std::span<const http::Field> fields, const AnswerContext& context);
     // Of an answer's trailers.
     [[nodiscard]] bool build_trailers(std::span<const http::Field> fields, Origin origin);
     std::span<const http::Field> result() const { return result_; }

@@ -119,13 +119,16 @@ TEST(RequestFields, SaysWhatTheVisitorUsed) {
 
 // ---- Answers ----
 
-Lines answer(std::vector<http::Field> given, Origin origin) {
+Lines answer(std::vector<http::Field> given, const AnswerContext& context) {
     AnswerFields fields;
-    EXPECT_TRUE(fields.build(given, origin, "id-1"));
+    EXPECT_TRUE(fields.build(given, context));
     Lines out;
     for (const Field& field : fields.result())
         out.push_back(std::string(field.name) + ": " + std::string(field.value));
     return out;
+}
+Lines answer(std::vector<http::Field> given, Origin origin) {
+    return answer(std::move(given), {.origin = origin, .request_id = "id-1"});
 }
 
 TEST(AnswerFields, PassesEndToEndFieldsAndDropsTheRest) {
@@ -148,6 +151,25 @@ TEST(AnswerFields, PassesEndToEndFieldsAndDropsTheRest) {
               (Lines{"Content-Type: text/plain", "Set-Cookie: a=1", "set-cookie: b=2",
                      "Strict-Transport-Security: max-age=1", "Content-Security-Policy: default-src 'self'",
                      "X-Request-Id: id-1"}));
+}
+
+TEST(AnswerFields, WhatIsSaidOfTheAgentIsOursAlone) {
+    const registry::ShownVerdict verdict{.agent = "0123456789abcdef",
+                                         .attested_at = "2026-01-15T10:30:00Z",
+                                         .tcb_status = "UpToDate",
+                                         .attestation = "00ff"};
+    const std::vector<Field> forged = {{"EE-App", "other"},          {"ee-agent", "forged"},
+                                       {"EE-Attested-At", "forged"}, {"EE-TCB-Status", "UpToDate"},
+                                       {"EE-Attestation", "forged"}, {"EE-Require-Met", ":forged:"},
+                                       {"EE-Anything", "forged"}};
+    const Lines shown = {"X-Request-Id: id-1",         "EE-App: myapp",
+                         "EE-Agent: 0123456789abcdef", "EE-Attested-At: 2026-01-15T10:30:00Z",
+                         "EE-TCB-Status: UpToDate",    "EE-Attestation: 00ff"};
+    AnswerContext context{.request_id = "id-1", .app = "myapp", .verdict = &verdict};
+    EXPECT_EQ(answer(forged, context), shown);
+    context.require_met = ":met:";
+    EXPECT_EQ(answer(forged, context).back(), "EE-Require-Met: :met:");
+    EXPECT_EQ(answer(forged, {.request_id = "id-1"}), Lines{"X-Request-Id: id-1"});
 }
 
 TEST(AnswerFields, AnAppCannotActOnTheControlListenersOrigin) {
@@ -179,7 +201,7 @@ TEST(AnswerFields, RefusesAConnectionFieldWithTooManyOptions) {
     for (int i = 0; i < 65; ++i) many += "x" + std::to_string(i) + ",";
     AnswerFields fields;
     const http::Field options{"Connection", many};
-    EXPECT_FALSE(fields.build({&options, 1}, Origin::app, "id-1"));
+    EXPECT_FALSE(fields.build({&options, 1}, {.request_id = "id-1"}));
 }
 
 }  // namespace

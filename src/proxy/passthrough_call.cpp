@@ -75,6 +75,7 @@ Result<void> PassthroughCall::open(const std::string& server_name) {
     flow_.begin((*session)->id(), *opened);
     rtt_ = (*session)->rtt().value_or(std::chrono::microseconds(-1));
     if ((*session)->registration()) agent_ = (*session)->registration()->agent_id;
+    attempt_ = owner_.forwarder_.attempt({app_, agent_}, (*session)->id());
     flow_.sent_to_agent(visitor_, early_.size());
     release_buffer(early_);
     return {};
@@ -151,6 +152,7 @@ void PassthroughCall::on_sent() {
 
 void PassthroughCall::on_head(int status, std::span<const http::Field>, std::optional<std::uint64_t>) {
     head_at_ = std::chrono::steady_clock::now();
+    attempt_.answered();
     if (status == status_carried) {
         answered_ = true;
         status_ = status_carried;
@@ -185,6 +187,7 @@ void PassthroughCall::on_body_taken(std::size_t bytes) {
 
 void PassthroughCall::on_failed(const Error& error) {
     stream_over_ = true;
+    if (!answered_) owner_.forwarder_.failed(attempt_, error.code);
     if (!answered_ && visitor_.is_writable()) return refuse(error);
     error_ = error.code;
     visitor_.reset();

@@ -19,6 +19,8 @@ constexpr NamedRow rows[] = {
     {"banned", {403, false, true}},
     {"no_stake", {403, false, true}},
     {"unfunded", {403, false, true}},
+    {"invalid_requirement", {400, false, false}},
+    {"requirement_unmet", {412, false, false}},
     {"body_too_large", {413, false, false}},
     {"rate_limited", {429, true, false}},
     {"unsupported_websocket_version", {426, false, false}},

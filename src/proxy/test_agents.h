@@ -39,6 +39,12 @@ public:
         request.tunnel = session.id();
         request.verdict.binding = "nonce";
         request.verdict.answered_at = request.verdict.judged_at = now();
+        request.verdict.shown = std::make_shared<registry::ShownVerdict>(
+            registry::ShownVerdict{.agent = "hash-of-" + request.agent_id,
+                                   .attested_at = "2026-01-15T10:30:00Z",
+                                   .tcb_status = "UpToDate",
+                                   .attestation = "00ff"});
+        if (proven) proven(request);
         EE_CHECK(std::holds_alternative<registry::Admitted>(registry.admit(request, now())));
     }
     // Registers and attests; whether it serves in time.
@@ -57,7 +63,8 @@ public:
         return text;
     }
 
-    std::FILE* log_file = std::tmpfile();  // Closed with the process.
+    std::function<void(registry::AdmitRequest&)> proven;  // Changes what an agent is admitted with.
+    std::FILE* log_file = std::tmpfile();                 // Closed with the process.
     net::Loop loop;
     registry::Registry registry{registry::RegistrySettings{},
                                 {{"sandbox-1", {"nonce", std::chrono::seconds(86400)}}}};

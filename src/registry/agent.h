@@ -3,6 +3,7 @@
 // them.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,19 @@ namespace ee::registry {
 // Names one tunnel of this process; never used twice.
 using TunnelId = std::uint64_t;
 constexpr TunnelId no_tunnel = 0;
+
+// What every answer of an agent tells its visitor of the verdict. Made once a verdict, kept by the requests
+// that it was good for.
+struct ShownVerdict {
+    std::string agent{};        // Its public name: attestation::hashed_agent_id().
+    std::string attested_at{};  // When the evidence arrived, RFC 3339.
+    std::string
+        tcb_status{};  // A token (RFC 9651); with the parameter `unbound` where the quote is not bound.
+    std::string attestation{};  // The evidence's id.
+};
+
+// mrtd, rtmr0 to rtmr3.
+inline constexpr std::size_t measured_bytes = 5 * 48;
 
 // What an accepted verdict says about an agent.
 struct AttestedVerdict {
@@ -34,6 +48,10 @@ struct AttestedVerdict {
     // Which platform and TD the quote was of (attestation::Verdict::subject).
     Bytes subject{};
     Bytes nonce{};
+    // As many as measured_bytes; empty where the quote is not bound to this agent's challenge: then it may be
+    // anybody's.
+    Bytes measured{};
+    std::shared_ptr<const ShownVerdict> shown{};  // Null only in tests.
     std::string allowlist_sha256{};
     // The allowlist was fetched, or known to be absent, within EE_ALLOWLIST_TTL_SEC.
     bool renews_registration = true;

@@ -76,6 +76,8 @@ void AccessLog::append(const AccessRecord& record) {
     append_text(buffer_, ",\"method\":", record.method);
     append_text(buffer_, ",\"path\":", record.path.substr(0, path_bytes_max));
     append_count(buffer_, ",\"status\":", static_cast<std::uint64_t>(std::max(record.status, 0)));
+    if (record.attempts > 0)
+        append_count(buffer_, ",\"attempts\":", static_cast<std::uint64_t>(record.attempts));
     append_text(buffer_, ",\"error\":", record.error);
     append_count(buffer_, ",\"request_bytes\":", record.request_bytes);
     append_count(buffer_, ",\"response_bytes\":", record.response_bytes);

@@ -21,6 +21,7 @@ struct AccessRecord {
     std::string_view method{};
     std::string_view path{};  // Without the query, which may carry secrets.
     int status = 0;
+    int attempts = 0;          // How many agents it was sent to; left out when it was none.
     std::string_view error{};  // The refusal's code when the control plane itself answered.
     std::uint64_t request_bytes = 0;
     std::uint64_t response_bytes = 0;

@@ -161,8 +161,9 @@ struct TestOwner final : SessionOwner {
         events.emplace_back("activated");
         if (activated) activated(session);
     }
-    void on_renewed(Session&, std::shared_ptr<const AttestAnswer>) override {
+    void on_renewed(Session& session, std::shared_ptr<const AttestAnswer>) override {
         events.emplace_back("renewed");
+        if (renewed) renewed(session);
     }
     void on_inconclusive(Session&, const Error& why) override { note("inconclusive", why.code); }
     void on_attest_miss(Session&, const Error& why) override { note("miss", why.code); }
@@ -197,7 +198,7 @@ struct TestOwner final : SessionOwner {
     Result<void> verdict;
     bool holds_verdicts = false;
     std::shared_ptr<const AttestAnswer> answer;  // The last one to be judged.
-    std::function<void(Session&)> activated;
+    std::function<void(Session&)> activated, renewed;
     std::function<void(Session&, bool)> health;
     std::function<void(Session&, const std::string&)> drained, closed;
 };
