@@ -7,6 +7,12 @@
 
 namespace ee::proxy {
 
+namespace {
+
+constexpr std::chrono::milliseconds retry_delay{100};
+
+}  // namespace
+
 Call::Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest& request)
     : forwarder_(forwarder),
       exchange_(&exchange),
@@ -180,15 +186,25 @@ void Call::on_body_taken(std::size_t bytes) {
     flow_.taken_by_agent(*websocket_, bytes);
 }
 
-// The tunnel was lost before a byte of the answer had come, and the request may be sent again.
+// The tunnel was lost before a byte of the answer had come, and the request may be sent again. That is done a
+// moment later: agents of one machine die together, and those that are dead already shall be known to be.
 bool Call::goes_on_elsewhere(const Error& error) {
-    if (error.code != "tunnel_closed" || attempts_ != 1 || interim_ || !may_repeat_ || !kept_) return false;
+    if (error.code != "tunnel_closed" || interim_ || !may_repeat_ || !kept_ || again_) return false;
     not_agents_.push_back(agent_);
-    return forwarder_.retry(*this);
+    if (!forwarder_.may_retry(*this)) return false;
+    again_ = std::make_unique<net::Timer>(forwarder_.loop_, [this, error] { send_again(error); });
+    again_->arm_after(retry_delay);
+    return true;
+}
+
+void Call::send_again(const Error& lost) {
+    if (!forwarder_.send_elsewhere(*this)) return on_failed(lost);
+    forwarder_.retried_.add();
 }
 
 void Call::on_failed(const Error& error) {
     forwarder_.failed(attempt_, error.code);
+    attempt_ = {};
     if (goes_on_elsewhere(error)) return;
     error_ = error.code;
     if (websocket_) {
@@ -207,6 +223,7 @@ void Call::on_failed(const Error& error) {
 
 void Call::visitor_left() {
     if (attempts_ == 0) forwarder_.waiting_.remove(*this);
+    if (again_) again_->cancel();
     flow_.cancel();
     if (!websocket_) status_ = 499;  // nginx's number for "the client closed the request".
     error_ = "visitor_gone";

@@ -84,6 +84,7 @@ private:
     void let_go_of_copy();
     void answered();
     bool goes_on_elsewhere(const Error& error);
+    void send_again(const Error& lost);
     void become_websocket(std::span<const http::Field> fields);
     void refuse_answer();
     void visitor_left();
@@ -102,7 +103,8 @@ private:
     std::unique_ptr<const Requirement> requirement_;
     MonoTime asked_at_{};
     std::unique_ptr<KeptRequest> kept_;
-    bool may_repeat_ = false;  // What is kept, once the first agent is lost.
+    bool may_repeat_ = false;            // What is kept, once the first agent is lost.
+    std::unique_ptr<net::Timer> again_;  // Once that has happened.
     int attempts_ = 0;
     std::vector<std::string> not_agents_;
     std::shared_ptr<const registry::ShownVerdict> verdict_;  // That it was good for.

@@ -139,8 +139,8 @@ private:
     void look_again(Call& call, bool last);
     // Sends what the call keeps to an agent that has not had it. False: there is none, and nothing happened.
     bool send_elsewhere(Call& call);
-    // Once more, where the budget has it. False: it stays failed.
-    bool retry(Call& call);
+    // Whether there is an agent that has not had it, and the budget has it.
+    bool may_retry(const Call& call);
 
     struct RefusalFields {
         std::string_view request_id;

@@ -66,17 +66,13 @@ bool Forwarder::send_elsewhere(Call& call) {
     return false;
 }
 
-bool Forwarder::retry(Call& call) {
+bool Forwarder::may_retry(const Call& call) {
     const Moment now{loop_.now(), wall_now()};
     // What there is nobody to send to takes nothing of the budget.
     if (!choose(call.app(), now, call.selection())) return false;
-    if (!retry_budget_.take(now.mono)) {
-        not_retried_.add();
-        return false;
-    }
-    if (!send_elsewhere(call)) return false;
-    retried_.add();
-    return true;
+    if (retry_budget_.take(now.mono)) return true;
+    not_retried_.add();
+    return false;
 }
 
 // ---- Fresh evidence ----

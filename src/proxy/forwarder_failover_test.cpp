@@ -112,6 +112,34 @@ TEST_F(FailoverTest, ItIsSentOnceMoreAndNoMore) {
     EXPECT_NE(logged().find("\"status\":502,\"attempts\":2,\"error\":\"tunnel_closed\""), std::string::npos);
 }
 
+TEST_F(FailoverTest, AgentsThatDieTogetherAreAllKnownToBeDeadBeforeItIsSentAgain) {
+    const auto visitor = visit();
+    visitor->say(get("/"));
+    ASSERT_TRUE(until([&] { return asked() != nullptr; }));
+    TestAgent* const first = asked();
+    TestAgent* const last = agents[agents[2].get() == first ? 1 : 2].get();
+    lose(first);
+    ASSERT_TRUE(until([&] { return tunnels.size() == 2; }));
+    for (auto& agent : agents)
+        if (agent && agent.get() != last) agent.reset();
+    ASSERT_TRUE(until([&] { return !last->requests.empty(); }));
+    last->answer(last->requests.front().request_id, "done");
+    EXPECT_TRUE(until([&] { return visitor->received.ends_with("done"); })) << visitor->received;
+}
+
+TEST_F(FailoverTest, AVisitorThatLeavesMeanwhileIsNotSentAgain) {
+    auto visitor = visit();
+    visitor->say(get("/"));
+    ASSERT_TRUE(until([&] { return asked() != nullptr; }));
+    lose(asked());
+    ASSERT_TRUE(until([&] { return tunnels.size() == 2; }));
+    EXPECT_EQ(forwarder->open_calls(), 1u);
+    visitor.reset();
+    ASSERT_TRUE(until([&] { return forwarder->open_calls() == 0; }));
+    EXPECT_EQ(asked(), nullptr);
+    EXPECT_EQ(counted("ee_proxy_retries_total"), 0u);
+}
+
 TEST_F(FailoverTest, AnAgentsOwnRefusalIsAnAnswer) {
     const auto visitor = visit();
     visitor->say(get("/"));

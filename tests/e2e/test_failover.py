@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import signal
 import threading
 import time
@@ -59,7 +60,7 @@ def start_agents(world, control, backend, numbers):
 
 
 def agents_of(control):
-    return control.resolve("myapp")["agents"]
+    return control.resolve("myapp").get("agents", 0)  # 404 before the first of them has come.
 
 
 def test_half_of_the_agents_are_killed_and_no_visitor_notices(world):
@@ -67,7 +68,9 @@ def test_half_of_the_agents_are_killed_and_no_visitor_notices(world):
     agents = start_agents(world, control, backend, range(20))
     until(lambda: agents_of(control) == 20, 60, "all agents serve")
     load = PacedLoad(control.proxy_port, "/slow/0.1")
-    until(lambda: len(load.served_by()) == 20, 30, "every agent has answered")
+    # The budget for second attempts is a share of the last second's requests.
+    until(lambda: len(load.outcomes) > 1.5 * REQUESTS_PER_SECOND, 30, "the load has begun")
+    assert len(load.served_by()) == 20
     for n in range(10):
         agents[n].process.kill()
     until(lambda: agents_of(control) == 10, 5, "those that were killed are out")
@@ -81,7 +84,8 @@ def test_half_of_the_agents_are_killed_and_no_visitor_notices(world):
     until(lambda: len(load.served_by(back)) == 20, 10, "they are asked again")
     load.end()
     assert not load.broken
-    assert {status for status, _ in load.outcomes} == {200}
+    failed = len([status for status, _ in load.outcomes if status != 200])
+    assert failed == 0, json.dumps([control.wait_access(status=502, count=n + 1) for n in range(failed)])
     assert control.metric("ee_proxy_retries_total") > 0
     assert control.metric("ee_proxy_retries_over_budget_total") == 0
     assert control.metric("ee_proxy_ejections_total") == 0
