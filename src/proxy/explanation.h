@@ -1,13 +1,13 @@
 #pragma once
-// Which agent an app's next request would go to, and why: what the choice goes by, kept so that anybody can
-// make it again.
+// Why a request would go where it would go: what GET /v1/route/{app}/explain tells.
 
-#include <string_view>
+#include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "registry/registry.h"
 #include "router/choice.h"
-#include "tunnel/tunnels.h"
+#include "tunnel/session.h"
 
 namespace ee::proxy {
 
@@ -22,10 +22,6 @@ struct Explanation {
     router::RandomPair random{};
     // The tunnel of the one that router::choose() picks of the others of the release, or its refusal.
     Result<std::uint64_t> chosen;
-};
-std::vector<std::uint64_t> ejected{};  // Tunnels of eligible ones that were left out for their failures.
-router::RandomPair random{};
-Result<std::size_t> chosen;  // As router::choose answers it.
 };
 
 }  // namespace ee::proxy
