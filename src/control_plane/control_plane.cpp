@@ -126,21 +126,6 @@ Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemet
     return out;
 }
 
-// Agents come to these listeners, by thousands when something has gone wrong: visitors go first.
-http::ServerLimits control_limits(BodyMemory& memory) {
-    http::ServerLimits limits;
-    limits.memory = &memory;
-    limits.newcomers = net::Urgency::background;
-    return limits;
-}
-
-http::ServerLimits proxy_limits(BodyMemory& memory) {
-    http::ServerLimits limits;
-    limits.memory = &memory;
-    limits.http2 = true;
-    return limits;
-}
-
 // The wiring diagram: members are built in this order and die in the reverse one.
 class ControlPlane {
 public:

@@ -163,7 +163,8 @@ std::vector<Event> node_events(const NodeDirectory& before, const NodeChanges& c
         }
         if (node.token != *token) add(id, "node_token", "", "");
         if (node.banned && !known->is_banned()) add(id, "node_banned", node.ban_reason, "");
-        if (stake != to_usd(ledger::Money(known->stake()))) add(id, "node_stake", "", data_of({{"stake_usd", stake}}));
+        if (stake != to_usd(ledger::Money(known->stake())))
+            add(id, "node_stake", "", data_of({{"stake_usd", stake}}));
     }
     std::set<std::pair<std::string, ledger::LedgerTime>> told;
     for (const auto& [key, record] : changes.terms) {

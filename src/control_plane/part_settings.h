@@ -8,6 +8,7 @@
 #include "attestation/policy.h"
 #include "config/control_plane_config.h"
 #include "control_plane/admission.h"
+#include "http/server.h"
 #include "net/tls.h"
 #include "proxy/forwarder.h"
 #include "proxy/passthrough.h"
@@ -35,5 +36,9 @@ SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config);
 // the listeners themselves, at the ports these got.
 registry::PublicNames public_names(const config::ControlPlaneConfig& config, std::uint16_t control_port,
                                    std::uint16_t proxy_port);
+
+// Agents come to the control listeners, by thousands when something has gone wrong: visitors go first.
+http::ServerLimits control_limits(BodyMemory& memory);
+http::ServerLimits proxy_limits(BodyMemory& memory);
 
 }  // namespace ee::control_plane

@@ -38,7 +38,8 @@ protected:
         return registry.detail(app, now())->events.front().kind;
     }
     void join(Join join) {
-        registry.set_networks({{"forge-1", {"channel", 6h, {}, join}}, {"sandbox-1", {"nonce", 24h, {}, join}}});
+        registry.set_networks(
+            {{"forge-1", {"channel", 6h, {}, join}}, {"sandbox-1", {"nonce", 24h, {}, join}}});
     }
 };
 
