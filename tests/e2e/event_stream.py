@@ -181,6 +181,10 @@ class Receiver:
             assert self._changed.wait_for(find, timeout), [message["type"] for message in self.taken]
         return find()[0]
 
+    def distinct(self):
+        """What was taken, but what came again: an answer may be lost when the sender ends."""
+        return list({message["data"]["seq"]: message["data"] for message in self.taken}.values())
+
     def verify(self):
         """Every request is signed as Standard Webhooks says."""
         key = base64.b64decode(self.SECRET.removeprefix("whsec_"))
