@@ -175,13 +175,13 @@ void LedgerService::follow_events(std::function<void(std::vector<events::Event>)
 // The worker has one listener: it tells both.
 void LedgerService::listen() {
     worker_->listen([this, counts = counts_, on_nodes = on_nodes_, on_events = on_events_,
-                     events = LedgerEvents(rules_.grid)](const ledger::Changes& changes) mutable {
+                     events = std::make_shared<LedgerEvents>(rules_.grid)](const ledger::Changes& changes) {
         if (on_nodes) {
             NodeChanges nodes = node_changes_in(changes, *counts);
             if (!nodes.is_empty()) loop_.post([on_nodes, nodes = std::move(nodes)] { on_nodes(nodes); });
         }
         if (!on_events) return;
-        std::vector<events::Event> found = events.in(changes, wall_now());
+        std::vector<events::Event> found = events->in(changes, wall_now());
         if (!found.empty()) loop_.post([on_events, found = std::move(found)] { on_events(found); });
     });
 }

@@ -111,6 +111,21 @@ api::RoleTokens role_tokens(const config::ControlPlaneConfig& config) {
             .auditor = config.auditor_tokens};
 }
 
+// Agents come to these listeners, by thousands when something has gone wrong: visitors go first.
+http::ServerLimits control_limits(BodyMemory& memory) {
+    http::ServerLimits limits;
+    limits.memory = &memory;
+    limits.newcomers = net::Urgency::background;
+    return limits;
+}
+
+http::ServerLimits proxy_limits(BodyMemory& memory) {
+    http::ServerLimits limits;
+    limits.memory = &memory;
+    limits.http2 = true;
+    return limits;
+}
+
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config) {
     AdmissionSettings settings;
     settings.admissions_per_second_max = config.admissions_per_second_max;

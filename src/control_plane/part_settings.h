@@ -29,6 +29,9 @@ proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config
 std::size_t body_memory_max(const config::ControlPlaneConfig& config);
 proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config, BodyMemory& memory);
 api::RoleTokens role_tokens(const config::ControlPlaneConfig& config);
+// Of the control plane's two kinds of listeners.
+http::ServerLimits control_limits(BodyMemory& memory);
+http::ServerLimits proxy_limits(BodyMemory& memory);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
 SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config);
 
