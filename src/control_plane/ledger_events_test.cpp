@@ -16,7 +16,7 @@ const WallTime now = std::chrono::sys_days{std::chrono::year{2026} / 1 / 10};
 struct LedgerEventsTest : testing::Test {
     void SetUp() override {
         books.open_everything();
-        nodes.apply(all_nodes(books.store));
+        nodes.apply(all_nodes(books.store, counts, {}), at);
     }
 
     // Both in one commit.
@@ -33,10 +33,10 @@ struct LedgerEventsTest : testing::Test {
         }
         const ledger::Changes changes = batch.take();
         books.store.commit(changes);
-        const NodeChanges of_nodes = node_changes_in(changes);
+        const NodeChanges of_nodes = node_changes_in(changes, counts);
         std::string out;
         for (const Event& event : node_events(nodes, of_nodes, now)) describe(out, event);
-        nodes.apply(of_nodes);
+        nodes.apply(of_nodes, at);
         for (const Event& event : found.in(changes, now)) describe(out, event);
         return out;
     }
@@ -53,7 +53,10 @@ struct LedgerEventsTest : testing::Test {
 
     ledger::TestLedger books;
     ledger::Ledger ledger{ledger::Rules{}};
-    NodeDirectory nodes;
+    registry::Nodes known{std::chrono::hours{1}};
+    NodeDirectory nodes{known};
+    WindowCounts counts{ledger::Grid::hour};
+    const Moment at{.mono = {}, .wall = now};
     LedgerEvents found{ledger::Grid::hour};
     int keys = 0;
 };

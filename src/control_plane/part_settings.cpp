@@ -157,18 +157,4 @@ registry::PublicNames public_names(const config::ControlPlaneConfig& config, std
     return names;
 }
 
-http::ServerLimits control_limits(BodyMemory& memory) {
-    http::ServerLimits limits;
-    limits.memory = &memory;
-    limits.newcomers = net::Urgency::background;
-    return limits;
-}
-
-http::ServerLimits proxy_limits(BodyMemory& memory) {
-    http::ServerLimits limits;
-    limits.memory = &memory;
-    limits.http2 = true;
-    return limits;
-}
-
 }  // namespace ee::control_plane

@@ -29,7 +29,7 @@ proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config
 std::size_t body_memory_max(const config::ControlPlaneConfig& config);
 proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config, BodyMemory& memory);
 api::RoleTokens role_tokens(const config::ControlPlaneConfig& config);
-// Of the control plane's two kinds of listeners.
+// Agents come to the control listeners, by thousands when something has gone wrong: visitors go first.
 http::ServerLimits control_limits(BodyMemory& memory);
 http::ServerLimits proxy_limits(BodyMemory& memory);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
@@ -39,9 +39,5 @@ SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config);
 // the listeners themselves, at the ports these got.
 registry::PublicNames public_names(const config::ControlPlaneConfig& config, std::uint16_t control_port,
                                    std::uint16_t proxy_port);
-
-// Agents come to the control listeners, by thousands when something has gone wrong: visitors go first.
-http::ServerLimits control_limits(BodyMemory& memory);
-http::ServerLimits proxy_limits(BodyMemory& memory);
 
 }  // namespace ee::control_plane
