@@ -1,5 +1,6 @@
 #include "api/app_change.h"
 
+#include "api/audit.h"
 #include "api/pending_answer.h"
 
 namespace ee::api {
@@ -18,7 +19,7 @@ Services::Stored answering(Request& request, StoredAnswer answer) {
 }  // namespace
 
 void change_app(Request& request, const std::function<void(Request&)>& effect) {
-    effect(request);
+    audited(request, effect);
 }
 
 void answer_stored(Request& request, registry::AppRecord record, StoredAnswer answer) {

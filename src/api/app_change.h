@@ -7,7 +7,8 @@
 
 namespace ee::api {
 
-// Every call that changes an app passes here once it is known to be sound, before it takes effect.
+// Every call that changes an app passes here once it is known to be sound: it is in the ledger's log before
+// it takes effect.
 void change_app(Request& request, const std::function<void(Request&)>& effect);
 
 // Answers once the record is on disk; with `store_unavailable` where it cannot be, after `undo`, if there is

@@ -23,6 +23,7 @@ ledger::Role ledger_role(Role role) {
         case Role::launcher: return ledger::Role::launcher;
         case Role::uptime: return ledger::Role::uptime;
         case Role::auditor: return ledger::Role::auditor;
+        case Role::app: return ledger::Role::app;
         default: return ledger::Role::holder;
     }
 }
@@ -30,7 +31,8 @@ ledger::Role ledger_role(Role role) {
 ledger::Caller ledger_caller(const Request& request) {
     return {.role = ledger_role(request.caller.role),
             .token = request.caller.token,
-            .address = request.services.ledger.salted(request.visitor.client)};
+            .address = request.services.ledger.salted(request.visitor.client),
+            .app = request.caller.app};
 }
 
 // The header's value; empty: there is none.

@@ -101,7 +101,11 @@ TEST(Audit, ACallOfAnotherKindIsALeafAndNothingElse) {
     EXPECT_EQ(call.leaf_index, leaves);
     EXPECT_EQ(call.at, ledger.now);
 
-    request.caller.token = token_of("nobody");
+    request.caller = {.role = Role::app, .app = "shop"};
+    ASSERT_TRUE(ledger.apply(request));
+    EXPECT_EQ(calls_of(ledger).front(), "app:shop call");
+    EXPECT_EQ(ledger.as(request.caller, Ban{.node = "n1", .reason = "r"}).error().code, "forbidden");
+    request.caller = {.role = Role::holder, .token = token_of("nobody")};
     EXPECT_EQ(ledger.apply(request).error().code, "unauthorized");
     request.caller.role = Role::server;
     EXPECT_EQ(ledger.apply(request).error().code, "forbidden");

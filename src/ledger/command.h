@@ -16,13 +16,14 @@
 
 namespace ee::ledger {
 
-// By which token, or that it is the server itself. A holder's token says which account, node or app it is of.
-enum class Role : std::uint8_t { admin, launcher, uptime, auditor, holder, server };
+// By which token, or that it is the server itself. A holder's token says which account or node it is of.
+enum class Role : std::uint8_t { admin, launcher, uptime, auditor, holder, server, app };
 
 struct Caller {
     Role role = Role::admin;
     crypto::Sha256 token{};    // a holder's, hashed
     crypto::Sha256 address{};  // salted hash of where it came from
+    std::string app{};         // whose token it is; the ledger does not keep those
 };
 
 // Accounts and credits. The hash of a token that was made for the answer comes with the command.

@@ -66,6 +66,7 @@ Result<std::string> find_principal(const Batch& batch, const Caller& caller) {
         case Role::uptime: return "uptime";
         case Role::auditor: return "auditor";
         case Role::server: return "server";
+        case Role::app: return "app:" + caller.app;
         case Role::holder: break;
     }
     auto principal = principal_of(batch, caller.token);

@@ -292,6 +292,28 @@ def test_front_ends_are_told_yes_or_no(world):
 # ---- What stays --------------------------------------------------------------------------------------------
 
 
+def test_every_change_is_in_the_log_with_whoever_made_it(world):
+    control = world.control()
+    owner = Owner(control)
+    owner.make()
+    control.wire_agent(agent_id="a1").attest(legacy=True)
+    owner.rollout({"v0.1.3": 100}, by="myapp")
+    assert owner.call("PUT", "/v1/apps/myapp/rollout", {"weights": 7}, "myapp").status == 422
+    owner.ok("POST", "/v1/apps/myapp/attest", status=202)
+    owner.ok("POST", "/v1/apps/myapp/agents/a1/drain", by="myapp", status=202)
+    owner.nodes(["n1"], by="myapp")
+    owner.ok("DELETE", "/v1/apps/myapp")
+    listed = control.admin_get("/v1/audit").json()
+    calls = [(call["principal"], call["method"], call["route"], call["resource"]) for call in reversed(listed["items"])]
+    assert calls == [("admin", "POST", "/v1/apps", None), ("app:myapp", "PUT", "/v1/apps/{app}/rollout", "myapp"),
+                     ("admin", "POST", "/v1/apps/{app}/attest", "myapp"),
+                     ("app:myapp", "POST", "/v1/apps/{app}/agents/{agent_id}/drain", "myapp/a1"),
+                     ("app:myapp", "PUT", "/v1/apps/{app}/nodes", "myapp"),
+                     ("admin", "DELETE", "/v1/apps/{app}", "myapp")]
+    leaves = {leaf["leaf_index"]: leaf for leaf in control.admin_get("/v1/ledger/entries?limit=500").json()["items"]}
+    assert [leaves[call["leaf_index"]]["principal"] for call in listed["items"]] == [call["principal"] for call in listed["items"]]
+
+
 @pytest.mark.parametrize("end", ["terminate", "kill"])
 def test_a_restart_keeps_everything(world, end):
     port = lasting_port()

@@ -88,6 +88,7 @@ Expected Model::apply(const Step& step) {
         case Role::uptime: principal_ = "uptime"; break;
         case Role::auditor: principal_ = "auditor"; break;
         case Role::server: principal_ = "server"; break;
+        case Role::app: principal_ = "app"; break;
         case Role::holder: {
             const auto known = tokens.find(step.token);
             if (known == tokens.end()) return refused({"unauthorized"});
