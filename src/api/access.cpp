@@ -52,6 +52,11 @@ bool is_app_token(std::string_view token) {
 
 }  // namespace
 
+std::optional<Error> not_the_app(const Caller& caller, std::string_view app) {
+    if (caller.role != Role::app || caller.app == app) return std::nullopt;
+    return Error{"forbidden", "this token is of " + caller.app + ", not of " + std::string(app)};
+}
+
 void AccessControl::set_tokens(const RoleTokens& tokens) {
     hashes_ = {};
     const auto set = [&](Role role, const std::vector<Secret>& secrets) {

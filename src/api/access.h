@@ -63,6 +63,9 @@ struct Caller {
     std::string app{};       // whose token it is
 };
 
+// What an app is refused with that calls for another one: `forbidden`.
+std::optional<Error> not_the_app(const Caller& caller, std::string_view app);
+
 // The app with a token of this hash; empty: none.
 using AppOfToken = std::function<std::string_view(const crypto::Sha256&)>;
 

@@ -57,9 +57,9 @@ void ApiHandler::on_request(http::Exchange& exchange) {
     if (!allowed) return refuse(request, allowed.error());
     request.caller = *allowed;
     // Where apps may call, the path's first parameter is the app.
-    if (request.caller.role == Role::app && request.caller.app != request.parameters[0])
-        return request.refuse(
-            {"forbidden", "this token is of " + request.caller.app + ", not of " + request.parameters[0]});
+    if (request.caller.role == Role::app)
+        if (const auto other = not_the_app(request.caller, request.parameters[0]))
+            return request.refuse(*other);
     match.route->serve(request);
 }
 

@@ -15,7 +15,7 @@
 namespace ee::api {
 namespace {
 
-constexpr std::size_t nodes_max = 4096;
+constexpr std::size_t nodes_max = 1024;
 
 using Nodes = std::optional<std::vector<std::string>>;
 
@@ -28,8 +28,6 @@ Nodes nodes_in(JsonBody& body) {
     if (!std::ranges::all_of(*nodes, is_node_id))
         body.refuse("invalid_field:nodes",
                     "nodes must be ids of nodes: 1 to 128 of A-Z, a-z, 0-9, '.', '_', ':' and '-'");
-    std::ranges::sort(*nodes);
-    nodes->erase(std::unique(nodes->begin(), nodes->end()), nodes->end());
     return nodes;
 }
 
@@ -53,6 +51,19 @@ std::vector<registry::ReleaseWeight> rollout_in(JsonBody& body) {
     return out;
 }
 
+// Out of routing before the next request.
+std::size_t close_unwelcome(Services& services, std::string_view app) {
+    std::size_t closed = 0;
+    for (const registry::TunnelId id : services.registry.tunnels_of(app)) {
+        const auto allowed = services.registry.may_stay(id);
+        tunnel::Session* session = services.tunnels.find(id);
+        if (allowed || session == nullptr) continue;
+        session->refuse(allowed.error(), std::nullopt);
+        ++closed;
+    }
+    return closed;
+}
+
 }  // namespace
 
 void put_app_nodes(Request& request) {
@@ -64,16 +75,14 @@ void put_app_nodes(Request& request) {
     if (!request.services.registry.status(app, request.services.now())) return request.refuse(unknown);
     change_app(request, [app, nodes, unknown](Request& sound) {
         Services& services = sound.services;
-        const std::size_t before = services.registry.tunnels_of(app).size();
         auto record = services.registry.set_nodes(app, nodes, services.now().wall);
         if (!record) return sound.refuse(unknown);
-        services.close_unwelcome();
-        const std::size_t left = services.registry.tunnels_of(app).size();
+        const std::size_t closed = close_unwelcome(services, app);
         std::string text;
         JsonWriter json(text);
         json.begin_object().field("app_name", app);
         append_record(json, *record);
-        json.field("closed_tunnels", before - left).end_object();
+        json.field("closed_tunnels", closed).end_object();
         answer_stored(sound, *std::move(record), {.body = std::move(text)});
     });
 }

@@ -76,9 +76,10 @@ void get_evidence(Request& request) {
     const auto resolution = services.registry.resolve(app, services.now());
     if (!resolution) return request.refuse({"unknown_app", "no app is called " + app});
     if (!services.evidence.is_public(resolution->network)) {
-        const auto allowed = services.access.check(Role::admin, request.exchange.head(),
+        const auto allowed = services.access.check(Role::admin | Role::app, request.exchange.head(),
                                                    request.visitor.client, services.loop.now());
         if (!allowed) return request.refuse(allowed.error());
+        if (const auto other = not_the_app(*allowed, app)) return request.refuse(*other);
     }
     auto question = parse_question(request.query);
     if (!question) return request.refuse(question.error());

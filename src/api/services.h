@@ -47,8 +47,6 @@ struct Services {
     using Stored = std::function<void(const Result<void>&)>;
     std::function<void(registry::AppRecord, Stored done)> store_app;
     std::function<void(std::string app_name, Stored done)> unstore_app;
-    // Closes the tunnels of agents that may no longer serve.
-    std::function<void()> close_unwelcome;
     // Challenges the agents of these tunnels, now or as fast as answers can be judged.
     std::function<void(std::span<const registry::TunnelId>)> challenge;
     std::function<Readiness()> readiness;

@@ -47,7 +47,7 @@ public:
     void tell_attested(std::function<void(std::string_view app)> told) { attested_ = std::move(told); }
     // Closes the tunnels of nodes that are banned, or have another token than these have shown.
     void close_lost(std::span<const NodeDirectory::Lost> lost);
-    // Closes the tunnels of agents that may no longer serve: an app's list, or a network, has changed.
+    // Closes the tunnels of agents that may no longer serve: their network has changed.
     void close_unwelcome();
     // For the API. `done` is called on the loop, later, once: `store_unavailable`.
     using Stored = std::function<void(const Result<void>&)>;

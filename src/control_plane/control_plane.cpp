@@ -266,7 +266,6 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                     [this](std::string name, Admission::Stored done) {
                         admission_.unstore(std::move(name), std::move(done));
                     },
-                .close_unwelcome = [this] { admission_.close_unwelcome(); },
                 .challenge =
                     [this](std::span<const tunnel::TunnelId> agents) { challenge_round_.challenge(agents); },
                 .readiness = [this] { return api::Readiness{draining_, !admission_.store_failed()}; },

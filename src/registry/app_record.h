@@ -31,7 +31,7 @@ struct AppRecord {
     bool made_by_admin = false;                       // By POST /v1/apps, not by the first agent attested.
     std::string billing_account{};                    // May be empty.
     std::optional<ByteArray<32>> token{};             // The SHA-256 of the app's token.
-    std::optional<std::vector<std::string>> nodes{};  // The only ones that may serve it, if there is a list.
+    std::optional<std::vector<std::string>> nodes{};  // Sorted: they alone may serve it.
     std::vector<ReleaseWeight> rollout{};             // Empty: its releases are equal.
 
     friend bool operator==(const AppRecord&, const AppRecord&) = default;

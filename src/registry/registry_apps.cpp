@@ -98,7 +98,7 @@ Result<void> Registry::check_join(const App* app, std::string_view network, std:
     const Join join = terms == networks_.end() ? Join::open : terms->second.join;
     const std::string who = node_id.empty() ? "an agent that names no node" : fmt::format("node {}", node_id);
     if (nodes) {
-        if (std::ranges::find(*nodes, node_id) != nodes->end()) return {};
+        if (std::ranges::binary_search(*nodes, node_id, std::less<>{})) return {};
         return fail("join_not_allowed", fmt::format("{} is not on the list of {} nodes that may serve {}",
                                                     who, nodes->size(), app->record.app_name));
     }
@@ -133,6 +133,10 @@ std::optional<AppRecord> Registry::set_nodes(std::string_view app_name,
                                              std::optional<std::vector<std::string>> nodes, WallTime now) {
     App* app = find_app(app_name);
     if (app == nullptr) return std::nullopt;
+    if (nodes) {
+        std::ranges::sort(*nodes);
+        nodes->erase(std::unique(nodes->begin(), nodes->end()), nodes->end());
+    }
     if (app->record.nodes != nodes)
         note(*app, {now, "nodes_changed", "", "",
                     nodes ? fmt::format("{} nodes may serve it", nodes->size()) : "as its network says"});

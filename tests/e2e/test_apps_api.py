@@ -37,7 +37,7 @@ ENDPOINTS = [
     Endpoint("PUT", "/v1/apps/{app}/nodes", OWNER, fixed("/v1/apps/shop/nodes"), lambda l: {"nodes": ["n1"]},
              {"nodes": Field({text: WRONG for text in (
                  '"n1"', "1", "true", "{}", '{"n1":1}', "[1]", "[null]", '[["n1"]]', '["n1",1]', '[""]', '["a b"]', '["ä"]', '["a\\u0000"]', '["a/b"]',
-                 json.dumps(["x" * 129]), f'[{many(4097, chr(34) + "n{}" + chr(34))}]')}, False)}),
+                 json.dumps(["x" * 129]), f'[{many(1025, chr(34) + "n{}" + chr(34))}]')}, False)}),
     Endpoint("PUT", "/v1/apps/{app}/rollout", OWNER, fixed("/v1/apps/shop/rollout"), lambda l: {"weights": {"v1": 90, "v2": 10}},
              {"weights": Field({text: WRONG for text in (
                  "[]", "1", "true", '"x"', '[{"v1":1}]', '{"v1":-1}', '{"v1":-0}', '{"v1":1.5}', '{"v1":1.0}', '{"v1":1e2}', '{"v1":"1"}', '{"v1":true}', '{"v1":null}',

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from harness import lasting_port, until
+from harness import ADMIN_TOKEN, lasting_port, until
 from programs import memory_factor
 from simulated_platform import LEGACY_CLAIMS, canonical, eectl, report_data_layout2, report_data_legacy
 from test_ratls import certificate, come
@@ -182,7 +182,7 @@ def test_nothing_of_a_legacy_answer_is_shown(world):
     assert (judged.returncode, "evidence_legacy" in judged.stdout) == (1, True)
 
 
-def test_evidence_of_a_network_that_does_not_publish_it_is_the_admins(world):
+def test_evidence_of_a_network_that_does_not_publish_it_is_the_admins_and_the_apps(world):
     (world.path / "networks.toml").write_text('[sandbox-1]\nevidence = "app"\n')
     control = world.control(EE_NETWORKS_FILE=world.path / "networks.toml")
     control.wire_agent().attest()
@@ -190,6 +190,13 @@ def test_evidence_of_a_network_that_does_not_publish_it_is_the_admins(world):
         assert control.get(path).status == 401
         assert control.get(path, {"Authorization": "Bearer wrong"}).status == 401
     item, = control.admin_get("/v1/apps/myapp/evidence").json()["items"]
+    tokens = {}
+    for app in ("myapp", "other"):
+        made = control.post("/v1/apps", {"app_name": app, "repo": "org/repo", "network": "sandbox-1"},
+                            {"Authorization": f"Bearer {ADMIN_TOKEN}"})
+        tokens[app] = {"Authorization": f"Bearer {made.json()['token']}"}
+    assert control.get("/v1/apps/myapp/evidence", tokens["myapp"]).json()["items"] == [item]
+    assert control.get("/v1/apps/myapp/evidence", tokens["other"]).status == 403
     assert control.get(f"/v1/collateral/{item['collateral']['tcb_info']}").status == 200, "that is Intel's, not the app's"
 
 

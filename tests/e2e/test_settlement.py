@@ -234,6 +234,23 @@ def test_a_control_plane_that_was_away_is_held_against_nobody(network):
     verify_receipt(network.world, resolved["receipt"])
 
 
+def test_whom_the_apps_owner_dismisses_owes_nothing_more(network):
+    network.prepare(("n1", "drained"), ("n2", "unlisted"))
+    control = network.start(HOUR - 50)
+    drained = network.agent("n1", "drained")
+    network.agent("n2", "unlisted")
+    control.wait_event("slots.recorded")  # Both are expected until the cell's end.
+    network.ask("/v1/apps/drained/agents/agent-of-n1/drain", 202)
+    drained.kill()
+    answer = control.request("PUT", "/v1/apps/unlisted/nodes", {"Authorization": f"Bearer {ADMIN_TOKEN}"}, {"nodes": []})
+    assert answer.json()["closed_tunnels"] == 1
+    assert network.now() < HOUR - 3 * WINDOW, "the machine is too busy: nothing is left to owe"
+    for node in ("n1", "n2"):
+        assert network.settled(node, "pass")["reasons"] == []
+        slot = json.loads(network.bundle(node)[1])["slots"][0]
+        assert slot["drained_at_us"], slot
+
+
 def test_a_node_is_proven_by_its_token_and_lost_with_it(network):
     network.start(0)
     network.node("n1")
