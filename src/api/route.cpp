@@ -26,8 +26,8 @@ void append_candidate(JsonWriter& json, const registry::AppDetail& app, const re
     const auto& eligible = explanation.candidates;
     const auto found = std::find_if(eligible.begin(), eligible.end(),
                                     [&](const auto& candidate) { return candidate.tunnel == agent.tunnel; });
-    const bool is_ejected = std::find(explanation.ejected.begin(), explanation.ejected.end(), agent.tunnel) !=
-                            explanation.ejected.end();
+    const auto ejected = std::ranges::find(explanation.ejected, agent.tunnel, &Explanation::Ejected::tunnel);
+    const bool is_ejected = ejected != explanation.ejected.end();
     const bool is_eligible = agent.tunnel != registry::no_tunnel && found != eligible.end();
     json.begin_object().field("agent_id", agent.agent_id).key("node_id");
     if (agent.node_id)
@@ -44,7 +44,12 @@ void append_candidate(JsonWriter& json, const registry::AppDetail& app, const re
     json.field("open_streams", found != eligible.end() ? found->open_streams : 0)
         .field("stream_limit", found != eligible.end() ? found->stream_limit : 0)
         .field("ejected", is_ejected)
-        .end_object();
+        .key("ejected_until");
+    if (is_ejected)
+        json.value(to_rfc3339(ejected->until));
+    else
+        json.null();
+    json.end_object();
 }
 
 void append_choice(JsonWriter& json, const registry::AppDetail& app, const Explanation& explanation) {

@@ -25,9 +25,15 @@ Explanation Forwarder::explain(std::string_view app, Moment now) {
     Explanation out{
         .candidates = candidates_, .random = {random_.unit(), random_.unit()}, .chosen = fail("offline")};
     leave_out_ejected(app, now.mono);
-    for (const router::Candidate& candidate : out.candidates)
-        if (std::ranges::find(candidates_, candidate.tunnel, &router::Candidate::tunnel) == candidates_.end())
-            out.ejected.push_back(candidate.tunnel);
+    for (const router::Candidate& candidate : out.candidates) {
+        if (std::ranges::find(candidates_, candidate.tunnel, &router::Candidate::tunnel) != candidates_.end())
+            continue;
+        const registry::Agent* agent = registry_.agent_of(candidate.tunnel);
+        const auto until = agent == nullptr ? std::nullopt : ejected_until(app, agent->agent_id);
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(until.value_or(now.mono) - now.mono);
+        out.ejected.push_back({candidate.tunnel, now.wall + left});
+    }
     if (const auto release = keep_one_release(app))
         out.release = registry_.rollout_of(app)[*release].release_tag;
     const auto chosen = router::choose(candidates_, out.random);

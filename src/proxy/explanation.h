@@ -17,8 +17,13 @@ router::Candidate candidate_of(const registry::Agent& agent, const registry::Off
 struct Explanation {
     // The eligible agents, in the order of the registry's AppDetail.
     std::vector<router::Candidate> candidates{};
-    std::vector<std::uint64_t> ejected{};  // Tunnels of those that were left out for their failures.
-    std::string release{};                 // That the app's rollout picked; empty: it has none.
+    // One of them that was left out for its failures.
+    struct Ejected {
+        std::uint64_t tunnel = 0;
+        WallTime until{};  // In the past: its probe is under way.
+    };
+    std::vector<Ejected> ejected{};
+    std::string release{};  // That the app's rollout picked; empty: it has none.
     router::RandomPair random{};
     // The tunnel of the one that router::choose() picks of the others of the release, or its refusal.
     Result<std::uint64_t> chosen;

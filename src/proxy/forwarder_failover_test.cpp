@@ -280,6 +280,11 @@ TEST_F(EjectionTest, AnAgentThatFailsFiveTimesInARowIsLeftOut) {
     ASSERT_TRUE(until_when);
     EXPECT_GT(*until_when, loop.now() + std::chrono::seconds(5));
     EXPECT_FALSE(forwarder->ejected_until("myapp", "a2"));
+    const Explanation explained = forwarder->explain("myapp", now());
+    EXPECT_EQ(explained.candidates.size(), 3u);
+    ASSERT_EQ(explained.ejected.size(), 1u);
+    EXPECT_EQ(explained.ejected[0].tunnel, registry.tunnel_of("myapp", "a1"));
+    EXPECT_GT(explained.ejected[0].until, now().wall + std::chrono::seconds(5));
 }
 
 TEST_F(EjectionTest, TheLastAgentIsNotLeftOut) {
@@ -288,6 +293,7 @@ TEST_F(EjectionTest, TheLastAgentIsNotLeftOut) {
     ASSERT_TRUE(until([&] { return tunnels.size() == 1; }));
     for (int i = 0; i < 8; ++i) EXPECT_EQ(fail_one(), "failed");
     EXPECT_EQ(counted("ee_proxy_ejections_total"), 1u);
+    EXPECT_TRUE(forwarder->explain("myapp", now()).ejected.empty());
     agents.push_back(come("a2"));
     for (int i = 0; i < 20; ++i) EXPECT_EQ(fail_one(), "served");
 }

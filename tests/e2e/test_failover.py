@@ -203,6 +203,9 @@ def test_an_agent_whose_backend_is_gone_is_left_out_while_others_serve(world):
         refused += answer.status == 502
     assert control.metric("ee_proxy_ejections_total") == 1
     assert {control.visit("myapp", "/status/200").status for _ in range(50)} == {200}
+    explained = control.admin_get("/v1/route/myapp/explain").json()["candidates"]
+    assert sorted((c["eligible"], c["ejected"], c["ejected_until"] is not None) for c in explained) == [
+        (True, False, False), (True, True, True)]
     # Its probe finds it mended: nobody is refused again.
     bad.start()
     until(lambda: control.visit("myapp", "/status/200").status == 200 and
