@@ -131,14 +131,14 @@ TEST_F(ForwarderRequirementTest, AnAgeThatIsTooHighCausesOneChallengeAndTheReque
 TEST_F(ForwarderRequirementTest, AnAgentThatHasJustAnsweredRestsBeforeItIsAskedAgain) {
     settings.waiting.challenges_apart = 300ms;
     open();
+    const MonoTime start = std::chrono::steady_clock::now();
     const auto early = require("max-age=0, release=\"v1\"");
     ASSERT_TRUE(until([&] { return first->has_heard("challenge periodic"); }));
     first->attest();
     answer(*first);
-    const MonoTime asked = std::chrono::steady_clock::now();
     const auto late = require("max-age=0, release=\"v1\"");
     ASSERT_TRUE(until([&] { return std::ranges::count(first->heard, "challenge periodic") == 2; }));
-    EXPECT_GT(std::chrono::steady_clock::now() - asked, 100ms);
+    EXPECT_GE(std::chrono::steady_clock::now() - start, 300ms);
     first->attest();
     answer(*first);
     EXPECT_TRUE(until([&] { return late->received.ends_with("done"); })) << late->received;
@@ -150,7 +150,8 @@ TEST_F(ForwarderRequirementTest, ItWaitsNoLongerThanAnAgentMayTake) {
     const std::string heard = refused("max-age=60");
     EXPECT_TRUE(heard.starts_with("HTTP/1.1 412 ")) << heard;
     EXPECT_NE(heard.find(R"("unmet":["max-age"])"), std::string::npos) << heard;
-    EXPECT_TRUE(first->has_heard("challenge periodic") && second->has_heard("challenge periodic"));
+    EXPECT_TRUE(until(
+        [&] { return first->has_heard("challenge periodic") && second->has_heard("challenge periodic"); }));
     EXPECT_EQ(forwarder->open_calls(), 0u);
 }
 
