@@ -22,7 +22,8 @@ Agent eligible() {
     return agent;
 }
 
-TEST(Eligibility, LosingAnyOneConditionTakesAnAgentOut) {
+// With what a node must have in RegistryNodesTest, and by chance in the simulation of routing.
+TEST(Eligibility, R1LosingAnyOneConditionTakesAnAgentOut) {
     const struct {
         const char* what;
         std::function<void(Agent&)> lose;
