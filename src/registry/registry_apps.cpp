@@ -186,8 +186,7 @@ std::vector<ReleaseShare> Registry::shares_of(const App& app, Moment now) const 
         if (!app.record.rollout.empty() && !share.weight) share.weight = 0;
         Agent alone = *agent;
         alone.left_out = false;
-        if (!is_expired(app, now.wall) &&
-            standing_of(app, alone, now.mono, time).status == AppStatus::active)
+        if (!is_expired(app, now.wall) && standing_of(app, alone, now.mono, time).status == AppStatus::active)
             ++share.eligible_agents;
     }
     std::vector<ReleaseShare> out;
