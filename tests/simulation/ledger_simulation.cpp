@@ -25,6 +25,7 @@
 #include "ledger/records.h"
 #include "ledger/test_books.h"
 #include "model.h"
+#include "seeds.h"
 #include "workload.h"
 
 namespace ee::simulation {
@@ -389,22 +390,10 @@ private:
 std::optional<std::uint64_t> run_seed(std::uint64_t seed, int steps,
                                       std::map<std::string, std::uint64_t>& answers) {
     Simulation simulation(seed);
-    try {
-        simulation.run(steps);
-        for (const auto& [what, times] : simulation.answers()) answers[what] += times;
-        return simulation.commands();
-    } catch (const std::exception& failure) {
-        fmt::print(stderr, "seed {} failed: {}\nits last steps:\n", seed, failure.what());
-        for (const std::string& line : simulation.said()) fmt::print(stderr, "  {}\n", line);
-        fmt::print(stderr, "run it alone: make simulate SEED={}\n", seed);
+    if (!holds(simulation, seed, fmt::format("make simulate SEED={}", seed), [&] { simulation.run(steps); }))
         return std::nullopt;
-    }
-}
-
-std::uint64_t number_after(int count, char** arguments, std::string_view name, std::uint64_t otherwise) {
-    for (int i = 1; i + 1 < count; ++i)
-        if (arguments[i] == name) return std::strtoull(arguments[i + 1], nullptr, 10);
-    return otherwise;
+    for (const auto& [what, times] : simulation.answers()) answers[what] += times;
+    return simulation.commands();
 }
 
 }  // namespace

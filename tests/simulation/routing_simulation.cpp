@@ -19,6 +19,7 @@
 #include "registry/registry.h"
 #include "router/choice.h"
 #include "routing_model.h"
+#include "seeds.h"
 
 namespace ee::simulation {
 namespace {
@@ -390,23 +391,15 @@ void check_shares(std::uint64_t seed) {
 // How many requests; nullopt: it failed, and said so.
 std::optional<std::uint64_t> run_seed(std::uint64_t seed, int steps, std::uint64_t& served) {
     RoutingSimulation simulation(seed);
-    try {
+    const auto run = [&] {
         simulation.run(steps);
         if (seed % 20 == 0) check_shares(seed);
-        served += simulation.served();
-        return simulation.requests();
-    } catch (const std::exception& failure) {
-        fmt::print(stderr, "seed {} failed: {}\nits last steps:\n", seed, failure.what());
-        for (const std::string& line : simulation.said()) fmt::print(stderr, "  {}\n", line);
-        fmt::print(stderr, "run it alone: routing_simulation --from {} --seeds 1 --steps {}\n", seed, steps);
+    };
+    if (!holds(simulation, seed,
+               fmt::format("routing_simulation --from {} --seeds 1 --steps {}", seed, steps), run))
         return std::nullopt;
-    }
-}
-
-std::uint64_t number_after(int count, char** arguments, std::string_view name, std::uint64_t otherwise) {
-    for (int i = 1; i + 1 < count; ++i)
-        if (arguments[i] == name) return std::strtoull(arguments[i + 1], nullptr, 10);
-    return otherwise;
+    served += simulation.served();
+    return simulation.requests();
 }
 
 }  // namespace
