@@ -106,8 +106,7 @@ void add_app_changes(CLI::App& apps, AppChange& change, Command& command) {
     const auto add = [&](const char* name, const char* about, auto act) {
         CLI::App* sub = apps.add_subcommand(name, about);
         sub->add_option("NAME", change.name, "The app")->required();
-        sub->add_option("--url", change.url,
-                        "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+        sub->add_option("--url", change.url, url_help);
         sub->add_flag("--json", change.json, "As JSON");
         sub->callback([&change, &command, act] {
             command = [&change, act](Context& context) { return act(change, context); };

@@ -14,6 +14,10 @@
 
 namespace ee::cli {
 
+// Of the option `--url` of every command that asks one.
+inline constexpr const char* url_help =
+    "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)";
+
 // Where the control plane is and who asks. The token comes from EECTL_TOKEN or EECTL_TOKEN_FILE (anybody's),
 // else EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE, and never from the command line, which every user of the
 // machine can read.

@@ -9,6 +9,7 @@
 #include "cli/apps_changes.h"
 #include "cli/apps_commands.h"
 #include "cli/connect_command.h"
+#include "cli/control_plane_client.h"
 #include "cli/events_command.h"
 #include "cli/evidence_commands.h"
 #include "cli/ledger_api.h"
@@ -179,9 +180,7 @@ void add_apps_commands(CLI::App& app, AppsOptions& options, AppChange& change, C
         "Apps of a control plane: list, show, change (EE_ADMIN_TOKEN, or the app's token in EECTL_TOKEN)");
     apps->require_subcommand(1);
     const auto add_common = [&options](CLI::App* subcommand) {
-        subcommand->add_option(
-            "--url", options.url,
-            "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+        subcommand->add_option("--url", options.url, url_help);
         subcommand->add_flag("--json", options.json, "As JSON");
     };
     CLI::App* list = apps->add_subcommand("list", "One line an app");
@@ -204,8 +203,7 @@ void add_route_command(CLI::App& app, RouteExplainOptions& options, Command& com
     CLI::App* explain =
         route->add_subcommand("explain", "Which agent an app's next request would go to, and why");
     explain->add_option("APP", options.app, "The app")->required();
-    explain->add_option("--url", options.url,
-                        "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+    explain->add_option("--url", options.url, url_help);
     explain->add_flag("--json", options.json, "As JSON");
     explain->callback(
         [&] { command = [&](Context& context) { return run_route_explain(options, context); }; });
@@ -218,8 +216,7 @@ void add_events_command(CLI::App& app, EventsOptions& options, Command& command)
     events->add_option("--app", options.app, "Only this app's");
     events->add_option("--kind", options.kind, "Only of this kind");
     events->add_option("--count", options.count, "End after so many");
-    events->add_option("--url", options.url,
-                       "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+    events->add_option("--url", options.url, url_help);
     events->add_flag("--json", options.json, "As JSON, a line each");
     events->callback([&] { command = [&](Context& context) { return run_events(options, context); }; });
 }
@@ -238,8 +235,7 @@ void add_evidence_commands(CLI::App& app, EvidenceOptions& options, Command& com
     CLI::App* fetch_command =
         evidence->add_subcommand("fetch", "Get an app's evidence, with all that judging it takes");
     fetch_command->add_option("APP", fetch.app, "The app")->required();
-    fetch_command->add_option("--url", fetch.url,
-                              "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+    fetch_command->add_option("--url", fetch.url, url_help);
     fetch_command->add_option("--id", fetch.id, "This piece of evidence of the last 24 hours");
     fetch_command->add_option("--out", fetch.out, "Write to this file instead of standard output");
     fetch_command->callback(

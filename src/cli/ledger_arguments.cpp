@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/json_writer.h"
+#include "cli/control_plane_client.h"
 #include "cli/ledger_api.h"
 
 namespace ee::cli {
@@ -101,8 +102,7 @@ void add_api_commands(CLI::App& app, std::deque<ApiCall>& calls, std::function<i
             group_of(app, row.group)->add_subcommand(std::string(row.name), std::string(row.about));
         if (!row.argument.empty()) sub->add_option(std::string(row.argument), call.argument, "")->required();
         for (const ApiField& field : row.fields) add_field(*sub, field, call);
-        sub->add_option("--url", call.url,
-                        "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)");
+        sub->add_option("--url", call.url, url_help);
         if (row.method == "POST")
             sub->add_option("--idempotency-key", call.idempotency_key,
                             "That of an earlier try, so that it is done once (default: a random one)");
