@@ -5,12 +5,9 @@ namespace ee::api {
 void append_record(JsonWriter& json, const registry::AppRecord& record) {
     json.field("created_at", to_rfc3339(record.created_at))
         .field("made_by_admin", record.made_by_admin)
-        .key("billing_account");
-    if (record.billing_account.empty())
-        json.null();
-    else
-        json.value(record.billing_account);
-    json.field("has_token", record.token.has_value()).key("nodes");
+        .field_or_null("billing_account", record.billing_account)
+        .field("has_token", record.token.has_value())
+        .key("nodes");
     if (!record.nodes) {
         json.null();
         return;
@@ -23,12 +20,11 @@ void append_record(JsonWriter& json, const registry::AppRecord& record) {
 void append_shares(JsonWriter& json, const std::vector<registry::ReleaseShare>& shares) {
     json.key("rollout").begin_array();
     for (const registry::ReleaseShare& share : shares) {
-        json.begin_object().field("release_tag", share.release_tag).key("weight");
-        if (share.weight)
-            json.value(*share.weight);
-        else
-            json.null();
-        json.field("eligible_agents", share.eligible_agents).end_object();
+        json.begin_object()
+            .field("release_tag", share.release_tag)
+            .field("weight", share.weight)
+            .field("eligible_agents", share.eligible_agents)
+            .end_object();
     }
     json.end_array();
 }

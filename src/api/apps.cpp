@@ -51,15 +51,10 @@ Result<registry::ListQuery> parse_query(std::string_view query) {
     return out;
 }
 
-JsonWriter& optional_text(JsonWriter& json, std::string_view name, const std::string& text) {
-    json.key(name);
-    return text.empty() ? json.null() : json.value(text);
-}
-
 void append_agent(JsonWriter& json, const registry::AgentDetail& detail) {
     const registry::Agent& agent = detail.agent;
     json.begin_object().field("agent_id", agent.agent_id);
-    optional_text(json, "node_id", agent.node_id.value_or(""));
+    json.field("node_id", agent.node_id);
     json.field("status", to_word(detail.status))
         .field("attestation_status", to_word(detail.attestation_status))
         .field("health_status", to_word(detail.health_status))
@@ -68,9 +63,9 @@ void append_agent(JsonWriter& json, const registry::AgentDetail& detail) {
         .field("tunnel_version", agent.tunnel_version)
         .field("connected", agent.tunnel != registry::no_tunnel)
         .field("connected_at", to_rfc3339(agent.connected_at));
-    optional_text(json, "disconnected_at", agent.disconnected_at ? to_rfc3339(*agent.disconnected_at) : "");
-    optional_text(json, "disconnect_reason", agent.disconnect_reason);
-    optional_text(json, "reason", agent.standing_reason);
+    json.field_or_null("disconnected_at", agent.disconnected_at ? to_rfc3339(*agent.disconnected_at) : "");
+    json.field_or_null("disconnect_reason", agent.disconnect_reason);
+    json.field_or_null("reason", agent.standing_reason);
     json.field("last_attest", to_rfc3339(agent.verdict.judged_at.wall))
         .field("binding", agent.verdict.binding)
         .field("unbound", agent.verdict.binding == "none")
@@ -81,7 +76,7 @@ void append_agent(JsonWriter& json, const registry::AgentDetail& detail) {
     for (const std::string& advisory : agent.verdict.advisory_ids) json.value(advisory);
     json.end_array();
     append_offer(json, detail.offer);
-    optional_text(json, "health_detail", agent.health_detail);
+    json.field_or_null("health_detail", agent.health_detail);
     json.key("rtt_us");
     if (agent.traffic.rtt)
         json.value(agent.traffic.rtt->count());
@@ -165,7 +160,7 @@ void get_app(Request& request) {
         json.field("peer_address", refusal.peer_address)
             .field("code", refusal.code)
             .field("detail", refusal.detail);
-        optional_text(json, "remedy", std::string(attestation::remedy_of(refusal.code))).end_object();
+        json.field_or_null("remedy", std::string(attestation::remedy_of(refusal.code))).end_object();
     }
     json.end_array().end_object();
     request.reply_json(200, body);

@@ -12,11 +12,6 @@
 namespace ee::api {
 namespace {
 
-JsonWriter& optional_text(JsonWriter& json, std::string_view name, std::string_view text) {
-    json.key(name);
-    return text.empty() ? json.null() : json.value(text);
-}
-
 // What of a path is a name of something, such as `n1` of `/v1/nodes/n1/ban`.
 std::string resource_of(const Match& match) {
     std::string out;
@@ -30,16 +25,16 @@ void append_call(JsonWriter& json, const ledger::CallRecord& call) {
         .field("time", ledger::to_text(call.at))
         .field("principal", call.principal)
         .field("method", call.method);
-    optional_text(json, "route", match.route == nullptr ? "" : match.route->path);
-    optional_text(json, "resource", resource_of(match));
+    json.field_or_null("route", match.route == nullptr ? "" : match.route->path);
+    json.field_or_null("resource", resource_of(match));
     json.field("path", call.path);
-    optional_text(json, "request_id", call.request_id);
+    json.field_or_null("request_id", call.request_id);
     json.field("address_salted", to_hex(call.address)).field("leaf_index", call.leaf_index).end_object();
 }
 
 void append_refusal(JsonWriter& json, const RefusalCounts::Row& row) {
     json.begin_object().field("minute", to_rfc3339(row.minute)).field("code", row.code);
-    optional_text(json, "route", row.route);
+    json.field_or_null("route", row.route);
     json.field("network", row.network).field("count", row.count).end_object();
 }
 

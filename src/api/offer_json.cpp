@@ -7,11 +7,7 @@ namespace ee::api {
 
 void append_offer(JsonWriter& json, const registry::Offer& offer) {
     const auto price = [&](std::string_view name, std::optional<std::int64_t> micro_usd) {
-        json.key(name);
-        if (micro_usd)
-            json.value(to_usd(ledger::Money(*micro_usd)));
-        else
-            json.null();
+        json.field_or_null(name, micro_usd ? to_usd(ledger::Money(*micro_usd)) : "");
     };
     price("price_usd_per_vcpu_hour", offer.price);
     json.field("trust", offer.trust.trust);
@@ -22,11 +18,7 @@ void append_offer(JsonWriter& json, const registry::Offer& offer) {
 
 void append_trust_parts(JsonWriter& json, bool has_node, const registry::Offer& offer) {
     const auto count = [&](std::string_view name, std::uint64_t number) {
-        json.key(name);
-        if (has_node)
-            json.value(number);
-        else
-            json.null();
+        json.field(name, has_node ? std::optional(number) : std::nullopt);
     };
     json.key("trust_parts")
         .begin_object()

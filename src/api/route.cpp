@@ -29,27 +29,19 @@ void append_candidate(JsonWriter& json, const registry::AppDetail& app, const re
     const auto ejected = std::ranges::find(explanation.ejected, agent.tunnel, &Explanation::Ejected::tunnel);
     const bool is_ejected = ejected != explanation.ejected.end();
     const bool is_eligible = agent.tunnel != registry::no_tunnel && found != eligible.end();
-    json.begin_object().field("agent_id", agent.agent_id).key("node_id");
-    if (agent.node_id)
-        json.value(*agent.node_id);
-    else
-        json.null();
-    json.field("release_tag", agent.release_tag).field("eligible", is_eligible).key("reason");
-    if (is_eligible)
-        json.null();
-    else
-        json.value(reason_of(app, detail));
+    json.begin_object()
+        .field("agent_id", agent.agent_id)
+        .field("node_id", agent.node_id)
+        .field("release_tag", agent.release_tag)
+        .field("eligible", is_eligible)
+        .field_or_null("reason", is_eligible ? "" : reason_of(app, detail));
     append_offer(json, detail.offer);
     append_trust_parts(json, agent.node != nullptr, detail.offer);
     json.field("open_streams", found != eligible.end() ? found->open_streams : 0)
         .field("stream_limit", found != eligible.end() ? found->stream_limit : 0)
         .field("ejected", is_ejected)
-        .key("ejected_until");
-    if (is_ejected)
-        json.value(to_rfc3339(ejected->until));
-    else
-        json.null();
-    json.end_object();
+        .field_or_null("ejected_until", is_ejected ? to_rfc3339(ejected->until) : "")
+        .end_object();
 }
 
 void append_choice(JsonWriter& json, const registry::AppDetail& app, const Explanation& explanation) {
@@ -58,12 +50,8 @@ void append_choice(JsonWriter& json, const registry::AppDetail& app, const Expla
         .raw(fmt::format("{:.17g}", explanation.random.first))
         .raw(fmt::format("{:.17g}", explanation.random.second))
         .end_array()
-        .key("release");
-    if (explanation.release.empty())
-        json.null();
-    else
-        json.value(explanation.release);
-    json.key("chosen");
+        .field_or_null("release", explanation.release)
+        .key("chosen");
     if (!explanation.chosen) {
         const bool is_overloaded = explanation.chosen.error().code == "overloaded";
         json.null().field("refusal", is_overloaded ? "overloaded" : to_word(app.resolution.status));

@@ -107,6 +107,18 @@ TEST(Claims, AreOrderedByUtf16CodeUnits) {
               "{\"\":false,\"a\":\"x\x7f\",\"\xf0\x9f\x98\x80\":null,\"\xef\xac\xb3\":true}");
 }
 
+TEST(JsonWriter, WhatIsNotThereIsNull) {
+    std::string out;
+    JsonWriter(out)
+        .begin_object()
+        .field("number", std::optional(0))
+        .field("none", std::optional<int>())
+        .field_or_null("text", "t")
+        .field_or_null("empty", "")
+        .end_object();
+    EXPECT_EQ(out, R"({"number":0,"none":null,"text":"t","empty":null})");
+}
+
 TEST(JsonWriter, SeparatesMembersAndElements) {
     std::string out;
     JsonWriter json(out);

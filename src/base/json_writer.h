@@ -2,6 +2,7 @@
 // Writes JSON (RFC 8259) straight into a string: no tree, no copies. Invalid UTF-8 becomes U+FFFD.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -47,6 +48,10 @@ public:
         return raw(std::to_string(number));
     }
     JsonWriter& null() { return raw("null"); }
+    template <class T>
+    JsonWriter& value(const std::optional<T>& content) {
+        return content ? value(*content) : null();
+    }
     // As strings, without an escape to look for.
     JsonWriter& hex(ByteSpan bytes) {
         separate();
@@ -72,6 +77,11 @@ public:
     template <class T>
     JsonWriter& field(std::string_view name, const T& content) {
         return key(name).value(content);
+    }
+    // Null where the text is empty.
+    JsonWriter& field_or_null(std::string_view name, std::string_view text) {
+        key(name);
+        return text.empty() ? null() : value(text);
     }
 
 private:
