@@ -18,8 +18,15 @@ Services::Stored answering(Request& request, StoredAnswer answer) {
 
 }  // namespace
 
-void change_app(Request& request, const std::function<void(Request&)>& effect) {
-    audited(request, effect);
+Error unknown_app(const std::string& app) {
+    return {"unknown_app", "no app is called " + app};
+}
+
+void change_app(Request& request, const AppEffect& effect) {
+    const std::string& app = request.parameters[0];
+    if (!request.services.registry.status(app, request.services.now()))
+        return request.refuse(unknown_app(app));
+    audited(request, [app, effect](Request& sound) { effect(sound, app); });
 }
 
 void answer_stored(Request& request, registry::AppRecord record, StoredAnswer answer) {

@@ -7,9 +7,12 @@
 
 namespace ee::api {
 
-// Every call that changes an app passes here once it is known to be sound: it is in the ledger's log before
-// it takes effect.
-void change_app(Request& request, const std::function<void(Request&)>& effect);
+Error unknown_app(const std::string& app);
+
+// Every call that changes the app its path names passes here once it is known to be sound: it is in the
+// ledger's log before it takes effect. `unknown_app`.
+using AppEffect = std::function<void(Request&, const std::string& app)>;
+void change_app(Request& request, const AppEffect& effect);
 
 // Answers once the record is on disk; with `store_unavailable` where it cannot be, after `undo`, if there is
 // one. Meanwhile the change is in force.

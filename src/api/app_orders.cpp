@@ -3,6 +3,7 @@
 
 #include "api/app_change.h"
 #include "api/app_json.h"
+#include "api/audit.h"
 #include "api/json_body.h"
 #include "api/ledger_request.h"
 #include "api/routes.h"
@@ -28,10 +29,6 @@ registry::AppOrder order_in(JsonBody& body) {
         body.refuse("invalid_field:billing_account",
                     "billing_account must be an account's name: 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
     return order;
-}
-
-Error unknown(const std::string& app) {
-    return {"unknown_app", "no app is called " + app};
 }
 
 void close(Services& services, const std::vector<registry::TunnelId>& tunnels, const Error& why) {
@@ -100,17 +97,15 @@ void post_apps(Request& request) {
     JsonBody body(request.exchange.body());
     const registry::AppOrder order = order_in(body);
     if (const auto refusal = body.refusal()) return request.refuse(*refusal);
-    change_app(request, [order](Request& sound) { make_app(sound, order); });
+    audited(request, [order](Request& sound) { make_app(sound, order); });
 }
 
 void delete_app(Request& request) {
     if (!takes_empty_body(request)) return;
-    const std::string app = request.parameters[0];
-    if (!request.services.registry.status(app, request.services.now())) return request.refuse(unknown(app));
-    change_app(request, [app](Request& sound) {
+    change_app(request, [](Request& sound, const std::string& app) {
         Services& services = sound.services;
         const auto lost = services.registry.forget(app, services.now().wall);
-        if (!lost) return sound.refuse(unknown(app));
+        if (!lost) return sound.refuse(unknown_app(app));
         close(services, *lost, {"app_forgotten", app + " was deleted; whoever attests next may register it"});
         std::string text;
         JsonWriter(text)
@@ -124,9 +119,7 @@ void delete_app(Request& request) {
 
 void post_app_attest(Request& request) {
     if (!takes_empty_body(request)) return;
-    const std::string app = request.parameters[0];
-    if (!request.services.registry.status(app, request.services.now())) return request.refuse(unknown(app));
-    change_app(request, [app](Request& sound) {
+    change_app(request, [](Request& sound, const std::string& app) {
         const auto tunnels = sound.services.registry.tunnels_of(app);
         sound.services.challenge(tunnels);
         std::string text;
@@ -142,11 +135,11 @@ void post_app_attest(Request& request) {
 void post_agent_drain(Request& request) {
     if (!takes_empty_body(request)) return;
     Services& services = request.services;
-    const std::string app = request.parameters[0], agent = request.parameters[1];
-    if (!services.registry.status(app, services.now())) return request.refuse(unknown(app));
-    const Error gone{"unknown_agent", "no agent of " + app + " is connected as " + agent};
-    if (services.registry.tunnel_of(app, agent) == registry::no_tunnel) return request.refuse(gone);
-    change_app(request, [app, agent, gone](Request& sound) {
+    const std::string name = request.parameters[0], agent = request.parameters[1];
+    if (!services.registry.status(name, services.now())) return request.refuse(unknown_app(name));
+    const Error gone{"unknown_agent", "no agent of " + name + " is connected as " + agent};
+    if (services.registry.tunnel_of(name, agent) == registry::no_tunnel) return request.refuse(gone);
+    change_app(request, [agent, gone](Request& sound, const std::string& app) {
         Services& here = sound.services;
         tunnel::Session* session = here.tunnels.find(here.registry.tunnel_of(app, agent));
         if (session == nullptr) return sound.refuse(gone);

@@ -70,13 +70,10 @@ void put_app_nodes(Request& request) {
     JsonBody body(request.exchange.body());
     const Nodes nodes = nodes_in(body);
     if (const auto refusal = body.refusal()) return request.refuse(*refusal);
-    const std::string app = request.parameters[0];
-    const Error unknown{"unknown_app", "no app is called " + app};
-    if (!request.services.registry.status(app, request.services.now())) return request.refuse(unknown);
-    change_app(request, [app, nodes, unknown](Request& sound) {
+    change_app(request, [nodes](Request& sound, const std::string& app) {
         Services& services = sound.services;
         auto record = services.registry.set_nodes(app, nodes, services.now().wall);
-        if (!record) return sound.refuse(unknown);
+        if (!record) return sound.refuse(unknown_app(app));
         const std::size_t closed = close_unwelcome(services, app);
         std::string text;
         JsonWriter json(text);
@@ -91,13 +88,10 @@ void put_app_rollout(Request& request) {
     JsonBody body(request.exchange.body());
     const auto rollout = rollout_in(body);
     if (const auto refusal = body.refusal()) return request.refuse(*refusal);
-    const std::string app = request.parameters[0];
-    const Error unknown{"unknown_app", "no app is called " + app};
-    if (!request.services.registry.status(app, request.services.now())) return request.refuse(unknown);
-    change_app(request, [app, rollout, unknown](Request& sound) {
+    change_app(request, [rollout](Request& sound, const std::string& app) {
         Services& services = sound.services;
         auto record = services.registry.set_rollout(app, rollout, services.now().wall);
-        if (!record) return sound.refuse(unknown);
+        if (!record) return sound.refuse(unknown_app(app));
         std::string text;
         JsonWriter json(text);
         json.begin_object().field("app_name", app);
