@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/text_hash.h"
 #include "control_plane/window_counts.h"
 #include "ledger/node_records.h"
 #include "ledger/store.h"
@@ -63,10 +64,6 @@ private:
     void apply_locks(const ledger::Changes::Records& held_locks);
     void apply_abuse(const ledger::Changes::Records& abuse);
 
-    struct TextHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-    };
     registry::Nodes& known_;
     std::unordered_map<std::string, crypto::Sha256, TextHash, std::equal_to<>> tokens_;  // hashed
 };

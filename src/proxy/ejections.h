@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/text_hash.h"
 #include "base/time.h"
 
 namespace ee::proxy {
@@ -63,10 +64,6 @@ private:
         bool is_probed = false;
         Tunnel lost = 0;
         MonoTime touched{};
-    };
-    struct TextHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
     using Records = std::unordered_map<std::string, Record, TextHash, std::equal_to<>>;
 

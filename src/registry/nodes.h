@@ -7,6 +7,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/text_hash.h"
 #include "registry/node.h"
 
 namespace ee::registry {
@@ -32,10 +33,6 @@ public:
     NodeTime at(Moment now) const;
 
 private:
-    struct TextHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-    };
     const std::chrono::seconds cell_;
     // Apart from the nodes, so that those of many nodes lie together: each request looks at some.
     std::deque<std::uint64_t> versions_;

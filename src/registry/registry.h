@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "base/result.h"
+#include "base/text_hash.h"
 #include "events/event.h"
 #include "registry/nodes.h"
 #include "registry/views.h"
@@ -256,10 +257,6 @@ private:
     struct Carried {
         App* app = nullptr;
         Agent* agent = nullptr;
-    };
-    struct TextHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
 
     const App* find_app(std::string_view app_name) const;
