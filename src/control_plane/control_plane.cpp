@@ -299,11 +299,11 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     admission_.know_nodes(nodes_);
     registry_.nodes().begin(services_.now());
     nodes_.apply(prepared.known.nodes, services_.now());
-    ledger_.follow_nodes(std::move(prepared.known.counts),
-                         [this](const NodeChanges& changes) { nodes_changed(changes); });
-    ledger_.follow_events([this](const std::vector<events::Event>& events) {
-        for (const events::Event& event : events) events_.log().add(event);
-    });
+    ledger_.follow(
+        std::move(prepared.known.counts), [this](const NodeChanges& changes) { nodes_changed(changes); },
+        [this](const std::vector<events::Event>& events) {
+            for (const events::Event& event : events) events_.log().add(event);
+        });
     admission_.record_slots(slots_);
     admission_.tell_attested([this](std::string_view app) { forwarder_.attested(app); });
     record_policies();

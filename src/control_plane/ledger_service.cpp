@@ -158,31 +158,17 @@ void LedgerService::run(ledger::Request request, OnReply on_reply) {
     });
 }
 
-void LedgerService::follow_nodes(WindowCounts counts, std::function<void(const NodeChanges&)> on_change) {
-    counts_ = std::make_shared<WindowCounts>(std::move(counts));
-    on_nodes_ = std::move(on_change);
-    listen();
-}
-
-void LedgerService::follow_events(std::function<void(std::vector<events::Event>)> on_events) {
-    on_events_ = std::move(on_events);
-    listen();
-    standstill_->listen([this](const ledger::Standstill& why) {
-        loop_.post([this, event = standstill_event(why, wall_now())] { on_events_({event}); });
+void LedgerService::follow(WindowCounts counts, OnNodes nodes, OnEvents events) {
+    standstill_->listen([this, events](const ledger::Standstill& why) {
+        loop_.post([events, event = standstill_event(why, wall_now())] { events({event}); });
     });
-}
-
-// The worker has one listener: it tells both.
-void LedgerService::listen() {
-    worker_->listen([this, counts = counts_, on_nodes = on_nodes_, on_events = on_events_,
-                     events = std::make_shared<LedgerEvents>(rules_.grid)](const ledger::Changes& changes) {
-        if (on_nodes) {
-            NodeChanges nodes = node_changes_in(changes, *counts);
-            if (!nodes.is_empty()) loop_.post([on_nodes, nodes = std::move(nodes)] { on_nodes(nodes); });
-        }
-        if (!on_events) return;
-        std::vector<events::Event> found = events->in(changes, wall_now());
-        if (!found.empty()) loop_.post([on_events, found = std::move(found)] { on_events(found); });
+    worker_->listen([this, counts = std::move(counts), seen = LedgerEvents(rules_.grid),
+                     nodes = std::move(nodes),
+                     events = std::move(events)](const ledger::Changes& changes) mutable {
+        NodeChanges of_nodes = node_changes_in(changes, counts);
+        if (!of_nodes.is_empty()) loop_.post([nodes, of_nodes = std::move(of_nodes)] { nodes(of_nodes); });
+        std::vector<events::Event> found = seen.in(changes, wall_now());
+        if (!found.empty()) loop_.post([events, found = std::move(found)] { events(found); });
     });
 }
 

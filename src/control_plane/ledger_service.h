@@ -70,11 +70,12 @@ public:
 
     void run(ledger::Request request, OnReply on_reply) override;
     bool ask(Question question, std::function<void(Result<std::string>)> on_answer) override;
-    // From now on `on_change` hears of every change of nodes, on the loop, before whoever asked for it is
-    // answered. `counts` belongs to the writing thread then: windows are many.
-    void follow_nodes(WindowCounts counts, std::function<void(const NodeChanges&)> on_change);
-    // The same of settlements, abuse, slashing, and of a standstill.
-    void follow_events(std::function<void(std::vector<events::Event>)> on_events);
+    // From now on `nodes` hears of every change of nodes, `events` of settlements, abuse, slashing and a
+    // standstill: on the loop, before whoever asked for it is answered. `counts` belongs to the writing
+    // thread then: windows are many.
+    using OnNodes = std::function<void(const NodeChanges&)>;
+    using OnEvents = std::function<void(const std::vector<events::Event>&)>;
+    void follow(WindowCounts counts, OnNodes nodes, OnEvents events);
     State state() const override;
     Counts counts() const override;
     crypto::Sha256 salted(const net::IpAddress& address) const override;
@@ -86,13 +87,9 @@ public:
 private:
     Result<std::string> answer(const Question& question);
     Result<std::string> with_receipt(api::Shown shown);
-    void listen();
 
     net::Loop& loop_;
     const std::shared_ptr<StandstillNews> standstill_;
-    std::shared_ptr<WindowCounts> counts_;  // of the writing thread
-    std::function<void(const NodeChanges&)> on_nodes_;
-    std::function<void(std::vector<events::Event>)> on_events_;
     std::unique_ptr<ledger::LedgerWorker> worker_;
     std::unique_ptr<ledger::SqliteReader> store_;
     const ledger::Rules rules_;

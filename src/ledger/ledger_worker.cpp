@@ -213,7 +213,7 @@ void LedgerWorker::run(Request request, Done done) {
 
 void LedgerWorker::listen(OnCommit on_commit) {
     const std::lock_guard guard(mutex_);
-    on_commit_ = std::move(on_commit);
+    on_commit_ = std::make_shared<OnCommit>(std::move(on_commit));
 }
 
 std::optional<Standstill> LedgerWorker::standstill() const {
@@ -369,12 +369,12 @@ void LedgerWorker::commit(Batch& batch, LedgerTime time) {
 }
 
 void LedgerWorker::tell(const Changes& changes) {
-    OnCommit on_commit;
+    std::shared_ptr<OnCommit> on_commit;
     {
         const std::lock_guard guard(mutex_);
         on_commit = on_commit_;
     }
-    if (on_commit) on_commit(changes);
+    if (on_commit) (*on_commit)(changes);
 }
 
 void LedgerWorker::give(std::vector<Answered> answered) {

@@ -140,7 +140,7 @@ private:
     std::vector<Witnessed> witnessed_;
     std::optional<Standstill> standstill_;
     std::shared_ptr<const SignedHead> head_;
-    OnCommit on_commit_;
+    std::shared_ptr<OnCommit> on_commit_;  // not copied: it may remember
     bool stopping_ = false;
     std::atomic<std::uint64_t> commits_{0};
     std::atomic<std::uint64_t> commands_{0};
