@@ -145,7 +145,7 @@ public:
         : writers_(file), store_(SqliteStore::open(file, writers_).value()), entries_(accounts) {
         Changes changes;
         for (std::uint64_t account = 0; account < accounts; ++account)
-            records(changes, Table::accounts).emplace_back(account_name(account), std::string(90, 'a'));
+            changes.of(Table::accounts).emplace_back(account_name(account), std::string(90, 'a'));
         store_->commit(changes);
     }
 
@@ -168,9 +168,9 @@ public:
                 changes.leaves.emplace_back(200, static_cast<char>(transfer.number));
             }
         }
-        records(changes, Table::accounts).assign(accounts.begin(), accounts.end());
-        records(changes, Table::entries).assign(entries.begin(), entries.end());
-        records(changes, Table::keys).assign(keys.begin(), keys.end());
+        changes.of(Table::accounts).assign(accounts.begin(), accounts.end());
+        changes.of(Table::entries).assign(entries.begin(), entries.end());
+        changes.of(Table::keys).assign(keys.begin(), keys.end());
         for (std::uint64_t leaves = changes.first_leaf + changes.leaves.size(); tiled_ + 256 <= leaves;
              tiled_ += 256)
             changes.tiles.push_back({.level = 0, .index = tiled_ / 256, .hashes = std::string(8192, 't')});
@@ -182,10 +182,6 @@ public:
     std::uint64_t copied() const { return writers_.copied(); }
 
 private:
-    static Changes::Records& records(Changes& changes, Table table) {
-        return changes.records[static_cast<std::size_t>(table)];
-    }
-
     sqlite::Writers writers_;
     std::unique_ptr<SqliteStore> store_;
     std::vector<std::uint64_t> entries_;  // by account

@@ -15,10 +15,6 @@ using ledger::Table;
 
 constexpr std::size_t inconclusive_max = 10'000;
 
-WallTime wall_time(ledger::LedgerTime time) {
-    return std::chrono::floor<std::chrono::milliseconds>(time);
-}
-
 using Data = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
 std::string data_of(Data fields) {
@@ -28,10 +24,6 @@ std::string data_of(Data fields) {
     for (const auto& [name, value] : fields) json.field(name, value);
     json.end_object();
     return out;
-}
-
-const ledger::Changes::Records& records_of(const ledger::Changes& changes, Table table) {
-    return changes.records[static_cast<std::size_t>(table)];
 }
 
 std::string join(const std::vector<std::string>& words) {
@@ -46,7 +38,7 @@ bool is_settlement(std::string_view leaf) {
 }
 
 Event settled(const ledger::Leaf& leaf) {
-    return {.at = wall_time(ledger::from_us(leaf.time_us)),
+    return {.at = ledger::to_wall(ledger::from_us(leaf.time_us)),
             .kind = "settled",
             .app_name = std::string(leaf.text("app")),
             .node_id = std::string(leaf.text("node")),
@@ -80,29 +72,22 @@ void add_abuse(std::vector<Event>& out, std::uint64_t id, const ledger::AbuseRep
     // Both within one commit leave one record.
     if (!is_decided || report.decided_at == report.filed_at) {
         out.push_back(abuse("abuse_filed", id, report));
-        out.back().at = wall_time(report.filed_at);
+        out.back().at = ledger::to_wall(report.filed_at);
     }
     if (!is_decided) return;
     out.push_back(abuse("abuse_decided", id, report));
-    out.back().at = wall_time(report.decided_at);
+    out.back().at = ledger::to_wall(report.decided_at);
     out.back().code = to_word(report.state);
 }
 
 Event slashing(std::uint64_t id, const ledger::Slashing& slashing) {
     const bool is_done = slashing.state == ledger::SlashingState::done;
-    return {.at = wall_time(is_done ? slashing.done_at : slashing.proposed_at),
+    return {.at = ledger::to_wall(is_done ? slashing.done_at : slashing.proposed_at),
             .kind = is_done ? "slashed" : "slashing_proposed",
             .node_id = slashing.node,
             .code = slashing.cause,
             .detail = slashing.reason,
             .data = data_of({{"slashing_id", std::to_string(id)}, {"amount_usd", to_usd(slashing.amount)}})};
-}
-
-std::string stake_text(const ledger::Node& node) {
-    ledger::Money sum;
-    for (const ledger::StakePart& part : node.stake_parts)
-        sum = ledger::checked_add(sum, part.amount).value_or(ledger::largest_money);
-    return to_usd(sum);
 }
 
 std::string terms_data(const ledger::Terms& terms, ledger::LedgerTime from) {
@@ -116,13 +101,13 @@ std::string terms_data(const ledger::Terms& terms, ledger::LedgerTime from) {
 
 std::vector<Event> LedgerEvents::in(const ledger::Changes& changes, WallTime now) {
     std::vector<Event> out;
-    for (const auto& [key, record] : records_of(changes, Table::abuse))
+    for (const auto& [key, record] : changes.of(Table::abuse))
         if (record) add_abuse(out, ledger::KeyReader(key).number(), ledger::AbuseReport::decode(*record));
     for (const std::string& encoded : changes.leaves) {
         if (!is_settlement(encoded)) continue;
         if (const auto leaf = ledger::decode_leaf(as_bytes(encoded))) out.push_back(settled(*leaf));
     }
-    for (const auto& [key, record] : records_of(changes, Table::units)) {
+    for (const auto& [key, record] : changes.of(Table::units)) {
         if (!record) continue;
         const ledger::Unit unit = ledger::Unit::decode(*record);
         if (unit.outcome != ledger::Outcome::inconclusive) {
@@ -136,7 +121,7 @@ std::vector<Event> LedgerEvents::in(const ledger::Changes& changes, WallTime now
         const ledger::UnitName name = ledger::UnitName::from_key(key, grid_);
         out.push_back(undecided(name, unit.reasons, now));
     }
-    for (const auto& [key, record] : records_of(changes, Table::slashings))
+    for (const auto& [key, record] : changes.of(Table::slashings))
         if (record)
             out.push_back(slashing(ledger::KeyReader(key).number(), ledger::Slashing::decode(*record)));
     return out;
@@ -154,7 +139,7 @@ std::vector<Event> node_events(const NodeDirectory& before, const NodeChanges& c
     for (const auto& [id, record] : changes.nodes) {
         if (!record) continue;
         const ledger::Node node = ledger::Node::decode(*record);
-        const std::string stake = stake_text(node);
+        const std::string stake = to_usd(node.stake());
         const crypto::Sha256* token = before.token_of(id);
         const registry::Node* known = before.find(id);
         if (token == nullptr || known == nullptr) {

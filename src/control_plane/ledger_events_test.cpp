@@ -136,7 +136,7 @@ TEST_F(LedgerEventsTest, NobodyCanSayIsToldOnceForEachReason) {
     ledger::Unit unit{.outcome = ledger::Outcome::inconclusive, .reasons = {"outage"}};
     const auto told = [&] {
         ledger::Changes changes;
-        changes.records[static_cast<std::size_t>(ledger::Table::units)] = {{key, unit.encode()}};
+        changes.of(ledger::Table::units) = {{key, unit.encode()}};
         std::string out;
         for (const Event& event : found.in(changes, now)) describe(out, event);
         return out;

@@ -12,22 +12,6 @@ namespace {
 using ledger::Changes;
 using ledger::Table;
 
-const Changes::Records& records_of(const Changes& changes, Table table) {
-    return changes.records[static_cast<std::size_t>(table)];
-}
-
-ledger::Money stake_in(const ledger::Node& record) {
-    ledger::Money sum;
-    for (const ledger::StakePart& part : record.stake_parts)
-        sum = ledger::checked_add(sum, part.amount).value();
-    return sum;
-}
-
-// What the ledger did at a moment is in force from that moment on, for whoever sees whole milliseconds too.
-WallTime wall(ledger::LedgerTime time) {
-    return std::chrono::floor<WallTime::duration>(time);
-}
-
 registry::NodeTier tier_of(ledger::Tier tier) {
     switch (tier) {
         case ledger::Tier::premium: return registry::NodeTier::premium;
@@ -64,10 +48,10 @@ std::optional<ledger::LedgerTime> time_of(const std::optional<std::string>& leaf
 }  // namespace
 
 NodeChanges node_changes_in(const Changes& changes, WindowCounts& counts) {
-    NodeChanges out{.nodes = records_of(changes, Table::nodes),
-                    .terms = records_of(changes, Table::terms),
-                    .held_locks = records_of(changes, Table::held_locks),
-                    .abuse = records_of(changes, Table::abuse),
+    NodeChanges out{.nodes = changes.of(Table::nodes),
+                    .terms = changes.of(Table::terms),
+                    .held_locks = changes.of(Table::held_locks),
+                    .abuse = changes.of(Table::abuse),
                     .windows = counts.apply(changes)};
     if (!out.is_empty() && !changes.leaves.empty()) out.at = time_of(changes.leaves.back());
     return out;
@@ -92,7 +76,7 @@ NodeChanges all_nodes(const ledger::Store& store, WindowCounts& counts, ledger::
 
 std::vector<NodeDirectory::Lost> NodeDirectory::apply(const NodeChanges& changes, Moment now) {
     std::vector<Lost> lost;
-    if (changes.at) known_.told_at(wall(*changes.at));
+    if (changes.at) known_.told_at(ledger::to_wall(*changes.at));
     apply_nodes(changes.nodes, lost);
     apply_terms(changes.terms);
     apply_locks(changes.held_locks);
@@ -115,7 +99,7 @@ void NodeDirectory::apply_nodes(const Changes::Records& nodes, std::vector<Lost>
             lost.push_back({.node = id});
         token->second = now.token;
         node.set_banned(now.banned);
-        node.set_stake(stake_in(now).micro());
+        node.set_stake(now.stake().micro());
     }
 }
 
@@ -126,7 +110,7 @@ void NodeDirectory::apply_terms(const Changes::Records& terms) {
     for (const auto& [key, record] : terms) {
         if (!record) continue;
         std::string id = ledger::KeyReader(key).text();
-        const WallTime from = wall(ledger::Terms::from_key(key));
+        const WallTime from = ledger::to_wall(ledger::Terms::from_key(key));
         const ledger::Terms posted = ledger::Terms::decode(*record);
         registry::Node& node = known_.of(id);
         if (!told.emplace(std::move(id), from).second) continue;
@@ -151,7 +135,8 @@ void NodeDirectory::apply_abuse(const Changes::Records& abuse) {
         if (!record) continue;
         const ledger::AbuseReport report = ledger::AbuseReport::decode(*record);
         if (report.state == ledger::AbuseState::authorized)
-            known_.of(report.node).add_abuse(ledger::KeyReader(key).number(), wall(report.decided_at));
+            known_.of(report.node)
+                .add_abuse(ledger::KeyReader(key).number(), ledger::to_wall(report.decided_at));
     }
 }
 

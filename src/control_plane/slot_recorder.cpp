@@ -25,13 +25,8 @@ bool is_of_collateral(const std::string& code) {
 }
 
 SlotName name_in(std::string_view key) {
-    ledger::KeyReader in(key);
-    static_cast<void>(in.time());
-    SlotName name;
-    name.node = in.text();
-    name.app = in.text();
-    name.agent = in.text();
-    return name;
+    ledger::SlotKey slot = ledger::SlotKey::decode(key);
+    return {std::move(slot.node), std::move(slot.app), std::move(slot.agent)};
 }
 
 // Whether it passed the last window that was over at `at`, and was not drained.

@@ -91,20 +91,6 @@ private:
     std::vector<bool> in_outage_;
 };
 
-struct SlotKey {
-    Seconds cell{};
-    std::string node, app, agent;
-};
-SlotKey slot_key(std::string_view key) {
-    ledger::KeyReader in(key);
-    SlotKey out;
-    out.cell = Seconds{std::chrono::seconds{in.time()}};
-    out.node = in.text();
-    out.app = in.text();
-    out.agent = in.text();
-    return out;
-}
-
 Slot slot_of(std::string_view record) {
     Slot slot = Slot::decode(record);
     slot.verdicts.clear();  // Nothing that is counted here.
@@ -162,7 +148,7 @@ std::vector<CellWindows> WindowCounts::load(const ledger::Store& store, LedgerTi
     const Period first = ledger::cell_at(grid_, from);
     store.scan(ledger::Table::slots, ledger::UnitName::prefix(first.start),
                [&](std::string_view key, std::string_view record) {
-                   SlotKey name = slot_key(key);
+                   ledger::SlotKey name = ledger::SlotKey::decode(key);
                    if (reading && *reading != name.cell) count_all(*reading, counted);
                    reading = name.cell;
                    (*cell_of(name.cell))[std::move(name.node)].insert_or_assign(
@@ -175,10 +161,7 @@ std::vector<CellWindows> WindowCounts::load(const ledger::Store& store, LedgerTi
 
 std::vector<CellWindows> WindowCounts::apply(const ledger::Changes& changes) {
     std::set<std::pair<Seconds, std::string>> changed;
-    const auto records = [&](ledger::Table table) -> const ledger::Changes::Records& {
-        return changes.records[static_cast<std::size_t>(table)];
-    };
-    for (const auto& [key, record] : records(ledger::Table::outages)) {
+    for (const auto& [key, record] : changes.of(ledger::Table::outages)) {
         if (!record) continue;  // Outages are never erased.
         const Outage outage = Outage::decode(*record);
         outages_[outage.from] = outage;
@@ -188,9 +171,9 @@ std::vector<CellWindows> WindowCounts::apply(const ledger::Changes& changes) {
             for (const auto& [node, slots] : nodes) changed.emplace(start, node);
         }
     }
-    for (const auto& [key, record] : records(ledger::Table::slots)) {
+    for (const auto& [key, record] : changes.of(ledger::Table::slots)) {
         if (!record) continue;
-        SlotKey name = slot_key(key);
+        ledger::SlotKey name = ledger::SlotKey::decode(key);
         CellSlots* cell = cell_of(name.cell);
         if (cell == nullptr) continue;
         (*cell)[name.node].insert_or_assign({std::move(name.app), std::move(name.agent)}, slot_of(*record));

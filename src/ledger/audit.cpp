@@ -8,11 +8,6 @@
 namespace ee::ledger {
 namespace {
 
-template <class... Cases>
-struct Overloaded : Cases... {
-    using Cases::operator()...;
-};
-
 // Whether the leaves of what was done say whose doing it was: the account that moved its own money, or the
 // only role that may.
 bool names_its_caller(const Context& context, const Command& command) {

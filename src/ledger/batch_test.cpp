@@ -26,7 +26,7 @@ Records all(const Batch& batch, std::string_view prefix = "") {
 TEST(Batch, ReadsThroughToTheStore) {
     MemoryStore store;
     Changes changes;
-    changes.records[static_cast<std::size_t>(Table::locks)] = {{"a", "1"}, {"b", "2"}, {"c", "3"}};
+    changes.of(Table::locks) = {{"a", "1"}, {"b", "2"}, {"c", "3"}};
     store.commit(changes);
     Batch batch(store);
     batch.put(Table::locks, "b", "20");
@@ -43,7 +43,7 @@ TEST(Batch, ReadsThroughToTheStore) {
 TEST(Batch, AScanEndsWhenItIsTold) {
     MemoryStore store;
     Changes changes;
-    changes.records[static_cast<std::size_t>(Table::locks)] = {{"a", ""}, {"c", ""}, {"e", ""}};
+    changes.of(Table::locks) = {{"a", ""}, {"c", ""}, {"e", ""}};
     store.commit(changes);
     Batch batch(store);
     for (const char* key : {"b", "d", "f"}) batch.put(Table::locks, key, "");

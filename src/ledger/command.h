@@ -179,6 +179,12 @@ using Command =
                  RegisterNode, Unstake, Ban, Slash, Observe, FileAbuse, DecideAbuse, Finalize, Resolve,
                  RecordSlots, RecordOutage, RecordLeaf, RecordCall, SettleMore>;
 
+// For std::visit over a Command: one function a kind.
+template <class... Cases>
+struct Overloaded : Cases... {
+    using Cases::operator()...;
+};
+
 struct Request {
     Caller caller{};
     std::string idempotency_key{};  // empty: none

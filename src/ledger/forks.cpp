@@ -47,10 +47,6 @@ Leaf log_key_at(const Store& store, std::uint64_t index) {
     return *std::move(leaf);
 }
 
-Changes::Records& meta_of(Changes& changes) {
-    return changes.records[static_cast<std::size_t>(Table::meta)];
-}
-
 }  // namespace
 
 void LoggedKeys::catch_up(const Store& store) {
@@ -179,7 +175,7 @@ std::optional<Fork> find_fork(const Store& store) {
 
 Changes remember_fork(const Fork& fork) {
     Changes changes;
-    meta_of(changes).emplace_back(fork_key, encode(fork));
+    changes.of(Table::meta).emplace_back(fork_key, encode(fork));
     return changes;
 }
 
@@ -204,8 +200,8 @@ Result<Loss> accepted_loss(const Store& store, std::optional<std::uint64_t> lost
 Changes accept_loss(const Store& store, const Loss& loss) {
     Changes changes;
     // By their keys' order.
-    if (store.get(Table::meta, fork_key)) meta_of(changes).emplace_back(fork_key, std::nullopt);
-    meta_of(changes).emplace_back(accepted_key, encode(loss));
+    if (store.get(Table::meta, fork_key)) changes.of(Table::meta).emplace_back(fork_key, std::nullopt);
+    changes.of(Table::meta).emplace_back(accepted_key, encode(loss));
     return changes;
 }
 

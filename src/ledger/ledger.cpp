@@ -12,11 +12,6 @@
 namespace ee::ledger {
 namespace {
 
-template <class... Cases>
-struct Overloaded : Cases... {
-    using Cases::operator()...;
-};
-
 // Whether the caller may ask for this at all.
 bool is_allowed(const Context& context, const Command& command) {
     const Role role = context.request.caller.role;

@@ -250,7 +250,7 @@ Changes remember_verified(std::uint64_t size) {
     Changes changes;
     std::string number;
     append_number(number, size);
-    changes.records[static_cast<std::size_t>(Table::meta)].emplace_back(verified_key, std::move(number));
+    changes.of(Table::meta).emplace_back(verified_key, std::move(number));
     return changes;
 }
 

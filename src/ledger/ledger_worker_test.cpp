@@ -13,7 +13,7 @@ TEST(LedgerWorker, TellsWhatACommitChangedBeforeItsCommandsAreAnswered) {
     TestWorker worker;
     std::vector<std::string> nodes;
     worker.worker->listen([&](const Changes& changes) {
-        for (const auto& [id, record] : changes.records[static_cast<std::size_t>(Table::nodes)])
+        for (const auto& [id, record] : changes.of(Table::nodes))
             nodes.push_back(id + (Node::decode(record.value()).banned ? " banned" : ""));
     });
     ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "k1"));
@@ -198,7 +198,7 @@ TEST(LedgerWorker, ABalanceThatIsNotItsEntriesStopsWritingAtTheStart) {
     Account account = find_account(Batch(*worker.memory), "alice").value();
     account.available = Money(6);
     Changes forged;
-    forged.records[static_cast<std::size_t>(Table::accounts)].emplace_back("alice", account.encode());
+    forged.of(Table::accounts).emplace_back("alice", account.encode());
     worker.memory->commit(forged);
     worker.start();
     const auto refused = worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "3");

@@ -62,6 +62,12 @@ LedgerTime Terms::from_key(std::string_view key) {
     return time_in_key(key);
 }
 
+Money Node::stake() const {
+    Money sum;
+    for (const StakePart& part : stake_parts) sum = checked_add(sum, part.amount).value_or(largest_money);
+    return sum;
+}
+
 std::string Node::encode() const {
     RecordWriter out;
     out.text(owner).array(token).integer(to_us(registered_at)).flag(banned).text(ban_reason);
@@ -192,6 +198,16 @@ Slot Slot::decode(std::string_view record) {
 
 std::string Slot::key(const UnitName& unit, std::string_view agent) {
     return KeyWriter().time(start_of(unit.cell.start)).text(unit.node).text(unit.app).text(agent);
+}
+
+SlotKey SlotKey::decode(std::string_view key) {
+    KeyReader in(key);
+    SlotKey out;
+    out.cell = Seconds{std::chrono::seconds{in.time()}};
+    out.node = in.text();
+    out.app = in.text();
+    out.agent = in.text();
+    return out;
 }
 
 std::string_view to_word(ObservationType type) {

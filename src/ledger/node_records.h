@@ -37,6 +37,7 @@ struct Node {
     std::uint64_t open_units = 0;          // how many are unsettled; stake stays while there are any
     std::vector<StakePart> stake_parts{};  // the last one returns first
 
+    Money stake() const;  // all parts
     std::string encode() const;
     static Node decode(std::string_view record);
 };
@@ -97,6 +98,16 @@ struct Slot {
     std::string encode() const;
     static Slot decode(std::string_view record);
     static std::string key(const UnitName& unit, std::string_view agent);
+};
+
+// What Slot::key() is made of.
+struct SlotKey {
+    Seconds cell{};  // its start
+    std::string node{};
+    std::string app{};
+    std::string agent{};
+
+    static SlotKey decode(std::string_view key);
 };
 
 enum class ObservationType : std::uint8_t {

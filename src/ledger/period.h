@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace ee::ledger {
 
@@ -19,6 +20,10 @@ constexpr std::int64_t to_us(LedgerTime time) {
 }
 constexpr LedgerTime from_us(std::int64_t us) {
     return LedgerTime{std::chrono::microseconds{us}};
+}
+// The millisecond it lies in: what was done at a moment is in force from there on for who sees only those.
+constexpr WallTime to_wall(LedgerTime time) {
+    return std::chrono::floor<WallTime::duration>(time);
 }
 // RFC 3339 with microseconds where there are any.
 std::string to_text(LedgerTime time);

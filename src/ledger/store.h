@@ -70,6 +70,8 @@ struct Changes {
     // Sorted by key; nullopt erases.
     using Records = std::vector<std::pair<std::string, std::optional<std::string>>>;
     std::array<Records, table_count> records;
+    Records& of(Table table) { return records[static_cast<std::size_t>(table)]; }
+    const Records& of(Table table) const { return records[static_cast<std::size_t>(table)]; }
     std::uint64_t first_leaf = 0;  // index of leaves[0]
     std::vector<std::string> leaves;
     std::vector<NewTile> tiles;

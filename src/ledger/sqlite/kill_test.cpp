@@ -23,14 +23,11 @@ std::string key_of(std::uint64_t number) {
 // Each commit says its number in five places.
 Changes numbered(std::uint64_t number) {
     Changes changes;
-    const auto records = [&](Table table) -> auto& {
-        return changes.records[static_cast<std::size_t>(table)];
-    };
-    records(Table::meta).emplace_back("count", key_of(number + 1));
-    records(Table::entries).emplace_back(key_of(number), std::to_string(number));
-    records(Table::locks).emplace_back(key_of(number), std::to_string(number));
+    changes.of(Table::meta).emplace_back("count", key_of(number + 1));
+    changes.of(Table::entries).emplace_back(key_of(number), std::to_string(number));
+    changes.of(Table::locks).emplace_back(key_of(number), std::to_string(number));
     if (number > 0)
-        records(Table::locks).insert(records(Table::locks).begin(), {key_of(number - 1), std::nullopt});
+        changes.of(Table::locks).insert(changes.of(Table::locks).begin(), {key_of(number - 1), std::nullopt});
     changes.first_leaf = number;
     changes.leaves = {std::string(200, static_cast<char>(number))};
     changes.tiles = {{.level = 0, .index = number, .hashes = std::string(8192, static_cast<char>(number))}};

@@ -100,7 +100,7 @@ TEST_F(LedgerSchemaTest, TheJournalAndTheLogAreNeverChanged) {
         const auto store = SqliteStore::open(file(), writers);
         ASSERT_TRUE(store);
         Changes changes;
-        changes.records[static_cast<std::size_t>(Table::entries)] = {{"e", "entry"}};
+        changes.of(Table::entries) = {{"e", "entry"}};
         changes.leaves = {"leaf"};
         changes.tiles = {{.level = 0, .index = 0, .hashes = std::string(8192, 'h')}};
         (*store)->commit(changes);

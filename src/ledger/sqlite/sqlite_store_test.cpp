@@ -43,7 +43,7 @@ protected:
 
 Changes put(Table table, std::string key, std::string record) {
     Changes changes;
-    changes.records[static_cast<std::size_t>(table)].emplace_back(std::move(key), std::move(record));
+    changes.of(table).emplace_back(std::move(key), std::move(record));
     return changes;
 }
 
@@ -79,7 +79,7 @@ TEST_F(SqliteStoreTest, AReaderNeverSeesHalfACommit) {
     const auto store = open();
     const auto both = [](int number) {
         Changes changes = put(Table::accounts, "a", std::to_string(number));
-        changes.records[static_cast<std::size_t>(Table::locks)].emplace_back("b", std::to_string(number));
+        changes.of(Table::locks).emplace_back("b", std::to_string(number));
         return changes;
     };
     store->commit(both(0));
@@ -106,7 +106,7 @@ TEST_F(SqliteStoreTest, AReaderNeverSeesHalfACommit) {
 TEST_F(SqliteStoreTest, ScansMayReadAndScanWithin) {
     const auto store = open();
     Changes changes;
-    auto& records = changes.records[static_cast<std::size_t>(Table::locks)];
+    auto& records = changes.of(Table::locks);
     records = {{"a", "1"}, {"b", "2"}, {"c", "3"}};
     store->commit(changes);
     std::string seen;
@@ -130,7 +130,7 @@ TEST_F(SqliteStoreTest, WhatIsRefusedBeforeTheCommitLeavesNothingAndStopsNothing
     const auto store = open();
     store->commit(put(Table::entries, "e", "1"));
     Changes again = put(Table::entries, "e", "2");
-    again.records[static_cast<std::size_t>(Table::accounts)].emplace_back("a", "changed");
+    again.of(Table::accounts).emplace_back("a", "changed");
     again.leaves = {"leaf"};
     EXPECT_THROW(store->commit(again), StoreFailure);
     EXPECT_EQ(store->get(Table::accounts, "a"), std::nullopt);

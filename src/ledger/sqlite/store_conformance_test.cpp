@@ -126,7 +126,7 @@ TYPED_TEST(StoreConformance, KeysAndRecordsAreAnyBytesAndKeysAreOrderedByThem) {
                                         "\x80",
                                         "\xff",
                                         "\xff\xff"};
-    auto& records = changes.records[static_cast<std::size_t>(Table::meta)];
+    auto& records = changes.of(Table::meta);
     for (const std::string& key : keys) records.emplace_back(key, key);
     this->store().commit(changes);
     this->kind_.reopen();
@@ -149,7 +149,7 @@ TYPED_TEST(StoreConformance, AnEmptyCommitIsOneToo) {
 
 TYPED_TEST(StoreConformance, ABatchOfThousandsIsOneCommit) {
     Changes changes;
-    auto& records = changes.records[static_cast<std::size_t>(Table::accounts)];
+    auto& records = changes.of(Table::accounts);
     for (int i = 10000; i < 40000; ++i) records.emplace_back(std::to_string(i), std::string(100, 'x'));
     changes.leaves.assign(3000, std::string(200, 'l'));
     this->store().commit(changes);
