@@ -43,6 +43,8 @@ std::vector<registry::ReleaseWeight> rollout_in(JsonBody& body) {
         any_above_0 = any_above_0 || weight > 0;
         out.push_back({tag, static_cast<std::uint32_t>(weight)});
     }
+    // So that which number picks which release does not hang on how it was written.
+    std::ranges::sort(out, {}, &registry::ReleaseWeight::release_tag);
     if (out.size() > router::rollout_releases_max)
         body.refuse("invalid_field:weights", fmt::format("weights names {} releases; at most {} are allowed",
                                                          out.size(), router::rollout_releases_max));

@@ -51,6 +51,8 @@ void append_choice(JsonWriter& json, const registry::AppDetail& app, const Expla
         .raw(fmt::format("{:.17g}", explanation.random.second))
         .end_array()
         .field_or_null("release", explanation.release)
+        .key("release_random")
+        .raw(explanation.release.empty() ? "null" : fmt::format("{:.17g}", explanation.release_random))
         .key("chosen");
     if (!explanation.chosen) {
         const bool is_overloaded = explanation.chosen.error().code == "overloaded";

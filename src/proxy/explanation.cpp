@@ -34,8 +34,10 @@ Explanation Forwarder::explain(std::string_view app, Moment now) {
             std::chrono::duration_cast<std::chrono::milliseconds>(until.value_or(now.mono) - now.mono);
         out.ejected.push_back({candidate.tunnel, now.wall + left});
     }
-    if (const auto release = keep_one_release(app))
-        out.release = registry_.rollout_of(app)[*release].release_tag;
+    if (const auto picked = keep_one_release(app)) {
+        out.release = registry_.rollout_of(app)[picked->place].release_tag;
+        out.release_random = picked->random;
+    }
     const auto chosen = router::choose(candidates_, out.random);
     if (chosen)
         out.chosen = candidates_[*chosen].tunnel;

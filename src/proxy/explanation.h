@@ -23,7 +23,8 @@ struct Explanation {
         WallTime until{};  // In the past: its probe is under way.
     };
     std::vector<Ejected> ejected{};
-    std::string release{};  // That the app's rollout picked; empty: it has none.
+    std::string release{};      // That the app's rollout picked; empty: it has none.
+    double release_random = 0;  // The number that picked it.
     router::RandomPair random{};
     // The tunnel of the one that router::choose() picks of the others of the release, or its refusal.
     Result<std::uint64_t> chosen;

@@ -189,17 +189,17 @@ Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, con
 }
 
 // By the app's rollout, if there is one. Where none of its releases has room all stay: they are `overloaded`.
-std::optional<std::size_t> Forwarder::keep_one_release(std::string_view app) {
+std::optional<Forwarder::PickedRelease> Forwarder::keep_one_release(std::string_view app) {
     if (candidates_.empty() || candidates_.front().release == registry::no_rollout_place) return std::nullopt;
     std::array<std::uint32_t, router::rollout_releases_max> weights{};
     const auto rollout = registry_.rollout_of(app);
     std::ranges::transform(rollout, weights.begin(), &registry::ReleaseWeight::weight);
-    const auto release =
-        router::pick_release(std::span(weights.data(), rollout.size()), candidates_, random_.unit());
-    if (release)
-        std::erase_if(candidates_,
-                      [&](const router::Candidate& candidate) { return candidate.release != *release; });
-    return release;
+    const double random = random_.unit();
+    const auto release = router::pick_release(std::span(weights.data(), rollout.size()), candidates_, random);
+    if (!release) return std::nullopt;
+    std::erase_if(candidates_,
+                  [&](const router::Candidate& candidate) { return candidate.release != *release; });
+    return PickedRelease{*release, random};
 }
 
 void Forwarder::refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why) {

@@ -150,8 +150,12 @@ private:
     };
     void refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
                     const RefusalFields& named);
-    // The place in the app's rollout of the release that was picked; nullopt: all candidates stay.
-    std::optional<std::size_t> keep_one_release(std::string_view app);
+    struct PickedRelease {
+        std::size_t place;  // In the app's rollout.
+        double random;      // What picked it, in [0, 1).
+    };
+    // nullopt: all candidates stay.
+    std::optional<PickedRelease> keep_one_release(std::string_view app);
     bool has_room_for(const tunnel::Session* session) const;
     Error exceeded(Call& call, const RateLimits::Exceeded& why);
     // Valid until the next call.

@@ -315,12 +315,13 @@ def test_an_explanation_of_a_rollout_recomputes(market):
     owner = {"Authorization": f"Bearer {made['token']}"}
     answer = market.control.request("PUT", "/v1/apps/myapp/rollout",
                                     {**owner, "Content-Type": "application/json", "Idempotency-Key": "k1"},
-                                    {"weights": {"v0.1.3": 50, "v0.1.4": 50}})
+                                    {"weights": {"v0.1.4": 70, "v0.1.3": 30}})
     assert answer.status == 200, answer
     chosen = set()
     for _ in range(40):
         explained = market.control.get("/v1/route/myapp/explain", owner).json()
         assert explained["chosen"] == choose(explained)
+        assert explained["release"] == ("v0.1.3" if explained["release_random"] * 100 < 30 else "v0.1.4")
         chosen.add((explained["release"], explained["chosen"]))
     assert chosen == {("v0.1.3", "agent-of-n1"), ("v0.1.4", "agent-of-n3")}
 
