@@ -1,0 +1,111 @@
+// Agents that say which node they are on.
+
+#include "control_plane/test_admission.h"
+
+namespace ee::control_plane {
+namespace {
+
+TEST_F(AdmissionTest, AnAgentIsOfANodeOnlyWithItsToken) {
+    struct Case {
+        std::string_view node;
+        std::optional<std::string_view> token;
+        std::string_view heard;
+    };
+    const Case cases[] = {
+        {"n1", "token of n1", "status ok attested"},
+        {"n1", std::nullopt, "status invalid node_token_invalid"},
+        {"n1", "token of n2", "status invalid node_token_invalid"},
+        {"n1", "token of n", "status invalid node_token_invalid"},
+        {"n9", "token of n9", "status invalid node_token_invalid"},  // unknown to the ledger
+        {"N1", "token of n1", "status invalid node_token_invalid"},
+    };
+    open();
+    put_node("n1");
+    put_node("n2");
+    for (const Case& c : cases) {
+        const auto agent = come("a1", std::string(c.node));
+        if (c.token) agent->node_token = Secret(std::string(*c.token));
+        agent->attest();
+        EXPECT_TRUE(until([&] { return agent->wire->has_heard(c.heard); })) << c.node << " " << c.heard;
+        agent->wire->stream.abort();
+        ASSERT_TRUE(until([&] { return tunnels->size() == 0; }));
+    }
+}
+
+TEST_F(AdmissionTest, ABannedNodeIsOutBeforeTheNextRequestAndDoesNotComeBack) {
+    open();
+    put_node("n1");
+    const auto agent = serve_on("n1");
+    const auto other = serve("a2");
+    ASSERT_EQ(registry.status("myapp", now()), registry::AppStatus::active);
+    put_node("n1", true);
+    // Within the call: no request can come between.
+    EXPECT_EQ(registry.tunnel_of("myapp", "a1"), registry::no_tunnel);
+    EXPECT_NE(registry.tunnel_of("myapp", "a2"), registry::no_tunnel);
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status invalid node_banned"); }));
+    const auto again = come("a1", "n1");
+    EXPECT_TRUE(until([&] { return again->wire->has_heard("status invalid node_banned"); }));
+}
+
+TEST_F(AdmissionTest, ATokenThatIsNoLongerTheNodesOpensNothing) {
+    open();
+    put_node("n1");
+    const auto agent = serve_on("n1");
+    const auto early = come("a2", "n1");  // Challenged, not answered.
+    put_node("n1", false, "another");
+    EXPECT_EQ(registry.tunnel_of("myapp", "a1"), registry::no_tunnel);
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("status invalid node_token_invalid"); }));
+    early->node_token = Secret("another");
+    early->attest();
+    EXPECT_TRUE(until([&] { return early->wire->has_heard("status ok attested"); }));
+}
+
+TEST_F(AdmissionTest, ALaterAnswerNeedsTheTokenToo) {
+    open();
+    put_node("n1");
+    const auto agent = serve_on("n1");
+    tunnels->find(1)->challenge(protocol::ChallengeReason::operator_request);
+    ASSERT_TRUE(until([&] { return agent->wire->has_heard("challenge operator"); }));
+    agent->node_token.reset();
+    agent->attest();
+    EXPECT_TRUE(until([&] { return agent->wire->has_heard("status invalid node_token_invalid"); }));
+}
+
+TEST_F(AdmissionTest, ChallengesOfANodesAgentsAreRecorded) {
+    struct Case {
+        const char* why;
+        std::function<void(SimulatedAgent&)> answer;
+        std::string_view challenges;
+    };
+    open();
+    record_slots();
+    put_node("n1");
+    const Case cases[] = {
+        {"good", [](SimulatedAgent& agent) { agent.attest(); }, "2 0 0, 2"},
+        {"bad", [](SimulatedAgent& agent) { agent.attest(ByteArray<64>{1}); }, "1 1 0, 1"},
+        {"token", [](SimulatedAgent& agent) { agent.node_token.reset(), agent.attest(); }, "1 1 0, 1"},
+        {"nobody can judge", [this](SimulatedAgent& agent) { releases.unavailable = true, agent.attest(); },
+         "1 0 1, 1"},
+    };
+    for (const Case& c : cases) {
+        const std::string id = std::string("a-") + c.why[0];
+        const auto agent = serve_on("n1", id);
+        ASSERT_TRUE(until([&] { return challenges(id) == "1 0 0, 1"; })) << c.why;
+        tunnels->find(registry.tunnel_of("myapp", id))
+            ->challenge(protocol::ChallengeReason::operator_request);
+        ASSERT_TRUE(until([&] { return agent->wire->has_heard("challenge operator"); })) << c.why;
+        c.answer(*agent);
+        EXPECT_TRUE(until([&] { return challenges(id) == c.challenges; })) << c.why << ": " << challenges(id);
+    }
+    // Who is of no node earns and owes nothing.
+    releases.unavailable = false;
+    const auto agent = serve("a-without");
+    const auto on_node = serve_on("n1", "a-last");
+    ASSERT_TRUE(until([&] { return challenges("a-last") == "1 0 0, 1"; }));
+    EXPECT_EQ(challenges("a-without"), "none");
+    // The release's allowlist came into force, once.
+    EXPECT_EQ(door.books.store.leaf_count(), 1u);
+}
+
+}  // namespace
+}  // namespace ee::control_plane
