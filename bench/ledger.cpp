@@ -180,6 +180,7 @@ public:
     }
 
     std::uint64_t copied() const { return writers_.copied(); }
+    std::shared_ptr<RecentChanges> recent() const { return store_->recent(); }
 
 private:
     sqlite::Writers writers_;
@@ -311,9 +312,9 @@ void measure(Figure& figure, Transfers& transfers, std::size_t batch, double sec
 // Balances read through a connection of its own until told to stop: how long each took.
 class Reading {
 public:
-    Reading(const std::filesystem::path& file, std::uint64_t accounts)
-        : thread_([this, file, accounts] {
-              const auto reader = SqliteReader::open(file).value();
+    Reading(const std::filesystem::path& file, std::shared_ptr<RecentChanges> recent, std::uint64_t accounts)
+        : thread_([this, file, recent, accounts] {
+              const auto reader = SqliteReader::open(file, recent).value();
               Random random(2);
               while (!over_) {
                   const std::string name = account_name(random() % accounts);
@@ -375,7 +376,7 @@ int main(int count, char** arguments) {
         by_ledger.measure(ledger_512, transfers, 512, seconds / rounds);
         by_ledger.measure(ledger_hot, transfers, 64, seconds / rounds, true);
     }
-    Reading reading(folder / "store.db", accounts);
+    Reading reading(folder / "store.db", by_store.recent(), accounts);
     measure(beside_reads, transfers, 64, seconds, store);
     Figure& reads = reading.stop();
     fmt::print(

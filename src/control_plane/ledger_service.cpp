@@ -87,6 +87,7 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
         news->tell(why);
     };
     PreparedLedger out{.standstill = news, .worker = {}, .reader = {}, .rules = settings.rules};
+    const auto recent = (*store)->recent();
     auto worker = ledger::LedgerWorker::start(
         *std::move(store),
         [&](const ledger::LogIdentity& identity, const ledger::TreeHead& last) {
@@ -95,7 +96,7 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
         std::move(settings));
     if (!worker) return fail(std::move(worker.error()));
     out.worker = *std::move(worker);
-    auto reader = ledger::SqliteReader::open(config.db_path);
+    auto reader = ledger::SqliteReader::open(config.db_path, recent);
     if (!reader) return fail(std::move(reader.error()));
     out.reader = *std::move(reader);
     return out;

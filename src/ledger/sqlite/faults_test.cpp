@@ -14,6 +14,7 @@ namespace {
 
 constexpr int commits = 6;
 constexpr int log_pages = 16;  // Copied after the migration, and again after a few commits.
+constexpr RecentChanges::Limits limits{.records_max = 1};
 
 // The same for every run.
 const std::vector<Changes>& history() {
@@ -82,7 +83,7 @@ protected:
     Outcome run(FaultyDisk& disk, bool power_cut_at_end) const {
         Outcome out;
         sqlite::Writers writers(file_, log_pages);
-        auto store = SqliteStore::open(file_, writers);
+        auto store = SqliteStore::open(file_, writers, limits);
         if (!store) return out;
         out.opened = true;
         for (const Changes& changes : history()) {
@@ -113,7 +114,7 @@ protected:
     // What is there is what was acknowledged, and at most the one commit that failed.
     void expect_intact(const Outcome& before) const {
         sqlite::Writers writers(file_, log_pages);
-        auto store = SqliteStore::open(file_, writers);
+        auto store = SqliteStore::open(file_, writers, limits);
         ASSERT_TRUE(store) << store.error().detail;
         const StoreModel found = read_all(**store, states().back().tiles);
         const auto acknowledged = static_cast<std::size_t>(before.acknowledged);
@@ -184,7 +185,7 @@ TEST_F(FaultsTest, AFailedSyncStopsEveryLaterCommitAndReadsGoOn) {
     FaultyDisk disk(1);
     {
         sqlite::Writers writers(file_);
-        auto store = SqliteStore::open(file_, writers);
+        auto store = SqliteStore::open(file_, writers, limits);
         std::string failure;
         ASSERT_TRUE(commit(**store, history()[0], failure));
         disk.fail(DiskOperation::sync, 1, DiskAnswer::io);
@@ -196,7 +197,7 @@ TEST_F(FaultsTest, AFailedSyncStopsEveryLaterCommitAndReadsGoOn) {
         EXPECT_EQ(read_all(**store, states()[1].tiles), states()[1]);
     }
     sqlite::Writers writers(file_);
-    auto store = SqliteStore::open(file_, writers);
+    auto store = SqliteStore::open(file_, writers, limits);
     std::string failure;
     EXPECT_EQ((*store)->leaf_count(), states()[1].leaves.size());
     EXPECT_TRUE(commit(**store, history()[1], failure)) << failure;
@@ -206,7 +207,7 @@ TEST_F(FaultsTest, AFullDiskSaysWhatToDo) {
     next_file();
     FaultyDisk disk(1);
     sqlite::Writers writers(file_);
-    auto store = SqliteStore::open(file_, writers);
+    auto store = SqliteStore::open(file_, writers, limits);
     disk.fail(DiskOperation::write, 1, DiskAnswer::full);
     std::string failure;
     EXPECT_FALSE(commit(**store, history()[0], failure));
@@ -218,7 +219,7 @@ TEST_F(FaultsTest, AFailedSyncOfTheFileItselfStopsTheCommits) {
     next_file();
     FaultyDisk disk(1);
     sqlite::Writers writers(file_, 4);
-    auto store = SqliteStore::open(file_, writers);
+    auto store = SqliteStore::open(file_, writers, limits);
     std::string failure;
     ASSERT_TRUE(commit(**store, history()[0], failure));
     disk.fail_syncs_of(file_);

@@ -14,7 +14,9 @@
 namespace ee::ledger {
 namespace {
 
-constexpr int log_pages = 24;  // Copying the log is interrupted, too.
+// Copying the log is interrupted, too, and folding.
+constexpr int log_pages = 24;
+constexpr RecentChanges::Limits limits{.records_max = 6};
 
 std::string key_of(std::uint64_t number) {
     return KeyWriter().number(number);
@@ -42,7 +44,7 @@ std::uint64_t count_of(const Store& store) {
 // Never returns; says each number when it is committed.
 [[noreturn]] void commit_for_ever(const std::filesystem::path& file, int acknowledgements) {
     sqlite::Writers writers(file, log_pages);
-    auto store = SqliteStore::open(file, writers);
+    auto store = SqliteStore::open(file, writers, limits);
     if (!store) ::_exit(1);
     for (std::uint64_t number = count_of(**store);; ++number) {
         (*store)->commit(numbered(number));
@@ -121,7 +123,7 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfThere) {
             kill_after(commits, std::chrono::microseconds(random() % 2000)) + 1;
         EXPECT_GE(acknowledged, count + static_cast<std::uint64_t>(commits));
         sqlite::Writers writers(file(), log_pages);
-        const auto store = SqliteStore::open(file(), writers);
+        const auto store = SqliteStore::open(file(), writers, limits);
         ASSERT_TRUE(store) << store.error().detail;
         count = count_of(**store);
         EXPECT_GE(count, acknowledged);

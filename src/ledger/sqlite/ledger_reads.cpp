@@ -41,17 +41,21 @@ std::string leaf_in(std::string_view row, std::uint64_t place) {
     }
 }
 
-Result<LedgerReads> LedgerReads::prepare(sqlite::Database& database) {
+Result<LedgerReads> LedgerReads::prepare(sqlite::Database& database, std::shared_ptr<RecentChanges> recent) {
     auto begin = database.prepare("BEGIN"), end = database.prepare("COMMIT");
+    auto last_commit = database.prepare("SELECT coalesce(max(number), 0) FROM ledger_recent");
+    auto rows = database.prepare("SELECT number, changes FROM ledger_recent ORDER BY number");
     auto leaf_count = database.prepare(count_leaves_sql);
     auto leaf = database.prepare(
         "SELECT first_leaf, leaf_count, leaves FROM ledger_leaves WHERE first_leaf <= ?1 "
         "ORDER BY first_leaf DESC LIMIT 1");
     auto tile = database.prepare("SELECT hashes FROM ledger_tiles WHERE level = ?1 AND tile_index = ?2");
-    for (auto* statement : {&begin, &end, &leaf_count, &leaf, &tile})
+    for (auto* statement : {&begin, &end, &last_commit, &rows, &leaf_count, &leaf, &tile})
         if (!*statement) return fail(std::move(statement->error()));
-    LedgerReads out(database, {std::move(*begin), std::move(*end), std::move(*leaf_count), std::move(*leaf),
-                               std::move(*tile)});
+    LedgerReads out(database,
+                    {std::move(*begin), std::move(*end), std::move(*last_commit), std::move(*rows),
+                     std::move(*leaf_count), std::move(*leaf), std::move(*tile)},
+                    std::move(recent));
     for (std::size_t table = 0; table < table_count; ++table) {
         auto get = database.prepare(
             fmt::format("SELECT value FROM ledger_{} WHERE key = ?1", to_word(static_cast<Table>(table))));
@@ -71,18 +75,43 @@ bool LedgerReads::step(sqlite::Statement& statement) {
 
 // A transaction that reads takes its snapshot with the first read.
 void LedgerReads::take_snapshot() {
-    if (has_snapshot_) return;
+    if (hold_) return;
+    auto hold = std::make_unique<RecentChanges::Hold>(*recent_);
     step(statements_.begin);
     statements_.begin.reset();
-    has_snapshot_ = true;
+    hold_ = std::move(hold);
+    as_of_ = static_cast<std::uint64_t>(only_number(statements_.last_commit));
+    if (!shares_recent_ && recent_->last() != as_of_) load_recent();
+}
+
+void LedgerReads::load_recent() {
+    hold_.reset();
+    recent_->clear();
+    sqlite::Statement& rows = statements_.recent;
+    while (step(rows)) {
+        const auto loaded =
+            recent_->load(static_cast<std::uint64_t>(rows.number(0)), std::string(rows.view(1)));
+        if (loaded) continue;
+        rows.reset();
+        throw StoreFailure(loaded.error().detail);
+    }
+    rows.reset();
+    hold_ = std::make_unique<RecentChanges::Hold>(*recent_);
 }
 
 void LedgerReads::forget_snapshot() {
     EE_CHECK(scans_ == 0);
-    if (!has_snapshot_) return;
-    has_snapshot_ = false;
+    if (!hold_) return;
     step(statements_.end);
     statements_.end.reset();
+    hold_.reset();
+}
+
+std::int64_t LedgerReads::only_number(sqlite::Statement& statement) {
+    step(statement);
+    const std::int64_t number = statement.number(0);
+    statement.reset();
+    return number;
 }
 
 std::optional<std::string> LedgerReads::only_value(sqlite::Statement& statement) {
@@ -94,6 +123,7 @@ std::optional<std::string> LedgerReads::only_value(sqlite::Statement& statement)
 
 std::optional<std::string> LedgerReads::get(Table table, std::string_view key) {
     take_snapshot();
+    if (auto change = recent_->find(table, key, as_of_)) return std::move(change->record);
     return only_value(gets_[static_cast<std::size_t>(table)].lend(1, as_bytes(key)));
 }
 
@@ -137,16 +167,23 @@ void LedgerReads::scan(Table table, std::string_view from, const Store::Visit& v
     Scanning scanning(*this, static_cast<std::size_t>(table));
     sqlite::Statement& rows = scanning.statement();
     rows.lend(1, as_bytes(from));
-    while (step(rows))
-        if (!visit(rows.view(0), rows.view(1))) return;
+    bool has_row = step(rows);
+    auto change = recent_->first_from(table, from, as_of_);
+    while (has_row || change) {
+        if (!change || (has_row && rows.view(0) < change->key)) {
+            if (!visit(rows.view(0), rows.view(1))) return;
+            has_row = step(rows);
+            continue;
+        }
+        if (has_row && rows.view(0) == change->key) has_row = step(rows);
+        if (change->record && !visit(change->key, *change->record)) return;
+        change = recent_->first_after(table, change->key, as_of_);
+    }
 }
 
 std::uint64_t LedgerReads::leaf_count() {
     take_snapshot();
-    step(statements_.leaf_count);
-    const std::int64_t count = statements_.leaf_count.number(0);
-    statements_.leaf_count.reset();
-    return static_cast<std::uint64_t>(count);
+    return static_cast<std::uint64_t>(only_number(statements_.leaf_count));
 }
 
 std::optional<std::string> LedgerReads::leaf(std::uint64_t index) {

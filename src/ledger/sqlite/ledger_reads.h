@@ -1,9 +1,11 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "ledger/sqlite/recent_changes.h"
 #include "ledger/store.h"
 #include "sqlite/database.h"
 
@@ -26,8 +28,9 @@ std::string leaf_in(std::string_view row, std::uint64_t place);
 // read since forget_snapshot(). Meanwhile the write-ahead log keeps what the snapshot needs.
 class LedgerReads {
 public:
-    // `database` must outlive it. `store_unavailable`.
-    static Result<LedgerReads> prepare(sqlite::Database& database);
+    // `database` must outlive it. `recent`: what the writer keeps of that file; null, for who is not of its
+    // process: each snapshot's is read from the file. `store_unavailable`.
+    static Result<LedgerReads> prepare(sqlite::Database& database, std::shared_ptr<RecentChanges> recent);
 
     // As Store says; StoreFailure.
     std::optional<std::string> get(Table table, std::string_view key);
@@ -41,12 +44,17 @@ public:
 
 private:
     struct Statements {
-        sqlite::Statement begin, end, leaf_count, leaf, tile;
+        sqlite::Statement begin, end, last_commit, recent, leaf_count, leaf, tile;
     };
-    LedgerReads(sqlite::Database& database, Statements statements)
-        : database_(&database), statements_(std::move(statements)) {}
+    LedgerReads(sqlite::Database& database, Statements statements, std::shared_ptr<RecentChanges> recent)
+        : database_(&database),
+          statements_(std::move(statements)),
+          shares_recent_(recent != nullptr),
+          recent_(recent ? std::move(recent) : std::make_shared<RecentChanges>(RecentChanges::Limits{})) {}
 
     void take_snapshot();
+    void load_recent();
+    std::int64_t only_number(sqlite::Statement& statement);
     bool step(sqlite::Statement& statement);
     std::optional<std::string> only_value(sqlite::Statement& statement);
     // Puts a statement back when the scan is over, however it ends.
@@ -56,7 +64,10 @@ private:
     Statements statements_;
     std::vector<sqlite::Statement> gets_;                                 // by table
     std::array<std::vector<sqlite::Statement>, table_count> idle_scans_;  // those no scan is using
-    bool has_snapshot_ = false;
+    bool shares_recent_;
+    std::shared_ptr<RecentChanges> recent_;
+    std::unique_ptr<RecentChanges::Hold> hold_;  // while there is a snapshot
+    std::uint64_t as_of_ = 0;                    // the commit the snapshot ends with
     int scans_ = 0;
 };
 

@@ -89,6 +89,22 @@ constexpr const char* migrations[] = {
        END;)",
     R"(CREATE TABLE ledger_settled_locks (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;
        CREATE TABLE ledger_audit (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;)",
+    R"(CREATE TABLE ledger_recent (
+           number INTEGER PRIMARY KEY,  -- of a commit
+           changes BLOB NOT NULL        -- recent_changes.h
+       ) STRICT;
+       CREATE TRIGGER ledger_recent_unchanged BEFORE UPDATE ON ledger_recent BEGIN
+           SELECT RAISE(ABORT, 'what a commit changed is never changed');
+       END;
+       CREATE TRIGGER ledger_recent_appended BEFORE INSERT ON ledger_recent
+       WHEN NEW.number <> (SELECT max(number) FROM ledger_recent) + 1 BEGIN
+           SELECT RAISE(ABORT, 'commits are numbered, each after the one before');
+       END;
+       CREATE TRIGGER ledger_recent_kept BEFORE DELETE ON ledger_recent
+       WHEN OLD.number = (SELECT max(number) FROM ledger_recent)
+           OR OLD.number <> (SELECT min(number) FROM ledger_recent) BEGIN
+           SELECT RAISE(ABORT, 'what commits changed goes in their order, and never the last');
+       END;)",
 };
 
 }  // namespace

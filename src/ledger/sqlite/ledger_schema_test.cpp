@@ -97,28 +97,41 @@ TEST_F(LedgerSchemaTest, AReaderRefusesWhatHasNoLedgerYet) {
 TEST_F(LedgerSchemaTest, TheJournalAndTheLogAreNeverChanged) {
     sqlite::Writers writers(file());
     {
-        const auto store = SqliteStore::open(file(), writers);
+        const auto store = SqliteStore::open(file(), writers, {.records_max = 1});
         ASSERT_TRUE(store);
         Changes changes;
         changes.of(Table::entries) = {{"e", "entry"}};
         changes.leaves = {"leaf"};
         changes.tiles = {{.level = 0, .index = 0, .hashes = std::string(8192, 'h')}};
         (*store)->commit(changes);
+        (*store)->commit({});  // with the entry folded into its table
+        (*store)->commit({});
     }
     auto database = sqlite::Database::open(file());
     for (const char* sql :
-         {"UPDATE ledger_entries SET value = x'00'", "UPDATE ledger_entries SET key = x'00'",
+         {"UPDATE ledger_entries SET value = x'00'",
+          "UPDATE ledger_entries SET key = x'00'",
           "DELETE FROM ledger_entries",
           "INSERT OR REPLACE INTO ledger_entries VALUES (CAST('e' AS BLOB), x'00')",
           "REPLACE INTO ledger_entries VALUES (CAST('e' AS BLOB), x'00')",
           "INSERT INTO ledger_entries VALUES (CAST('e' AS BLOB), x'00') ON CONFLICT (key) DO "
           "UPDATE SET value = x'00'",
-          "UPDATE ledger_leaves SET leaves = x'00'", "DELETE FROM ledger_leaves",
+          "UPDATE ledger_leaves SET leaves = x'00'",
+          "DELETE FROM ledger_leaves",
           "DELETE FROM ledger_leaves WHERE first_leaf = 0",
           "INSERT OR REPLACE INTO ledger_leaves VALUES (0, 1, x'00')",
-          "INSERT INTO ledger_leaves VALUES (2, 1, x'00')", "INSERT INTO ledger_leaves VALUES (-1, 1, x'00')",
-          "UPDATE ledger_tiles SET hashes = x'00'", "UPDATE ledger_tiles SET level = 1",
-          "DELETE FROM ledger_tiles", "INSERT OR REPLACE INTO ledger_tiles VALUES (0, 0, x'00')"}) {
+          "INSERT INTO ledger_leaves VALUES (2, 1, x'00')",
+          "INSERT INTO ledger_leaves VALUES (-1, 1, x'00')",
+          "UPDATE ledger_tiles SET hashes = x'00'",
+          "UPDATE ledger_tiles SET level = 1",
+          "DELETE FROM ledger_tiles",
+          "INSERT OR REPLACE INTO ledger_tiles VALUES (0, 0, x'00')",
+          "UPDATE ledger_recent SET changes = x'00'",
+          "UPDATE ledger_recent SET number = number + 1",
+          "INSERT OR REPLACE INTO ledger_recent VALUES (3, x'00')",
+          "INSERT INTO ledger_recent VALUES (5, x'00')",
+          "DELETE FROM ledger_recent",
+          "DELETE FROM ledger_recent WHERE number = 3"}) {
         EXPECT_FALSE(database->execute(sql)) << sql;
     }
     EXPECT_TRUE(database->execute("INSERT INTO ledger_leaves VALUES (1, 1, x'00')"));

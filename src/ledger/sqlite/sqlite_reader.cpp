@@ -14,12 +14,13 @@ public:
 SqliteReader::SqliteReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 SqliteReader::~SqliteReader() = default;
 
-Result<std::unique_ptr<SqliteReader>> SqliteReader::open(const std::filesystem::path& file) {
+Result<std::unique_ptr<SqliteReader>> SqliteReader::open(const std::filesystem::path& file,
+                                                         std::shared_ptr<RecentChanges> recent) {
     auto opened = sqlite::Database::open_read_only(file);
     if (!opened) return fail(std::move(opened.error()));
     auto database = std::make_unique<sqlite::Database>(std::move(*opened));
     if (auto known = check_ledger_schema(*database); !known) return fail(std::move(known.error()));
-    auto reads = LedgerReads::prepare(*database);
+    auto reads = LedgerReads::prepare(*database, std::move(recent));
     if (!reads) return fail(std::move(reads.error()));
     return std::unique_ptr<SqliteReader>(
         new SqliteReader(std::unique_ptr<Impl>(new Impl{std::move(database), std::move(*reads)})));

@@ -15,9 +15,12 @@ namespace {
 
 constexpr const char* settings_sql = "PRAGMA cache_size=-65536;";  // KiB
 
-// Entries are never changed nor erased: a second one under a key is an error.
+// Entries are never changed nor erased: a second one under a key is an error. Folded again, after a restart,
+// is the same one.
 std::string put_sql(Table table) {
-    if (table == Table::entries) return "INSERT INTO ledger_entries VALUES (?1, ?2)";
+    if (table == Table::entries)
+        return "INSERT INTO ledger_entries SELECT ?1, ?2 WHERE NOT EXISTS "
+               "(SELECT 1 FROM ledger_entries WHERE key = ?1 AND value = ?2)";
     return fmt::format(
         "INSERT INTO ledger_{} VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         to_word(table));
@@ -39,6 +42,26 @@ Result<TableWrites> prepare_writes(sqlite::Database& database, Table table) {
     return out;
 }
 
+std::size_t count_records(const Changes& changes) {
+    std::size_t count = 0;
+    for (const auto& records : changes.records) count += records.size();
+    return count;
+}
+
+Result<std::shared_ptr<RecentChanges>> load_recent(sqlite::Database& database,
+                                                   const RecentChanges::Limits& limits) {
+    auto rows = database.prepare("SELECT number, changes FROM ledger_recent ORDER BY number");
+    if (!rows) return fail(std::move(rows.error()));
+    auto recent = std::make_shared<RecentChanges>(limits);
+    for (;;) {
+        const auto row = rows->step();
+        if (!row) return fail(row.error());
+        if (!*row) return recent;
+        auto loaded = recent->load(static_cast<std::uint64_t>(rows->number(0)), std::string(rows->view(1)));
+        if (!loaded) return fail(std::move(loaded.error()));
+    }
+}
+
 Result<std::uint64_t> count_leaves(sqlite::Database& database) {
     auto statement = database.prepare(count_leaves_sql);
     if (!statement) return fail(std::move(statement.error()));
@@ -52,12 +75,14 @@ class SqliteStore::Impl {
 public:
     struct Statements {
         std::vector<TableWrites> tables;
-        sqlite::Statement leaf, tile;
+        sqlite::Statement leaf, tile, recent, forget;
     };
 
-    Impl(std::unique_ptr<sqlite::Database> opened, LedgerReads prepared_reads, Statements prepared_writes,
-         const sqlite::Writers& those_of_the_file, std::uint64_t leaves)
+    Impl(std::unique_ptr<sqlite::Database> opened, std::shared_ptr<RecentChanges> recent_changes,
+         LedgerReads prepared_reads, Statements prepared_writes, const sqlite::Writers& those_of_the_file,
+         std::uint64_t leaves)
         : database(std::move(opened)),
+          recent(std::move(recent_changes)),
           reads(std::move(prepared_reads)),
           writes(std::move(prepared_writes)),
           writers(those_of_the_file),
@@ -66,20 +91,26 @@ public:
     void commit(const Changes& changes) {
         if (stopped) throw StoreFailure(*stopped);
         stop_if_disk_failed();
-        reads.forget_snapshot();
         EE_CHECK(changes.leaves.empty() || changes.first_leaf == leaf_count);
+        refuse_second_entries(changes.of(Table::entries));
+        reads.forget_snapshot();
         auto transaction = sqlite::Transaction::begin(*database);
         if (!transaction) refuse(transaction.error());
-        for (std::size_t table = 0; table < table_count; ++table)
-            write_table(writes.tables[table], changes.records[table]);
+        std::string row = encode_changes(changes);
+        run(writes.recent.bind(1, static_cast<std::int64_t>(recent->last() + 1)).lend(2, as_bytes(row)));
         write_log(changes);
+        const RecentChanges::Fold fold = recent->next_fold(count_records(changes));
+        write_fold(fold);
+        recent->add(std::move(row));
         if (const auto committed = transaction->commit(); !committed)
             stop(failure_of(committed.error()).what());
+        recent->committed(fold);
         leaf_count += changes.leaves.size();
         stop_if_disk_failed();  // Then what this commit has synced may be lost with what failed.
     }
 
     std::unique_ptr<sqlite::Database> database;  // where the statements know it
+    std::shared_ptr<RecentChanges> recent;
     LedgerReads reads;
     Statements writes;
     const sqlite::Writers& writers;
@@ -87,14 +118,25 @@ public:
     std::optional<std::string> stopped;
 
 private:
-    void write_table(TableWrites& statements, const Changes::Records& records) {
-        for (const auto& [key, record] : records) {
-            EE_CHECK(record || statements.erase);
-            sqlite::Statement& statement = record ? statements.put : *statements.erase;
+    void refuse_second_entries(const Changes::Records& entries) {
+        for (const auto& [key, record] : entries) {
+            EE_CHECK(record.has_value());
+            if (reads.get(Table::entries, key))
+                throw StoreFailure("cannot write the ledger: entries are never replaced");
+        }
+    }
+
+    void write_fold(const RecentChanges::Fold& fold) {
+        for (const auto& [table, key, record] : fold.records) {
+            TableWrites& statements = writes.tables[static_cast<std::size_t>(table)];
+            sqlite::Statement& statement = record ? statements.put : statements.erase.value();
             statement.lend(1, as_bytes(key));
             if (record) statement.lend(2, as_bytes(*record));
             run(statement);
         }
+        if (fold.last_row > 0)
+            run(writes.forget.bind(1, static_cast<std::int64_t>(fold.first_row))
+                    .bind(2, static_cast<std::int64_t>(fold.last_row)));
     }
 
     void write_log(const Changes& changes) {
@@ -141,19 +183,26 @@ SqliteStore::SqliteStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 SqliteStore::~SqliteStore() = default;
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file,
-                                                       sqlite::Writers& writers) {
+                                                       sqlite::Writers& writers,
+                                                       const RecentChanges::Limits& recent_limits) {
     auto opened = sqlite::Database::open(file, &writers, sqlite::LogWrites::gathered);
     if (!opened) return fail(std::move(opened.error()));
     auto database = std::make_unique<sqlite::Database>(std::move(*opened));
     if (auto set = database->execute(settings_sql); !set) return fail(std::move(set.error()));
     if (auto migrated = migrate_ledger(*database, file); !migrated) return fail(std::move(migrated.error()));
-    auto reads = LedgerReads::prepare(*database);
+    auto recent = load_recent(*database, recent_limits);
+    if (!recent) return fail(std::move(recent.error()));
+    auto reads = LedgerReads::prepare(*database, *recent);
     if (!reads) return fail(std::move(reads.error()));
     auto leaf = database->prepare("INSERT INTO ledger_leaves VALUES (?1, ?2, ?3)");
     if (!leaf) return fail(std::move(leaf.error()));
     auto tile = database->prepare("INSERT INTO ledger_tiles VALUES (?1, ?2, ?3)");
     if (!tile) return fail(std::move(tile.error()));
-    Impl::Statements statements{{}, std::move(*leaf), std::move(*tile)};
+    auto row = database->prepare("INSERT INTO ledger_recent VALUES (?1, ?2)");
+    if (!row) return fail(std::move(row.error()));
+    auto forget = database->prepare("DELETE FROM ledger_recent WHERE number BETWEEN ?1 AND ?2");
+    if (!forget) return fail(std::move(forget.error()));
+    Impl::Statements statements{{}, std::move(*leaf), std::move(*tile), std::move(*row), std::move(*forget)};
     for (std::size_t table = 0; table < table_count; ++table) {
         auto writes = prepare_writes(*database, static_cast<Table>(table));
         if (!writes) return fail(std::move(writes.error()));
@@ -161,8 +210,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
     }
     const auto leaves = count_leaves(*database);
     if (!leaves) return fail(leaves.error());
-    return std::unique_ptr<SqliteStore>(new SqliteStore(std::make_unique<Impl>(
-        std::move(database), std::move(*reads), std::move(statements), writers, *leaves)));
+    return std::unique_ptr<SqliteStore>(
+        new SqliteStore(std::make_unique<Impl>(std::move(database), std::move(*recent), std::move(*reads),
+                                               std::move(statements), writers, *leaves)));
 }
 
 std::optional<std::string> SqliteStore::get(Table table, std::string_view key) const {
@@ -185,6 +235,9 @@ void SqliteStore::commit(const Changes& changes) {
 }
 void SqliteStore::end_reading() const {
     impl_->reads.forget_snapshot();
+}
+std::shared_ptr<RecentChanges> SqliteStore::recent() const {
+    return impl_->recent;
 }
 
 }  // namespace ee::ledger

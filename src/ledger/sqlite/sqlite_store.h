@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/result.h"
+#include "ledger/sqlite/recent_changes.h"
 #include "ledger/store.h"
 #include "sqlite/writers.h"
 
@@ -21,7 +22,8 @@ public:
     // older schema up to date, backed up first (ledger_schema.h). `writers` outlive it. Refusals:
     // `store_schema_newer`, `store_unavailable`.
     static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& file,
-                                                     sqlite::Writers& writers);
+                                                     sqlite::Writers& writers,
+                                                     const RecentChanges::Limits& recent_limits = {});
     ~SqliteStore() override;
 
     std::optional<std::string> get(Table table, std::string_view key) const override;
@@ -31,6 +33,9 @@ public:
     std::optional<std::string> tile(unsigned level, std::uint64_t index) const override;
     void commit(const Changes& changes) override;
     void end_reading() const override;
+
+    // For readers of this process.
+    std::shared_ptr<RecentChanges> recent() const;
 
 private:
     class Impl;

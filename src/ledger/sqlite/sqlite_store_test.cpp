@@ -1,5 +1,6 @@
 #include "ledger/sqlite/sqlite_store.h"
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "ledger/sqlite/sqlite_reader.h"
+#include "ledger/sqlite/store_model.h"
 #include "sqlite/backup.h"
 #include "sqlite/transaction.h"
 
@@ -26,13 +28,13 @@ protected:
     }
 
     std::filesystem::path file() const { return folder_ / "control-plane.db"; }
-    std::unique_ptr<SqliteStore> open() {
-        auto store = SqliteStore::open(file(), *writers_);
+    std::unique_ptr<SqliteStore> open(const RecentChanges::Limits& limits = {}) {
+        auto store = SqliteStore::open(file(), *writers_, limits);
         EXPECT_TRUE(store) << (store ? "" : store.error().detail);
         return std::move(store.value());
     }
-    std::unique_ptr<SqliteReader> open_reader() {
-        auto reader = SqliteReader::open(file());
+    std::unique_ptr<SqliteReader> open_reader(std::shared_ptr<RecentChanges> recent = nullptr) {
+        auto reader = SqliteReader::open(file(), std::move(recent));
         EXPECT_TRUE(reader) << (reader ? "" : reader.error().detail);
         return std::move(reader.value());
     }
@@ -75,32 +77,109 @@ TEST_F(SqliteStoreTest, AReaderSeesOneMomentUntilItAsksForALaterOne) {
     EXPECT_THROW(reader->commit(put(Table::accounts, "a", "3")), StoreFailure);
 }
 
+// One that shares what the store remembers, and one as another process has it.
 TEST_F(SqliteStoreTest, AReaderNeverSeesHalfACommit) {
-    const auto store = open();
-    const auto both = [](int number) {
-        Changes changes = put(Table::accounts, "a", std::to_string(number));
-        changes.of(Table::locks).emplace_back("b", std::to_string(number));
+    const auto store = open({.records_max = 50});
+    const auto numbered = [](int number) {
+        const std::string text = std::to_string(number);
+        Changes changes = put(Table::accounts, "a", text);
+        changes.of(Table::accounts).emplace_back("b" + std::to_string(number % 30), text);
+        changes.of(Table::locks).emplace_back("b", text);
+        changes.of(Table::reports).emplace_back("r" + text, text);
+        if (number > 0)
+            changes.of(Table::reports).emplace_back("r" + std::to_string(number - 1), std::nullopt);
+        std::ranges::sort(changes.of(Table::reports));
+        changes.first_leaf = static_cast<std::uint64_t>(number);
+        changes.leaves = {text};
         return changes;
     };
-    store->commit(both(0));
+    store->commit(numbered(0));
     std::atomic<int> committed = 0;
-    std::thread writer([&] {
-        for (int i = 1; i <= 200; ++i) {
-            store->commit(both(i));
-            committed = i;
+    constexpr int commits = 1000;
+    const auto read = [&](std::shared_ptr<RecentChanges> recent) {
+        const auto reader = open_reader(std::move(recent));
+        int last = 0;
+        while (last < commits && !HasFailure()) {
+            const int before = committed;
+            const std::string number = reader->get(Table::accounts, "a").value();
+            last = std::stoi(number);
+            EXPECT_GE(last, before) << "what was acknowledged is seen";
+            EXPECT_EQ(reader->get(Table::locks, "b"), number);
+            EXPECT_EQ(reader->leaf_count(), static_cast<std::uint64_t>(last) + 1);
+            std::vector<std::string> reports;
+            reader->scan(Table::reports, "", [&](std::string_view, std::string_view report) {
+                reports.emplace_back(report);
+                return true;
+            });
+            EXPECT_EQ(reports, std::vector{number});
+            for (int i = std::max(0, last - 29); i <= last; ++i)
+                EXPECT_EQ(reader->get(Table::accounts, "b" + std::to_string(i % 30)), std::to_string(i));
+            reader->end_reading();
         }
-    });
-    const auto reader = open_reader();
-    int last = 0;
-    while (last < 200) {
-        const int before = committed;
-        const std::string a = reader->get(Table::accounts, "a").value();
-        EXPECT_EQ(reader->get(Table::locks, "b"), a);
-        last = std::stoi(a);
-        EXPECT_GE(last, before) << "what was acknowledged is seen";
-        reader->end_reading();
+    };
+    std::thread beside([&] { read(store->recent()); }), apart([&] { read(nullptr); });
+    for (int i = 1; i <= commits; ++i) {
+        store->commit(numbered(i));
+        committed = i;
     }
-    writer.join();
+    beside.join();
+    apart.join();
+}
+
+// Whatever is folded meanwhile, and forgotten.
+TEST_F(SqliteStoreTest, AReaderKeepsItsMomentAsLongAsItLikes) {
+    const auto store = open({.records_max = 4});
+    std::mt19937_64 random(5);
+    StoreModel model;
+    std::vector<std::pair<std::unique_ptr<SqliteReader>, StoreModel>> moments;
+    for (int i = 0; i < 300; ++i) {
+        const Changes changes = random_changes(random, model, 8);
+        store->commit(changes);
+        model.apply(changes);
+        if (i % 20 == 7) {
+            moments.emplace_back(open_reader(store->recent()), model);
+            moments.back().first->leaf_count();
+        }
+        if (moments.size() > 3) moments.erase(moments.begin() + static_cast<std::ptrdiff_t>(random() % 4));
+        store->end_reading();
+    }
+    for (const auto& [reader, then] : moments) EXPECT_EQ(read_all(*reader, then.tiles), then);
+    for (const auto& [reader, then] : moments) {
+        reader->end_reading();
+        EXPECT_EQ(read_all(*reader, model.tiles), model);
+    }
+}
+
+TEST_F(SqliteStoreTest, WhatCommitsChangedIsKeptTwiceForAWhileOnly) {
+    const auto store = open({.records_max = 100});
+    const auto count = [&] {
+        auto database = sqlite::Database::open_read_only(file());
+        auto statement = database->prepare("SELECT count(*) FROM ledger_recent");
+        EXPECT_TRUE(statement->step());
+        return statement->number(0);
+    };
+    std::int64_t most = 0;
+    for (int i = 0; i < 2000; ++i) {
+        store->commit(put(Table::locks, std::to_string(i), "lock"));
+        if (i % 50 == 0) most = std::max(most, count());
+    }
+    EXPECT_GT(most, 100);
+    EXPECT_LT(most, 300);
+    auto database = sqlite::Database::open_read_only(file());
+    auto folded = database->prepare("SELECT count(*) FROM ledger_locks");
+    ASSERT_TRUE(folded->step());
+    EXPECT_GT(folded->number(0), 1800);
+}
+
+TEST_F(SqliteStoreTest, ADamagedRowOfARecentCommitIsNotOpened) {
+    open()->commit(put(Table::locks, "a", "lock"));
+    ASSERT_TRUE(sqlite::Database::open(file())->execute(
+        "INSERT INTO ledger_recent SELECT number + 1, substr(changes, 1, 8) FROM ledger_recent"));
+    const auto store = SqliteStore::open(file(), *writers_);
+    ASSERT_FALSE(store);
+    EXPECT_EQ(store.error().code, "store_unavailable");
+    EXPECT_NE(store.error().detail.find("row 2 of ledger_recent is damaged"), std::string::npos);
+    EXPECT_THROW(open_reader()->get(Table::locks, "a"), StoreFailure);
 }
 
 TEST_F(SqliteStoreTest, ScansMayReadAndScanWithin) {
@@ -138,6 +217,15 @@ TEST_F(SqliteStoreTest, WhatIsRefusedBeforeTheCommitLeavesNothingAndStopsNothing
     EXPECT_EQ(store->get(Table::entries, "e"), "1");
     store->commit(put(Table::accounts, "a", "later"));
     EXPECT_EQ(store->get(Table::accounts, "a"), "later");
+}
+
+TEST_F(SqliteStoreTest, AnEntryThatIsInItsTableIsNotReplacedEither) {
+    const auto store = open({.records_max = 1});
+    store->commit(put(Table::entries, "e", "1"));
+    for (int i = 0; i < 5; ++i) store->commit({});
+    ASSERT_FALSE(store->recent()->find(Table::entries, "e", store->recent()->last()));
+    EXPECT_THROW(store->commit(put(Table::entries, "e", "2")), StoreFailure);
+    EXPECT_EQ(store->get(Table::entries, "e"), "1");
 }
 
 TEST_F(SqliteStoreTest, OthersOfTheFileWriteBesideIt) {

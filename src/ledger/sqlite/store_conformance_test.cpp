@@ -22,7 +22,7 @@ private:
 
 class InSqlite {
 public:
-    InSqlite() {
+    explicit InSqlite(const RecentChanges::Limits& limits = {}) : limits_(limits) {
         std::string pattern = (std::filesystem::temp_directory_path() / "stores.XXXXXX").string();
         folder_ = ::mkdtemp(pattern.data());
         reopen();
@@ -37,15 +37,22 @@ public:
         constexpr int log_pages = 64;  // So that the log is copied a few times.
         store_.reset();
         writers_ = std::make_unique<sqlite::Writers>(folder_ / "ledger.db", log_pages);
-        auto opened = SqliteStore::open(folder_ / "ledger.db", *writers_);
+        auto opened = SqliteStore::open(folder_ / "ledger.db", *writers_, limits_);
         EXPECT_TRUE(opened) << (opened ? "" : opened.error().detail);
         store_ = std::move(*opened);
     }
 
 private:
+    const RecentChanges::Limits limits_;
     std::filesystem::path folder_;
     std::unique_ptr<sqlite::Writers> writers_;
     std::unique_ptr<SqliteStore> store_;
+};
+
+// What commits change is folded into the tables all the time.
+class InSqliteFolding : public InSqlite {
+public:
+    InSqliteFolding() : InSqlite({.records_max = 100}) {}
 };
 
 template <class Kind>
@@ -55,7 +62,7 @@ protected:
 
     Kind kind_;
 };
-using Kinds = testing::Types<InMemory, InSqlite>;
+using Kinds = testing::Types<InMemory, InSqlite, InSqliteFolding>;
 TYPED_TEST_SUITE(StoreConformance, Kinds);
 
 // Scans from anywhere, stopped anywhere, give what the model has there.

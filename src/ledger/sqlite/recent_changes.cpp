@@ -1,0 +1,309 @@
+#include "ledger/sqlite/recent_changes.h"
+
+#include <algorithm>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace ee::ledger {
+namespace {
+
+constexpr std::size_t size_bytes = 4;
+constexpr std::uint32_t erased = 0xffffffff;     // in place of a record's size
+constexpr std::uint64_t rows_at_once = 4;        // deleted by one commit, which adds one
+constexpr std::size_t records_at_least = 16;     // folded by one commit
+constexpr std::size_t visited_at_once = 4096;    // records, to find those
+constexpr std::size_t forgotten_at_once = 4096;  // records; when a reader has held many for long
+constexpr int yields_max = 1000;                 // for readers that wait
+constexpr std::size_t changed_at_once = 16;      // records, before readers have their turn
+
+void append_size(std::string& out, std::size_t size) {
+    for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(size >> shift));
+}
+
+// Goes from record to record, to the end of the row or to where it is damaged.
+class RowReader {
+public:
+    explicit RowReader(std::string_view row) : rest_(row) {}
+
+    bool next() {
+        if (rest_.empty() || is_damaged_) return false;
+        const auto number = static_cast<std::uint8_t>(take(1)[0]);
+        is_damaged_ = number >= table_count;
+        table = static_cast<Table>(number);
+        key = take(size());
+        const std::uint32_t bytes = size();
+        record = bytes == erased ? std::nullopt : std::optional(take(bytes));
+        return !is_damaged_;
+    }
+    bool is_damaged() const { return is_damaged_; }
+
+    Table table{};
+    std::string_view key{};
+    std::optional<std::string_view> record{};  // nullopt: erased
+
+private:
+    std::string_view take(std::size_t bytes) {
+        is_damaged_ = is_damaged_ || rest_.size() < bytes;
+        if (is_damaged_) return {};
+        const std::string_view taken = rest_.substr(0, bytes);
+        rest_.remove_prefix(bytes);
+        return taken;
+    }
+    std::uint32_t size() {
+        std::uint32_t size = 0;
+        for (const char byte : take(size_bytes)) size = size << 8 | static_cast<std::uint8_t>(byte);
+        return size;
+    }
+
+    std::string_view rest_;
+    bool is_damaged_ = false;
+};
+
+bool is_whole(std::string_view row) {
+    RowReader in(row);
+    while (in.next()) {
+    }
+    return !in.is_damaged();
+}
+
+}  // namespace
+
+std::string encode_changes(const Changes& changes) {
+    std::size_t bytes = 0;
+    for (const auto& records : changes.records)
+        for (const auto& [key, record] : records)
+            bytes += 1 + 2 * size_bytes + key.size() + (record ? record->size() : 0);
+    std::string row;
+    row.reserve(bytes);
+    for (std::size_t table = 0; table < table_count; ++table)
+        for (const auto& [key, record] : changes.records[table]) {
+            EE_CHECK(key.size() < erased && (!record || record->size() < erased));
+            row.push_back(static_cast<char>(table));
+            append_size(row, key.size());
+            row.append(key);
+            append_size(row, record ? record->size() : erased);
+            if (record) row.append(*record);
+        }
+    return row;
+}
+
+RecentChanges::RecentChanges(const Limits& limits) : limits_(limits) {
+    for (std::size_t table = 0; table < table_count; ++table) tables_.emplace_back(&memory_);
+}
+
+// The writer lets those who wait go first.
+class RecentChanges::ReaderLock {
+public:
+    explicit ReaderLock(const RecentChanges& changes) {
+        changes.readers_waiting_.fetch_add(1, std::memory_order_relaxed);
+        lock_ = std::unique_lock(changes.mutex_);
+        changes.readers_waiting_.fetch_sub(1, std::memory_order_relaxed);
+    }
+
+private:
+    std::unique_lock<std::mutex> lock_;
+};
+
+void RecentChanges::let_readers(std::unique_lock<std::mutex>& lock) const {
+    if (readers_waiting_.load(std::memory_order_relaxed) == 0) return;
+    lock.unlock();
+    for (int i = 0; i < yields_max && readers_waiting_.load(std::memory_order_relaxed) > 0; ++i)
+        std::this_thread::yield();
+    lock.lock();
+}
+
+// ---- For readers ----
+
+const RecentChanges::Version* RecentChanges::version_of(const Node& node, std::uint64_t as_of) {
+    if (node.newest.number <= as_of) return &node.newest;
+    for (auto version = node.older.rbegin(); version != node.older.rend(); ++version)
+        if (version->number <= as_of) return &*version;
+    return nullptr;
+}
+
+std::optional<RecentChanges::Change> RecentChanges::find(Table table, std::string_view key,
+                                                         std::uint64_t as_of) const {
+    const ReaderLock lock(*this);
+    const auto& places = of(table).by_key;
+    const auto found = places.find(key);
+    if (found == places.end()) return std::nullopt;
+    const Version* version = version_of(**found, as_of);
+    if (version == nullptr) return std::nullopt;
+    return Change{{}, version->record ? std::optional<std::string>(*version->record) : std::nullopt};
+}
+
+std::optional<RecentChanges::Change> RecentChanges::first(const Nodes& nodes, Place from,
+                                                          std::uint64_t as_of) {
+    for (; from != nodes.end(); ++from)
+        if (const Version* version = version_of(*from, as_of))
+            return Change{std::string(from->key),
+                          version->record ? std::optional<std::string>(*version->record) : std::nullopt};
+    return std::nullopt;
+}
+
+std::optional<RecentChanges::Change> RecentChanges::first_from(Table table, std::string_view from,
+                                                               std::uint64_t as_of) const {
+    const ReaderLock lock(*this);
+    const Nodes& nodes = of(table).in_order;
+    return first(nodes, nodes.lower_bound(from), as_of);
+}
+
+std::optional<RecentChanges::Change> RecentChanges::first_after(Table table, std::string_view key,
+                                                                std::uint64_t as_of) const {
+    const ReaderLock lock(*this);
+    const Nodes& nodes = of(table).in_order;
+    return first(nodes, nodes.upper_bound(key), as_of);
+}
+
+RecentChanges::Hold::Hold(RecentChanges& changes) : changes_(changes) {
+    const ReaderLock lock(changes_);
+    place_ = changes_.held_.insert(changes_.last_);
+}
+
+RecentChanges::Hold::~Hold() {
+    const ReaderLock lock(changes_);
+    changes_.held_.erase(place_);
+}
+
+std::uint64_t RecentChanges::oldest_read() const {
+    return held_.empty() ? last_ : *held_.begin();
+}
+
+// ---- For the writer ----
+
+Result<void> RecentChanges::load(std::uint64_t number, std::string row) {
+    if (!is_whole(row))
+        return fail("store_unavailable", fmt::format("row {} of ledger_recent is damaged", number));
+    EE_CHECK(number > last_);
+    rows_.push_back({number, std::move(row)});
+    last_ = number - 1;  // What it supersedes is not read any more.
+    add_records(rows_.back());
+    last_ = number;
+    if (rows_.size() == 1) first_row_ = number;
+    return {};
+}
+
+void RecentChanges::clear() {
+    EE_CHECK(held_.empty());
+    for (Records& records : tables_) {
+        records.by_key.clear();
+        records.in_order.clear();
+    }
+    rows_.clear();
+    folded_.clear();
+    records_ = bytes_ = 0;
+    last_ = fold_until_ = 0;
+    first_row_ = 1;
+    is_folding_ = false;
+}
+
+// Of the versions of a record stays the newest that every reader may read, and what came after it.
+void RecentChanges::add_records(const Row& row) {
+    std::unique_lock lock(mutex_);
+    std::size_t changed = 0;
+    for (RowReader in(row.bytes); in.next(); ++changed) {
+        if (changed % changed_at_once == 0) let_readers(lock);
+        const Version version{row.number, in.record};
+        Records& records = of(in.table);
+        const auto found = records.by_key.find(in.key);
+        if (found == records.by_key.end()) {
+            records.by_key.insert(records.in_order.insert(Node{in.key, version}).first);
+            continue;
+        }
+        const Node& node = **found;
+        node.key = in.key;
+        node.older.push_back(std::exchange(node.newest, version));
+        auto first_kept = std::prev(node.older.end());
+        while (first_kept != node.older.begin() && first_kept->number > oldest_read()) --first_kept;
+        node.older.erase(node.older.begin(), first_kept);
+    }
+    records_ += changed;
+    bytes_ += row.bytes.size();
+}
+
+void RecentChanges::add(std::string row) {
+    rows_.push_back({last_ + 1, std::move(row)});
+    add_records(rows_.back());
+}
+
+// Twice as many as the commit changes, so that the folding ends before there are too many again.
+RecentChanges::Fold RecentChanges::next_fold(std::size_t records) const {
+    Fold fold;
+    if (is_folding_) {
+        collect(fold, std::max(records_at_least, 2 * records));
+    } else if (first_row_ <= fold_until_) {
+        fold.first_row = first_row_;
+        fold.last_row = std::min(fold_until_, first_row_ + rows_at_once - 1);
+    }
+    return fold;
+}
+
+void RecentChanges::collect(Fold& fold, std::size_t records) const {
+    std::size_t visits_left = records + visited_at_once;
+    for (fold.end_table = fold_table_; fold.end_table < table_count; ++fold.end_table) {
+        const Nodes& nodes = tables_[fold.end_table].in_order;
+        auto place = fold.end_table == fold_table_ ? nodes.lower_bound(fold_key_) : nodes.begin();
+        for (; place != nodes.end(); ++place) {
+            if (fold.records.size() == records || visits_left-- == 0) {
+                fold.end_key = place->key;
+                return;
+            }
+            const Node& node = *place;
+            const std::uint64_t oldest = node.older.empty() ? node.newest.number : node.older.front().number;
+            if (oldest > fold_until_ || node.newest.number == node.folded) continue;
+            fold.records.push_back({static_cast<Table>(fold.end_table), node.key, node.newest.record});
+            fold.versions.emplace_back(place, node.newest.number);
+        }
+    }
+}
+
+void RecentChanges::committed(const Fold& fold) {
+    EE_CHECK(rows_.back().number == last_ + 1);
+    std::unique_lock lock(mutex_);
+    ++last_;
+    for (std::size_t i = 0; i < fold.records.size(); ++i) {
+        const auto& [place, version] = fold.versions[i];
+        place->folded = version;
+        folded_.push_back({last_, fold.records[i].table, place, version});
+    }
+    if (is_folding_) {
+        fold_table_ = fold.end_table;
+        fold_key_ = fold.end_key;
+        is_folding_ = fold_table_ < table_count;
+    } else if (fold.last_row > 0) {
+        first_row_ = fold.last_row + 1;
+    } else if (records_ >= limits_.records_max || bytes_ >= limits_.bytes_max) {
+        fold_until_ = last_;
+        is_folding_ = true;
+        fold_table_ = 0;
+        fold_key_.clear();
+        records_ = bytes_ = 0;
+    }
+    forget_folded(lock);
+}
+
+// What every reader finds in the tables.
+void RecentChanges::forget_folded(std::unique_lock<std::mutex>& lock) {
+    for (std::size_t i = 0; i < forgotten_at_once && !folded_.empty(); ++i) {
+        if (i % changed_at_once == 0) let_readers(lock);
+        const Folded& folded = folded_.front();
+        if (folded.by > oldest_read()) break;
+        Records& records = of(folded.table);
+        const Node& node = *folded.place;
+        if (node.newest.number > folded.version) {
+            std::erase_if(node.older,
+                          [&](const Version& version) { return version.number <= folded.version; });
+        } else {
+            records.by_key.erase(folded.place);
+            records.in_order.erase(folded.place);
+        }
+        folded_.pop_front();
+    }
+    if (is_folding_ || !folded_.empty()) return;
+    for (std::size_t i = 0; i < rows_at_once && rows_.front().number <= fold_until_; ++i) rows_.pop_front();
+}
+
+}  // namespace ee::ledger
