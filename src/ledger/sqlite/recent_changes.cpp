@@ -176,7 +176,10 @@ std::uint64_t RecentChanges::oldest_read() const {
 
 Result<void> RecentChanges::load(std::uint64_t number, std::string row) {
     if (!is_whole(row))
-        return fail("store_unavailable", fmt::format("row {} of ledger_recent is damaged", number));
+        return fail(
+            "store_unavailable",
+            fmt::format("row {} of ledger_recent is damaged; restore a backup of the file at EE_DB_PATH",
+                        number));
     EE_CHECK(number > last_);
     rows_.push_back({number, std::move(row)});
     last_ = number - 1;  // What it supersedes is not read any more.
@@ -233,7 +236,7 @@ void RecentChanges::add(std::string row) {
 RecentChanges::Fold RecentChanges::next_fold(std::size_t records) const {
     Fold fold;
     if (is_folding_) {
-        collect(fold, std::max(records_at_least, 2 * records));
+        collect(fold, std::max(records_at_least, 2 * records), visited_at_once);
     } else if (first_row_ <= fold_until_) {
         fold.first_row = first_row_;
         fold.last_row = std::min(fold_until_, first_row_ + rows_at_once - 1);
@@ -241,13 +244,29 @@ RecentChanges::Fold RecentChanges::next_fold(std::size_t records) const {
     return fold;
 }
 
-void RecentChanges::collect(Fold& fold, std::size_t records) const {
-    std::size_t visits_left = records + visited_at_once;
+RecentChanges::Fold RecentChanges::whole_fold() {
+    begin_folding();
+    Fold fold;
+    collect(fold, SIZE_MAX, SIZE_MAX);
+    fold.first_row = first_row_;
+    fold.last_row = last_;
+    return fold;
+}
+
+void RecentChanges::begin_folding() {
+    fold_until_ = last_;
+    is_folding_ = true;
+    fold_table_ = 0;
+    fold_key_.clear();
+    records_ = bytes_ = 0;
+}
+
+void RecentChanges::collect(Fold& fold, std::size_t records, std::size_t visits) const {
     for (fold.end_table = fold_table_; fold.end_table < table_count; ++fold.end_table) {
         const Nodes& nodes = tables_[fold.end_table].in_order;
         auto place = fold.end_table == fold_table_ ? nodes.lower_bound(fold_key_) : nodes.begin();
         for (; place != nodes.end(); ++place) {
-            if (fold.records.size() == records || visits_left-- == 0) {
+            if (fold.records.size() == records || visits-- == 0) {
                 fold.end_key = place->key;
                 return;
             }
@@ -276,11 +295,7 @@ void RecentChanges::committed(const Fold& fold) {
     } else if (fold.last_row > 0) {
         first_row_ = fold.last_row + 1;
     } else if (records_ >= limits_.records_max || bytes_ >= limits_.bytes_max) {
-        fold_until_ = last_;
-        is_folding_ = true;
-        fold_table_ = 0;
-        fold_key_.clear();
-        records_ = bytes_ = 0;
+        begin_folding();
     }
     forget_folded(lock);
 }

@@ -131,6 +131,8 @@ public:
     };
     // For a commit of so many records. It lives until committed().
     Fold next_fold(std::size_t records) const;
+    // All that there is, for a commit that is the last.
+    Fold whole_fold();
 
     // What commit last() + 1 changes, right before it may be on disk: found as of it from now on. Nothing is
     // added after one of which nobody knows whether it is.
@@ -157,7 +159,8 @@ private:
     void let_readers(std::unique_lock<std::mutex>& lock) const;
     std::uint64_t oldest_read() const;
     void add_records(const Row& row);
-    void collect(Fold& fold, std::size_t records) const;
+    void begin_folding();
+    void collect(Fold& fold, std::size_t records, std::size_t visits) const;
     void forget_folded(std::unique_lock<std::mutex>& lock);
 
     const Limits limits_;

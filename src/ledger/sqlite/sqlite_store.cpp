@@ -100,13 +100,27 @@ public:
         run(writes.recent.bind(1, static_cast<std::int64_t>(recent->last() + 1)).lend(2, as_bytes(row)));
         write_log(changes);
         const RecentChanges::Fold fold = recent->next_fold(count_records(changes));
-        write_fold(fold);
+        if (const auto folded = write_fold(fold); !folded) refuse(folded.error());
         recent->add(std::move(row));
         if (const auto committed = transaction->commit(); !committed)
             stop(failure_of(committed.error()).what());
         recent->committed(fold);
         leaf_count += changes.leaves.size();
         stop_if_disk_failed();  // Then what this commit has synced may be lost with what failed.
+    }
+
+    // Without it the next start has the rest in its memory, and goes on.
+    Result<void> fold_all() {
+        if (stopped || recent->last() == 0) return {};
+        (void)database->execute("ROLLBACK");  // the snapshot, if there is one
+        auto transaction = sqlite::Transaction::begin(*database);
+        if (!transaction) return fail(std::move(transaction.error()));
+        const std::string row = encode_changes({});
+        auto numbered =
+            writes.recent.bind(1, static_cast<std::int64_t>(recent->last() + 1)).lend(2, as_bytes(row)).run();
+        if (!numbered) return numbered;
+        if (auto folded = write_fold(recent->whole_fold()); !folded) return folded;
+        return transaction->commit();
     }
 
     std::unique_ptr<sqlite::Database> database;  // where the statements know it
@@ -126,17 +140,18 @@ private:
         }
     }
 
-    void write_fold(const RecentChanges::Fold& fold) {
+    Result<void> write_fold(const RecentChanges::Fold& fold) {
         for (const auto& [table, key, record] : fold.records) {
             TableWrites& statements = writes.tables[static_cast<std::size_t>(table)];
             sqlite::Statement& statement = record ? statements.put : statements.erase.value();
             statement.lend(1, as_bytes(key));
             if (record) statement.lend(2, as_bytes(*record));
-            run(statement);
+            if (auto done = statement.run(); !done) return done;
         }
-        if (fold.last_row > 0)
-            run(writes.forget.bind(1, static_cast<std::int64_t>(fold.first_row))
-                    .bind(2, static_cast<std::int64_t>(fold.last_row)));
+        if (fold.last_row == 0) return {};
+        return writes.forget.bind(1, static_cast<std::int64_t>(fold.first_row))
+            .bind(2, static_cast<std::int64_t>(fold.last_row))
+            .run();
     }
 
     void write_log(const Changes& changes) {
@@ -180,7 +195,9 @@ private:
 };
 
 SqliteStore::SqliteStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-SqliteStore::~SqliteStore() = default;
+SqliteStore::~SqliteStore() {
+    (void)impl_->fold_all();
+}
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file,
                                                        sqlite::Writers& writers,

@@ -24,6 +24,7 @@ public:
     static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& file,
                                                      sqlite::Writers& writers,
                                                      const RecentChanges::Limits& recent_limits = {});
+    // Leaves the tables as who reads them by SQL expects them, where the disk lets it.
     ~SqliteStore() override;
 
     std::optional<std::string> get(Table table, std::string_view key) const override;
