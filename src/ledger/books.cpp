@@ -199,9 +199,15 @@ void open_account(Context& context, std::string_view name, const std::optional<c
 EntryLine line_of(const Batch& batch, const Account& account, std::uint64_t number) {
     const std::uint64_t record_number = number / lines_in_record;
     if (record_number == account.entries / lines_in_record) return account.newest[number % lines_in_record];
+    return lines_of(batch, account, record_number)[number % lines_in_record];
+}
+
+EntryLines lines_of(const Batch& batch, const Account& account, std::uint64_t record_number) {
     const auto record = batch.get(Table::entries, entry_lines_key(account.number, record_number));
-    if (!record) throw DamagedRecord(fmt::format("line {} of account {} is missing", number, account.number));
-    return decode_lines(*record)[number % lines_in_record];
+    if (!record)
+        throw DamagedRecord(
+            fmt::format("line {} of account {} is missing", record_number * lines_in_record, account.number));
+    return decode_lines(*record);
 }
 
 Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<const Change> changes) {

@@ -48,6 +48,8 @@ void save_account(Batch& batch, std::string_view name, const Account& account);
 
 // The lines of its journal are numbered from 0. `number` is below account.entries.
 EntryLine line_of(const Batch& batch, const Account& account, std::uint64_t number);
+// A full record of them. DamagedRecord where it is missing.
+EntryLines lines_of(const Batch& batch, const Account& account, std::uint64_t record_number);
 
 // Applies the changes, in order. The account of the first change is the one the answer is about: its leaf's
 // index is returned. Refusals: `insufficient_credit`, `balance_too_large`. All accounts exist. Unbalanced,

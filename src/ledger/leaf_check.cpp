@@ -1,0 +1,214 @@
+#include "ledger/leaf_check.h"
+
+#include <fmt/format.h>
+
+namespace ee::ledger {
+namespace {
+
+// Reads the lines of one account, a record of them at a time.
+class Journal {
+public:
+    Journal(const Batch& books, const Account& account) : books_(books), account_(account) {}
+
+    std::uint64_t size() const { return account_.entries; }
+    const EntryLine& line(std::uint64_t number) {
+        const std::uint64_t record = number / lines_in_record;
+        if (record == account_.entries / lines_in_record) return account_.newest[number % lines_in_record];
+        if (record_ != record) lines_ = lines_of(books_, account_, record);
+        record_ = record;
+        return lines_[number % lines_in_record];
+    }
+    // The first line that is not of an earlier leaf; size(): there is none.
+    std::uint64_t first_from(std::uint64_t leaf) {
+        std::uint64_t first = 0, last = size();
+        while (first < last) {
+            const std::uint64_t middle = first + (last - first) / 2;
+            if (line(middle).leaf_index < leaf)
+                first = middle + 1;
+            else
+                last = middle;
+        }
+        return first;
+    }
+
+private:
+    const Batch& books_;
+    const Account& account_;
+    std::optional<std::uint64_t> record_;
+    EntryLines lines_;
+};
+
+}  // namespace
+
+bool LeafCheck::step(const Store& store, std::uint64_t count, CheckReport& report) {
+    if (!is_open_) return open(store, report);
+    const bool has_read = is_broken_ || next_ == target_.size;
+    if (!is_comparing_ && !has_read) {
+        read_leaves(store, count, report);
+        is_comparing_ = row_entries_ >= row_max_;
+        return true;
+    }
+    compare_accounts(store, count, report);
+    is_comparing_ = !accounts_.empty();
+    if (is_comparing_ || !has_read) return true;
+    if (!is_broken_ && tree_.head() != target_)
+        report.find("root",
+                    fmt::format("the newest checkpoint has another root than the {} leaves", target_.size));
+    return false;
+}
+
+// The log as its newest checkpoint has it, and the tree as it was where this check begins.
+bool LeafCheck::open(const Store& store, CheckReport& report) {
+    LogReader reader(store);
+    const auto tree = reader.load();
+    if (!tree) {
+        report.find("root", tree.error().detail);
+        return false;
+    }
+    target_ = tree->head();
+    identity_ = identity_of(store);
+    // Receipts of the newest leaves are under it.
+    const auto head = newest_head(store);
+    if (head && !store.get(Table::checkpoints, std::string(KeyWriter().number(head->head.size))))
+        report.find("root",
+                    fmt::format("the checkpoint of {} leaves, the newest one, is missing", head->head.size));
+    if (from_ > 0) {
+        auto opened = reader.load_at(*tree, from_);
+        if (!opened) {
+            report.find("root", opened.error().detail);
+            return false;
+        }
+        tree_ = *std::move(opened);
+        compare_checkpoint(store, tree_, report);
+        const auto before = store.leaf(from_ - 1);
+        if (const auto leaf = before ? decode_leaf(as_bytes(*before)) : fail("log_range"))
+            time_us_ = leaf->time_us;
+    }
+    is_open_ = true;
+    return next_ < target_.size;
+}
+
+void LeafCheck::read_leaves(const Store& store, std::uint64_t count, CheckReport& report) {
+    const auto broken = [&](std::string_view what) {
+        is_broken_ = true;
+        report.find("leaves", fmt::format("leaf {}{}", next_, what));
+    };
+    for (; count > 0 && next_ < target_.size && row_entries_ < row_max_; --count, ++next_) {
+        const auto bytes = store.leaf(next_);
+        if (!bytes) return broken(" is missing");
+        const auto leaf = decode_leaf(as_bytes(*bytes));
+        if (!leaf) return broken(fmt::format(": {}", leaf.error().detail));
+        ++report.leaves;
+        if (leaf->seq != next_)
+            report.find("seq_is_dense", fmt::format("leaf {} calls itself {}", next_, leaf->seq));
+        if (leaf->time_us < time_us_)
+            report.find("time_goes_on", fmt::format("leaf {} is earlier than the one before", next_));
+        time_us_ = leaf->time_us;
+        if (leaf->kind == LeafKind::entry) follow(next_, *leaf, report);
+        tree_.append(log_leaf_hash(salt_of(*identity_, next_), as_bytes(*bytes)), full_);
+        compare_tiles(store, report);
+        compare_checkpoint(store, tree_, report);
+    }
+}
+
+void LeafCheck::compare_tiles(const Store& store, CheckReport& report) {
+    for (const Tile& tile : full_) {
+        const auto kept = store.tile(tile.level, tile.index);
+        if (!kept || !std::ranges::equal(tile.hashes, as_bytes(*kept)))
+            report.find("tiles",
+                        fmt::format("tile {} of level {} is not that of the leaves", tile.index, tile.level));
+    }
+    full_.clear();
+}
+
+void LeafCheck::compare_checkpoint(const Store& store, const LogTree& tree, CheckReport& report) {
+    const auto record = store.get(Table::checkpoints, std::string(KeyWriter().number(tree.size())));
+    if (record && SignedHead::decode(*record).head != tree.head())
+        report.find("root",
+                    fmt::format("the checkpoint of {} leaves has another root than they", tree.size()));
+}
+
+// An entry continues the one before of its account.
+void LeafCheck::follow(std::uint64_t index, const Leaf& leaf, CheckReport& report) {
+    ++entries_;
+    const State after{Money(leaf.i64("available_after")), Money(leaf.i64("locked_after"))};
+    const auto available = checked_subtract(after.available, Money(leaf.i64("available_delta")));
+    const auto locked = checked_subtract(after.locked, Money(leaf.i64("locked_delta")));
+    const std::string_view account = leaf.text("account");
+    if (!available || !locked)
+        return report.find("balance_is_its_entries",
+                           fmt::format("leaf {} of {} changes more than there can be", index, account));
+    const State before{*available, *locked};
+    const auto [place, is_first] = accounts_.try_emplace(std::string(account));
+    Entries& entries = place->second;
+    if (is_first)
+        entries.before = before;
+    else if (before != entries.all.back().after)
+        report.find("balance_is_its_entries", fmt::format("leaf {} does not continue leaf {} of {}", index,
+                                                          entries.all.back().leaf, account));
+    entries.all.push_back({index, after});
+    ++row_entries_;
+}
+
+LeafCheck::State LeafCheck::state_of(const EntryLine& line) {
+    return {line.available, line.locked};
+}
+
+void LeafCheck::compare_accounts(const Store& store, std::uint64_t count, CheckReport& report) {
+    const Batch books(store);  // nothing is written into it
+    for (auto next = accounts_.begin(); next != accounts_.end() && count > 0; --count) {
+        compare_journal(books, next->first, next->second, report);
+        next = accounts_.erase(next);
+    }
+    if (!accounts_.empty()) return;
+    row_ = next_;
+    row_entries_ = 0;
+}
+
+// The entries that were read are the lines of the account's journal in this row of leaves, and continue it.
+void LeafCheck::compare_journal(const Batch& books, std::string_view name, const Entries& entries,
+                                CheckReport& report) const {
+    const auto account = find_account(books, name);
+    if (!account)
+        return report.find("balance_is_its_entries", fmt::format("leaf {} is of {}, which is no account",
+                                                                 entries.all.back().leaf, name));
+    compare_with_last_line(books, name, *account, report);
+    Journal journal(books, *account);
+    const std::uint64_t first = journal.first_from(row_);
+    const State before = first == 0 ? State{} : state_of(journal.line(first - 1));
+    if (before != entries.before)
+        report.find(
+            "balance_is_its_entries",
+            fmt::format("leaf {} does not continue what {} had before: {} USD available, {} locked",
+                        entries.all.front().leaf, name, to_usd(before.available), to_usd(before.locked)));
+    std::uint64_t number = first;
+    for (const Entry& entry : entries.all) {
+        if (number == journal.size() || journal.line(number).leaf_index != entry.leaf)
+            return report.find("entries", fmt::format("leaf {} is not line {} of the journal of {}",
+                                                      entry.leaf, number, name));
+        if (const State kept = state_of(journal.line(number++)); kept != entry.after)
+            return report.find(
+                "balance_is_its_entries",
+                fmt::format("{} has {} USD available and {} locked at leaf {}; by its journal {} and {}",
+                            name, to_usd(entry.after.available), to_usd(entry.after.locked), entry.leaf,
+                            to_usd(kept.available), to_usd(kept.locked)));
+    }
+    // What follows was appended later: it is of leaves that were not read.
+    if (number == journal.size()) return;
+    const std::uint64_t next = journal.line(number).leaf_index;
+    if (next < next_ || next >= books.leaf_count())
+        report.find("entries",
+                    fmt::format("leaf {} is in the journal of {}, and is no entry of it", next, name));
+}
+
+void compare_with_last_line(const Batch& books, std::string_view name, const Account& account,
+                            CheckReport& report) {
+    const EntryLine last = account.entries == 0 ? EntryLine{} : line_of(books, account, account.entries - 1);
+    if (account.available != last.available || account.locked != last.locked)
+        report.find("balance_is_its_entries",
+                    fmt::format("{} has {} USD available and {} locked; its entries come to {} and {}", name,
+                                to_usd(account.available), to_usd(account.locked), to_usd(last.available),
+                                to_usd(last.locked)));
+}
+
+}  // namespace ee::ledger

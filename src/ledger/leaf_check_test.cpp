@@ -1,0 +1,273 @@
+#include "ledger/leaf_check.h"
+
+#include <functional>
+#include <map>
+
+#include "ledger/ledger_check.h"
+#include "ledger/test_worker.h"
+
+namespace ee::ledger {
+namespace {
+
+// What a memory holds, but for what is damaged of it.
+class DamagedStore final : public Store {
+public:
+    explicit DamagedStore(std::shared_ptr<MemoryStore> memory) : memory_(std::move(memory)) {}
+    std::optional<std::string> get(Table table, std::string_view key) const override {
+        const auto found = records.find({table, std::string(key)});
+        return found == records.end() ? memory_->get(table, key) : found->second;
+    }
+    void scan(Table table, std::string_view from, const Visit& visit) const override {
+        memory_->scan(table, from, [&](std::string_view key, std::string_view) {
+            const auto record = get(table, key);
+            return !record || visit(key, *record);
+        });
+    }
+    std::uint64_t leaf_count() const override { return memory_->leaf_count(); }
+    std::optional<std::string> leaf(std::uint64_t index) const override {
+        ++leaves_read;
+        const auto found = leaves.find(index);
+        return found == leaves.end() ? memory_->leaf(index) : found->second;
+    }
+    std::optional<std::string> tile(unsigned level, std::uint64_t index) const override {
+        auto tile = memory_->tile(level, index);
+        if (tile && damaged_tile == std::pair{level, index}) tile->front() ^= 1;
+        return tile;
+    }
+    void commit(const Changes& changes) override { memory_->commit(changes); }
+
+    std::map<std::pair<Table, std::string>, std::optional<std::string>> records;
+    std::map<std::uint64_t, std::optional<std::string>> leaves;
+    std::optional<std::pair<unsigned, std::uint64_t>> damaged_tile;
+    mutable std::uint64_t leaves_read = 0;
+
+private:
+    std::shared_ptr<MemoryStore> memory_;
+};
+
+// alice and bob, who pay each other; the check begins between two of their entries and ends at the newest.
+class LeafCheckTest : public testing::Test {
+protected:
+    void SetUp() override {
+        ASSERT_TRUE(worker_.admin(OpenAccount{.account = "alice", .token = token_of("alice")}, "a"));
+        ASSERT_TRUE(worker_.admin(OpenAccount{.account = "bob", .token = token_of("bob")}, "b"));
+        worker_.buy(40);
+        pay(90);
+        from_ = store_.leaf_count();
+        pay(300);
+    }
+    void pay(int times) {
+        for (const int end = paid_ + times; paid_ < end; ++paid_) {
+            const bool back = paid_ % 3 == 2;
+            const std::string from = back ? "bob" : "alice";
+            ASSERT_TRUE(worker_.as(
+                {.role = Role::holder, .token = token_of(from)},
+                Transfer{.from = from, .to = back ? "alice" : "bob", .amount = Money(back ? 2 : 1)},
+                "pay " + std::to_string(paid_)));
+        }
+    }
+    Account alice() const { return find_account(Batch(store_), "alice").value(); }
+    // The leaf of alice's first entry that is checked, of the one in the middle, and of the last one.
+    std::uint64_t leaf_of(std::uint64_t line) const {
+        return line_of(Batch(store_), alice(), line).leaf_index;
+    }
+    std::uint64_t first_line() const {
+        std::uint64_t line = 0;
+        while (leaf_of(line) < from_) ++line;
+        return line;
+    }
+    void change_leaf(std::uint64_t index, const std::function<void(Leaf&)>& change) {
+        Leaf leaf = decode_leaf(as_bytes(store_.leaf(index).value())).value();
+        change(leaf);
+        store_.leaves[index] = std::string(as_text(encode_leaf(leaf).value()));
+    }
+    void change_alice(const std::function<void(Account&)>& change) {
+        Account account = alice();
+        change(account);
+        store_.records[{Table::accounts, "alice"}] = account.encode();
+    }
+    // Wherever the line lies.
+    void change_line(std::uint64_t number, const std::function<void(EntryLine&)>& change) {
+        const Account account = alice();
+        if (number / lines_in_record == account.entries / lines_in_record)
+            return change_alice([&](Account& one) { change(one.newest[number % lines_in_record]); });
+        const std::string key = entry_lines_key(account.number, number / lines_in_record);
+        EntryLines lines = decode_lines(store_.get(Table::entries, key).value());
+        change(lines[number % lines_in_record]);
+        store_.records[{Table::entries, key}] = encode(lines);
+    }
+    static std::string checkpoint(std::uint64_t size) { return KeyWriter().number(size); }
+    void change_checkpoint(std::uint64_t size) {
+        SignedHead head = SignedHead::decode(store_.get(Table::checkpoints, checkpoint(size)).value());
+        head.head.root[5] ^= 1;
+        store_.records[{Table::checkpoints, checkpoint(size)}] = head.encode();
+    }
+    std::string check(std::uint64_t count, std::size_t row_max, const std::function<void(int)>& between) {
+        LeafCheck leaves(from_, row_max);
+        CheckReport report;
+        int steps = 0;
+        try {
+            while (leaves.step(store_, count, report)) between(++steps);
+        } catch (const DamagedRecord& damage) {
+            report.find("records", damage.what());
+        }
+        std::string all;
+        for (const std::string& finding : report.findings) all += finding + "\n";
+        return all;
+    }
+
+    TestWorker worker_;
+    DamagedStore store_{worker_.memory};
+    std::uint64_t from_ = 0;
+    int paid_ = 0;
+};
+
+TEST_F(LeafCheckTest, FindsNothingInAGoodLedgerHoweverSmallItsStepsAre) {
+    for (const std::uint64_t count : {1, 7, 256, 100'000})
+        for (const std::size_t row : {1, 5, 1000}) {
+            const std::uint64_t end = store_.leaf_count();
+            LeafCheck leaves(from_, row);
+            CheckReport report;
+            // The server goes on meanwhile: each step sees more than the one before.
+            for (int steps = 0; leaves.step(store_, count, report); ++steps)
+                if (steps < 5) pay(2);
+            EXPECT_TRUE(report.is_good()) << count << ' ' << row << ' ' << report.findings.front();
+            EXPECT_EQ(leaves.size(), end) << "it does not run after what is written";
+            EXPECT_EQ(report.leaves, end - from_);
+        }
+    EXPECT_TRUE(check_ledger(store_, from_).is_good());
+    EXPECT_TRUE(check_ledger(store_, 0).is_good());
+}
+
+TEST_F(LeafCheckTest, HasNothingToDoAtTheNewestCheckpoint) {
+    from_ = store_.leaf_count();
+    LeafCheck leaves(from_);
+    CheckReport report;
+    EXPECT_FALSE(leaves.step(store_, 1, report));
+    EXPECT_TRUE(report.is_good());
+    EXPECT_EQ(leaves.size(), from_);
+}
+
+constexpr std::size_t available_after = 6;  // the field of an entry
+
+TEST_F(LeafCheckTest, NamesWhatIsDamagedAsAStartDoes) {
+    const std::uint64_t first = first_line(), last = alice().entries - 1, middle = (first + last) / 2;
+    const std::uint64_t size = store_.leaf_count();
+    struct Damage {
+        const char* name;
+        std::function<void()> make;
+        const char* finding;
+    };
+    const Damage damages[] = {
+        {"a leaf is gone", [&] { store_.leaves[leaf_of(middle)] = std::nullopt; }, "leaves: leaf "},
+        {"a leaf is cut off", [&] { store_.leaves[leaf_of(middle)] = "\1"; }, "bytes, the header has"},
+        {"a leaf has another number", [&] { change_leaf(leaf_of(middle), [](Leaf& leaf) { ++leaf.seq; }); },
+         "seq_is_dense"},
+        {"a leaf is earlier", [&] { change_leaf(leaf_of(middle), [](Leaf& leaf) { --leaf.time_us; }); },
+         "time_goes_on"},
+        {"a leaf has another memo",
+         [&] { change_leaf(leaf_of(middle), [](Leaf& leaf) { leaf.fields[9] = {'x'}; }); },
+         "has another root than they"},
+        {"an entry has another balance",
+         [&] { change_leaf(leaf_of(middle), [](Leaf& leaf) { leaf.fields[available_after][7] ^= 1; }); },
+         "does not continue leaf"},
+        {"a checkpoint has another root",
+         [&] { change_checkpoint(head_with(store_, leaf_of(middle))->head.size); }, "another root than they"},
+        {"the checkpoint where it begins has another root", [&] { change_checkpoint(from_); },
+         "another root than they"},
+        {"the newest checkpoint is gone",
+         [&] { store_.records[{Table::checkpoints, checkpoint(size)}] = std::nullopt; }, "the newest one"},
+        {"a tile is damaged", [&] { store_.damaged_tile = {0, 1}; }, "root: "},
+        {"an account is gone", [&] { store_.records[{Table::accounts, "alice"}] = std::nullopt; },
+         "which is no account"},
+        {"an account has more than its journal says",
+         [&] { change_alice([](Account& a) { a.available = Money(9); }); },
+         "alice has 0.000009 USD available"},
+        {"an account has more locked", [&] { change_alice([](Account& a) { a.locked = Money(9); }); },
+         "and 0.000009 locked"},
+        {"an account and its last line have more",
+         [&] {
+             change_alice([&](Account& a) {
+                 a.available = Money(9);
+                 a.newest[last % lines_in_record].available = Money(9);
+             });
+         },
+         "by its journal"},
+        {"an account has lost its last line", [&] { change_alice([](Account& a) { --a.entries; }); },
+         "of the journal of alice"},
+        {"an account has a line too much",
+         [&] {
+             change_alice([&](Account& a) {
+                 a.newest[a.entries % lines_in_record] = a.newest[last % lines_in_record];
+                 ++a.entries;
+             });
+         },
+         "is no entry of it"},
+        {"its first line is of another leaf",
+         [&] { change_line(first, [](EntryLine& line) { --line.leaf_index; }); }, "of the journal of alice"},
+        {"a line in the middle has another balance",
+         [&] { change_line(middle, [](EntryLine& line) { line.available = Money(9); }); }, "by its journal"},
+        {"the line before has another balance",
+         [&] { change_line(first - 1, [](EntryLine& line) { line.available = Money(9); }); },
+         "does not continue what alice had before"},
+        {"the lines before are gone",
+         [&] {
+             store_
+                 .records[{Table::entries, entry_lines_key(alice().number, (first - 1) / lines_in_record)}] =
+                 std::nullopt;
+         },
+         "records: "},
+    };
+    ASSERT_NE(alice().entries % lines_in_record, 0U) << "its last line lies with it";
+    ASSERT_NE(alice().entries % lines_in_record, lines_in_record - 1) << "one more does, too";
+    for (const Damage& damage : damages) {
+        SCOPED_TRACE(damage.name);
+        damage.make();
+        const std::string found = check(100'000, 100, [](int) {});
+        EXPECT_NE(found.find(damage.finding), std::string::npos) << found;
+        EXPECT_NE(check(3, 1, [](int) {}), "");
+        const CheckReport at_start = check_ledger(store_, from_);
+        EXPECT_FALSE(at_start.is_good()) << "at a start";
+        EXPECT_FALSE(check_ledger(store_, 0).is_good()) << "of all";
+        store_.records.clear();
+        store_.leaves.clear();
+        store_.damaged_tile.reset();
+        ASSERT_EQ(check(100'000, 100, [](int) {}), "");
+    }
+}
+
+TEST_F(LeafCheckTest, FindsATileThatIsDamagedWhileItReads) {
+    const std::string found = check(10, 100, [&](int step) {
+        if (step == 2) store_.damaged_tile = {0, 1};
+    });
+    EXPECT_NE(found.find("tiles: tile 1 of level 0"), std::string::npos) << found;
+}
+
+// Sums over accounts are the whole check's, and so are accounts that nothing was appended for.
+TEST_F(LeafCheckTest, AStartChecksAccountsWithoutNewEntriesToo) {
+    from_ = store_.leaf_count();
+    change_alice([](Account& account) { account.available = Money(account.available.micro() - 1); });
+    auto bob = find_account(Batch(store_), "bob").value();
+    bob.available = Money(bob.available.micro() + 1);
+    store_.records[{Table::accounts, "bob"}] = bob.encode();
+    EXPECT_EQ(check(1000, 100, [](int) {}), "");
+    const CheckReport report = check_ledger(store_, from_);
+    ASSERT_EQ(report.findings.size(), 2U) << "the sums are what they were";
+    EXPECT_NE(report.findings[0].find("balance_is_its_entries: alice"), std::string::npos);
+}
+
+// A line that no entry is of, in a journal that was not appended to.
+TEST_F(LeafCheckTest, TheFullCheckCountsTheLinesOfAllJournals) {
+    ASSERT_TRUE(worker_.admin(OpenAccount{.account = "carol", .token = token_of("carol")}, "c"));
+    Account carol = find_account(Batch(store_), "carol").value();
+    carol.entries = 1;
+    carol.newest[0] = {
+        .leaf_index = store_.leaf_count() - 1, .at = worker_.now, .available = {}, .locked = {}};
+    store_.records[{Table::accounts, "carol"}] = carol.encode();
+    const CheckReport report = check_ledger(store_, 0);
+    ASSERT_EQ(report.findings.size(), 1U);
+    EXPECT_NE(report.findings[0].find("lines are in the accounts' journals"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ee::ledger
