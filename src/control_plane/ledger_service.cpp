@@ -86,7 +86,8 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
         log.error("ledger.standstill", {{"code", why.code}, {"detail", why.detail}});
         news->tell(why);
     };
-    PreparedLedger out{.standstill = news, .worker = {}, .reader = {}, .rules = settings.rules};
+    PreparedLedger out{
+        .standstill = news, .worker = {}, .reader = {}, .check_reader = {}, .rules = settings.rules};
     const auto recent = (*store)->recent();
     auto worker = ledger::LedgerWorker::start(
         *std::move(store),
@@ -96,9 +97,11 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
         std::move(settings));
     if (!worker) return fail(std::move(worker.error()));
     out.worker = *std::move(worker);
-    auto reader = ledger::SqliteReader::open(config.db_path, recent);
-    if (!reader) return fail(std::move(reader.error()));
-    out.reader = *std::move(reader);
+    for (auto* of_thread : {&out.reader, &out.check_reader}) {
+        auto reader = ledger::SqliteReader::open(config.db_path, recent);
+        if (!reader) return fail(std::move(reader.error()));
+        *of_thread = *std::move(reader);
+    }
     return out;
 }
 
@@ -144,6 +147,8 @@ LedgerService::LedgerService(net::Loop& loop, PreparedLedger prepared)
       store_(std::move(prepared.reader)),
       rules_(prepared.rules),
       log_(*store_),
+      check_(std::move(prepared.check_reader),
+             [this](Result<std::uint64_t> up_to) { worker_->checked(std::move(up_to)); }),
       thread_(1, questions_max) {
     // Questions are about later moments than this one.
     store_->end_reading();

@@ -1,6 +1,6 @@
 #pragma once
 // The ledger as the control plane runs it: its store in the file at EE_DB_PATH, the key of its log, a thread
-// that writes and one that reads.
+// that writes, one that reads and one that checks.
 
 #include <memory>
 #include <mutex>
@@ -15,6 +15,7 @@
 #include "control_plane/liveness_mark.h"
 #include "control_plane/node_directory.h"
 #include "control_plane/slot_recorder.h"
+#include "ledger/running_check.h"
 #include "ledger/sqlite/sqlite_reader.h"
 #include "net/loop.h"
 #include "net/worker_pool.h"
@@ -43,6 +44,7 @@ struct PreparedLedger {
     std::shared_ptr<StandstillNews> standstill;  // outlives the worker
     std::unique_ptr<ledger::LedgerWorker> worker;
     std::unique_ptr<ledger::SqliteReader> reader;
+    std::unique_ptr<ledger::SqliteReader> check_reader;  // of its own: another thread, shorter moments
     ledger::Rules rules;
 };
 // Refusals: those of LedgerWorker::start(), of the stores, and of the key's file.
@@ -96,7 +98,9 @@ private:
     // Of the reading thread.
     ledger::LogReader log_;
     std::optional<ledger::LogTree> tree_;
-    net::WorkerPool thread_;  // Last: it uses all of the above.
+    // Last: they use all of the above.
+    ledger::RunningCheck check_;
+    net::WorkerPool thread_;
 };
 
 }  // namespace ee::control_plane

@@ -18,9 +18,12 @@ public:
         record_ = record;
         return lines_[number % lines_in_record];
     }
-    // The first line that is not of an earlier leaf; size(): there is none.
+    // The first line that is not of an earlier leaf; size(): there is none. What is checked lies near the
+    // end.
     std::uint64_t first_from(std::uint64_t leaf) {
-        std::uint64_t first = 0, last = size();
+        std::uint64_t last = size(), width = 1;
+        for (; width <= last && line(last - width).leaf_index >= leaf; width *= 2) last -= width;
+        std::uint64_t first = width <= last ? last - width + 1 : 0;
         while (first < last) {
             const std::uint64_t middle = first + (last - first) / 2;
             if (line(middle).leaf_index < leaf)

@@ -27,8 +27,9 @@ namespace ee::ledger {
 // (ledger_check.h).
 class LeafCheck {
 public:
-    // How many entries are read before their accounts are compared: what it takes of memory, a few MB.
-    static constexpr std::size_t entries_in_row = 32768;
+    // How many entries are read before their accounts are compared: what it takes of memory, at most 10 MB or
+    // so.
+    static constexpr std::size_t entries_in_row = 65536;
 
     explicit LeafCheck(std::uint64_t from, std::size_t row_max = entries_in_row)
         : from_(from), row_max_(row_max), next_(from), row_(from) {}

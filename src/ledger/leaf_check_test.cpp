@@ -269,5 +269,49 @@ TEST_F(LeafCheckTest, TheFullCheckCountsTheLinesOfAllJournals) {
     EXPECT_NE(report.findings[0].find("lines are in the accounts' journals"), std::string::npos);
 }
 
+// ---- What the worker does with it ----
+
+TEST_F(LeafCheckTest, AStartReadsOnlyWhatCameAfterTheMarkThatMoved) {
+    const std::uint64_t end = store_.leaf_count();
+    worker_.worker->checked(end);
+    pay(3);  // answered after it
+    EXPECT_EQ(verified_size(store_), end);
+    const std::uint64_t appended = store_.leaf_count() - end;
+    store_.leaves_read = 0;
+    EXPECT_EQ(check_ledger(store_, verified_size(store_)).leaves, appended);
+    // And what the tree's right edge takes: twice a tile at most, of where it begins and where it ends.
+    EXPECT_LE(store_.leaves_read, appended + 2 * tile_hashes + 1);
+    worker_.start();
+    EXPECT_FALSE(worker_.worker->standstill());
+    EXPECT_GE(verified_size(store_), end + appended);
+}
+
+TEST_F(LeafCheckTest, WhatACheckFoundEndsWritingAsAStartThatFindsItDoes) {
+    const std::uint64_t mark = verified_size(store_);
+    worker_.worker->checked(fail("ledger_halted", "leaves: leaf 7 is missing"));
+    worker_.worker->checked(store_.leaf_count());  // Nothing good comes after it.
+    const auto refused = worker_.admin(Purchase{.account = "alice", .amount = Money(1)}, "after");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "ledger_halted");
+    EXPECT_EQ(worker_.worker->standstill()->detail, "leaves: leaf 7 is missing");
+    EXPECT_FALSE(worker_.worker->head());
+    worker_.worker.reset();
+    EXPECT_EQ(verified_size(store_), mark);
+}
+
+TEST_F(LeafCheckTest, AMarkThatCantBeKeptEndsWritingAndTheNextStartChecksItAll) {
+    const std::uint64_t mark = verified_size(store_);
+    *worker_.fails = true;
+    worker_.worker->checked(store_.leaf_count());
+    EXPECT_EQ(worker_.admin(Purchase{.account = "alice", .amount = Money(1)}, "after").error().code,
+              "store_unavailable");
+    worker_.worker.reset();
+    *worker_.fails = false;
+    EXPECT_EQ(verified_size(store_), mark);
+    worker_.start();
+    EXPECT_FALSE(worker_.worker->standstill());
+    EXPECT_GT(verified_size(store_), mark);
+}
+
 }  // namespace
 }  // namespace ee::ledger

@@ -175,6 +175,31 @@ void LedgerWorker::record_fork() {
     store_->end_reading();
 }
 
+void LedgerWorker::checked(Result<std::uint64_t> up_to) {
+    {
+        const std::lock_guard guard(mutex_);
+        if (checked_ && !*checked_) return;
+        checked_ = std::move(up_to);
+    }
+    wake_.notify_one();
+}
+
+// Before the commands that came meanwhile: on what is damaged nothing more is built.
+void LedgerWorker::record_check() {
+    std::optional<Result<std::uint64_t>> up_to;
+    {
+        const std::lock_guard guard(mutex_);
+        up_to.swap(checked_);
+        if (!up_to || standstill_) return;
+    }
+    if (!*up_to) return halt(up_to->error().code, up_to->error().detail);
+    try {
+        store_->commit(remember_verified(**up_to));
+    } catch (const StoreFailure& failure) {
+        halt("store_unavailable", failure.what());
+    }
+}
+
 LedgerTime LedgerWorker::now() const {
     // A clock that steps back does not take the ledger with it (invariant L7).
     return std::max(settings_.clock(), from_us(log_.last_time_us()));
@@ -241,6 +266,7 @@ void LedgerWorker::work() {
         bool stopping = false;
         std::deque<Waiting> waiting = wait_for_work(stopping);
         record_fork();
+        record_check();
         if (stopping && waiting.empty()) return;
         run_batch(std::move(waiting));
     }
@@ -249,7 +275,8 @@ void LedgerWorker::work() {
 std::deque<LedgerWorker::Waiting> LedgerWorker::wait_for_work(bool& stopping) {
     std::unique_lock lock(mutex_);
     const auto has_work = [&] {
-        return stopping_ || !waiting_.empty() || !settling_.empty() || !witnessed_.empty();
+        return stopping_ || !waiting_.empty() || !settling_.empty() || !witnessed_.empty() ||
+               checked_.has_value();
     };
     if (settings_.settle_auto)
         wake_.wait_for(lock, settle_look, has_work);

@@ -73,6 +73,10 @@ public:
     // accept_loss().
     void witnessed(Witnessed what);
 
+    // Any thread. What a check beside this thread has come to: the size up to which it has found the ledger
+    // good, which is remembered in a commit of its own, or what it found, which ends writing as at a start.
+    void checked(Result<std::uint64_t> up_to);
+
     // Any thread. From now on each commit is told of once it is on disk, before its commands are answered: on
     // the worker's thread, which does not wait for anything in there.
     using OnCommit = std::function<void(const Changes&)>;
@@ -107,6 +111,7 @@ private:
     Result<void> record_grid(Batch& batch, LedgerTime now) const;
     Result<void> record_loss(Batch& batch, LedgerTime now) const;
     void record_fork();
+    void record_check();
     Done leaving_flight(std::string key, Done done);
     void work();
     std::deque<Waiting> wait_for_work(bool& stopping);
@@ -138,6 +143,7 @@ private:
     std::deque<Waiting> waiting_;
     std::unordered_set<std::string> in_flight_;  // callers' keys
     std::vector<Witnessed> witnessed_;
+    std::optional<Result<std::uint64_t>> checked_;
     std::optional<Standstill> standstill_;
     std::shared_ptr<const SignedHead> head_;
     std::shared_ptr<OnCommit> on_commit_;  // not copied: it may remember
