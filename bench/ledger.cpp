@@ -1,11 +1,11 @@
 // How fast the ledger's store commits, beside the same transfers written to SQLite by hand; bench/run.py
 // starts it.
 //
-//   ledger_bench FOLDER [SECONDS [ACCOUNTS [SYNC-MICROSECONDS [ledger]]]]
+//   ledger_bench FOLDER [SECONDS [ACCOUNTS [SYNC-MICROSECONDS [ledger [unchecked]]]]]
 //
 // The disk is the one FOLDER is on; with SYNC-MICROSECONDS every sync takes that much longer; with `ledger`
-// only the whole ledger is measured, by 64 callers. What is
-// compared takes turns. Prints one line of JSON.
+// only the whole ledger is measured, by 64 callers; `unchecked`: without the check that a server has beside.
+// What is compared takes turns. Prints one line of JSON.
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -26,6 +26,7 @@
 #include "crypto/signing_key.h"
 #include "ledger/encoding.h"
 #include "ledger/ledger_worker.h"
+#include "ledger/running_check.h"
 #include "ledger/sqlite/fault_vfs.h"
 #include "ledger/sqlite/sqlite_reader.h"
 #include "ledger/sqlite/sqlite_store.h"
@@ -193,7 +194,8 @@ private:
 
 class ByLedger {
 public:
-    ByLedger(const std::filesystem::path& file, std::uint64_t accounts) : writers_(file) {
+    ByLedger(const std::filesystem::path& file, std::uint64_t accounts, bool is_checked = true)
+        : writers_(file) {
         LedgerWorker::Settings settings{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {1}}};
         settings.settle_auto = false;
         settings.clock = [] {
@@ -205,6 +207,10 @@ public:
         worker_ =
             LedgerWorker::start(SqliteStore::open(file, writers_).value(), make_key, std::move(settings))
                 .value();
+        if (is_checked)
+            check_ = std::make_unique<RunningCheck>(
+                SqliteReader::open(file).value(),
+                [this](Result<std::uint64_t> up_to) { worker_->checked(std::move(up_to)); });
         run_all(accounts, 512, [&](std::uint64_t account) -> Command {
             return OpenAccount{.account = account_name(account),
                                .token = crypto::sha256(as_bytes(account_name(account)))};
@@ -261,6 +267,7 @@ private:
     sqlite::Writers writers_;
     std::unique_ptr<LedgerWorker> worker_;
     std::uint64_t keys_ = 0;
+    std::unique_ptr<RunningCheck> check_;
 };
 
 // ---- Measuring ----
@@ -347,7 +354,8 @@ int main(int count, char** arguments) {
     if (count > 4) disk.delay_syncs(std::chrono::microseconds(std::atoi(arguments[4])));
     Transfers transfers(accounts);
     if (count > 5 && std::string_view(arguments[5]) == "ledger") {
-        ByLedger alone(folder / "ledger.db", accounts);
+        const bool is_checked = count <= 6 || std::string_view(arguments[6]) != "unchecked";
+        ByLedger alone(folder / "ledger.db", accounts, is_checked);
         Figure figure;
         alone.measure(figure, transfers, 64, seconds);
         fmt::print("{{\"ledger_64\":{:.0f},\"ledger_64_cpu_us\":{:.1f}}}\n", figure.rate(), figure.cpu_us());

@@ -99,7 +99,7 @@ def ledger_settle(lab, wanted, options):
 def ledger_grown(lab, wanted, options):
     """A start and proofs with a million entries, and with ten."""
     less, more = scale_report(lab, options, "grow", lab.folder, *ENTRIES)
-    return [row("ledger_start_10m", more["start_s"], "s"), row("ledger_start_10m_unchecked", more["first_start_s"], "s"),
+    return [row("ledger_start_10m", more["first_start_s"], "s"), row("ledger_start_10m_again", more["start_s"], "s"),
             row("ledger_head_10m", more["head_us"], "us", less["head_us"]),
             row("ledger_proof_10m", more["proof_us"], "us", less["proof_us"])]
 

@@ -2,8 +2,10 @@
 //
 //   ledger_scale settle FOLDER NODES LOCKS      settles one cell with so many locks, beside transfers
 //   ledger_scale grow FOLDER ENTRIES...         how long a start and a proof take with so many entries
+//   ledger_scale start FILE                     how long a start takes on a ledger that is there
 //
-// Prints one line of JSON; of `grow` an array, an object for each number of entries (rising).
+// Prints one line of JSON; of `grow` an array, an object for each number of entries (rising). The check of a
+// running server runs beside, as it does there: a start finds what it has left.
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
@@ -20,7 +22,9 @@
 
 #include "base/check.h"
 #include "crypto/signing_key.h"
+#include "ledger/ledger_check.h"
 #include "ledger/ledger_worker.h"
+#include "ledger/running_check.h"
 #include "ledger/sqlite/sqlite_reader.h"
 #include "ledger/sqlite/sqlite_store.h"
 
@@ -61,10 +65,14 @@ Request request_of(Command command, std::uint64_t number) {
 
 class Books {
 public:
-    explicit Books(std::filesystem::path file) : file_(std::move(file)), writers_(file_) { start(); }
+    explicit Books(std::filesystem::path file)
+        : file_(std::move(file)), writers_(file_), first_start_s_(start()) {}
+
+    double first_start_s() const { return first_start_s_; }
 
     // How long it took.
     double start() {
+        check_.reset();
         worker_.reset();
         LedgerWorker::Settings settings{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {1}}};
         settings.settle_auto = false;
@@ -74,8 +82,11 @@ public:
         };
         const auto began = Clock::now();
         worker_ = LedgerWorker::start(SqliteStore::open(file_, writers_).value(), make_key, settings).value();
+        const double took = seconds_since(began);
         EE_CHECK(!worker_->standstill());
-        return seconds_since(began);
+        check_ = std::make_unique<RunningCheck>(
+            reader(), [this](Result<std::uint64_t> up_to) { worker_->checked(std::move(up_to)); });
+        return took;
     }
 
     LedgerTime now() const {
@@ -142,6 +153,8 @@ private:
     std::atomic<std::uint64_t> keys_ = 0;
     Random random_{1};
     std::unique_ptr<LedgerWorker> worker_;
+    std::unique_ptr<RunningCheck> check_;
+    const double first_start_s_;
 };
 
 // ---- Settling ----
@@ -270,7 +283,7 @@ void grow(const std::filesystem::path& file, const std::vector<std::uint64_t>& s
             books.ask_all((size - entries) / 2, [&](std::uint64_t) { return books.some_transfer(); });
             entries = size;
         }
-        const double first = books.start();  // checks what has come since the start before
+        const double first = books.start();  // checks what the running server had not come to
         const double second = books.start();
         lines.push_back(fmt::format(
             R"({{"entries":{},"first_start_s":{:.3f},"start_s":{:.3f},"head_us":{:.2f},"proof_us":{:.2f}}})",
@@ -279,19 +292,41 @@ void grow(const std::filesystem::path& file, const std::vector<std::uint64_t>& s
     fmt::print("[{}]\n", fmt::join(lines, ","));
 }
 
+// With what was appended since the mark, and the part of it that goes with the number of accounts and locks.
+void start(const std::filesystem::path& file) {
+    std::uint64_t mark = 0, leaves = 0, accounts_there = 0;
+    double whole = 0;
+    {
+        const auto reader = SqliteReader::open(file).value();
+        mark = verified_size(*reader);
+        leaves = reader->leaf_count();
+        const auto began = Clock::now();
+        const CheckReport report = check_ledger(*reader, leaves);
+        whole = seconds_since(began);
+        EE_CHECK(report.is_good());
+        accounts_there = report.accounts;
+    }
+    Books books(file);
+    fmt::print(R"({{"leaves":{},"since_mark":{},"accounts":{},"whole_s":{:.3f},"start_s":{:.3f}}})"
+               "\n",
+               leaves, leaves - mark, accounts_there, whole, books.first_start_s());
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
-    const std::string what = count > 3 ? arguments[1] : "";
+    const std::string what = count > 2 ? arguments[1] : "";
     const auto number = [&](int at) { return std::strtoull(arguments[at], nullptr, 10); };
     if (what == "settle" && count == 5) {
         settle(std::filesystem::path(arguments[2]) / "settle.db", number(3), number(4));
-    } else if (what == "grow") {
+    } else if (what == "start" && count == 3) {
+        start(arguments[2]);
+    } else if (what == "grow" && count > 3) {
         std::vector<std::uint64_t> sizes;
         for (int i = 3; i < count; ++i) sizes.push_back(number(i));
         grow(std::filesystem::path(arguments[2]) / "grow.db", sizes);
     } else {
-        fmt::print(stderr, "ledger_scale settle FOLDER NODES LOCKS | grow FOLDER ENTRIES...\n");
+        fmt::print(stderr, "ledger_scale settle FOLDER NODES LOCKS | grow FOLDER ENTRIES... | start FILE\n");
         return 2;
     }
 }
