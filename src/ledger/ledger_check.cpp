@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view verified_key = "verified";
 constexpr std::uint64_t leaves_in_step = 4096;  // of one moment, all the same
+// Each row looks up where it begins in a journal; memory holds all accounts meanwhile anyway.
+constexpr std::size_t entries_in_row = std::size_t{1} << 19;
 
 class Check {
 public:
@@ -97,7 +99,7 @@ private:
 
     // What lies after `from`, and of all accounts that their journals come to what they have.
     void check_leaves() {
-        LeafCheck leaves(from_);
+        LeafCheck leaves(from_, entries_in_row);
         while (leaves.step(store_, leaves_in_step, report_)) {
         }
         for (const std::string& finding : of_journals_.findings)
