@@ -204,12 +204,12 @@ public:
         const auto make_key = [](const LogIdentity&, const TreeHead&) -> Result<LogKey> {
             return LogKey{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};
         };
-        worker_ =
-            LedgerWorker::start(SqliteStore::open(file, writers_).value(), make_key, std::move(settings))
-                .value();
+        auto store = SqliteStore::open(file, writers_).value();
+        const auto recent = store->recent();
+        worker_ = LedgerWorker::start(std::move(store), make_key, std::move(settings)).value();
         if (is_checked)
             check_ = std::make_unique<RunningCheck>(
-                SqliteReader::open(file).value(),
+                SqliteReader::open(file, recent).value(),
                 [this](Result<std::uint64_t> up_to) { worker_->checked(std::move(up_to)); });
         run_all(accounts, 512, [&](std::uint64_t account) -> Command {
             return OpenAccount{.account = account_name(account),

@@ -81,7 +81,9 @@ public:
             return LogKey{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};
         };
         const auto began = Clock::now();
-        worker_ = LedgerWorker::start(SqliteStore::open(file_, writers_).value(), make_key, settings).value();
+        auto store = SqliteStore::open(file_, writers_).value();
+        recent_ = store->recent();
+        worker_ = LedgerWorker::start(std::move(store), make_key, settings).value();
         const double took = seconds_since(began);
         EE_CHECK(!worker_->standstill());
         check_ = std::make_unique<RunningCheck>(
@@ -94,7 +96,7 @@ public:
                std::chrono::hours(ahead_h_);
     }
     void pass_hours(int hours) { ahead_h_ += hours; }
-    std::unique_ptr<SqliteReader> reader() const { return SqliteReader::open(file_).value(); }
+    std::unique_ptr<SqliteReader> reader() const { return SqliteReader::open(file_, recent_).value(); }
 
     // One command, and its answer.
     void ask(Command command) {
@@ -149,6 +151,7 @@ public:
 private:
     const std::filesystem::path file_;
     sqlite::Writers writers_;
+    std::shared_ptr<RecentChanges> recent_;
     std::atomic<int> ahead_h_ = 0;
     std::atomic<std::uint64_t> keys_ = 0;
     Random random_{1};

@@ -143,7 +143,9 @@ private:
     Result<void> write_fold(const RecentChanges::Fold& fold) {
         for (const auto& [table, key, record] : fold.records) {
             TableWrites& statements = writes.tables[static_cast<std::size_t>(table)];
-            sqlite::Statement& statement = record ? statements.put : statements.erase.value();
+            if (!record && !statements.erase)
+                return fail("store_unavailable", "a row of ledger_recent erases an entry: it is damaged");
+            sqlite::Statement& statement = record ? statements.put : *statements.erase;
             statement.lend(1, as_bytes(key));
             if (record) statement.lend(2, as_bytes(*record));
             if (auto done = statement.run(); !done) return done;
