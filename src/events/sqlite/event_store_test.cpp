@@ -32,10 +32,9 @@ class Heard {
 public:
     explicit Heard(EventStore& store) {
         store.on_written([this](const EventStore::Written& what) {
-            {
-                const std::lock_guard guard(mutex_);
-                told_.push_back(what);
-            }
+            // Under the lock: whoever waits may destroy this as soon as it is released.
+            const std::lock_guard guard(mutex_);
+            told_.push_back(what);
             changed_.notify_all();
         });
     }
