@@ -74,8 +74,9 @@ Result<std::unique_ptr<LedgerWorker>> LedgerWorker::start(std::unique_ptr<Store>
         auto log = Log::open(*store, settings.if_new);
         if (!log && log.error().code != "ledger_damaged") return fail(std::move(log.error()));
         // A damaged ledger is shown, and not written to.
-        std::unique_ptr<LedgerWorker> worker(new LedgerWorker(
-            std::move(store), log ? *std::move(log) : Log::closed(settings.if_new), std::move(settings)));
+        Log held = log ? *std::move(log) : Log::closed(settings.if_new);
+        std::unique_ptr<LedgerWorker> worker(
+            new LedgerWorker(std::move(store), std::move(held), std::move(settings)));
         if (!log) worker->halt("ledger_halted", log.error().detail);
         if (!report.is_good()) worker->halt("ledger_halted", report.findings.front());
         worker->fork_ = find_fork(*worker->store_);

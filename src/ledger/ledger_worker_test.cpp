@@ -207,6 +207,21 @@ TEST(LedgerWorker, ABalanceThatIsNotItsEntriesStopsWritingAtTheStart) {
     EXPECT_NE(worker.worker->standstill()->detail.find("sum"), std::string::npos);
 }
 
+TEST(LedgerWorker, ALeafUnderNoCheckpointStopsWritingAtTheStartAndTheLogKeepsItsName) {
+    TestWorker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    const LogIdentity identity = worker.worker->identity();
+    worker.worker.reset();
+    Changes stray;
+    stray.first_leaf = worker.memory->leaf_count();
+    stray.leaves.emplace_back("stray");
+    worker.memory->commit(stray);
+    worker.start();
+    ASSERT_TRUE(worker.worker->standstill());
+    EXPECT_EQ(worker.worker->standstill()->code, "ledger_halted");
+    EXPECT_EQ(worker.worker->identity(), identity);
+}
+
 TEST(LedgerWorker, SettlesStepByStepAndAnswersAtTheEnd) {
     TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
