@@ -302,7 +302,7 @@ void LedgerWorker::run_batch(std::deque<Waiting> waiting) {
         return;
     }
     std::vector<Answered> answered;
-    const auto refuse_all = [&](std::string code, std::string detail) {
+    const auto refuse_all = [&](const std::string& code, const std::string& detail) {
         halt(code, detail);
         for (Answered& one : answered) one.answer = fail(code, detail);
     };
