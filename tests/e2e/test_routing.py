@@ -2,96 +2,15 @@
 
 import os
 import subprocess
-import threading
 import time
 
 import pytest
 
 from harness import ADMIN_TOKEN, lasting_port, until
-from ledger_client import Ledger, cell, within
+from ledger_client import cell, within
+from market import POLICY, Market, Visitors
 from simulated_platform import binary
 from wire_agent import text_answer
-
-POLICY = "[sandbox-1]\n"
-
-
-class Visitors:
-    """Asks for the app again and again, from before a change until after it; each answer with when it was asked for."""
-
-    def __init__(self, control, app="myapp"):
-        self.control, self.app = control, app
-        self.answers, self.stopped, self.failure = [], threading.Event(), None
-        self.thread = threading.Thread(target=self._ask)
-
-    def __enter__(self):
-        self.thread.start()
-        self.wait_for(5)
-        return self
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        self.thread.join()
-        if self.failure:
-            raise self.failure
-
-    def _ask(self):
-        try:
-            while not self.stopped.is_set():
-                asked_at = time.monotonic()
-                answer = self.control.visit(self.app)
-                self.answers.append((asked_at, answer.status, answer.text if answer.status == 200 else answer.reason))
-        except Exception as failure:  # Told by whoever waits for the thread.
-            self.failure = failure
-
-    def wait_for(self, count):
-        """So many more answers."""
-        wanted = len(self.answers) + count
-        until(lambda: self.failure or len(self.answers) >= wanted, what=f"{count} more answers")
-
-    def since(self, moment):
-        """What those were answered that were asked for from then on: at least ten."""
-        self.wait_for(11)
-        return {answer for asked_at, _, answer in list(self.answers) if asked_at >= moment}
-
-    def before(self, moment):
-        return {answer for asked_at, _, answer in list(self.answers) if asked_at < moment}
-
-
-class Market:
-    """A control plane, its ledger, and agents of nodes that answer with the node's name."""
-
-    def __init__(self, world, policy="", **settings):
-        self.world = world
-        file = world.path / "networks.toml"
-        file.write_text(POLICY + policy)
-        self.settings = {"EE_NETWORKS_FILE": file, **settings}
-        self.control = world.control(**self.settings)
-        self.ledger = Ledger(self.control)
-
-    def node(self, name, price=None, stake="10"):
-        """Without a price, or without stake, where those are None."""
-        terms = {"price_usd_per_vcpu_hour": price, "stake_amount_usd": stake}
-        made = self.ledger.ok("/v1/nodes/register", {"node_id": name, "capacity_vcpus": 8,
-                                                     **{key: usd for key, usd in terms.items() if usd}})
-        self.ledger.tokens[name] = made["node_token"]
-
-    def agent(self, node, **identity):
-        identity = {"agent_id": f"agent-of-{node}", "node_id": node, **identity}
-        wire = self.control.wire_agent(**identity)
-        return wire.attest(node_token=self.ledger.tokens[node]).serve(text_answer(node))
-
-    def change(self, node, **terms):
-        """Of the node's terms, by the admin; when the answer had come."""
-        self.ledger.ok("/v1/nodes/register", {"node_id": node, **terms})
-        return time.monotonic()
-
-    def explain(self, app="myapp"):
-        answer = self.control.admin_get(f"/v1/route/{app}/explain")
-        assert answer.status == 200, answer
-        return answer.json()
-
-    def candidate(self, node):
-        return next(c for c in self.explain()["candidates"] if c["node_id"] == node)
 
 
 @pytest.fixture
@@ -113,7 +32,7 @@ def test_traffic_goes_to_the_cheaper_and_follows_its_price(market):
         assert visitors.since(changed) == {"n2"}
         changed = market.change("n1", price_usd_per_vcpu_hour="0.0799")
         assert visitors.since(changed) == {"n1", "n2"}, "within 1 %: they share"
-    assert {status for _, status, _ in visitors.answers} == {200}
+    assert visitors.statuses() == {200}
 
 
 def test_a_ban_takes_a_node_out(market):
@@ -189,9 +108,9 @@ def test_a_lock_funds_a_node_for_its_cell_and_no_longer(world):
         until(lambda: time.monotonic() > ends_at + 1, timeout=20, what="the hour is over")
         # The program's start is not known to the second: the hour has ended within it.
         assert visitors.since(ends_at + 1) == {"n2"}
-    asked = [answer for asked_at, _, answer in visitors.answers if asked_at >= locked]
-    assert set(asked) == {"n1", "n2"}
-    assert "n1" not in asked[asked.index("n2"):], "from one request to the next, and for good"
+    first = min(answer.came_at for answer in visitors.answers if answer.of == "n2")
+    later = {answer.of for answer in visitors.answers if answer.asked_at >= first}
+    assert later == {"n2"}, "from one request to the next, and for good"
 
 
 def test_a_stricter_policy_counts_for_the_next_request(world):

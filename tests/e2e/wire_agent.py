@@ -54,7 +54,7 @@ class WireAgent:
         self.url, self.platform, self.answer_pings, self.ssl = url, platform, answer_pings, ssl
         self.identity = {"repo": "org/repo", "release_tag": "v0.1.3", "app_name": "myapp", "network": "sandbox-1",
                          "agent_id": "wire-agent", **register}
-        self.measurements, self.agent_key = {}, None
+        self.measurements, self.agent_key, self.node_token = {}, None, None
         self.messages, self.received_at, self.pings = [], [], 0
         self.close_code, self.closed = None, False
         self._auto_challenge, self._handler, self._taken, self._tasks = False, None, 0, set()
@@ -179,6 +179,8 @@ class WireAgent:
         message = {"type": "attest_response", "nonce": nonce, "report_data": report_data.hex(), "measurements": claims}
         if not legacy:
             message["layout"] = 2
+        if self.node_token:
+            message["node_token"] = self.node_token
         if spki:
             message["agent_key"] = base64.b64encode(spki).decode()
             signature = self.agent_key.sign(b"easyenclave/session/2\0" + report_data)
