@@ -127,7 +127,10 @@ void Stream::read_some() {
 
 void Stream::take_end_of_input() {
     readable_ = false;
-    if (output_lost_) return end({"connection_lost", "the peer takes nothing any more"});
+    if (output_lost_) {
+        if (lost_after_input_ && !tls_ && !closing_) handler_->on_input_end();
+        return end({"connection_lost", "the peer takes nothing any more"});
+    }
     if (!tls_ && !closing_ && handler_->on_input_end()) {
         half_closed_ = true;
         if (open_ && shut_) end({"closed", "both sides were shut"});
@@ -193,7 +196,7 @@ void Stream::flush() {
 // True when everything that could be encrypted was handed to the kernel.
 bool Stream::flush_some() {
     if (output_lost_) {
-        output_.clear();
+        drop_output();
         return true;
     }
     if (!tls_) return send_all(output_, sent_);
@@ -231,7 +234,7 @@ bool Stream::send_all(std::string& bytes, std::size_t& sent) {
                 writable_ = false;
                 continue;
             }
-            lose_output(std::strerror(errno));
+            lose_output(errno);
             return false;
         }
         sent += static_cast<std::size_t>(count);
@@ -243,16 +246,24 @@ bool Stream::send_all(std::string& bytes, std::size_t& sent) {
 
 // The peer may have answered before it closed its socket, as one that refuses a large upload does: what it
 // said is read before the connection ends.
-void Stream::lose_output(const char* why) {
-    if (closing_ || paused_ || half_closed_) return end({"connection_lost", why});
+void Stream::lose_output(int reason) {
+    if (closing_ || paused_ || half_closed_) return end({"connection_lost", std::strerror(reason)});
     output_lost_ = true;
+    // The kernel reports a reset once, and by EPIPE where the peer had shut its side before. From here on it
+    // answers what looks like an end of input in either case.
+    lost_after_input_ = reason == EPIPE;
+    drop_output();
+    blocked_ = false;
+    readable_ = peer_done_ = true;
+    loop_.resume(*this);
+}
+
+void Stream::drop_output() {
+    lost_ += pending_output();
     output_.clear();
     sent_ = 0;
     if (tls_) tls_->output().clear();
     cipher_sent_ = 0;
-    blocked_ = false;
-    readable_ = peer_done_ = true;
-    loop_.resume(*this);
 }
 
 void Stream::shut_after_flush() {

@@ -79,7 +79,7 @@ public:
     // Of `unreported` bytes that were written last, those that the kernel has taken meanwhile are taken off
     // and answered: never more than have left, whatever else is pending.
     std::size_t take_written(std::size_t& unreported) const {
-        const std::size_t unsent = std::min(unreported, pending_output());
+        const std::size_t unsent = std::min(unreported, pending_output() + lost_);
         return std::exchange(unreported, unsent) - unsent;
     }
 
@@ -124,7 +124,8 @@ private:
     bool send_all(std::string& bytes, std::size_t& sent);
     void encrypt_some();
     void count_held() { held_.set(output_.size() + (tls_ ? tls_->output().size() : 0)); }
-    void lose_output(const char* why);
+    void lose_output(int reason);
+    void drop_output();
     void finish_shutting();
     void finish_closing();
     void on_closing_due();
@@ -151,8 +152,10 @@ private:
     bool lingering_ = false;  // Our side is shut; waiting for the peer's.
     bool shutting_ = false;   // Our side is shut when the output is sent.
     bool shut_ = false;
-    bool half_closed_ = false;  // The peer's side is shut, and the handler keeps ours open.
-    bool output_lost_ = false;  // The peer takes nothing any more.
+    bool half_closed_ = false;       // The peer's side is shut, and the handler keeps ours open.
+    bool output_lost_ = false;       // The peer takes nothing any more.
+    bool lost_after_input_ = false;  // And it had shut its side before.
+    std::size_t lost_ = 0;           // Bytes that it did not take.
     bool paused_ = false;
     bool readable_ = false;
     bool peer_done_ = false;  // A hang-up was signalled: read to the end without waiting for another edge.

@@ -224,5 +224,30 @@ TEST_F(StreamFlow, HearsWhatAPeerSaidBeforeItStoppedTakingAnything) {
     EXPECT_EQ(near.drained, 0);
 }
 
+// A send fails before what the peer said is read, its end included where there was one.
+TEST_F(StreamFlow, HearsWhetherAPeerHadSaidAllBeforeItStoppedTakingAnything) {
+    near.stays_open = true;
+    for (const bool has_said_all : {true, false}) {
+        near.closed.clear();
+        near.received.clear();
+        near.input_ends = 0;
+        open();
+        say("bye");
+        if (has_said_all) {
+            ASSERT_EQ(::shutdown(socket.get(), SHUT_WR), 0);
+        }
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        ASSERT_EQ(::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+        socket.reset();
+        std::size_t unreported = 4;
+        stream->write("lost");
+        ASSERT_TRUE(run_until(loop, [&] { return !near.closed.empty(); }));
+        EXPECT_EQ(near.closed, "connection_lost");
+        EXPECT_EQ(near.received, "bye");
+        EXPECT_EQ(near.input_ends, has_said_all ? 1 : 0);
+        EXPECT_EQ(stream->take_written(unreported), 0u) << "what is lost was not taken";
+    }
+}
+
 }  // namespace
 }  // namespace ee::net

@@ -121,7 +121,6 @@ bool PassthroughCall::on_input_end() {
 }
 
 void PassthroughCall::on_closed(const Error& why) {
-    // Most TLS clients are gone by the time the agent's close_notify comes, and answer it by a reset.
     flow_.report_taken(visitor_);
     const bool is_whole = why.code == "closed" || !flow_.has_unsent();
     const bool is_complete = visitor_ended_ && agent_ended_ && is_whole;
@@ -129,8 +128,11 @@ void PassthroughCall::on_closed(const Error& why) {
     if (is_complete && !stream_over_) return;  // What the visitor said last is still on its way.
     if (!is_complete) {
         if (!stream_over_) flow_.cancel();
-        // One that had ended its side wanted no more.
-        if (!visitor_ended_) error_ = "visitor_gone";
+        // Most TLS clients are gone by the time the agent's close_notify comes, or leave without having read
+        // it: their socket then answers by a reset. One that had ended its side wanted no more, and to one
+        // that was sent everything up to the agent's end nobody had anything to say any more.
+        const bool has_all = agent_ended_ && is_whole;
+        if (!visitor_ended_ && !has_all) error_ = "visitor_gone";
         if (!answered_) status_ = status_visitor_gone;
     }
     finish();

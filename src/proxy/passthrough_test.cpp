@@ -272,6 +272,32 @@ TEST_F(PassthroughTest, TellsEachSideThatTheOtherBrokeOff) {
     EXPECT_NE(logged().find("\"status\":499,\"error\":\"visitor_gone\""), std::string::npos) << logged();
 }
 
+// A TLS client closes its socket when it has what it asked for, with the agent's close_notify unread.
+TEST_F(PassthroughTest, AVisitorThatLeavesAfterTheAgentsEndHasNotBrokenOff) {
+    BodyMemory memory(64 << 20);
+    settings.memory = &memory;
+    open();
+    for (const bool has_all : {true, false}) {
+        const auto agent = come();
+        const auto visitor = visit(hello("myapp.app.test"));
+        ASSERT_TRUE(until([&] { return !agent->received.empty(); }));
+        agent->respond(200);
+        visitor->stream.pause_reading();
+        agent->say("x");
+        ASSERT_TRUE(until([&] {
+            if (!has_all && memory.held() == 0) agent->say(std::string(64 << 10, 'x'));
+            return has_all || memory.held() > 0;
+        })) << "its socket takes no more";
+        agent->end();
+        run_turns(loop, 50);
+        visitor->stream.reset();
+        ASSERT_TRUE(until([&] { return passthrough->open_connections() == 0; }));
+        const std::string line = logged();
+        EXPECT_NE(line.find("\"status\":200"), std::string::npos) << line;
+        EXPECT_EQ(line.find("visitor_gone") == std::string::npos, has_all) << line;
+    }
+}
+
 TEST_F(PassthroughTest, BreaksOffWithTheTunnel) {
     const auto agent = come();
     const auto visitor = visit(hello("myapp.app.test"));
