@@ -147,6 +147,34 @@ TEST(Node, AnAgentWithoutOneLacksWhatOnlyNodesHave) {
 
 // ---- Times ----
 
+TEST(NodeSpan, ContainsWhatLiesFromItsBeginningsToBeforeItsEnds) {
+    const NodeSpan span{
+        .ledger_from = start, .ledger_until = start + 2ms, .lived_from = start, .lived_until = start + 2ms};
+    const struct {
+        std::chrono::milliseconds ledger, lived;
+        bool contained;
+    } rows[] = {{0ms, 0ms, true},  {1ms, 1ms, true},   {-1ms, 0ms, false},
+                {2ms, 0ms, false}, {0ms, -1ms, false}, {0ms, 2ms, false}};
+    for (const auto& row : rows)
+        EXPECT_EQ(span.contains({.ledger = start + row.ledger, .lived = start + row.lived}), row.contained)
+            << row.ledger.count() << " " << row.lived.count();
+}
+
+TEST(Node, WhatIsFoundOfItHoldsUntilSomethingBeginsOrEnds) {
+    Node node;
+    node.set_terms(start + 1min, {.price = 1});
+    node.set_terms(start + 2min, {.price = 2});
+    node.add_abuse(1, start - abuse_counts_for + 3min);
+    for (const auto moment : {0min, 1min, 2min, 3min}) {
+        const NodeTime time = at(start + moment);
+        const NodeSpan span = node.span_around(time);
+        EXPECT_TRUE(span.contains(time)) << moment.count();
+        EXPECT_EQ(span.ledger_from, start + std::min(moment, std::chrono::minutes{2}));
+        EXPECT_EQ(span.ledger_until, moment < 2min ? start + moment + 1min : start + 1h);
+        EXPECT_EQ(span.lived_until, moment < 3min ? start + 3min : WallTime::max());
+    }
+}
+
 TEST(Nodes, CellsBeginAtWholeStepsSinceTheEpoch) {
     EXPECT_EQ(at(start + 59min).cell, start);
     EXPECT_EQ(at(start + 60min).cell, start + 1h);

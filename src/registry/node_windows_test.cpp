@@ -37,6 +37,16 @@ TEST(NodeWindows, WhatIsKnownOfACellIsReplaced) {
     EXPECT_EQ(sum(windows, start), (Sum{2, 1}));
 }
 
+TEST(NodeWindows, WhatCountsForAnotherMillisecondIsKeptAndSaysSo) {
+    NodeWindows windows;
+    EXPECT_EQ(windows.holds_until(start), WallTime::max());
+    windows.set(start, 30, 0, start + 720h);
+    EXPECT_EQ(sum(windows, start + 720h), (Sum{30, 0}));
+    EXPECT_EQ(windows.holds_until(start), start + 720h + 1ms);
+    EXPECT_EQ(windows.holds_until(start + 720h), start + 720h + 1ms);
+    EXPECT_EQ(windows.holds_until(start + 720h + 1ms), WallTime::max());
+}
+
 TEST(NodeWindows, WhatIsTooOldAlreadyIsNotKept) {
     NodeWindows windows;
     windows.set(start, 30, 0, start + 720h + 1ms);

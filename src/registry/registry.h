@@ -233,8 +233,7 @@ private:
         AppRecord record;
         std::chrono::seconds evidence_grace{0};  // Of its network,
         NodeRules node_rules;                    // as these are.
-        mutable std::string payer;               // The record's billing account when it was looked at last.
-        mutable std::uint64_t version = 1;       // Another one when payer or rules are.
+        std::uint64_t version = 1;  // Another one with each set_terms(): who pays, what is asked.
         std::uint64_t generations = 0;
         std::vector<std::unique_ptr<Agent>> agents;
         std::unordered_map<std::string_view, Agent*> agent_of_id;  // the same; keys live in the agents

@@ -155,6 +155,46 @@ TEST_F(RegistryAppsTest, ANameThatIsFreeAgainIsNewAndOfNobodyBefore) {
     EXPECT_FALSE(registry.detail("myapp", now())->record.made_by_admin);
 }
 
+TEST_F(RegistryAppsTest, AFreeNameIsStillThatOfTheSameClaimAndOfNoOther) {
+    make(order());
+    clock += std::chrono::days{30 + 90};
+    EXPECT_EQ(claim("org/repo", "sandbox-1"), "");
+    AdmitRequest bare = request(1);
+    bare.has_allowlist = false;
+    bare.claim.network = "sandbox-1";
+    EXPECT_EQ(refused(bare), "allowlist_missing") << "it was made for another network";
+    bare.claim.network = "forge-1";
+    EXPECT_EQ(refused(bare), "") << "it was made for this one";
+    clock += std::chrono::days{30 + 90};
+    AdmitRequest elsewhere = request(2, "a2");
+    elsewhere.claim.network = "sandbox-1";
+    EXPECT_TRUE(admit(elsewhere).newly_bound);
+    EXPECT_EQ(resolve().network, "sandbox-1");
+}
+
+TEST_F(RegistryAppsTest, MakingANameOnceIsOneEvent) {
+    make(order());
+    EXPECT_EQ(registry.detail("myapp", now())->events.size(), 1u);
+}
+
+TEST_F(RegistryAppsTest, ATunnelThatIsAdmittedAgainIsNotAskedAboutItself) {
+    admit(request(1));
+    EXPECT_EQ(refused(request(1)), "");
+    EXPECT_EQ(candidates(), Tunnels{1});
+    EXPECT_THAT(admit(request(1)).superseded, IsEmpty());
+}
+
+TEST_F(RegistryAppsTest, ATokenThatNobodyWasToldIsDroppedAndNoOther) {
+    make(order());
+    registry.drop_token("nobody", first_token);
+    registry.drop_token("myapp", second_token);
+    EXPECT_EQ(registry.app_of_token(first_token), "myapp");
+    EXPECT_EQ(registry.detail("myapp", now())->record.token, first_token);
+    registry.drop_token("myapp", first_token);
+    EXPECT_EQ(registry.app_of_token(first_token), "");
+    EXPECT_TRUE(make(order()).has_new_token);
+}
+
 TEST_F(RegistryAppsTest, AForgottenAppHasNoTokenAndItsNameIsFree) {
     make(order());
     admit(request(1));
@@ -165,6 +205,7 @@ TEST_F(RegistryAppsTest, AForgottenAppHasNoTokenAndItsNameIsFree) {
     EXPECT_TRUE(make(order()).is_new);
     registry.drop_token("myapp", second_token);
     EXPECT_EQ(registry.app_of_token(first_token), "myapp");
+    EXPECT_EQ(registry.detail("myapp", now())->record.token, first_token);
     registry.drop_token("myapp", first_token);
     EXPECT_EQ(registry.app_of_token(first_token), "");
     EXPECT_TRUE(make(order()).has_new_token);
@@ -324,6 +365,14 @@ TEST_F(RegistryAppsTest, SharesCountTheAgentsThatCouldServe) {
     EXPECT_THAT(shares(), ElementsAre("v1 0 2", "v2 7 0", "v3 5 0"));
     registry.disconnected(4, "", now().wall);
     EXPECT_THAT(shares(), ElementsAre("v1 0 2", "v2 7 0", "v3 5 0"));
+    // Nobody serves an app whose registration has ended.
+    registry.attested(1, verdict(now()), now());
+    clock += std::chrono::days{30};
+    AttestedVerdict unrenewed = verdict(now());
+    unrenewed.renews_registration = false;
+    registry.attested(1, unrenewed, now());
+    registry.attested(2, unrenewed, now());
+    EXPECT_THAT(shares(), ElementsAre("v1 0 0", "v2 7 0", "v3 5 0"));
 }
 
 }  // namespace

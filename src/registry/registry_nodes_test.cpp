@@ -94,6 +94,21 @@ TEST_F(RegistryNodesTest, R4APolicyCountsFromWhenItComesIntoForce) {
     EXPECT_TRUE(candidates().empty());
 }
 
+TEST_F(RegistryNodesTest, R4AnotherPayerCountsFromTheNextRequestOn) {
+    EXPECT_EQ(candidates(), Tunnels{1});
+    const auto pays = [&](std::string account) {
+        EXPECT_TRUE(registry.make_app({.app_name = "myapp",
+                                       .repo = "org/repo",
+                                       .network = "forge-1",
+                                       .billing_account = std::move(account)},
+                                      now().wall));
+    };
+    pays("bob");
+    EXPECT_EQ(detail_of(NodeLack::funding), "unfunded");
+    pays("alice");
+    EXPECT_EQ(candidates(), Tunnels{1});
+}
+
 TEST_F(RegistryNodesTest, WhatIsFarthestFromServiceNamesAnAgent) {
     Node& node = registry.nodes().of("n1");
     node.let_go(lock);
@@ -135,6 +150,14 @@ TEST_F(RegistryNodesTest, AnOfferHasThePriceInForceAndTheTrustOfTheMoment) {
     unbound.binding = "none";
     registry.attested(1, unbound, now());
     EXPECT_EQ(registry.offer_of(agent, now()).trust.attestation, 500'000u);
+}
+
+TEST_F(RegistryNodesTest, AnOfferIsOfTheMomentThoughNobodyHasLookedSince) {
+    registry.nodes().of("n1").set_terms(now().wall + 20s, {.price = 70'000});
+    EXPECT_EQ(candidates(), Tunnels{1});
+    EXPECT_EQ(registry.offer_of(*registry.agent_of(1), now()).price, 50'000);
+    clock += 20s;
+    EXPECT_EQ(registry.offer_of(*registry.agent_of(1), now()).price, 70'000);
 }
 
 TEST_F(RegistryNodesTest, AnAgentWithoutANodeHasNoPriceAndHalfTheHealth) {

@@ -61,10 +61,6 @@ void Registry::set_terms(App& app) const {
 // A request finds the node of each agent as it was found last, unless node, payer, rules, verdict or time
 // have moved on.
 const NodeSight& Registry::sight_of(const App& app, const Agent& agent, const NodeTime& time) const {
-    if (app.payer != app.record.billing_account) {
-        app.payer = app.record.billing_account;
-        ++app.version;
-    }
     NodeSight& sight = agent.sight;
     const std::uint64_t node_version = agent.node_version != nullptr ? *agent.node_version : 1;
     if (sight.node_version == node_version && sight.app_version == app.version && sight.span.contains(time))

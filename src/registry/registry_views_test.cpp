@@ -87,6 +87,91 @@ TEST_F(RegistryViewsTest, WithNobodyEligibleTheNearestAgentTellsTheStatus) {
         EXPECT_EQ(resolution.status, status());
 }
 
+TEST_F(RegistryViewsTest, OfReleasesThatAreAsManyTheLastIsShownAndOfVerdictsTheOldest) {
+    admit(request(1, "a1"));
+    const WallTime oldest = now().wall;
+    clock += 10s;
+    AdmitRequest newer = request(2, "a2");
+    newer.release_tag = "v2";
+    admit(newer);
+    EXPECT_EQ(resolve().release_tag, "v2");
+    EXPECT_EQ(resolve().last_attest, oldest);
+    clock += 10s;
+    registry.attested(1, verdict(now()), now());
+    EXPECT_EQ(resolve().last_attest, oldest + 10s) << "the first agent's is the newer one now";
+}
+
+TEST_F(RegistryViewsTest, OfAgentsThatAreAsNearTheFirstTellsItsVerdict) {
+    admit(request(1, "a1"));
+    admit(request(2, "a2"));
+    registry.inconclusive(2, {"collateral_unavailable", ""}, now());
+    registry.disconnected(1, "", now().wall);
+    registry.disconnected(2, "", now().wall);
+    EXPECT_EQ(resolve().status, AppStatus::offline);
+    EXPECT_EQ(resolve().attestation_status, AttestationStatus::valid);
+}
+
+TEST_F(RegistryViewsTest, ARegistrationThatEndsSoonIsSaidOfAnAppThatServesAndOfNoOther) {
+    admit(request(1));
+    clock += std::chrono::days{28};
+    registry.attested(
+        1,
+        [&] {
+            AttestedVerdict unrenewed = verdict(now());
+            unrenewed.renews_registration = false;
+            return unrenewed;
+        }(),
+        now());
+    EXPECT_EQ(resolve().status, AppStatus::warning);
+    EXPECT_TRUE(resolve().allowed);
+    registry.health(1, false, "", now());
+    EXPECT_EQ(resolve().status, AppStatus::unhealthy);
+    EXPECT_EQ(status(), AppStatus::unhealthy);
+    EXPECT_FALSE(resolve().allowed);
+}
+
+// ---- What is told once ----
+
+TEST_F(RegistryViewsTest, WhatGoesOnIsToldOnceAndWhatIsNewAgain) {
+    admit(request(1));
+    const auto told = [&] {
+        std::string kinds;
+        const AppDetail detail = registry.detail("myapp", now()).value();
+        for (const Event& event : detail.events) kinds = event.kind + ":" + event.code + " " + kinds;
+        return kinds;
+    };
+    for (const char* code : {"collateral_unavailable", "collateral_unavailable", "allowlist_unavailable"})
+        registry.inconclusive(1, {code, ""}, now());
+    for (int i = 0; i < 2; ++i) registry.drain(1, "operator", now().wall);
+    EXPECT_EQ(told(),
+              "registered: attested:UpToDate inconclusive:collateral_unavailable "
+              "inconclusive:allowlist_unavailable draining:operator ");
+    registry.attested(1, verdict(now()), now());
+    registry.inconclusive(1, {"allowlist_unavailable", ""}, now());
+    EXPECT_TRUE(told().ends_with("attested:UpToDate inconclusive:allowlist_unavailable ")) << told();
+    // A verdict that failed was told when it did: nothing has lapsed.
+    registry.attest_missed(1, {"debug_td", ""}, now());
+    registry.note_lapses(now(), 1000);
+    EXPECT_TRUE(told().ends_with("attest_miss:debug_td ")) << told();
+}
+
+TEST_F(RegistryViewsTest, TheOneDisconnectedLongestIsForgottenFirst) {
+    const auto name = [](TunnelId tunnel) { return fmt::format("a{}", tunnel); };
+    for (TunnelId tunnel = 1; tunnel <= 18; ++tunnel) admit(request(tunnel, name(tunnel)));
+    registry.disconnected(2, "", now().wall);
+    clock += 1s;
+    const auto remembered = [&] {
+        std::string ids;
+        for (const AgentDetail& one : registry.detail("myapp", now())->agents)
+            ids += one.agent.agent_id + " ";
+        return ids;
+    };
+    for (TunnelId tunnel = 1; tunnel <= 17; ++tunnel) registry.disconnected(tunnel, "", now().wall);
+    EXPECT_TRUE(remembered().starts_with("a1 a3 ")) << remembered();
+    registry.disconnected(18, "", now().wall);
+    EXPECT_TRUE(remembered().starts_with("a3 a4 ")) << "of those that left together the first";
+}
+
 TEST_F(RegistryViewsTest, TheListIsFilteredAndPaged) {
     for (TunnelId i = 1; i <= 9; ++i) {
         AdmitRequest one = request(i);

@@ -43,6 +43,12 @@ TEST(Choice, OfTwoTheOneWithFewerOpenStreamsIsTaken) {
         for (const double second : {0.0, 0.999}) EXPECT_EQ(choose(candidates, {first, second}).value(), 1u);
 }
 
+TEST(Choice, OfTwoThatAreAsBusyTheFirstOfThePairIsTaken) {
+    const Candidates candidates{offer(usd), offer(usd), offer(usd)};
+    EXPECT_EQ(choose(candidates, {0.0, 0.9}).value(), 0u);
+    EXPECT_EQ(choose(candidates, {0.9, 0.0}).value(), 2u);
+}
+
 TEST(Choice, AFullAgentIsNeverTaken) {
     const Candidates candidates{{1, 8, 8}, {2, 7, 8}, {3, 2, 2}, {4, 100, 256}, {5, 0, 0}};
     for (double first = 0; first < 1; first += 0.05)
