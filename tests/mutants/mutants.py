@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Takes the verifier's and the ledger's checks out one by one and shows that each time a test notices.
+"""Takes the verifier's and the ledger's checks out one by one, turns routing's decisions one by one, and shows that
+each time a test notices.
 
   mutants.py [--only TEXT] [--jobs N] [--list]
 
-Every `if` whose body refuses is a check, and so is each alternative of its condition (`a || b`). All of them are
+Every `if` whose body refuses is a check, and so is each alternative of its condition (`a || b`). A decision of
+routing is each part of a condition (`a && b`, `a || b`), which is taken out, and each comparison, which is moved by
+one (`<` to `<=`) or turned (`==` to `!=`), wherever they are in a condition, an answer or a bool. All of them are
 built into one test binary, from a copy of the tree; EE_MUTANT=N chooses the one that is not made. A mutant is
 killed when the tests then fail, crash or hang. Exits 1 when one survives, unless EQUIVALENT says why it must, or
 when one that EQUIVALENT names is killed."""
@@ -29,11 +32,15 @@ SOURCES = ["src/attestation/*.cpp", "src/crypto/certificate.cpp", "src/crypto/cr
            *(f"src/ledger/{name}.cpp" for name in
              ("abuse", "accounts", "audit", "books", "evidence", "field_rules", "ledger", "locks", "money", "nodes", "outcome",
               "outcome_json", "period", "settlement", "slashing", "terms", "usage"))]
-NOT_CHECKS = re.compile(r"_test\.cpp$|simulated_|directory_source|vector_manifest|remedy|tcb_status|"
+# What decides who may serve, and who is chosen.
+DECIDES = ["src/router/*.cpp", "src/registry/*.cpp", "src/registry/node.h", "src/registry/registry.h"]
+NOT_CHECKS = re.compile(r"_test\.cpp$|simulated_|resolution_json|directory_source|vector_manifest|remedy|tcb_status|"
                         r"attestation/evidence|policy_file")
 # By which tests what is in a folder is noticed: the quick ones first.
 TESTS = {"src/ledger/": ["ee_ledger_test --gtest_filter=*Rules.*", "ee_ledger_test --gtest_filter=-*Rules.*",
                          "ledger_simulation --seeds 300"],
+         **dict.fromkeys(("src/router/", "src/registry/"),
+                         ["ee_router_test", "ee_registry_test", "routing_simulation --seeds 200"]),
          "src/": ["ee_attestation_test", "ee_crypto_test"]}
 TEST_SECONDS = 120
 # Checks whose absence no test can show, each with the reason: (file, what is taken out). Each is exactly one.
@@ -58,6 +65,24 @@ EQUIVALENT = {
         "no more is slashed than there is, and all there is fits any account",
     ("src/ledger/usage.cpp", "command.report_id.empty()"):
         "nothing is kept under an empty report_id",
+    ("src/router/choice.cpp", "as a.trust >= b.trust"):
+        "whichever of equals is the best, the same are equal to it",
+    ("src/router/choice.cpp", "as crossed(a, b) <= crossed(b, a)"):
+        "whichever of equals is the best, the same are equal to it",
+    ("src/router/choice.cpp", "as exact <= most"):
+        "both are the most there is",
+    ("src/router/trust.cpp", "as node->abuse_reports <= 20"):
+        "halved 20 times it is less than a millionth, which it is raised to",
+    ("src/registry/node.cpp", "as known.first <= at"):
+        "what was posted last for a moment then comes last of it, and is what is found",
+    ("src/registry/registry_views.cpp", "as agent.verdict.answered_at.wall <= *oldest_attest"):
+        "both are the same time",
+    ("src/registry/registry_views.cpp", "as distance_from_service(status) < distance_from_service(out.status)"):
+        "what is as near is the same status, with nothing lacking",
+    ("src/registry/registry_views.cpp", "as distance_from_service(status) <= distance_from_service(nearest)"):
+        "what is as near is the same status",
+    ("src/registry/registry_views.cpp", "as a->record.app_name <= b->record.app_name"):
+        "no two apps have the same name",
 }
 
 HEADER = """#pragma once
@@ -71,13 +96,19 @@ inline bool ee_mutated(int number) {
 # A declaration in a condition: its name.
 DECLARATION = re.compile(r"\s*(?:const\s+)?[\w:]+(?:<[^=]*>)?\s*[*&]?\s*(?:const\s+)?(\w+)\s*=[^=]")
 
+# What a decision is made in: a condition, an answer, a bool with a name.
+DECISION = re.compile(r"\b(?:if \(|while \(|return |bool \w+ = )")
+COMPARISONS = {" < ": " <= ", " <= ": " < ", " > ": " >= ", " >= ": " > ", " == ": " != ", " != ": " == "}
+
 REFUSES = re.compile(r"\breturn\s+(fail|invalid|malformed|refuse|refused|mismatch|unsupported|unavailable|attribute_refused|"
                      r"wrong_root|wrong_length|too_large|never_had|unknown_node|unknown_account|known|held|false|std::nullopt|read|matched|enough|judged|checked)\b|\breturn \"|\.refuse\(|\bthrow\b|\bbroken\(|\buntimely\.\w+\(")
 
 
 def last_of_text(text, at):
-    """The quote that ends the string or character whose first quote is at `at`."""
+    """The quote that ends the string or character whose first quote is at `at`; that one, if it separates digits."""
     quote = text[at]
+    if quote == "'" and at and text[at - 1].isalnum():
+        return at
     at += 1
     while text[at] != quote:
         at += 2 if text[at] == "\\" else 1
@@ -90,9 +121,6 @@ def matching(text, at, opening="(", closing=")"):
     while at < len(text):
         c = text[at]
         if c in "\"'":
-            if c == "'" and at and text[at - 1].isalnum():  # A digit separator.
-                at += 1
-                continue
             at = last_of_text(text, at)
         elif c == opening:
             depth += 1
@@ -201,6 +229,57 @@ class Mutants:
         return '#include "ee_mutated.h"\n#line 1\n' + "".join(out) if at else text
 
 
+    # ---- Decisions ----
+
+    def decide(self, file, text):
+        """Instruments every decision of a file."""
+        out, at = [], 0
+        code = re.sub(r"//[^\n]*", lambda m: " " * len(m.group()), text)
+        for match in DECISION.finditer(code):
+            start = match.end()
+            if start < at:
+                continue
+            line = code.count("\n", 0, start) + 1
+            if match.group().endswith("("):
+                end = matching(code, start - 1) - 1
+                parts = split_top(code[start:end], ";")
+                if len(parts) == 1 and DECLARATION.match(parts[0]):
+                    continue
+                start = end - len(parts[-1])
+                turned = self.part(file, line, code[start:end], True)
+            else:
+                end = statement_end(code, start) - 1
+                turned = self.part(file, line, code[start:end], match.group().startswith("bool"))
+            out.append(text[at:start] + " " + turned)
+            at = end
+        out.append(text[at:])
+        return '#include "ee_mutated.h"\n#line 1\n' + "".join(out) if at else text
+
+    def part(self, file, line, code, is_condition):
+        """A part of a decision, each way it can be turned included."""
+        bare = code.strip()
+        if re.search(r"(?<![\w)\]])\[", bare) or bare in ("true", "false"):  # A lambda; no decision.
+            return code
+        if bare.startswith("(") and matching(bare, 0) == len(bare):
+            return f"({self.part(file, line, bare[1:-1], is_condition)})"
+        choice = split_top(code, " ? ")
+        if len(choice) > 1:
+            return self.part(file, line, choice[0], True) + " ? " + " ? ".join(choice[1:])
+        for operator, without in ("||", "!ee_mutated({}) && "), ("&&", "ee_mutated({}) || "):
+            operands = split_top(code, operator)
+            if len(operands) > 1:
+                return f" {operator} ".join(f"({without.format(self.number(file, line, operand))}"
+                                            f"({self.part(file, line, operand, False)}))" for operand in operands)
+        for operator, other in COMPARISONS.items():
+            sides = split_top(code, operator)
+            if len(sides) == 2:
+                moved = f"{sides[0]}{other}{sides[1]}"
+                return f"(ee_mutated({self.number(file, line, 'as ' + moved)}) ? ({moved}) : ({code}))"
+        if is_condition:
+            return f"(ee_mutated({self.number(file, line, code)}) != static_cast<bool>({code}))"
+        return code
+
+
 def copy_tree():
     files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True,
                            text=True).stdout.split("\n")
@@ -252,11 +331,11 @@ def main():
     source = ROOT if options.list else copy_tree()
     mutants = Mutants()
     instrumented = {}
-    for pattern in SOURCES:
-        for path in sorted(ROOT.glob(pattern)):
+    for patterns, instrument in (SOURCES, mutants.instrument), (DECIDES, mutants.decide):
+        for path in (path for pattern in patterns for path in sorted(ROOT.glob(pattern))):
             name = str(path.relative_to(ROOT))
             if not NOT_CHECKS.search(name):
-                instrumented[name] = mutants.instrument(name, path.read_text())
+                instrumented[name] = instrument(name, path.read_text())
     for file, text in (wrong := mutants.wrong_equivalents()):
         print(f"EQUIVALENT has {file}: {text}, which is not exactly one check")
     if wrong:
