@@ -227,7 +227,7 @@ void Registry::allowlist_changed(std::string_view repo, std::string_view release
 void Registry::inconclusive(TunnelId tunnel, const Error& reason, Moment now) {
     const auto [app, agent] = carried_by(tunnel);
     if (agent == nullptr) return;
-    const bool is_news = agent->standing_reason != reason.code;
+    const bool is_news = agent->standing != Standing::inconclusive || agent->standing_reason != reason.code;
     agent->standing = Standing::inconclusive;
     agent->sight = {};
     agent->standing_reason = reason.code;

@@ -153,6 +153,9 @@ TEST_F(RegistryViewsTest, WhatGoesOnIsToldOnceAndWhatIsNewAgain) {
     registry.attest_missed(1, {"debug_td", ""}, now());
     registry.note_lapses(now(), 1000);
     EXPECT_TRUE(told().ends_with("attest_miss:debug_td ")) << told();
+    // The same reason, but another standing.
+    registry.inconclusive(1, {"debug_td", ""}, now());
+    EXPECT_TRUE(told().ends_with("attest_miss:debug_td inconclusive:debug_td ")) << told();
 }
 
 TEST_F(RegistryViewsTest, TheOneDisconnectedLongestIsForgottenFirst) {
