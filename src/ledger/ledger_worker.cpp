@@ -74,10 +74,12 @@ Result<std::unique_ptr<LedgerWorker>> LedgerWorker::start(std::unique_ptr<Store>
         auto log = Log::open(*store, settings.if_new);
         if (!log && log.error().code != "ledger_damaged") return fail(std::move(log.error()));
         // A damaged ledger is shown, and not written to.
-        Log held = log ? *std::move(log) : Log::closed(settings.if_new);
+        std::optional<Error> damage;
+        if (!log) damage = std::move(log.error());
+        Log held = damage ? Log::closed(settings.if_new) : *std::move(log);
         std::unique_ptr<LedgerWorker> worker(
             new LedgerWorker(std::move(store), std::move(held), std::move(settings)));
-        if (!log) worker->halt("ledger_halted", log.error().detail);
+        if (damage) worker->halt("ledger_halted", damage->detail);
         if (!report.is_good()) worker->halt("ledger_halted", report.findings.front());
         worker->fork_ = find_fork(*worker->store_);
         if (worker->fork_) worker->halt(std::string(forked), worker->fork_->detail());
@@ -220,20 +222,20 @@ LedgerWorker::Done LedgerWorker::leaving_flight(std::string key, Done done) {
 void LedgerWorker::run(Request request, Done done) {
     std::optional<Error> refusal;
     std::string key = flight_key(request);
-    {
-        const std::lock_guard guard(mutex_);
-        if (standstill_)
-            refusal = Error{standstill_->code, standstill_->detail};
-        else if (waiting_.size() >= settings_.waiting_max)
-            refusal = Error{"ledger_busy", fmt::format("{} commands wait already", waiting_.size())};
-        else if (!key.empty() && !in_flight_.insert(key).second)
-            refusal = Error{"idempotency_in_flight", "the first request under this key has no answer yet"};
-        else if (key.empty())
-            waiting_.push_back({std::move(request), std::move(done)});
-        else
-            waiting_.push_back({std::move(request), leaving_flight(std::move(key), std::move(done))});
+    std::unique_lock lock(mutex_);
+    if (standstill_)
+        refusal = Error{standstill_->code, standstill_->detail};
+    else if (waiting_.size() >= settings_.waiting_max)
+        refusal = Error{"ledger_busy", fmt::format("{} commands wait already", waiting_.size())};
+    else if (!key.empty() && !in_flight_.insert(key).second)
+        refusal = Error{"idempotency_in_flight", "the first request under this key has no answer yet"};
+    if (refusal) {
+        lock.unlock();
+        return done(fail(*std::move(refusal)));
     }
-    if (refusal) return done(fail(*std::move(refusal)));
+    if (!key.empty()) done = leaving_flight(std::move(key), std::move(done));
+    waiting_.push_back({std::move(request), std::move(done)});
+    lock.unlock();
     wake_.notify_one();
 }
 

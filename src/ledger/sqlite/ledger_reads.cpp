@@ -70,7 +70,7 @@ bool LedgerReads::step(sqlite::Statement& statement) {
     if (row) return *row;
     StoreFailure failure = store_failure("cannot read the ledger", row.error(), *database_);
     statement.reset();
-    throw failure;
+    throw StoreFailure(failure);
 }
 
 // A transaction that reads takes its snapshot with the first read.

@@ -188,7 +188,7 @@ private:
     [[noreturn]] void refuse(const Error& error) {
         StoreFailure failure = failure_of(error);
         if (database->disk_fault() == sqlite::DiskFault::io) stop(failure.what());
-        throw failure;
+        throw StoreFailure(failure);
     }
     [[noreturn]] void stop(std::string_view why) {
         stopped = fmt::format("{}; the ledger is not written again before the server is restarted", why);
