@@ -110,11 +110,10 @@ Result<Answer> perform(Context& context, const DecideAbuse& command) {
     report.deciding_principal = context.principal;
     report.decided_at = context.now;
     context.batch.put(Table::abuse, AbuseReport::key(command.report), report.encode());
-    const std::uint64_t leaf =
-        append_leaf(context, LeafKind::abuse_decision,
-                    {field(id_text(command.report)), field(report.node), field(report.app),
-                     field(to_text(report.period)), field(to_word(report.state)),
-                     field(report.decided_by.empty() ? context.principal : report.decided_by)});
+    const std::uint64_t leaf = append_leaf(
+        context, LeafKind::abuse_decision,
+        {id_text(command.report), report.node, report.app, to_text(report.period), to_word(report.state),
+         report.decided_by.empty() ? context.principal : report.decided_by});
     if (command.authorize)
         propose_abuse_claim(context, report.node, command.report, claim_revenue(context, report));
     Answer answer{.status = 200, .leaf_index = leaf};

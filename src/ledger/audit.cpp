@@ -58,9 +58,9 @@ std::string CallRecord::key(std::uint64_t first_leaf) {
 
 std::uint64_t append_call(Context& context) {
     const Request& request = context.request;
-    context.call_leaf = append_leaf(context, LeafKind::call,
-                                    {field(context.principal), field(request.method), field(request.path),
-                                     field(request.content), field(request.caller.address)});
+    context.call_leaf = append_leaf(
+        context, LeafKind::call,
+        {context.principal, request.method, request.path, request.content, request.caller.address});
     return *context.call_leaf;
 }
 

@@ -226,12 +226,11 @@ Result<std::uint64_t> post(Context& context, const Posting& posting, std::span<c
         account.available = changed(posting, account.available, change.available);
         account.locked = changed(posting, account.locked, change.locked);
         account.held_locks += static_cast<std::uint64_t>(std::int64_t{change.held_locks});
-        const std::uint64_t leaf =
-            append_leaf(context, LeafKind::entry,
-                        {field(first_leaf), field(change.account), field(to_word(posting.kind)),
-                         field(changes[changes.size() - 1 - i].account), field(change.available.micro()),
-                         field(change.locked.micro()), field(account.available.micro()),
-                         field(account.locked.micro()), field(posting.reference), field(posting.memo)});
+        const std::uint64_t leaf = append_leaf(
+            context, LeafKind::entry,
+            {first_leaf, change.account, to_word(posting.kind), changes[changes.size() - 1 - i].account,
+             change.available.micro(), change.locked.micro(), account.available.micro(),
+             account.locked.micro(), posting.reference, posting.memo});
         add_line(context.batch, account, {leaf, context.now, account.available, account.locked});
         save_account(context.batch, change.account, account);
     }
@@ -247,13 +246,12 @@ Result<std::uint64_t> move(Context& context, const Posting& posting, std::string
     return post(context, posting, changes);
 }
 
-std::uint64_t append_leaf(Context& context, LeafKind kind, std::vector<Bytes> fields) {
+std::uint64_t append_leaf(Context& context, LeafKind kind, std::span<const LentField> fields) {
     const std::uint64_t index = context.batch.leaf_count();
-    const auto encoded =
-        encode_leaf({.kind = kind, .seq = index, .time_us = to_us(context.now), .fields = std::move(fields)});
+    auto encoded = encode_leaf(kind, index, to_us(context.now), fields);
     if (!encoded)
         throw BrokenInvariant(fmt::format("a leaf of kind {}: {}", to_string(kind), encoded.error().detail));
-    context.batch.append_leaf(std::string(as_text(*encoded)));
+    context.batch.append_leaf(*std::move(encoded));
     return index;
 }
 

@@ -81,6 +81,9 @@ Sums sums_of(const Batch& batch);
 void add_held(Batch& batch, Money by);
 
 // Adds a leaf to the log; its index.
-std::uint64_t append_leaf(Context& context, LeafKind kind, std::vector<Bytes> fields);
+std::uint64_t append_leaf(Context& context, LeafKind kind, std::span<const LentField> fields);
+inline std::uint64_t append_leaf(Context& context, LeafKind kind, std::initializer_list<LentField> fields) {
+    return append_leaf(context, kind, std::span(fields.begin(), fields.size()));
+}
 
 }  // namespace ee::ledger

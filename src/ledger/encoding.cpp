@@ -7,7 +7,9 @@
 namespace ee::ledger {
 
 void append_number(std::string& out, std::uint64_t number) {
-    for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(number >> shift));
+    char bytes[8];
+    for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(number >> (56 - 8 * i));
+    out.append(bytes, sizeof(bytes));
 }
 
 std::uint64_t number_at(std::string_view bytes, std::size_t offset) {

@@ -61,6 +61,7 @@ private:
 
 class RecordWriter {
 public:
+    RecordWriter() { record_.reserve(192); }
     RecordWriter& byte(std::uint8_t value) {
         record_.push_back(static_cast<char>(value));
         return *this;

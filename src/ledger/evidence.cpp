@@ -246,10 +246,9 @@ Result<Answer> perform(Context& context, const Observe& command) {
     context.batch.put(Table::observations, key, seen.encode());
     context.batch.put(Table::seen, Observation::key_by_time(command.node, seen.from, command.event_id),
                       seen.encode());
-    answer.leaf_index =
-        append_leaf(context, LeafKind::observation,
-                    {field(command.node), field(seen.app), field(command.event_id), field(to_word(seen.type)),
-                     field(to_us(seen.from)), field(to_us(seen.to)), field(seen.evidence_url)});
+    answer.leaf_index = append_leaf(context, LeafKind::observation,
+                                    {command.node, seen.app, command.event_id, to_word(seen.type),
+                                     to_us(seen.from), to_us(seen.to), seen.evidence_url});
     if (seen.type == ObservationType::downtime_migration)
         propose_downtime_penalty(context, command.node, command.event_id, seen);
     return answer;
@@ -275,14 +274,11 @@ Result<Answer> perform(Context& context, const RecordOutage& command) {
     context.batch.put(Table::outages, Outage::key(outage.from, 0), outage.encode());
     note_outage(context.batch, outage);
     if (outage.to)
-        append_leaf(context, LeafKind::outage,
-                    {field(to_us(outage.from)), field(to_us(*outage.to)), field(outage.cause)});
+        append_leaf(context, LeafKind::outage, {to_us(outage.from), to_us(*outage.to), outage.cause});
     return Answer{.status = 200, .body = "{}"};
 }
 
 Result<Answer> perform(Context& context, const RecordLeaf& command) {
-    std::vector<Bytes> fields;
-    for (const std::string& content : command.fields) fields.push_back(field(content));
     if (!command.in_force.empty()) {
         RecordWriter content;
         for (const std::string& one : command.fields) content.text(one);
@@ -292,7 +288,8 @@ Result<Answer> perform(Context& context, const RecordLeaf& command) {
             return Answer{.status = 200, .body = "{}"};
         context.batch.put(Table::meta, std::move(key), std::string(as_text(digest)));
     }
-    const std::uint64_t leaf = append_leaf(context, command.kind, std::move(fields));
+    const std::uint64_t leaf = append_leaf(
+        context, command.kind, std::vector<LentField>(command.fields.begin(), command.fields.end()));
     return Answer{.status = 200, .body = "{}", .leaf_index = leaf};
 }
 

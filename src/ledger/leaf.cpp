@@ -75,9 +75,11 @@ constexpr KindRule kind_rules[] = {
 };
 
 template <class T>
-void append_big_endian(Bytes& out, T number) {
-    for (unsigned shift = 8 * sizeof(T); shift > 0; shift -= 8)
-        out.push_back(static_cast<std::uint8_t>(number >> (shift - 8)));
+void append_big_endian(std::string& out, T number) {
+    char bytes[sizeof(T)];
+    for (std::size_t i = 0; i < sizeof(T); ++i)
+        bytes[i] = static_cast<char>(number >> (8 * (sizeof(T) - 1 - i)));
+    out.append(bytes, sizeof(T));
 }
 
 template <class T>
@@ -111,16 +113,16 @@ std::string_view type_name(FieldType type) {
     return "";
 }
 
-Result<void> check_fields(const Leaf& leaf, const KindRule& rule) {
-    if (leaf.fields.size() != rule.fields.size())
-        return fail("leaf_malformed:fields", fmt::format("{} fields, a leaf of kind {} has {}",
-                                                         leaf.fields.size(), rule.name, rule.fields.size()));
+Result<void> check_fields(std::span<const LentField> fields, const KindRule& rule) {
+    if (fields.size() != rule.fields.size())
+        return fail("leaf_malformed:fields", fmt::format("{} fields, a leaf of kind {} has {}", fields.size(),
+                                                         rule.name, rule.fields.size()));
     for (std::size_t i = 0; i < rule.fields.size(); ++i) {
         const FieldRule& expected = rule.fields[i];
-        if (!is_of_type(leaf.fields[i], expected.type))
+        if (!is_of_type(fields[i].bytes(), expected.type))
             return fail(fmt::format("leaf_malformed:{}", expected.name),
                         fmt::format("a field of {} bytes in a leaf of kind {}, it takes {}",
-                                    leaf.fields[i].size(), rule.name, type_name(expected.type)));
+                                    fields[i].bytes().size(), rule.name, type_name(expected.type)));
     }
     return {};
 }
@@ -167,9 +169,7 @@ std::string_view to_string(LeafKind kind) {
 }
 
 Bytes field(std::uint64_t number) {
-    Bytes out;
-    append_big_endian(out, number);
-    return out;
+    return to_bytes(big_endian_bytes(number));
 }
 
 Bytes field(std::int64_t number) {
@@ -197,22 +197,30 @@ std::int64_t Leaf::i64(std::string_view name) const {
 }
 
 Result<Bytes> encode_leaf(const Leaf& leaf) {
-    const auto rule = rule_of(static_cast<std::uint8_t>(leaf.kind));
+    const std::vector<LentField> fields(leaf.fields.begin(), leaf.fields.end());
+    const auto encoded = encode_leaf(leaf.kind, leaf.seq, leaf.time_us, fields);
+    if (!encoded) return fail(encoded.error());
+    return to_bytes(as_bytes(*encoded));
+}
+
+Result<std::string> encode_leaf(LeafKind kind, std::uint64_t seq, std::int64_t time_us,
+                                std::span<const LentField> fields) {
+    const auto rule = rule_of(static_cast<std::uint8_t>(kind));
     if (!rule) return fail(rule.error());
-    if (auto held = check_fields(leaf, **rule); !held) return fail(std::move(held.error()));
+    if (auto held = check_fields(fields, **rule); !held) return fail(std::move(held.error()));
     std::size_t size = leaf_header_bytes;
-    for (const Bytes& content : leaf.fields) size += 4 + content.size();
+    for (const LentField& content : fields) size += 4 + content.bytes().size();
     if (size > leaf_bytes_max) return too_large(size);
 
-    Bytes out;
+    std::string out;
     out.reserve(size);
     out.push_back(leaf_version);
-    out.push_back(static_cast<std::uint8_t>(leaf.kind));
-    append_big_endian(out, leaf.seq);
-    append_big_endian(out, static_cast<std::uint64_t>(leaf.time_us));
-    for (const Bytes& content : leaf.fields) {
-        append_big_endian(out, static_cast<std::uint32_t>(content.size()));
-        out.insert(out.end(), content.begin(), content.end());
+    out.push_back(static_cast<char>(kind));
+    append_big_endian(out, seq);
+    append_big_endian(out, static_cast<std::uint64_t>(time_us));
+    for (const LentField& content : fields) {
+        append_big_endian(out, static_cast<std::uint32_t>(content.bytes().size()));
+        out.append(as_text(content.bytes()));
     }
     return out;
 }
@@ -245,7 +253,8 @@ Result<Leaf> decode_leaf(ByteSpan bytes) {
                                              leaf.fields.size()));
         leaf.fields.push_back(to_bytes(*content));
     }
-    if (auto held = check_fields(leaf, **rule); !held) return fail(std::move(held.error()));
+    const std::vector<LentField> fields(leaf.fields.begin(), leaf.fields.end());
+    if (auto held = check_fields(fields, **rule); !held) return fail(std::move(held.error()));
     return leaf;
 }
 

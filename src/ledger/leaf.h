@@ -62,6 +62,12 @@ std::span<const KindRule> leaf_kinds();
 const KindRule* find_leaf_kind(std::uint8_t number);
 std::string_view to_string(LeafKind kind);
 
+constexpr ByteArray<8> big_endian_bytes(std::uint64_t number) {
+    ByteArray<8> out{};
+    for (std::size_t i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
+    return out;
+}
+
 // Fields as they are encoded, in the order of the kind's rule.
 Bytes field(std::uint64_t number);
 Bytes field(std::int64_t number);
@@ -79,6 +85,26 @@ template <std::size_t N>
 Bytes field(const ByteArray<N>& bytes) {
     return to_bytes(bytes);
 }
+
+// A field that is encoded at once: what is lent lives until then.
+class LentField {
+public:
+    LentField(std::uint64_t number) : number_(big_endian_bytes(number)), is_number_(true) {}
+    LentField(std::int64_t number) : LentField(static_cast<std::uint64_t>(number)) {}
+    LentField(std::string_view text) : bytes_(as_bytes(text)) {}
+    LentField(const std::string& text) : LentField(std::string_view(text)) {}
+    LentField(ByteSpan bytes) : bytes_(bytes) {}
+    template <std::size_t N>
+    LentField(const ByteArray<N>& bytes) : bytes_(bytes) {}
+    LentField(const Bytes& bytes) : bytes_(bytes) {}
+
+    ByteSpan bytes() const { return is_number_ ? ByteSpan(number_) : bytes_; }
+
+private:
+    ByteArray<8> number_{};
+    ByteSpan bytes_{};
+    bool is_number_ = false;
+};
 
 struct Leaf {
     LeafKind kind = LeafKind::entry;
@@ -99,6 +125,8 @@ struct Leaf {
 // Both refuse the same leaves: `leaf_kind_unknown`; `leaf_malformed:fields` for another number of fields than
 // the kind has; `leaf_malformed:<field name>` for one that is not of its type; `leaf_too_large`.
 Result<Bytes> encode_leaf(const Leaf& leaf);
+Result<std::string> encode_leaf(LeafKind kind, std::uint64_t seq, std::int64_t time_us,
+                                std::span<const LentField> fields);
 // And `leaf_malformed:header`, `leaf_malformed:field_length`, `leaf_version_unsupported`.
 Result<Leaf> decode_leaf(ByteSpan bytes);
 

@@ -19,6 +19,9 @@ constexpr std::string_view forked = "ledger_forked";
 // What witnesses show and the worker has not looked at yet: each connects again.
 constexpr std::size_t witnessed_max = 64;
 
+// About as long as a receipt is.
+constexpr std::size_t receipt_bytes = 4096;
+
 std::string number_text(std::uint64_t number) {
     std::string out;
     append_number(out, number);
@@ -440,6 +443,7 @@ Result<Reply> LedgerWorker::reply_of(Answer answer) {
                              ? reader_.receipt(log_.tree(), *answer.leaf_index, *log_.head())
                              : reader_.receipt(log_.tree(), *answer.leaf_index);
     if (!receipt) return fail("store_unavailable", receipt.error().detail);
+    reply.body.reserve(reply.body.size() + receipt_bytes);
     reply.body.pop_back();
     reply.body.append(reply.body.size() > 1 ? R"(,"receipt":)" : R"("receipt":)");
     JsonWriter json(reply.body);

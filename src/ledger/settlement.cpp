@@ -40,9 +40,8 @@ void decide(Context& context, const UnitName& name, Unit unit, const UnitEvidenc
     const crypto::Sha256 digest = crypto::sha256(as_bytes(unit.evidence));
     unit.settlement_leaf =
         append_leaf(context, LeafKind::settlement,
-                    {field(to_text(name.cell)), field(name.node), field(name.app),
-                     field(to_word(unit.outcome)), field(join(unit.reasons)), field(unit.paid.micro()),
-                     field(unit.returned.micro()), field(rule_version), field(digest)});
+                    {to_text(name.cell), name.node, name.app, to_word(unit.outcome), join(unit.reasons),
+                     unit.paid.micro(), unit.returned.micro(), rule_version, digest});
     save_unit(context.batch, name, unit);
     close_unit(context.batch, name);
     if (unit.moving) context.batch.put(Table::moving_units, name.key(), "");

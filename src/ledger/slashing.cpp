@@ -52,10 +52,10 @@ void save(Batch& batch, std::uint64_t id, const Slashing& slashing) {
 
 // A slashing's leaf; the index names it.
 std::uint64_t append_slashing(Context& context, std::uint64_t id, const Slashing& slashing) {
-    return append_leaf(context, LeafKind::slashing,
-                       {field(id_text(id)), field(slashing.node),
-                        field(fmt::format("{}:{}", slashing.cause, to_word(slashing.state))),
-                        field(slashing.amount.micro()), field(slashing.reason)});
+    return append_leaf(
+        context, LeafKind::slashing,
+        {id_text(id), slashing.node, fmt::format("{}:{}", slashing.cause, to_word(slashing.state)),
+         slashing.amount.micro(), slashing.reason});
 }
 
 // Takes the stake; fraud bans for good.

@@ -146,11 +146,9 @@ Result<Booked> book_cell(Context& context, const ReportUsage& command, const Uni
     record.uncollected = *uncollected;
     save_unit(context.batch, unit, record);
     add_uncollected(context.batch, unit, command.account, booked.uncollected);
-    booked.leaf_index =
-        append_leaf(context, LeafKind::usage,
-                    {field(command.account), field(unit.node), field(unit.app), field(to_text(unit.cell)),
-                     field(hours.micro()), field(booked.amount.micro()), field(booked.uncollected.micro()),
-                     field(command.report_id)});
+    booked.leaf_index = append_leaf(context, LeafKind::usage,
+                                    {command.account, unit.node, unit.app, to_text(unit.cell), hours.micro(),
+                                     booked.amount.micro(), booked.uncollected.micro(), command.report_id});
     return booked;
 }
 

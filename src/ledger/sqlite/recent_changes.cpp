@@ -90,6 +90,14 @@ std::string encode_changes(const Changes& changes) {
     return row;
 }
 
+// Its order is that of the keys, which are compared where they begin alike.
+std::uint64_t RecentChanges::start_of(std::string_view key) {
+    std::uint64_t start = 0;
+    for (std::size_t i = 0; i < 8; ++i)
+        start = start << 8 | (i < key.size() ? static_cast<std::uint8_t>(key[i]) : 0);
+    return start;
+}
+
 RecentChanges::RecentChanges(const Limits& limits) : limits_(limits) {
     for (std::size_t table = 0; table < table_count; ++table) tables_.emplace_back(&memory_);
 }
@@ -213,7 +221,7 @@ void RecentChanges::add_records(const Row& row) {
         Records& records = of(in.table);
         const auto found = records.by_key.find(in.key);
         if (found == records.by_key.end()) {
-            records.by_key.insert(records.in_order.insert(Node{in.key, version}).first);
+            records.by_key.insert(records.in_order.emplace(in.key, version).first);
             continue;
         }
         const Node& node = **found;

@@ -34,8 +34,13 @@ class RecentChanges {
         std::uint64_t number = 0;                  // the commit
         std::optional<std::string_view> record{};  // in its row; nullopt: erased
     };
+    static std::uint64_t start_of(std::string_view key);
     // What a set of them may change does not change their order.
     struct Node {
+        Node(std::string_view its_key, const Version& version)
+            : start(start_of(its_key)), key(its_key), newest(version) {}
+
+        const std::uint64_t start;     // of the key: most differ there
         mutable std::string_view key;  // in the newest version's row
         mutable Version newest;
         mutable std::vector<Version> older{};  // ascending
@@ -43,7 +48,9 @@ class RecentChanges {
     };
     struct ByKey {
         using is_transparent = void;
-        bool operator()(const Node& a, const Node& b) const { return a.key < b.key; }
+        bool operator()(const Node& a, const Node& b) const {
+            return a.start != b.start ? a.start < b.start : a.key < b.key;
+        }
         bool operator()(const Node& a, std::string_view b) const { return a.key < b; }
         bool operator()(std::string_view a, const Node& b) const { return a < b.key; }
     };
