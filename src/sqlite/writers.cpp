@@ -35,9 +35,17 @@ public:
             code_ = sqlite3_wal_checkpoint_v2(database_, nullptr, mode, nullptr, &copied_pages_);
         return code_ == SQLITE_OK;
     }
+    // What was copied, to the disk. SQLite does it only once all of the log is copied.
+    bool sync() {
+        sqlite3_file* file = nullptr;
+        if (code_ == SQLITE_OK)
+            code_ = sqlite3_file_control(database_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+        if (code_ == SQLITE_OK) code_ = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+        return code_ == SQLITE_OK;
+    }
     int copied_pages() const { return copied_pages_; }
     bool disk_failed() const { return (code_ & 0xff) == SQLITE_IOERR; }
-    std::string message() const { return sqlite3_errmsg(database_); }
+    std::string message() const { return sqlite3_errstr(code_); }
 
 private:
     sqlite3* database_ = nullptr;
@@ -116,7 +124,6 @@ std::uint64_t Writers::copied() const {
 }
 
 void Writers::copy_loop() {
-    become_background_thread();
     std::unique_lock lock(mutex_);
     for (;;) {
         wake_.wait(lock, [&] { return stopping_ || pages_ >= copy_at_pages_; });
@@ -136,15 +143,19 @@ int Writers::log_pages() const {
     return pages_;
 }
 
-// Most of it beside the writers, and what they have added meanwhile, until that is little; then, while none
-// of them writes, the rest, so that the next one begins the log anew.
+// Most of it beside the writers, to the disk, and what they have added meanwhile, until that is little; then,
+// while none of them writes, the rest, so that the next one begins the log anew.
 bool Writers::copy_log() {
     Connection connection(file_);
     bool whole = true;
-    for (int pass = 0; pass < passes_max && whole; ++pass) {
-        whole = connection.copy(SQLITE_CHECKPOINT_PASSIVE);
-        if (log_pages() - connection.copied_pages() <= rest_pages_max) break;
-    }
+    // Who waits for its turn waits for the rest: a thread in the background would take long for it.
+    std::thread([&] {
+        become_background_thread();
+        for (int pass = 0; pass < passes_max && whole; ++pass) {
+            whole = connection.copy(SQLITE_CHECKPOINT_PASSIVE) && connection.sync();
+            if (log_pages() - connection.copied_pages() <= rest_pages_max) break;
+        }
+    }).join();
     if (whole) {
         const auto turn = take_turn(turn_wait);
         whole = turn && connection.copy(SQLITE_CHECKPOINT_RESTART);

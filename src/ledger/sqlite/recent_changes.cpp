@@ -240,11 +240,12 @@ void RecentChanges::add(std::string row) {
     add_records(rows_.back());
 }
 
-// Twice as many as the commit changes, so that the folding ends before there are too many again.
+// A quarter more than the commit changes: the folding ends before there are too many again, and no commit has
+// much more to write than others.
 RecentChanges::Fold RecentChanges::next_fold(std::size_t records) const {
     Fold fold;
     if (is_folding_) {
-        collect(fold, std::max(records_at_least, 2 * records), visited_at_once);
+        collect(fold, records_at_least + records + records / 4, visited_at_once);
     } else if (first_row_ <= fold_until_) {
         fold.first_row = first_row_;
         fold.last_row = std::min(fold_until_, first_row_ + rows_at_once - 1);

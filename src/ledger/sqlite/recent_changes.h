@@ -74,10 +74,10 @@ class RecentChanges {
     };
 
 public:
-    // From so many records, or bytes of rows, on they are folded; by then the folding ends there are half as
-    // many again. A record takes some 300 bytes of memory.
+    // From so many records, or bytes of rows, on they are folded; when the folding ends there are four fifths
+    // as many again. A record takes some 300 bytes of memory.
     struct Limits {
-        std::size_t records_max = 131072;
+        std::size_t records_max = 98304;
         std::size_t bytes_max = 64u << 20;
     };
     explicit RecentChanges(const Limits& limits);
