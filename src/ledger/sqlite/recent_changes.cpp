@@ -14,7 +14,7 @@ constexpr std::size_t size_bytes = 4;
 constexpr std::uint32_t erased = 0xffffffff;     // in place of a record's size
 constexpr std::uint64_t rows_at_once = 4;        // deleted by one commit, which adds one
 constexpr std::size_t records_at_least = 16;     // folded by one commit
-constexpr std::size_t visited_at_once = 4096;    // records, to find those
+constexpr std::size_t visited_at_once = 4096;    // and twice as many, to find those
 constexpr std::size_t forgotten_at_once = 4096;  // records; when a reader has held many for long
 constexpr int yields_max = 1000;                 // for readers that wait
 constexpr std::size_t changed_at_once = 16;      // records, before readers have their turn
@@ -245,7 +245,8 @@ void RecentChanges::add(std::string row) {
 RecentChanges::Fold RecentChanges::next_fold(std::size_t records) const {
     Fold fold;
     if (is_folding_) {
-        collect(fold, records_at_least + records + records / 4, visited_at_once);
+        const std::size_t folded = records_at_least + records + records / 4;
+        collect(fold, folded, visited_at_once + 2 * folded);
     } else if (first_row_ <= fold_until_) {
         fold.first_row = first_row_;
         fold.last_row = std::min(fold_until_, first_row_ + rows_at_once - 1);

@@ -111,7 +111,7 @@ public:
 
     // Without it the next start has the rest in its memory, and goes on.
     Result<void> fold_all() {
-        if (stopped || recent->last() == 0) return {};
+        if (stopped || writers.disk_failure() || recent->last() == 0) return {};
         (void)database->execute("ROLLBACK");  // the snapshot, if there is one
         auto transaction = sqlite::Transaction::begin(*database);
         if (!transaction) return fail(std::move(transaction.error()));

@@ -171,6 +171,21 @@ TEST_F(SqliteStoreTest, WhatCommitsChangedIsKeptTwiceForAWhileOnly) {
     EXPECT_GT(folded->number(0), 1800);
 }
 
+TEST_F(SqliteStoreTest, FoldingKeepsUpWithCommitsOfAnySize) {
+    constexpr std::size_t records = 20000;
+    const auto store = open({.records_max = 1000});
+    for (std::size_t i = 0; i < 12; ++i) {
+        Changes changes;
+        for (std::size_t j = 0; j < records; ++j)
+            changes.of(Table::locks).emplace_back(std::to_string(1'000'000 + i * records + j), "lock");
+        store->commit(changes);
+    }
+    auto database = sqlite::Database::open_read_only(file());
+    auto folded = database->prepare("SELECT count(*) FROM ledger_locks");
+    ASSERT_TRUE(folded->step());
+    EXPECT_GE(folded->number(0), static_cast<std::int64_t>(4 * records));
+}
+
 TEST_F(SqliteStoreTest, AClosedStoreHasAllInItsTables) {
     std::mt19937_64 random(11);
     StoreModel model;
