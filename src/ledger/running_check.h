@@ -21,7 +21,7 @@ public:
     struct Pace {
         std::uint64_t leaves_min = 100'000;  // since the last check; less is soon checked at a start
         // Read from one moment of the store: a few ms, in which the write-ahead log can't begin anew.
-        std::uint64_t leaves_in_step = 512;
+        std::uint64_t leaves_in_step = 128;
         std::chrono::milliseconds look{1000};  // how often it looks whether there is enough
     };
     // A size up to which the ledger is good, or what a start that finds the same refuses or halts with:

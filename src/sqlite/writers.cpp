@@ -13,9 +13,13 @@ constexpr int readers_wait_ms = 5;  // Others wait for their turn meanwhile.
 constexpr std::chrono::milliseconds turn_wait{5000};
 constexpr int rest_pages_max = 256;  // 1 MiB
 constexpr int passes_max = 8;
+constexpr int attempts_max = 16;
+constexpr std::chrono::milliseconds attempts_apart{20};
+
+}  // namespace
 
 // A connection of the copier's own; SQLite's codes say what it is to do next.
-class Connection {
+class Writers::Connection {
 public:
     explicit Connection(const std::filesystem::path& file)
         : code_(sqlite3_open_v2(file.c_str(), &database_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
@@ -31,7 +35,7 @@ public:
     Connection& operator=(const Connection&) = delete;
 
     bool copy(int mode) {
-        if (code_ == SQLITE_OK)
+        if (code_ == SQLITE_OK || is_busy())
             code_ = sqlite3_wal_checkpoint_v2(database_, nullptr, mode, nullptr, &copied_pages_);
         return code_ == SQLITE_OK;
     }
@@ -44,6 +48,7 @@ public:
         return code_ == SQLITE_OK;
     }
     int copied_pages() const { return copied_pages_; }
+    bool is_busy() const { return (code_ & 0xff) == SQLITE_BUSY; }  // by readers
     bool disk_failed() const { return (code_ & 0xff) == SQLITE_IOERR; }
     std::string message() const { return sqlite3_errstr(code_); }
 
@@ -52,8 +57,6 @@ private:
     int code_;
     int copied_pages_ = 0;  // of the log, from its beginning
 };
-
-}  // namespace
 
 Writers::Writers(std::filesystem::path file, int log_pages)
     : file_(std::move(file)),
@@ -143,6 +146,20 @@ int Writers::log_pages() const {
     return pages_;
 }
 
+// Readers that come and go leave a moment between them.
+bool Writers::begin_log_anew(Connection& connection) {
+    for (int attempt = 0;; ++attempt) {
+        {
+            const auto turn = take_turn(turn_wait);
+            if (!turn) return false;
+            if (connection.copy(SQLITE_CHECKPOINT_RESTART)) return true;
+        }
+        if (!connection.is_busy() || attempt == attempts_max) return false;
+        std::unique_lock lock(mutex_);
+        if (wake_.wait_for(lock, attempts_apart, [&] { return stopping_; })) return false;
+    }
+}
+
 // Most of it beside the writers, to the disk, and what they have added meanwhile, until that is little; then,
 // while none of them writes, the rest, so that the next one begins the log anew.
 bool Writers::copy_log() {
@@ -156,10 +173,7 @@ bool Writers::copy_log() {
             if (log_pages() - connection.copied_pages() <= rest_pages_max) break;
         }
     }).join();
-    if (whole) {
-        const auto turn = take_turn(turn_wait);
-        whole = turn && connection.copy(SQLITE_CHECKPOINT_RESTART);
-    }
+    if (whole) whole = begin_log_anew(connection);
     if (connection.disk_failed()) {
         const std::lock_guard guard(mutex_);
         if (!disk_failure_)

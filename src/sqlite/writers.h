@@ -60,8 +60,10 @@ public:
 
 private:
     struct Waiting {};
+    class Connection;
     void copy_loop();
     bool copy_log();
+    bool begin_log_anew(Connection& connection);
     int log_pages() const;
     void give_turn();
 
