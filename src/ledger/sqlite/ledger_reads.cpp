@@ -1,5 +1,7 @@
 #include "ledger/sqlite/ledger_reads.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/check.h"
@@ -8,6 +10,36 @@ namespace ee::ledger {
 namespace {
 
 constexpr std::size_t leaf_length_bytes = 4;
+
+// Recent changes one by one, taken from there more and more at once: most scans end soon.
+class RecentScan {
+public:
+    RecentScan(const RecentChanges& recent, Table table, std::string_view from, std::uint64_t as_of)
+        : recent_(recent),
+          table_(table),
+          as_of_(as_of),
+          taken_(recent.scan(table, RecentChanges::Start::from, from, 1, as_of)) {}
+
+    // Null at the end.
+    const RecentChanges::Change* now() const { return at_ < taken_.size() ? &taken_[at_] : nullptr; }
+    void next() {
+        if (++at_ < taken_.size()) return;
+        at_once_ = std::min(2 * at_once_, at_once_max);
+        taken_ = recent_.scan(table_, RecentChanges::Start::after, std::string(taken_.back().key), at_once_,
+                              as_of_);
+        at_ = 0;
+    }
+
+private:
+    static constexpr std::size_t at_once_max = 64;
+
+    const RecentChanges& recent_;
+    const Table table_;
+    const std::uint64_t as_of_;
+    std::size_t at_once_ = 1;
+    std::vector<RecentChanges::Change> taken_;
+    std::size_t at_ = 0;
+};
 
 }  // namespace
 
@@ -168,16 +200,16 @@ void LedgerReads::scan(Table table, std::string_view from, const Store::Visit& v
     sqlite::Statement& rows = scanning.statement();
     rows.lend(1, as_bytes(from));
     bool has_row = step(rows);
-    auto change = recent_->first_from(table, from, as_of_);
-    while (has_row || change) {
-        if (!change || (has_row && rows.view(0) < change->key)) {
+    RecentScan changes(*recent_, table, from, as_of_);
+    while (has_row || changes.now()) {
+        if (!changes.now() || (has_row && rows.view(0) < changes.now()->key)) {
             if (!visit(rows.view(0), rows.view(1))) return;
             has_row = step(rows);
             continue;
         }
-        if (has_row && rows.view(0) == change->key) has_row = step(rows);
-        if (change->record && !visit(change->key, *change->record)) return;
-        change = recent_->first_after(table, change->key, as_of_);
+        if (has_row && rows.view(0) == changes.now()->key) has_row = step(rows);
+        if (changes.now()->record && !visit(changes.now()->key, *changes.now()->record)) return;
+        changes.next();
     }
 }
 

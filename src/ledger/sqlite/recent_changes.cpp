@@ -143,27 +143,18 @@ std::optional<RecentChanges::Change> RecentChanges::find(Table table, std::strin
     return Change{{}, version->record ? std::optional<std::string>(*version->record) : std::nullopt};
 }
 
-std::optional<RecentChanges::Change> RecentChanges::first(const Nodes& nodes, Place from,
-                                                          std::uint64_t as_of) {
-    for (; from != nodes.end(); ++from)
-        if (const Version* version = version_of(*from, as_of))
-            return Change{std::string(from->key),
-                          version->record ? std::optional<std::string>(*version->record) : std::nullopt};
-    return std::nullopt;
-}
-
-std::optional<RecentChanges::Change> RecentChanges::first_from(Table table, std::string_view from,
-                                                               std::uint64_t as_of) const {
+std::vector<RecentChanges::Change> RecentChanges::scan(Table table, Start start, std::string_view from,
+                                                       std::size_t count, std::uint64_t as_of) const {
     const ReaderLock lock(*this);
     const Nodes& nodes = of(table).in_order;
-    return first(nodes, nodes.lower_bound(from), as_of);
-}
-
-std::optional<RecentChanges::Change> RecentChanges::first_after(Table table, std::string_view key,
-                                                                std::uint64_t as_of) const {
-    const ReaderLock lock(*this);
-    const Nodes& nodes = of(table).in_order;
-    return first(nodes, nodes.upper_bound(key), as_of);
+    std::vector<Change> changes;
+    auto place = start == Start::from ? nodes.lower_bound(from) : nodes.upper_bound(from);
+    for (; place != nodes.end() && changes.size() < count; ++place)
+        if (const Version* version = version_of(*place, as_of))
+            changes.push_back({std::string(place->key), version->record
+                                                            ? std::optional<std::string>(*version->record)
+                                                            : std::nullopt});
+    return changes;
 }
 
 RecentChanges::Hold::Hold(RecentChanges& changes) : changes_(changes) {

@@ -92,9 +92,10 @@ public:
     };
     // nullopt: what there is as of that commit is in the table.
     std::optional<Change> find(Table table, std::string_view key, std::uint64_t as_of) const;
-    // That of the first key from `from` on, or after `key`.
-    std::optional<Change> first_from(Table table, std::string_view from, std::uint64_t as_of) const;
-    std::optional<Change> first_after(Table table, std::string_view key, std::uint64_t as_of) const;
+    // Of at most `count` keys from `from` on, or after it, in their order; none: there is no more.
+    enum class Start : std::uint8_t { from, after };
+    std::vector<Change> scan(Table table, Start start, std::string_view from, std::size_t count,
+                             std::uint64_t as_of) const;
 
     // Had from before a snapshot of the file is taken until it is given back: what was there as of any commit
     // since then stays.
@@ -161,7 +162,6 @@ private:
     Records& of(Table table) { return tables_[static_cast<std::size_t>(table)]; }
     const Records& of(Table table) const { return tables_[static_cast<std::size_t>(table)]; }
     static const Version* version_of(const Node& node, std::uint64_t as_of);
-    static std::optional<Change> first(const Nodes& nodes, Place from, std::uint64_t as_of);
     class ReaderLock;
     void let_readers(std::unique_lock<std::mutex>& lock) const;
     std::uint64_t oldest_read() const;
