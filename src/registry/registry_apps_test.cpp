@@ -41,6 +41,16 @@ protected:
         registry.set_networks(
             {{"forge-1", {"channel", 6h, {}, join}}, {"sandbox-1", {"nonce", 24h, {}, join}}});
     }
+
+    // Of myapp, whose token is the first one.
+    void expect_only_its_own_token_is_dropped() {
+        registry.drop_token("myapp", second_token);
+        EXPECT_EQ(registry.app_of_token(first_token), "myapp");
+        EXPECT_EQ(registry.detail("myapp", now())->record.token, first_token);
+        registry.drop_token("myapp", first_token);
+        EXPECT_EQ(registry.app_of_token(first_token), "");
+        EXPECT_TRUE(make(order()).has_new_token);
+    }
 };
 
 // ---- Names ----
@@ -187,12 +197,7 @@ TEST_F(RegistryAppsTest, ATunnelThatIsAdmittedAgainIsNotAskedAboutItself) {
 TEST_F(RegistryAppsTest, ATokenThatNobodyWasToldIsDroppedAndNoOther) {
     make(order());
     registry.drop_token("nobody", first_token);
-    registry.drop_token("myapp", second_token);
-    EXPECT_EQ(registry.app_of_token(first_token), "myapp");
-    EXPECT_EQ(registry.detail("myapp", now())->record.token, first_token);
-    registry.drop_token("myapp", first_token);
-    EXPECT_EQ(registry.app_of_token(first_token), "");
-    EXPECT_TRUE(make(order()).has_new_token);
+    expect_only_its_own_token_is_dropped();
 }
 
 TEST_F(RegistryAppsTest, AForgottenAppHasNoTokenAndItsNameIsFree) {
@@ -203,12 +208,7 @@ TEST_F(RegistryAppsTest, AForgottenAppHasNoTokenAndItsNameIsFree) {
     EXPECT_EQ(registry.agent_of(1), nullptr);
     EXPECT_EQ(claim("evil/repo", "sandbox-1"), "");
     EXPECT_TRUE(make(order()).is_new);
-    registry.drop_token("myapp", second_token);
-    EXPECT_EQ(registry.app_of_token(first_token), "myapp");
-    EXPECT_EQ(registry.detail("myapp", now())->record.token, first_token);
-    registry.drop_token("myapp", first_token);
-    EXPECT_EQ(registry.app_of_token(first_token), "");
-    EXPECT_TRUE(make(order()).has_new_token);
+    expect_only_its_own_token_is_dropped();
 }
 
 TEST_F(RegistryAppsTest, WhatWasLoadedIsInForce) {
