@@ -73,10 +73,22 @@ std::string leaf_in(std::string_view row, std::uint64_t place) {
     }
 }
 
+Result<void> load_recent(sqlite::Statement& rows, RecentChanges& recent) {
+    Result<void> loaded;
+    while (loaded) {
+        const auto row = rows.step();
+        if (!row) loaded = fail(row.error());
+        if (!row || !*row) break;
+        loaded = recent.load(static_cast<std::uint64_t>(rows.number(0)), std::string(rows.view(1)));
+    }
+    rows.reset();
+    return loaded;
+}
+
 Result<LedgerReads> LedgerReads::prepare(sqlite::Database& database, std::shared_ptr<RecentChanges> recent) {
     auto begin = database.prepare("BEGIN"), end = database.prepare("COMMIT");
     auto last_commit = database.prepare("SELECT coalesce(max(number), 0) FROM ledger_recent");
-    auto rows = database.prepare("SELECT number, changes FROM ledger_recent ORDER BY number");
+    auto rows = database.prepare(recent_rows_sql);
     auto leaf_count = database.prepare(count_leaves_sql);
     auto leaf = database.prepare(
         "SELECT first_leaf, leaf_count, leaves FROM ledger_leaves WHERE first_leaf <= ?1 "
@@ -113,21 +125,14 @@ void LedgerReads::take_snapshot() {
     statements_.begin.reset();
     hold_ = std::move(hold);
     as_of_ = static_cast<std::uint64_t>(only_number(statements_.last_commit));
-    if (!shares_recent_ && recent_->last() != as_of_) load_recent();
+    if (!shares_recent_ && recent_->last() != as_of_) reload_recent();
 }
 
-void LedgerReads::load_recent() {
+void LedgerReads::reload_recent() {
     hold_.reset();
     recent_->clear();
-    sqlite::Statement& rows = statements_.recent;
-    while (step(rows)) {
-        const auto loaded =
-            recent_->load(static_cast<std::uint64_t>(rows.number(0)), std::string(rows.view(1)));
-        if (loaded) continue;
-        rows.reset();
-        throw StoreFailure(loaded.error().detail);
-    }
-    rows.reset();
+    const auto loaded = load_recent(statements_.recent, *recent_);
+    if (!loaded) throw store_failure("cannot read the ledger", loaded.error(), *database_);
     hold_ = std::make_unique<RecentChanges::Hold>(*recent_);
 }
 

@@ -20,6 +20,9 @@ inline constexpr std::size_t leaves_in_row_max = 64;
 inline constexpr const char* count_leaves_sql =
     "SELECT coalesce((SELECT first_leaf + leaf_count FROM ledger_leaves ORDER BY first_leaf DESC LIMIT 1), "
     "0)";
+inline constexpr const char* recent_rows_sql = "SELECT number, changes FROM ledger_recent ORDER BY number";
+// All rows of that statement, which is ready for the next time then. `store_unavailable`.
+Result<void> load_recent(sqlite::Statement& rows, RecentChanges& recent);
 void append_leaf_to_row(std::string& row, std::string_view leaf);
 // The leaf at that place of the row. Throws StoreFailure where the row ends before.
 std::string leaf_in(std::string_view row, std::uint64_t place);
@@ -53,7 +56,7 @@ private:
           recent_(recent ? std::move(recent) : std::make_shared<RecentChanges>(RecentChanges::Limits{})) {}
 
     void take_snapshot();
-    void load_recent();
+    void reload_recent();
     std::int64_t only_number(sqlite::Statement& statement);
     bool step(sqlite::Statement& statement);
     std::optional<std::string> only_value(sqlite::Statement& statement);

@@ -48,20 +48,6 @@ std::size_t count_records(const Changes& changes) {
     return count;
 }
 
-Result<std::shared_ptr<RecentChanges>> load_recent(sqlite::Database& database,
-                                                   const RecentChanges::Limits& limits) {
-    auto rows = database.prepare("SELECT number, changes FROM ledger_recent ORDER BY number");
-    if (!rows) return fail(std::move(rows.error()));
-    auto recent = std::make_shared<RecentChanges>(limits);
-    for (;;) {
-        const auto row = rows->step();
-        if (!row) return fail(row.error());
-        if (!*row) return recent;
-        auto loaded = recent->load(static_cast<std::uint64_t>(rows->number(0)), std::string(rows->view(1)));
-        if (!loaded) return fail(std::move(loaded.error()));
-    }
-}
-
 Result<std::uint64_t> count_leaves(sqlite::Database& database) {
     auto statement = database.prepare(count_leaves_sql);
     if (!statement) return fail(std::move(statement.error()));
@@ -209,9 +195,11 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
     auto database = std::make_unique<sqlite::Database>(std::move(*opened));
     if (auto set = database->execute(settings_sql); !set) return fail(std::move(set.error()));
     if (auto migrated = migrate_ledger(*database, file); !migrated) return fail(std::move(migrated.error()));
-    auto recent = load_recent(*database, recent_limits);
-    if (!recent) return fail(std::move(recent.error()));
-    auto reads = LedgerReads::prepare(*database, *recent);
+    const auto recent = std::make_shared<RecentChanges>(recent_limits);
+    auto rows = database->prepare(recent_rows_sql);
+    if (!rows) return fail(std::move(rows.error()));
+    if (auto loaded = load_recent(*rows, *recent); !loaded) return fail(std::move(loaded.error()));
+    auto reads = LedgerReads::prepare(*database, recent);
     if (!reads) return fail(std::move(reads.error()));
     auto leaf = database->prepare("INSERT INTO ledger_leaves VALUES (?1, ?2, ?3)");
     if (!leaf) return fail(std::move(leaf.error()));
@@ -229,9 +217,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
     }
     const auto leaves = count_leaves(*database);
     if (!leaves) return fail(leaves.error());
-    return std::unique_ptr<SqliteStore>(
-        new SqliteStore(std::make_unique<Impl>(std::move(database), std::move(*recent), std::move(*reads),
-                                               std::move(statements), writers, *leaves)));
+    return std::unique_ptr<SqliteStore>(new SqliteStore(std::make_unique<Impl>(
+        std::move(database), recent, std::move(*reads), std::move(statements), writers, *leaves)));
 }
 
 std::optional<std::string> SqliteStore::get(Table table, std::string_view key) const {
