@@ -1,19 +1,28 @@
 #include "base/thread_priority.h"
 
+#include <cstdint>
+#include <linux/sched/types.h>
 #include <unistd.h>
 
-#include <sys/resource.h>
+#include <sys/syscall.h>
 
 namespace ee {
 namespace {
 
 constexpr int background_niceness = 10;
+constexpr std::uint64_t background_slice_ns = 100'000;  // the least that Linux allows
 
 }  // namespace
 
-// Linux keeps a niceness for each thread (setpriority(2), "C library/kernel differences").
+// Who has a core keeps it to the end of its slice, 3 ms and more, also when a thread of a better niceness
+// wakes up. From Linux 6.12 on a thread may ask for a shorter one (sched_setattr(2), sched_runtime of
+// SCHED_OTHER).
 void become_background_thread() {
-    static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), background_niceness));
+    sched_attr attributes{};
+    attributes.size = sizeof attributes;
+    attributes.sched_nice = background_niceness;
+    attributes.sched_runtime = background_slice_ns;
+    static_cast<void>(::syscall(SYS_sched_setattr, 0, &attributes, 0));
 }
 
 }  // namespace ee

@@ -19,7 +19,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 
 # Headers of the C++ and C libraries and of the kernel's interface, which need no permission by themselves.
 STANDARD = re.compile(
-    r"^([a-z_0-9]+(\.h)?|(sys|netinet|arpa|linux|net|bits)/[a-z_0-9]+\.h)$")
+    r"^([a-z_0-9]+(\.h)?|(sys|netinet|arpa|linux|net|bits)/[a-z_0-9/]+\.h)$")
 # Of these, what a pure file may not include: sockets, descriptors, threads, clocks, randomness.
 IMPURE_HEADER = re.compile(
     r"^((sys|netinet|linux|net)/.*|thread|mutex|shared_mutex|condition_variable|future|semaphore|latch|barrier|"
