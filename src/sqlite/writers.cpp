@@ -11,10 +11,32 @@ namespace {
 
 constexpr int readers_wait_ms = 5;  // Others wait for their turn meanwhile.
 constexpr std::chrono::milliseconds turn_wait{5000};
-constexpr int rest_pages_max = 256;  // 1 MiB
+constexpr int rest_pages_max = 32;  // 128 KiB
+constexpr int pages_at_once = 128;  // 512 KiB
 constexpr int passes_max = 8;
 constexpr int attempts_max = 16;
 constexpr std::chrono::milliseconds attempts_apart{20};
+
+// The methods of a file that is synced after every few writes. SQLite hands a checkpoint's pages to the
+// system one by one and syncs them all at its end; the disk then has thousands to write, and a commit's sync
+// of the log, a few pages, waits behind them.
+struct SyncedOften : sqlite3_io_methods {
+    const sqlite3_io_methods* own = nullptr;
+    mutable int unsynced = 0;
+
+    void take(sqlite3_file* file) {
+        own = file->pMethods;
+        static_cast<sqlite3_io_methods&>(*this) = *own;
+        xWrite = [](sqlite3_file* written, const void* bytes, int size, sqlite3_int64 offset) {
+            const auto& self = static_cast<const SyncedOften&>(*written->pMethods);
+            const int code = self.own->xWrite(written, bytes, size, offset);
+            if (code != SQLITE_OK || ++self.unsynced < pages_at_once) return code;
+            self.unsynced = 0;
+            return self.own->xSync(written, SQLITE_SYNC_NORMAL);
+        };
+        file->pMethods = this;
+    }
+};
 
 }  // namespace
 
@@ -24,7 +46,10 @@ public:
     explicit Connection(const std::filesystem::path& file)
         : code_(sqlite3_open_v2(file.c_str(), &database_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
                                 nullptr)) {
+        if (code_ == SQLITE_OK)
+            code_ = sqlite3_file_control(database_, "main", SQLITE_FCNTL_FILE_POINTER, &file_);
         if (code_ != SQLITE_OK) return;
+        methods_.take(file_);
         sqlite3_extended_result_codes(database_, 1);
         sqlite3_busy_timeout(database_, readers_wait_ms);
         code_ = sqlite3_exec(database_, "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0", nullptr,
@@ -41,10 +66,7 @@ public:
     }
     // What was copied, to the disk. SQLite does it only once all of the log is copied.
     bool sync() {
-        sqlite3_file* file = nullptr;
-        if (code_ == SQLITE_OK)
-            code_ = sqlite3_file_control(database_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-        if (code_ == SQLITE_OK) code_ = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+        if (code_ == SQLITE_OK) code_ = file_->pMethods->xSync(file_, SQLITE_SYNC_NORMAL);
         return code_ == SQLITE_OK;
     }
     int copied_pages() const { return copied_pages_; }
@@ -54,6 +76,8 @@ public:
 
 private:
     sqlite3* database_ = nullptr;
+    sqlite3_file* file_ = nullptr;
+    SyncedOften methods_{};  // of the file, until the database is closed
     int code_;
     int copied_pages_ = 0;  // of the log, from its beginning
 };

@@ -197,6 +197,11 @@ void FaultyDisk::fail_syncs_of(const std::filesystem::path& file) {
     unsyncable_ = file.string();
 }
 
+std::size_t FaultyDisk::most_unsynced(const std::filesystem::path& file) const {
+    const std::lock_guard guard(mutex_);
+    const auto found = images_.find(file.string());
+    return found == images_.end() ? 0 : found->second.most_unsynced;
+}
 bool FaultyDisk::has_failed() const {
     const std::lock_guard guard(mutex_);
     return has_failed_;
@@ -236,7 +241,10 @@ void FaultyDisk::deleted(const std::string& path) {
 
 void FaultyDisk::wrote(const std::string& path, Step step) {
     const std::lock_guard guard(mutex_);
-    if (syncs_ == Syncs::modelled) images_[path].unsynced.push_back(std::move(step));
+    if (syncs_ != Syncs::modelled) return;
+    Image& image = images_[path];
+    image.unsynced.push_back(std::move(step));
+    image.most_unsynced = std::max(image.most_unsynced, image.unsynced.size());
 }
 
 void FaultyDisk::apply(std::string& content, const Step& step) {

@@ -44,6 +44,8 @@ public:
     // Every sync of this file fails from now on.
     void fail_syncs_of(const std::filesystem::path& file);
     bool has_failed() const;
+    // How many writes to this file there were between two syncs, at most. Of a modelled disk.
+    std::size_t most_unsynced(const std::filesystem::path& file) const;
     std::uint64_t operations() const;
     void delay_syncs(std::chrono::microseconds delay);
 
@@ -63,6 +65,7 @@ private:
     struct Image {
         std::string durable;
         std::vector<Step> unsynced;
+        std::size_t most_unsynced = 0;
         std::uint64_t failures = 0;  // of syncs; each open file hears of each once
     };
     static void apply(std::string& content, const Step& step);

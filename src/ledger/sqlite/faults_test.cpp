@@ -8,6 +8,7 @@
 #include "ledger/sqlite/fault_vfs.h"
 #include "ledger/sqlite/sqlite_store.h"
 #include "ledger/sqlite/store_model.h"
+#include "sqlite/database.h"
 
 namespace ee::ledger {
 namespace {
@@ -212,6 +213,26 @@ TEST_F(FaultsTest, AFullDiskSaysWhatToDo) {
     std::string failure;
     EXPECT_FALSE(commit(**store, history()[0], failure));
     EXPECT_NE(failure.find("database or disk is full; free space"), std::string::npos) << failure;
+}
+
+// A commit's sync would wait for all that is on the way to the disk before it.
+TEST_F(FaultsTest, TheLogGoesIntoTheFileAFewPagesAtOnce) {
+    constexpr int pages = 2000;
+    next_file();
+    FaultyDisk disk(1);
+    {
+        sqlite::Writers writers(file_, pages);
+        auto database = sqlite::Database::open(file_, &writers);
+        ASSERT_TRUE(database->execute("CREATE TABLE t (x BLOB)"));
+        auto insert = database->prepare("INSERT INTO t VALUES (zeroblob(4000))");
+        ASSERT_TRUE(database->execute("BEGIN"));
+        for (int i = 0; i < pages; ++i) ASSERT_TRUE(insert->run());
+        ASSERT_TRUE(database->execute("COMMIT"));
+        wait_for_copy(disk, writers);
+        EXPECT_EQ(writers.copied(), 1u);
+        EXPECT_GE(disk.most_unsynced(file_), 16u);
+        EXPECT_LE(disk.most_unsynced(file_), 256u);
+    }
 }
 
 // The log is copied on a thread of its own: what its disk loses stops the commits, too.
