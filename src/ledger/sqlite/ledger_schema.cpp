@@ -105,6 +105,35 @@ constexpr const char* migrations[] = {
            OR OLD.number <> (SELECT min(number) FROM ledger_recent) BEGIN
            SELECT RAISE(ABORT, 'what commits changed goes in their order, and never the last');
        END;)",
+    // Those that a commit meets. For ABORT SQLite keeps what each page was before a statement changes it, so
+    // that it can undo the statement alone; nobody goes on after one that failed.
+    R"(DROP TRIGGER ledger_entries_not_replaced;
+       CREATE TRIGGER ledger_entries_not_replaced BEFORE INSERT ON ledger_entries
+       WHEN EXISTS (SELECT 1 FROM ledger_entries WHERE key = NEW.key AND value <> NEW.value) BEGIN
+           SELECT RAISE(ROLLBACK, 'entries are never replaced');
+       END;
+       DROP TRIGGER ledger_leaves_appended;
+       CREATE TRIGGER ledger_leaves_appended BEFORE INSERT ON ledger_leaves
+       WHEN NEW.first_leaf <> coalesce(
+           (SELECT first_leaf + leaf_count FROM ledger_leaves ORDER BY first_leaf DESC LIMIT 1), 0) BEGIN
+           SELECT RAISE(ROLLBACK, 'leaves are appended, each after the one before');
+       END;
+       DROP TRIGGER ledger_tiles_not_replaced;
+       CREATE TRIGGER ledger_tiles_not_replaced BEFORE INSERT ON ledger_tiles
+       WHEN EXISTS (SELECT 1 FROM ledger_tiles WHERE level = NEW.level AND tile_index = NEW.tile_index) BEGIN
+           SELECT RAISE(ROLLBACK, 'tiles are never replaced');
+       END;
+       DROP TRIGGER ledger_recent_appended;
+       CREATE TRIGGER ledger_recent_appended BEFORE INSERT ON ledger_recent
+       WHEN NEW.number <> (SELECT max(number) FROM ledger_recent) + 1 BEGIN
+           SELECT RAISE(ROLLBACK, 'commits are numbered, each after the one before');
+       END;
+       DROP TRIGGER ledger_recent_kept;
+       CREATE TRIGGER ledger_recent_kept BEFORE DELETE ON ledger_recent
+       WHEN OLD.number = (SELECT max(number) FROM ledger_recent)
+           OR OLD.number <> (SELECT min(number) FROM ledger_recent) BEGIN
+           SELECT RAISE(ROLLBACK, 'what commits changed goes in their order, and never the last');
+       END;)",
 };
 
 }  // namespace
