@@ -212,7 +212,8 @@ void RecentChanges::add_records(const Row& row) {
         Records& records = of(in.table);
         const auto found = records.by_key.find(in.key);
         if (found == records.by_key.end()) {
-            records.by_key.insert(records.in_order.emplace(in.key, version).first);
+            // Of some tables each key comes after those before.
+            records.by_key.insert(records.in_order.emplace_hint(records.in_order.end(), in.key, version));
             continue;
         }
         const Node& node = **found;

@@ -35,12 +35,17 @@ class RecentChanges {
         std::optional<std::string_view> record{};  // in its row; nullopt: erased
     };
     static std::uint64_t start_of(std::string_view key);
+    struct KeyHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view key) const { return std::hash<std::string_view>{}(key); }
+    };
     // What a set of them may change does not change their order.
     struct Node {
         Node(std::string_view its_key, const Version& version)
-            : start(start_of(its_key)), key(its_key), newest(version) {}
+            : start(start_of(its_key)), hash(KeyHash{}(its_key)), key(its_key), newest(version) {}
 
         const std::uint64_t start;     // of the key: most differ there
+        const std::size_t hash;        // of the key
         mutable std::string_view key;  // in the newest version's row
         mutable Version newest;
         mutable std::vector<Version> older{};  // ascending
@@ -56,10 +61,9 @@ class RecentChanges {
     };
     using Nodes = std::pmr::set<Node, ByKey>;
     using Place = Nodes::const_iterator;
-    struct KeyHash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view key) const { return std::hash<std::string_view>{}(key); }
-        std::size_t operator()(Place place) const { return operator()(place->key); }
+    struct PlaceHash : KeyHash {
+        using KeyHash::operator();
+        std::size_t operator()(Place place) const { return place->hash; }
     };
     struct SameKey {
         using is_transparent = void;
@@ -70,7 +74,7 @@ class RecentChanges {
     struct Records {
         explicit Records(std::pmr::memory_resource* memory) : in_order(memory), by_key(memory) {}
         Nodes in_order;
-        std::pmr::unordered_set<Place, KeyHash, SameKey> by_key;  // Most reads are of one key.
+        std::pmr::unordered_set<Place, PlaceHash, SameKey> by_key;  // Most reads are of one key.
     };
 
 public:
