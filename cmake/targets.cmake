@@ -43,6 +43,16 @@ function(ee_needs_source_dir)
   set_source_files_properties(${ARGN} PROPERTIES COMPILE_DEFINITIONS EE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 endfunction()
 
+# In place of the C library's malloc: decision 14. Sanitizers have their own.
+if(NOT EE_SANITIZE)
+  find_package(mimalloc 2.0 REQUIRED)
+endif()
+function(ee_allocator target)
+  if(NOT EE_SANITIZE)
+    target_link_libraries(${target} PRIVATE mimalloc)
+  endif()
+endfunction()
+
 # A libFuzzer target; without EE_FUZZ the same source becomes a test that replays its corpus.
 function(ee_fuzz name)
   cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;DEPENDS" ${ARGN})
