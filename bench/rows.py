@@ -24,6 +24,7 @@ GOALS = {
     "registration_cpu": (AT_MOST, 1), "reconnect_20000": (AT_MOST, 1),
     "resolve_1000": (AT_MOST, 1), "resolve_10000": (AT_MOST, 1),
     "choice_1000": (AT_MOST, 1), "choice_10000": (AT_MOST, 1),
+    "resolve_1000_of_10000": (AT_MOST, 2), "choice_1000_of_10000": (AT_MOST, 2),
     "ledger_read_p99": (AT_MOST, 1),
     "ledger_transfers_64": (AT_LEAST, 4), "ledger_transfers_64_pgbench": (AT_LEAST, 6),
     "ledger_transfers_hot": (AT_LEAST, 0.8), "ledger_transfers_512_slow_sync": (AT_LEAST, 50),
