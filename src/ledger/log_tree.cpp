@@ -119,19 +119,17 @@ Result<Hash> LogTree::node(unsigned height, std::uint64_t index, TileCache& tile
 
 // MTH(D[begin:end]), where `begin` is where RFC 9162's splitting would begin one of that length.
 Result<Hash> LogTree::range(std::uint64_t begin, std::uint64_t end, TileCache& tiles) const {
-    // The complete trees from the left, then joined from the right.
-    ProofPath parts;
-    while (begin < end) {
-        const auto height = static_cast<unsigned>(std::bit_width(end - begin) - 1);
-        auto part = node(height, begin >> height, tiles);
-        if (!part) return part;
-        parts.push_back(*part);
-        begin += std::uint64_t{1} << height;
+    // The complete trees that the length's binary digits stand for, from the right, smallest first.
+    EE_CHECK(begin < end);
+    std::optional<Hash> joined;
+    for (std::uint64_t length = end - begin; length > 0; length &= length - 1) {
+        const auto height = static_cast<unsigned>(std::countr_zero(length));
+        end -= std::uint64_t{1} << height;
+        auto left = node(height, end >> height, tiles);
+        if (!left) return left;
+        joined = joined ? node_hash(*left, *joined) : *left;
     }
-    EE_CHECK(!parts.empty());
-    Hash joined = parts.back();
-    for (auto part = parts.rbegin() + 1; part != parts.rend(); ++part) joined = node_hash(*part, joined);
-    return joined;
+    return *joined;
 }
 
 Result<Hash> LogTree::root_at(std::uint64_t size, TileCache& tiles) const {
@@ -144,6 +142,7 @@ Result<ProofPath> LogTree::inclusion_proof(std::uint64_t index, std::uint64_t si
     if (index >= size)
         return fail("log_range", fmt::format("asked for leaf {} of a tree of {} leaves", index, size));
     ProofPath path;
+    path.reserve(static_cast<std::size_t>(std::bit_width(size)));
     std::uint64_t begin = 0;
     std::uint64_t end = size;
     while (end - begin > 1) {
