@@ -19,6 +19,10 @@ struct FaultyFile {
     static FaultyFile& of(sqlite3_file* file) { return *reinterpret_cast<FaultyFile*>(file); }
     static sqlite3_file* real(sqlite3_file* file) { return reinterpret_cast<sqlite3_file*>(&of(file) + 1); }
 
+    static bool is_modelled(sqlite3_file* file) {
+        return of(file).path != nullptr && of(file).disk->syncs_ == FaultyDisk::Syncs::modelled;
+    }
+
     static int close(sqlite3_file* file) {
         delete of(file).path;
         return real(file)->pMethods->xClose(real(file));
@@ -34,7 +38,7 @@ struct FaultyFile {
         if (answer) size /= 2;
         const int code = real(file)->pMethods->xWrite(real(file), bytes, size, offset);
         if (code != SQLITE_OK) return code;
-        if (of(file).path != nullptr)
+        if (is_modelled(file))
             of(file).disk->wrote(
                 *of(file).path, {.offset = static_cast<std::uint64_t>(offset),
                                  .bytes = {static_cast<const char*>(bytes), static_cast<std::size_t>(size)}});
@@ -43,7 +47,7 @@ struct FaultyFile {
     static int truncate(sqlite3_file* file, sqlite3_int64 size) {
         if (of(file).disk->ask(DiskOperation::truncate, of(file).path)) return SQLITE_IOERR_TRUNCATE;
         const int code = real(file)->pMethods->xTruncate(real(file), size);
-        if (code == SQLITE_OK && of(file).path != nullptr)
+        if (code == SQLITE_OK && is_modelled(file))
             of(file).disk->wrote(
                 *of(file).path, {.offset = static_cast<std::uint64_t>(size), .bytes = {}, .truncates = true});
         return code;
@@ -241,7 +245,6 @@ void FaultyDisk::deleted(const std::string& path) {
 
 void FaultyDisk::wrote(const std::string& path, Step step) {
     const std::lock_guard guard(mutex_);
-    if (syncs_ != Syncs::modelled) return;
     Image& image = images_[path];
     image.unsynced.push_back(std::move(step));
     image.most_unsynced = std::max(image.most_unsynced, image.unsynced.size());
