@@ -51,12 +51,10 @@ Bytes TileNodes::own_level() const {
 }
 
 std::shared_ptr<const TileNodes> TileCache::find(unsigned level, std::uint64_t index) {
-    for (Entry& entry : entries_) {
-        if (entry.level != level || entry.index != index) continue;
-        entry.used = ++uses_;
-        return entry.nodes;
-    }
-    return nullptr;
+    const auto found = entries_.find(key_of(level, index));
+    if (found == entries_.end()) return nullptr;
+    found->second.used = ++uses_;
+    return found->second.nodes;
 }
 
 Result<std::shared_ptr<const TileNodes>> TileCache::read(unsigned level, std::uint64_t index) const {
@@ -68,12 +66,11 @@ Result<std::shared_ptr<const TileNodes>> TileCache::read(unsigned level, std::ui
 }
 
 void TileCache::keep(unsigned level, std::uint64_t index, std::shared_ptr<const TileNodes> nodes) {
-    if (entries_.size() >= tiles_max_ && !entries_.empty()) {
-        const auto oldest = std::min_element(entries_.begin(), entries_.end(),
-                                             [](const Entry& a, const Entry& b) { return a.used < b.used; });
-        entries_.erase(oldest);
-    }
-    entries_.push_back({.level = level, .index = index, .used = ++uses_, .nodes = std::move(nodes)});
+    if (entries_.size() >= tiles_max_ && !entries_.empty())
+        entries_.erase(std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
+            return std::pair(level_of(a.first), a.second.used) < std::pair(level_of(b.first), b.second.used);
+        }));
+    entries_[key_of(level, index)] = {.used = ++uses_, .nodes = std::move(nodes)};
 }
 
 Result<TileNodes> nodes_of_tile(ByteSpan hashes) {

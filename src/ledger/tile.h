@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "base/bytes.h"
@@ -51,32 +52,35 @@ private:
     std::vector<Hash> nodes_;
 };
 
-// The nodes of tiles read lately, at most 64 tiles (1 MiB). Only what the store holds for good may come out
+// The nodes of tiles read lately, at most 256 tiles (4 MiB). Only what the store holds for good may come out
 // of `reader`: a tile of a transaction that is rolled back would stay. Not thread-safe.
 class TileCache {
 public:
-    explicit TileCache(const TileReader& reader, std::size_t tiles_max = 64)
+    explicit TileCache(const TileReader& reader, std::size_t tiles_max = 256)
         : reader_(reader), tiles_max_(tiles_max) {}
 
     // The nodes if they are here; null when the tile has to be read.
     std::shared_ptr<const TileNodes> find(unsigned level, std::uint64_t index);
     // Reads a tile without keeping it. `tile_malformed` when it is not 8 KiB, else the reader's refusal.
     Result<std::shared_ptr<const TileNodes>> read(unsigned level, std::uint64_t index) const;
-    // In the place of the tile that was used longest ago.
+    // In the place of one of the lowest level, which cover the fewest leaves; of these the one that was used
+    // longest ago.
     void keep(unsigned level, std::uint64_t index, std::shared_ptr<const TileNodes> nodes);
 
 private:
     struct Entry {
-        unsigned level = 0;
-        std::uint64_t index = 0;
         std::uint64_t used = 0;
-        std::shared_ptr<const TileNodes> nodes;
+        std::shared_ptr<const TileNodes> nodes{};
     };
+    static std::uint64_t key_of(unsigned level, std::uint64_t index) {
+        return std::uint64_t{level} << 56 | index;
+    }
+    static std::uint64_t level_of(std::uint64_t key) { return key >> 56; }
 
     const TileReader& reader_;
     std::size_t tiles_max_;
     std::uint64_t uses_ = 0;
-    std::vector<Entry> entries_;
+    std::unordered_map<std::uint64_t, Entry> entries_;
 };
 
 // A full tile's nodes. `tile_malformed` when it is not 8 KiB.
