@@ -43,7 +43,8 @@ std::string setting(const Context& context, const char* name) {
     return context.environment(name).value_or("");
 }
 
-// RFC 9457 with our `reason`; an answer of another kind is named by its status.
+}  // namespace
+
 Error refusal_of(const HttpAnswer& answer) {
     Error error{.code = std::to_string(answer.status),
                 .detail = "HTTP status " + std::to_string(answer.status)};
@@ -56,19 +57,24 @@ Error refusal_of(const HttpAnswer& answer) {
     return error;
 }
 
-}  // namespace
+Result<std::string> control_plane_url(const std::string& url, const Context& context) {
+    std::string chosen = url;
+    for (const char* name : {"EECTL_URL", "EE_PUBLIC_URL"}) {
+        if (chosen.empty()) chosen = setting(context, name);
+    }
+    if (chosen.empty()) chosen = default_url;
+    const auto parsed = net::parse_url(chosen);
+    if (!parsed || (parsed->scheme != "http" && parsed->scheme != "https"))
+        return fail("usage", "\"" + chosen + "\" is not the http:// or https:// URL of a control plane");
+    return chosen;
+}
 
 Result<ControlPlaneClient> ControlPlaneClient::from_environment(const std::string& url, Context& context) {
+    auto chosen = control_plane_url(url, context);
+    if (!chosen) return fail(chosen.error());
     ControlPlaneClient client;
-    client.url_ = url;
-    for (const char* name : {"EECTL_URL", "EE_PUBLIC_URL"}) {
-        if (client.url_.empty()) client.url_ = setting(context, name);
-    }
-    if (client.url_.empty()) client.url_ = default_url;
+    client.url_ = std::move(*chosen);
     const auto parsed = net::parse_url(client.url_);
-    if (!parsed || (parsed->scheme != "http" && parsed->scheme != "https")) {
-        return fail("usage", "\"" + client.url_ + "\" is not the http:// or https:// URL of a control plane");
-    }
     auto token = token_of(context);
     if (!token) return fail(token.error());
     client.token_ = std::move(*token);

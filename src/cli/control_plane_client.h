@@ -18,12 +18,16 @@ namespace ee::cli {
 inline constexpr const char* url_help =
     "The control plane (default: EECTL_URL, EE_PUBLIC_URL, http://127.0.0.1:8088)";
 
+// `url`, or where it is empty EECTL_URL, EE_PUBLIC_URL, then the default listener on this machine. Refuses
+// with `usage` what is not http or https.
+Result<std::string> control_plane_url(const std::string& url, const Context& context);
+
 // Where the control plane is and who asks. The token comes from EECTL_TOKEN or EECTL_TOKEN_FILE (anybody's),
 // else EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE, and never from the command line, which every user of the
 // machine can read.
 class ControlPlaneClient {
 public:
-    // `url` empty: EECTL_URL, EE_PUBLIC_URL, then the default listener on this machine. Refuses with `usage`.
+    // `url` as of control_plane_url(). Refuses with `usage`.
     static Result<ControlPlaneClient> from_environment(const std::string& url, Context& context);
 
     // The body of a 200. Anything else is a refusal with the server's own reason and detail.
@@ -46,6 +50,9 @@ private:
     Secret token_;
     std::filesystem::path tls_ca_;
 };
+
+// What an answer that refuses says of why (RFC 9457); another kind of answer is named by its status.
+Error refusal_of(const HttpAnswer& answer);
 
 // Prints the refusal with what to do about it, and answers the exit code.
 int report_refusal(const ControlPlaneClient& client, const Error& error, Context& context);

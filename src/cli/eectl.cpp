@@ -16,6 +16,7 @@
 #include "cli/ledger_commands.h"
 #include "cli/ledger_file_commands.h"
 #include "cli/quote_commands.h"
+#include "cli/request_command.h"
 #include "cli/restore_command.h"
 #include "cli/route_command.h"
 #include "cli/simulate_commands.h"
@@ -209,6 +210,36 @@ void add_route_command(CLI::App& app, RouteExplainOptions& options, Command& com
         [&] { command = [&](Context& context) { return run_route_explain(options, context); }; });
 }
 
+void add_request_command(CLI::App& app, RequestOptions& options, Command& command) {
+    CLI::App* request = app.add_subcommand(
+        "request", "Send a request to an app; throw the answer away unless what --require asks is met");
+    request->add_option("APP", options.app, "The app")->required();
+    request->add_option("PATH", options.path, "Path and query (default: /)");
+    request->add_option("--require", options.require,
+                        "What to ask of the agent: EE-Require, e.g. 'sealed, tcb=(UpToDate), max-age=300'");
+    request->add_option("-X,--method", options.method, "The method (default: GET, or POST with a body)");
+    request->add_option("-H,--header", options.headers, "\"Name: value\"; may be repeated")
+        ->allow_extra_args(false);
+    request->add_option_function<std::string>(
+        "--data",
+        [&options](const std::string& value) {
+            options.data = value;
+            options.has_data = true;
+        },
+        "The body");
+    request->add_option("--data-file", options.data_file,
+                        "A file with the body, at most 64 MiB; -: standard input");
+    request->add_flag("-i,--include", options.show_head, "Print status and fields of the answer, too");
+    request->add_option("--app-host", options.app_host,
+                        "Ask the proxy listener for this host (APP.<EE_APP_DOMAIN>), not the control plane");
+    request->add_option(
+        "--url", options.url,
+        std::string(url_help) + "; with --app-host: where it is reached (default: https://HOST)");
+    request->add_option("--timeout", options.timeout_s, "Wait so many seconds for the next byte")
+        ->check(CLI::Range(1, 86400));
+    request->callback([&] { command = [&](Context& context) { return run_request(options, context); }; });
+}
+
 void add_events_command(CLI::App& app, EventsOptions& options, Command& command) {
     CLI::App* events = app.add_subcommand("events", "Follow what happens, a line an event (EE_ADMIN_TOKEN)");
     events->add_option("--after", options.after,
@@ -355,6 +386,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     AppsOptions apps;
     RouteExplainOptions route;
     AppChange app_change;
+    RequestOptions request;
     EventsOptions events;
     EvidenceOptions evidence;
     ConnectOptions connect;
@@ -365,7 +397,8 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     Command command;
 
     CLI::App app{
-        "EasyEnclave's command line: quotes, the simulated platform, apps, evidence, connections, the ledger",
+        "EasyEnclave's command line: quotes, the simulated platform, apps, requests, evidence, connections, "
+        "the ledger",
         "eectl"};
     app.set_version_flag("--version", "eectl " + std::string(config::version()));
     app.require_subcommand(1);
@@ -373,6 +406,7 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     add_simulate_commands(app, simulate, certificate, command);
     add_apps_commands(app, apps, app_change, command);
     add_route_command(app, route, command);
+    add_request_command(app, request, command);
     add_events_command(app, events, command);
     add_evidence_commands(app, evidence, command);
     add_connect_command(app, connect, command);

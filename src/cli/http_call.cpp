@@ -1,8 +1,12 @@
 #include "cli/http_call.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <memory>
+#include <poll.h>
 
 #include <fmt/format.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
@@ -16,26 +20,57 @@ namespace ee::cli {
 namespace {
 
 constexpr std::size_t response_bytes_max = 64 * 1024 * 1024;
+constexpr std::size_t write_bytes_max = 16 * 1024;
 
 using SslPtr = std::unique_ptr<SSL, crypto::FreeWith<SSL_free>>;
 
-// Sends the request and reads until the peer closes or `take` says false. `write` and `read` answer as the
-// socket calls do.
+// What a turn of reading or writing answers when it moves no bytes. 0 of a read: the peer has closed.
+constexpr ssize_t would_wait = -1;
+constexpr ssize_t is_lost = -2;
+
+ssize_t outcome_of(ssize_t count) {
+    if (count >= 0) return count;
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? would_wait : is_lost;
+}
+
+// Sends the request and reads until the peer closes or `take` says false. Both at once, as an answer may
+// begin before the request has ended: a peer whose answer is not read need not read either. The socket does
+// not block; `write` and `read` make one turn.
 template <class Write, class Read>
-Result<void> exchange(const net::Url& url, std::string_view request, const OnPiece& take, Write write,
-                      Read read) {
-    while (!request.empty()) {
-        const auto count = write(request.data(), request.size());
-        if (count <= 0) return unreachable(url, "the connection was lost while sending");
-        request.remove_prefix(static_cast<std::size_t>(count));
-    }
+Result<void> exchange(const net::Url& url, const Socket& socket, const HttpCall& options,
+                      std::string_view request, const OnPiece& take, Write write, Read read) {
     char buffer[16 * 1024];
+    bool could_send = true;
     for (;;) {
-        const auto count = read(buffer, sizeof buffer);
+        bool moved = false;
+        if (!request.empty()) {
+            const ssize_t count = write(request.data(), request.size());
+            if (count > 0) request.remove_prefix(static_cast<std::size_t>(count));
+            // What the peer has said before it closed may still be there.
+            if (count == is_lost) request = {};
+            could_send = could_send && count != is_lost;
+            moved = count > 0;
+        }
+        const ssize_t count = read(buffer, sizeof buffer);
         if (count == 0) return {};
-        if (count < 0) return unreachable(url, "no answer in time");
-        if (!take({buffer, static_cast<std::size_t>(count)})) return {};
+        if (count == is_lost)
+            return unreachable(
+                url, could_send ? "the connection was lost" : "the connection was lost while sending");
+        if (count > 0 && !take({buffer, static_cast<std::size_t>(count)})) return {};
+        if (moved || count > 0) continue;
+        pollfd ready{.fd = socket.fd(), .events = POLLIN, .revents = 0};
+        if (!request.empty()) ready.events |= POLLOUT;
+        const int polled = ::poll(&ready, 1, options.timeout_s * 1000);
+        if (polled == 0 || (polled < 0 && errno != EINTR)) return unreachable(url, "no answer in time");
     }
+}
+
+// Whom the certificate must name.
+Result<std::string> expected_name(const HttpCall& options, const net::Url& url) {
+    if (options.host.empty()) return url.host;
+    const auto named = net::parse_url("https://" + options.host);
+    if (!named) return fail(named.error());
+    return named->host;
 }
 
 Result<void> exchange_tls(const net::Url& url, const Socket& socket, const HttpCall& options,
@@ -46,40 +81,50 @@ Result<void> exchange_tls(const net::Url& url, const Socket& socket, const HttpC
     if (!ssl || SSL_set_fd(ssl.get(), socket.fd()) != 1)
         return unreachable(url, crypto::take_openssl_errors());
     SSL_set_verify(ssl.get(), SSL_VERIFY_PEER, nullptr);
+    SSL_set_mode(ssl.get(), SSL_MODE_ENABLE_PARTIAL_WRITE);
+    const auto name = expected_name(options, url);
+    if (!name) return fail(name.error());
     X509_VERIFY_PARAM* verify = SSL_get0_param(ssl.get());
-    if (X509_VERIFY_PARAM_set1_ip_asc(verify, url.host.c_str()) != 1) {
+    if (X509_VERIFY_PARAM_set1_ip_asc(verify, name->c_str()) != 1) {
         // What SSL_set_tlsext_host_name does, without its C-style cast. The name is copied.
         SSL_ctrl(ssl.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                 const_cast<char*>(url.host.c_str()));
-        SSL_set1_host(ssl.get(), url.host.c_str());
+                 const_cast<char*>(name->c_str()));
+        SSL_set1_host(ssl.get(), name->c_str());
     }
     if (SSL_connect(ssl.get()) != 1) {
         const long verified = SSL_get_verify_result(ssl.get());
         if (verified != X509_V_OK) return unreachable(url, X509_verify_cert_error_string(verified));
         return unreachable(url, crypto::take_openssl_errors());
     }
+    socket.stop_blocking();
+    const auto outcome = [&](int count) -> ssize_t {
+        if (count > 0) return count;
+        const int error = SSL_get_error(ssl.get(), count);
+        if (error == SSL_ERROR_ZERO_RETURN) return 0;
+        return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? would_wait : is_lost;
+    };
     const auto write = [&](const char* data, std::size_t size) {
-        return SSL_write(ssl.get(), data, static_cast<int>(size));
+        ERR_clear_error();
+        return outcome(
+            SSL_write(ssl.get(), data, static_cast<int>(std::min<std::size_t>(size, write_bytes_max))));
     };
     const auto read = [&](char* data, std::size_t size) {
-        const int count = SSL_read(ssl.get(), data, static_cast<int>(size));
-        if (count > 0) return count;
-        return SSL_get_error(ssl.get(), count) == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+        ERR_clear_error();
+        return outcome(SSL_read(ssl.get(), data, static_cast<int>(size)));
     };
-    return exchange(url, request, take, write, read);
+    return exchange(url, socket, options, request, take, write, read);
 }
 
 std::string request_text(const HttpCall& options, const net::Url& url, const std::string& base) {
-    std::string request = fmt::format(
-        "{} {}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: eectl\r\nAccept: application/json\r\nConnection: "
-        "close\r\n",
-        options.method, base, options.target, url.authority());
+    std::string request =
+        fmt::format("{} {}{} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", options.method, base,
+                    options.target, options.host.empty() ? url.authority() : options.host);
+    if (!options.is_bare) request += "User-Agent: eectl\r\nAccept: application/json\r\n";
     if (!options.bearer.empty())
         request += fmt::format("Authorization: Bearer {}\r\n", options.bearer.reveal());
     for (const auto& [name, value] : options.fields) request += fmt::format("{}: {}\r\n", name, value);
-    if (options.method != "GET")
-        request +=
-            fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", options.body.size());
+    if (!options.is_bare && options.method != "GET") request += "Content-Type: application/json\r\n";
+    if (options.has_body()) request += fmt::format("Content-Length: {}\r\n", options.body.size());
     return request + "\r\n" + options.body;
 }
 
@@ -95,20 +140,29 @@ Result<net::Url> ask(const HttpCall& options, const OnPiece& take) {
     const std::string request = request_text(options, *url, base);
     const auto socket = connect_to(*url, options.timeout_s);
     if (!socket) return fail(socket.error());
-    const auto asked =
-        url->scheme == "https"
-            ? exchange_tls(*url, *socket, options, request, take)
-            : exchange(
-                  *url, request, take,
-                  [&](const char* data, std::size_t size) {
-                      return ::send(socket->fd(), data, size, MSG_NOSIGNAL);
-                  },
-                  [&](char* data, std::size_t size) { return ::recv(socket->fd(), data, size, 0); });
+    if (url->scheme == "https") {
+        if (auto asked = exchange_tls(*url, *socket, options, request, take); !asked)
+            return fail(std::move(asked.error()));
+        return url;
+    }
+    socket->stop_blocking();
+    const auto asked = exchange(
+        *url, *socket, options, request, take,
+        [&](const char* data, std::size_t size) {
+            return outcome_of(::send(socket->fd(), data, size, MSG_NOSIGNAL));
+        },
+        [&](char* data, std::size_t size) { return outcome_of(::recv(socket->fd(), data, size, 0)); });
     if (!asked) return fail(asked.error());
     return url;
 }
 
 }  // namespace
+
+Result<void> http_raw(const HttpCall& options, const OnPiece& on_bytes) {
+    const auto asked = ask(options, on_bytes);
+    if (!asked) return fail(asked.error());
+    return {};
+}
 
 Result<HttpAnswer> http_call(const HttpCall& options) {
     std::string response;

@@ -23,11 +23,19 @@ struct HttpCall {
     std::string url;     // base, e.g. "http://127.0.0.1:8088"
     std::string target;  // "/v1/apps?limit=500"
     std::string method = "GET";
-    std::string body{};                                         // JSON; not of a GET
+    std::string body{};                                         // JSON, unless `is_bare`
     std::vector<std::pair<std::string, std::string>> fields{};  // further ones, without CR and LF
     Secret bearer;                                              // empty: no Authorization
     std::filesystem::path tls_ca;                               // trusted roots in PEM; empty: the system's
     int timeout_s = 10;                                         // each wait for the peer
+    // Who is asked for and must be named by the certificate, when that is not the URL's host: "host[:port]".
+    std::string host{};
+    bool is_bare = false;  // No fields but Host, framing and the given ones.
+
+    bool has_body() const {
+        return !body.empty() ||
+               (is_bare ? method == "POST" || method == "PUT" || method == "PATCH" : method != "GET");
+    }
 };
 
 // Refuses with `invalid_url`, `tls_config_invalid` or `unreachable`. Redirects are not followed: the token is
@@ -38,6 +46,10 @@ Result<HttpAnswer> http_call(const HttpCall& options);
 // come, until it says false or the peer ends it. The body of another status comes whole.
 using OnPiece = std::function<bool(std::string_view bytes)>;
 Result<HttpAnswer> http_stream(const HttpCall& options, const OnPiece& on_piece);
+
+// Hands out the response as it comes on the wire, head and all, until the peer closes or `on_bytes` says
+// false.
+Result<void> http_raw(const HttpCall& options, const OnPiece& on_bytes);
 
 // The answer in a whole response as it came until the peer closed; split off for tests.
 Result<HttpAnswer> parse_http_response(std::string_view response);

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <memory>
 #include <netdb.h>
 #include <unistd.h>
@@ -15,6 +16,10 @@ namespace ee::cli {
 
 Socket::~Socket() {
     if (fd_ >= 0) ::close(fd_);
+}
+
+void Socket::stop_blocking() const {
+    ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
 }
 
 tl::unexpected<Error> unreachable(const net::Url& url, std::string_view why) {

@@ -19,6 +19,7 @@ public:
     Socket& operator=(const Socket&) = delete;
     Socket& operator=(Socket&&) = delete;
     int fd() const { return fd_; }
+    void stop_blocking() const;
 
 private:
     int fd_;
