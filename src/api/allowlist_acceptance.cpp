@@ -58,6 +58,8 @@ void post_allowlist(Request& request) {
     audited(request, [repo = resolution->repo, body = *std::move(body)](Request& pending) {
         const auto accepted = pending.services.accept_allowlist({repo, body.release_tag}, body.sha256);
         if (!accepted) return pending.refuse(accepted.error());
+        pending.services.registry.allowlist_accepted(repo, body.release_tag, to_hex(body.sha256),
+                                                     pending.services.now().wall);
         std::string text;
         JsonWriter(text)
             .begin_object()

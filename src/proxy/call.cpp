@@ -120,7 +120,7 @@ AnswerContext Call::answer_context() const {
 // The first byte of an answer: nothing is sent again.
 void Call::answered() {
     head_at_ = std::chrono::steady_clock::now();
-    attempt_.answered();
+    forwarder_.answered(attempt_);
     let_go_of_copy();
 }
 

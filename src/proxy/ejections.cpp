@@ -57,10 +57,13 @@ bool Ejections::failed(AgentName agent, Tunnel lost, bool is_probe, MonoTime now
     return true;
 }
 
-void Ejections::succeeded(AgentName agent) {
-    if (records_.empty()) return;
+bool Ejections::succeeded(AgentName agent) {
+    if (records_.empty()) return false;
     const auto found = records_.find(key_of(agent));
-    if (found != records_.end()) records_.erase(found);
+    if (found == records_.end()) return false;
+    const bool was_out = found->second.out_until.has_value();
+    records_.erase(found);
+    return was_out;
 }
 
 void Ejections::probe_abandoned(AgentName agent) {

@@ -41,7 +41,8 @@ public:
     // A request to it failed with such a code. `lost`: the tunnel that it was lost with, 0 where the tunnel
     // goes on. True when that has put the agent out.
     bool failed(AgentName agent, Tunnel lost, bool is_probe, MonoTime now);
-    void succeeded(AgentName agent);
+    // True when that has ended its being out.
+    bool succeeded(AgentName agent);
     // The probe had no outcome, because its visitor left: the next request is one.
     void probe_abandoned(AgentName agent);
     // A request goes to it now. True: it is the probe; then one of the above is told of it.
@@ -107,10 +108,12 @@ public:
         if (is_probe_) ejections_->probe_abandoned(agent_);
     }
 
-    void answered() {
-        if (ejections_ != nullptr) ejections_->succeeded(agent_);
+    // True when that has ended the agent's being out.
+    bool answered() {
         is_probe_ = false;
+        return ejections_ != nullptr && ejections_->succeeded(agent_);
     }
+    const Ejections::AgentName& agent() const { return agent_; }
     // True when that has put the agent out.
     bool failed(std::string_view code, MonoTime now);
 

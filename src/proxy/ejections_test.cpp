@@ -121,8 +121,11 @@ TEST_F(EjectionsTest, AnAttemptTellsItsOutcomeOnce) {
         EXPECT_TRUE(probe.failed("tunnel_closed", start + 11s));
     }
     EXPECT_EQ(ejections.out_until(a1), start + 31s);
-    attempt(3, start + 31s).answered();
+    EXPECT_TRUE(attempt(3, start + 31s).answered());
     EXPECT_TRUE(ejections.empty());
+    EXPECT_FALSE(attempt(3, start + 31s).answered());
+    EXPECT_FALSE(attempt(3, start + 31s).failed("proxy_timeout", start + 31s));
+    EXPECT_FALSE(attempt(3, start + 31s).answered()) << "it was not out";
 }
 
 TEST_F(EjectionsTest, WhatIsKnownDoesNotGrowWithoutEnd) {

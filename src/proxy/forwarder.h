@@ -104,12 +104,14 @@ public:
     std::optional<MonoTime> ejected_until(std::string_view app, std::string_view agent_id) const {
         return ejections_.out_until({app, agent_id});
     }
-    // For whoever sends something to an agent: begins an attempt, ends it with a failure.
+    // For whoever sends something to an agent: begins an attempt, ends it with a failure or an answer.
     Attempt attempt(Ejections::AgentName agent, tunnel::TunnelId tunnel) {
         return {ejections_, agent, tunnel, loop_.now()};
     }
-    void failed(Attempt& attempt, std::string_view code) {
-        if (attempt.failed(code, loop_.now())) ejected_.add();
+    void failed(Attempt& attempt, std::string_view code);
+    void answered(Attempt& attempt) {
+        if (attempt.answered())
+            registry_.readmitted(attempt.agent().app, attempt.agent().agent_id, {loop_.now(), wall_now()});
     }
 
     const ForwardSettings& settings() const { return settings_; }

@@ -48,6 +48,16 @@ void Forwarder::leave_out_ejected(std::string_view app, MonoTime now) {
     if (any_left) std::erase_if(candidates_, is_out);
 }
 
+void Forwarder::failed(Attempt& attempt, std::string_view code) {
+    const Moment now{loop_.now(), wall_now()};
+    if (!attempt.failed(code, now.mono)) return;
+    ejected_.add();
+    const Ejections::AgentName& agent = attempt.agent();
+    const MonoTime until = ejections_.out_until(agent).value_or(now.mono);
+    registry_.ejected(agent.app, agent.agent_id, code,
+                      std::chrono::ceil<std::chrono::milliseconds>(until - now.mono), now);
+}
+
 // ---- A second agent ----
 
 bool Forwarder::send_elsewhere(Call& call) {

@@ -285,6 +285,8 @@ TEST_F(EjectionTest, AnAgentThatFailsFiveTimesInARowIsLeftOut) {
     ASSERT_EQ(explained.ejected.size(), 1u);
     EXPECT_EQ(explained.ejected[0].tunnel, registry.tunnel_of("myapp", "a1"));
     EXPECT_GT(explained.ejected[0].until, now().wall + std::chrono::seconds(5));
+    const registry::Event told = registry.detail("myapp", now())->events.front();
+    EXPECT_EQ(told.kind + " " + told.agent_id + " " + told.code, "ejected a1 backend_unreachable");
 }
 
 TEST_F(EjectionTest, TheLastAgentIsNotLeftOut) {

@@ -154,7 +154,7 @@ void PassthroughCall::on_sent() {
 
 void PassthroughCall::on_head(int status, std::span<const http::Field>, std::optional<std::uint64_t>) {
     head_at_ = std::chrono::steady_clock::now();
-    attempt_.answered();
+    owner_.forwarder_.answered(attempt_);
     if (status == status_carried) {
         answered_ = true;
         status_ = status_carried;

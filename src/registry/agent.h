@@ -2,6 +2,7 @@
 // One agent of an app, as routing, operators and evidence see it. Plain values; only the registry changes
 // them.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -70,17 +71,30 @@ struct AgentTraffic {
 
 // Its release is not in the app's rollout, or there is none.
 constexpr std::uint8_t no_rollout_place = 255;
-// Which changes of its backend's health are events: an agent says what it likes as often as it likes, and all
-// of them would push out what others did. What is passed over is made up for when it may be told again.
-class HealthNews {
+// Which changes of something are events. An agent says of its backend what it likes as often as it likes, who
+// pays for an app takes and releases locks: all of that would push out what others did. What is passed over
+// is made up for when it may be told again.
+template <class Value>
+class News {
 public:
+    explicit News(Value known) : told_(known) {}
     // Whether this is to be told now.
-    bool tells(bool passes, MonoTime now);
-    // Whatever it says next is news.
-    void fell_silent() { told_.reset(); }
+    bool tells(Value value, MonoTime now) {
+        if (value == told_) return false;
+        if (left_ == burst_max) counted_until_ = now;
+        const auto more = (now - counted_until_) / interval;
+        left_ = static_cast<int>(std::min<std::int64_t>(burst_max, left_ + more));
+        counted_until_ += more * interval;
+        if (left_ == 0) return false;
+        --left_;
+        told_ = value;
+        return true;
+    }
+    // Whatever comes next is news.
+    void forget() { told_.reset(); }
 
 private:
-    std::optional<bool> told_ = true;  // A successful attestation is the first pass.
+    std::optional<Value> told_;
     int left_ = burst_max;
     MonoTime counted_until_{};
     static constexpr int burst_max = 10;
@@ -125,7 +139,9 @@ struct alignas(64) Agent {
 
     std::string standing_reason{};  // The code of an inconclusive or refused verdict.
     std::string health_detail{};
-    HealthNews health_news{};
+    News<bool> health_news{true};  // A successful attestation is the first pass.
+    News<NodeLack> lack_news{NodeLack::nothing};
+    News<bool> ejection_news{false};
     bool told_silent = false;  // By an event; so is the next.
     bool told_lapsed = false;
     AgentTraffic traffic;

@@ -15,6 +15,17 @@ std::string_view to_word(NodeTier tier) {
     EE_CHECK(false);
 }
 
+std::string_view to_word(NodeLack lack) {
+    switch (lack) {
+        case NodeLack::nothing: return "";
+        case NodeLack::funding: return "unfunded";
+        case NodeLack::price: return "no_price";
+        case NodeLack::stake: return "no_stake";
+        case NodeLack::standing: return "banned";
+    }
+    EE_CHECK(false);
+}
+
 void Node::set_banned(bool banned) {
     banned_ = banned;
     changed();

@@ -134,6 +134,8 @@ private:
 
 // What a node lacks; the last of several that it does.
 enum class NodeLack { nothing, funding, price, stake, standing };
+// `unfunded`, `no_price`, `no_stake`, `banned`; empty for nothing.
+std::string_view to_word(NodeLack lack);
 // What an agent is chosen by.
 struct Offer {
     std::optional<std::int64_t> price{};  // Of its node: micro-USD of a vCPU-hour; nullopt: none is posted.

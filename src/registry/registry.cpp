@@ -16,18 +16,6 @@ bool is_of_same(const Agent& holder, const AdmitRequest& request) {
 
 }  // namespace
 
-bool HealthNews::tells(bool passes, MonoTime now) {
-    if (passes == told_) return false;
-    if (left_ == burst_max) counted_until_ = now;
-    const auto more = (now - counted_until_) / interval;
-    left_ = static_cast<int>(std::min<std::int64_t>(burst_max, left_ + more));
-    counted_until_ += more * interval;
-    if (left_ == 0) return false;
-    --left_;
-    told_ = passes;
-    return true;
-}
-
 Registry::Registry(const RegistrySettings& settings, NetworkTable networks)
     : settings_(settings), networks_(std::move(networks)), nodes_(settings.cell) {}
 Registry::~Registry() = default;
@@ -118,6 +106,9 @@ Registry::App& Registry::bind(const Claim& claim, WallTime now, Admitted& admitt
     admitted.newly_bound = true;
     if (app != nullptr) {
         // The reservation has ended; whoever still serves under it has lost the name.
+        note(*app,
+             {now, "forgotten", "", "",
+              fmt::format("{} on {}: its reservation has ended", app->record.repo, app->record.network)});
         admitted.superseded = lose_tunnels(*app);
         if (app->record.token) app_of_token_.erase(*app->record.token);
     }
@@ -148,7 +139,10 @@ void Registry::App::remove(const Agent& agent) {
 }
 
 Agent& Registry::place(App& app, const AdmitRequest& request, Moment now, Admitted& admitted) {
+    News<bool> ejection_news{false};
     if (const Agent* before = app.find_agent(request.agent_id)) {
+        // What routing remembers of failures is of the agent, not of its tunnel.
+        ejection_news = before->ejection_news;
         if (const TunnelId holder = before->tunnel; holder != no_tunnel) {
             carried_.erase(holder);
             if (holder != request.tunnel) {
@@ -161,6 +155,7 @@ Agent& Registry::place(App& app, const AdmitRequest& request, Moment now, Admitt
     }
     auto agent = std::make_unique<Agent>();
     agent->agent_id = request.agent_id;
+    agent->ejection_news = ejection_news;
     agent->node_id = request.node_id;
     if (request.node_id) {
         agent->node = &nodes_.of(*request.node_id);
@@ -214,13 +209,23 @@ Renewed Registry::confirmed(TunnelId tunnel, WallTime now) {
 
 void Registry::allowlist_changed(std::string_view repo, std::string_view release_tag, std::string_view detail,
                                  WallTime now) {
+    note_release(repo, release_tag, "allowlist_changed", detail, now);
+}
+
+void Registry::allowlist_accepted(std::string_view repo, std::string_view release_tag,
+                                  std::string_view detail, WallTime now) {
+    note_release(repo, release_tag, "allowlist_accepted", detail, now);
+}
+
+void Registry::note_release(std::string_view repo, std::string_view release_tag, std::string_view kind,
+                            std::string_view detail, WallTime now) {
     for (const auto& [name, app] : apps_) {
         if (app->record.repo != repo) continue;
         const bool serves = app->record.release_tag == release_tag ||
                             std::any_of(app->agents.begin(), app->agents.end(), [&](const auto& agent) {
                                 return agent->tunnel != no_tunnel && agent->release_tag == release_tag;
                             });
-        if (serves) note(*app, {now, "allowlist_changed", "", std::string(release_tag), std::string(detail)});
+        if (serves) note(*app, {now, std::string(kind), "", std::string(release_tag), std::string(detail)});
     }
 }
 
@@ -252,6 +257,22 @@ void Registry::health(TunnelId tunnel, bool pass, std::string_view detail, Momen
     agent->backend_passes = pass;
     agent->health_detail = detail;
     agent->health_at = now;
+}
+
+void Registry::ejected(std::string_view app_name, std::string_view agent_id, std::string_view code,
+                       std::chrono::milliseconds out_for, Moment now) {
+    App* app = find_app(app_name);
+    Agent* agent = app == nullptr ? nullptr : app->find_agent(agent_id);
+    if (agent == nullptr || !agent->ejection_news.tells(true, now.mono)) return;
+    note(*app, {now.wall, "ejected", agent->agent_id, std::string(code),
+                "until " + to_rfc3339(now.wall + out_for) + ", then it is tried again"});
+}
+
+void Registry::readmitted(std::string_view app_name, std::string_view agent_id, Moment now) {
+    App* app = find_app(app_name);
+    Agent* agent = app == nullptr ? nullptr : app->find_agent(agent_id);
+    if (agent == nullptr || !agent->ejection_news.tells(false, now.mono)) return;
+    note(*app, {now.wall, "readmitted", agent->agent_id, "", ""});
 }
 
 void Registry::drain(TunnelId tunnel, std::string_view reason, WallTime now) {

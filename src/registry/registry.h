@@ -155,8 +155,19 @@ public:
     void allowlist_changed(std::string_view repo, std::string_view release_tag, std::string_view detail,
                            WallTime now);
 
-    // What time alone has changed since the last look, as events: agents that fell silent, evidence that
-    // became too old, registrations that end soon or have ended. Looks at a part of the apps, by `steps`.
+    // An admin has accepted another allowlist of a release: the same.
+    void allowlist_accepted(std::string_view repo, std::string_view release_tag, std::string_view detail,
+                            WallTime now);
+
+    // Routing leaves an agent out, for so long at least, as requests to it have failed in a row, the last
+    // with `code`; it has answered again. Events, and nothing else: routing knows.
+    void ejected(std::string_view app_name, std::string_view agent_id, std::string_view code,
+                 std::chrono::milliseconds out_for, Moment now);
+    void readmitted(std::string_view app_name, std::string_view agent_id, Moment now);
+
+    // What nobody has told of, as events, once each: agents that fell silent, evidence that became too old,
+    // nodes that lack what is asked of them or no longer do, registrations that end soon, have ended or were
+    // renewed. Looks at a part of the apps, by `steps`.
     void note_lapses(Moment now, std::size_t steps);
 
     // ---- What admins and owners say of apps; each change is to be stored ----
@@ -285,6 +296,9 @@ private:
     Resolution resolution_of(const App& app, Moment now) const;
     void forget_oldest_disconnected(App& app) const;
     void note_lapses(App& app, Moment now) const;
+    void note_lack(App& app, Agent& agent, Moment now, const NodeTime& time) const;
+    void note_release(std::string_view repo, std::string_view release_tag, std::string_view kind,
+                      std::string_view detail, WallTime now);
     void note(App& app, Event event) const;
     void show(App& app, Event event) const;
 

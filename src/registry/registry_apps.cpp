@@ -43,7 +43,11 @@ Result<AppMade> Registry::make_app(const AppOrder& order, WallTime now) {
     if (made.is_new)
         note(*app, {now, "registered", "", "", fmt::format("{} on {}", order.repo, order.network)});
     record.made_by_admin = true;
+    const bool pays_another = order.billing_account && *order.billing_account != record.billing_account;
     if (order.billing_account) record.billing_account = *order.billing_account;
+    if (pays_another && !made.is_new)
+        note(*app, {now, "billing_changed", "", "",
+                    record.billing_account.empty() ? "nobody pays" : record.billing_account + " pays"});
     set_terms(*app);
     made.has_new_token = give_token(*app, order);
     if (made.has_new_token && !made.is_new) note(*app, {now, "token_changed", "", "", ""});

@@ -187,6 +187,25 @@ TEST_F(RegistryAppsTest, MakingANameOnceIsOneEvent) {
     EXPECT_EQ(registry.detail("myapp", now())->events.size(), 1u);
 }
 
+TEST_F(RegistryAppsTest, WhoPaysIsAnEventWhereThatChanges) {
+    const auto newest = [&] {
+        const Event event = registry.detail("myapp", now())->events.front();
+        return event.kind + ": " + event.detail;
+    };
+    AppOrder paid = order();
+    paid.billing_account = "alice";
+    make(paid);
+    const std::size_t before = registry.detail("myapp", now())->events.size();
+    make(paid);
+    EXPECT_EQ(registry.detail("myapp", now())->events.size(), before);
+    paid.billing_account = "bob";
+    make(paid);
+    EXPECT_EQ(newest(), "billing_changed: bob pays");
+    paid.billing_account = "";
+    make(paid);
+    EXPECT_EQ(newest(), "billing_changed: nobody pays");
+}
+
 TEST_F(RegistryAppsTest, ATunnelThatIsAdmittedAgainIsNotAskedAboutItself) {
     admit(request(1));
     EXPECT_EQ(refused(request(1)), "");

@@ -7,6 +7,15 @@
 
 namespace ee::registry {
 
+// Every event, as it is told.
+struct Told final : events::Sink {
+    std::uint64_t add(events::Event event) override {
+        told.push_back(std::move(event));
+        return told.size();
+    }
+    std::vector<events::Event> told;
+};
+
 struct RegistryFixture {
     Moment now() const {
         return {MonoTime{std::chrono::hours{1000}} + clock,

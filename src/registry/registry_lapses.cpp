@@ -1,5 +1,5 @@
-// What nobody does and time brings about: it changes who may serve without a call, and is looked for so that
-// it is told.
+// What changes who may serve without a call to the registry, such as time: it is looked for so that it is
+// told.
 
 #include <algorithm>
 
@@ -23,13 +23,17 @@ void Registry::note_lapses(App& app, Moment now) const {
         note(app,
              {now.wall, state == RegistrationState::expired ? "registration_expired" : "registration_warning",
               "", "", "it ends at " + to_rfc3339(app.record.expires_at)});
+    if (app.told_registration && state == RegistrationState::active && state < *app.told_registration)
+        note(app,
+             {now.wall, "registration_renewed", "", "", "it ends at " + to_rfc3339(app.record.expires_at)});
     app.told_registration = state;
+    const NodeTime time = nodes_.at(now);
     const EligibilityRules& rules = settings_.eligibility;
     for (const auto& agent : app.agents) {
         if (agent->tunnel == no_tunnel) continue;
         const bool is_silent = health_status(*agent, rules, now.mono) == HealthStatus::unknown;
         if (is_silent && !agent->told_silent) {
-            agent->health_news.fell_silent();
+            agent->health_news.forget();
             note(app, {now.wall, "health_silent", agent->agent_id, "", ""});
         }
         agent->told_silent = is_silent;
@@ -39,7 +43,15 @@ void Registry::note_lapses(App& app, Moment now) const {
         if (has_lapsed && !agent->told_lapsed)
             note(app, {now.wall, "evidence_lapsed", agent->agent_id, agent->standing_reason, ""});
         agent->told_lapsed = has_lapsed;
+        note_lack(app, *agent, now, time);
     }
+}
+
+void Registry::note_lack(App& app, Agent& agent, Moment now, const NodeTime& time) const {
+    const NodeLack lack = sight_of(app, agent, time).lack;
+    if (!agent.lack_news.tells(lack, now.mono)) return;
+    note(app, {now.wall, lack == NodeLack::nothing ? "fit" : "unfit", agent.agent_id,
+               std::string(to_word(lack)), ""});
 }
 
 }  // namespace ee::registry

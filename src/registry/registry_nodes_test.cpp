@@ -64,6 +64,44 @@ TEST_F(RegistryNodesTest, R4WhoeverLosesAnyOneConditionIsOutOfTheNextRequest) {
     EXPECT_EQ(detail_of(NodeLack::standing), "banned");
 }
 
+TEST_F(RegistryNodesTest, WhatANodeLacksIsToldOnceAndThatItLacksItNoMore) {
+    Node& node = registry.nodes().of("n1");
+    const auto told = [&] {
+        registry.note_lapses(now(), 1000);
+        std::string kinds;
+        const AppDetail detail = registry.detail("myapp", now()).value();
+        for (const Event& event : detail.events)
+            if (event.kind.ends_with("fit")) kinds = event.kind + ":" + event.code + " " + kinds;
+        return kinds;
+    };
+    EXPECT_EQ(told(), "");
+    node.let_go(lock);
+    EXPECT_EQ(told(), "unfit:unfunded ");
+    EXPECT_EQ(told(), "unfit:unfunded ");
+    // Not what it lacks any more, but something else.
+    node.set_stake(0);
+    EXPECT_EQ(told(), "unfit:unfunded unfit:no_stake ");
+    node.set_stake(10 * usd);
+    node.hold(lock);
+    EXPECT_EQ(told(), "unfit:unfunded unfit:no_stake fit: ");
+    // A cell that ends does so by itself.
+    clock += 1h;
+    EXPECT_TRUE(told().ends_with("fit: unfit:unfunded ")) << told();
+    // Who takes locks and releases them again pushes nobody out, and how it stands in the end is told.
+    lock.cell = now().wall;
+    for (int i = 0; i < 20; ++i) {
+        node.hold(lock);
+        told();
+        node.let_go(lock);
+        told();
+    }
+    EXPECT_LE(registry.detail("myapp", now())->events.size(), 15u) << "ten of these at most";
+    node.hold(lock);
+    told();
+    clock += 10s;
+    EXPECT_TRUE(told().ends_with("fit: ") && !told().ends_with("unfit: ")) << told();
+}
+
 TEST_F(RegistryNodesTest, R4WhatEndsWithTimeEndsAtItsMoment) {
     clock += 1h - 1ms;
     registry.health(1, true, "", now());

@@ -43,14 +43,6 @@ TEST_F(RegistryTest, AnAppIsBoundByItsFirstAttestedAgent) {
     EXPECT_FALSE(admit(request(3, "a3")).newly_bound);
 }
 
-struct Told final : events::Sink {
-    std::uint64_t add(events::Event event) override {
-        told.push_back(std::move(event));
-        return told.size();
-    }
-    std::vector<events::Event> told;
-};
-
 TEST_F(RegistryTest, EveryEventIsToldWithItsAppItsAgentAndItsNode) {
     Told sink;
     registry.tell(sink);
@@ -89,79 +81,6 @@ TEST_F(RegistryTest, EventsOfRunsBeforeAreShownAgain) {
     EXPECT_EQ(shown.back().seq, 10u);
 }
 
-TEST_F(RegistryTest, WhatTimeAloneChangesIsToldOnce) {
-    using namespace std::chrono_literals;
-    Told sink;
-    registry.tell(sink);
-    admit(request(1));
-    const auto look = [&] {
-        sink.told.clear();
-        registry.note_lapses(now(), 1000);
-        std::string kinds;
-        for (const events::Event& event : sink.told) {
-            EXPECT_TRUE(events::is_kind(event.kind));
-            kinds.append(event.kind).append(" ");
-        }
-        return kinds;
-    };
-    EXPECT_EQ(look(), "");
-    clock += 121s;
-    EXPECT_EQ(look(), "health_silent ");
-    EXPECT_EQ(look(), "");
-    // What it says next is news, though it is what it said last.
-    sink.told.clear();
-    registry.health(1, true, "", now());
-    ASSERT_EQ(sink.told.size(), 1u);
-    EXPECT_EQ(sink.told[0].kind, "backend_pass");
-    EXPECT_EQ(look(), "");
-    clock += 3600s;
-    EXPECT_EQ(look(), "health_silent evidence_lapsed ");
-    EXPECT_EQ(look(), "");
-    registry.attested(1, verdict(now()), now());
-    EXPECT_EQ(look(), "");
-    clock += 27 * 24h;
-    EXPECT_EQ(look(), "registration_warning health_silent evidence_lapsed ");
-    clock += 3 * 24h;
-    EXPECT_EQ(look(), "registration_expired ");
-    EXPECT_EQ(look(), "");
-    // An attestation renews it.
-    registry.attested(1, verdict(now()), now());
-    EXPECT_EQ(look(), "");
-    clock += 30 * 24h;
-    EXPECT_EQ(look(), "registration_expired health_silent evidence_lapsed ");
-}
-
-TEST_F(RegistryTest, WhatHadLapsedBeforeTheStartIsNotTold) {
-    Told sink;
-    registry.tell(sink);
-    const AppRecord record{.app_name = "old", .expires_at = now().wall - std::chrono::hours(1)};
-    registry.load({&record, 1});
-    registry.note_lapses(now(), 1000);
-    EXPECT_TRUE(sink.told.empty());
-}
-
-TEST_F(RegistryTest, AnAgentThatFlapsPushesNobodyOut) {
-    Told sink;
-    registry.tell(sink);
-    admit(request(1));
-    const std::size_t before = sink.told.size();
-    for (int i = 0; i < 1001; ++i) registry.health(1, i % 2 == 1, "", now());
-    EXPECT_EQ(sink.told.size(), before + 10);
-    EXPECT_EQ(sink.told.back().kind, "backend_pass");
-    // It counts for routing at once, and is told when it may be.
-    EXPECT_EQ(status(), AppStatus::unhealthy);
-    clock += std::chrono::seconds(10);
-    registry.health(1, false, "", now());
-    EXPECT_EQ(sink.told.size(), before + 11);
-    EXPECT_EQ(sink.told.back().kind, "backend_fail");
-    registry.health(1, false, "", now());
-    EXPECT_EQ(sink.told.size(), before + 11);
-    // After a while it may change as often as before.
-    clock += std::chrono::hours(1);
-    for (int i = 1; i < 1001; ++i) registry.health(1, i % 2 == 1, "", now());
-    EXPECT_EQ(sink.told.size(), before + 21);
-}
-
 TEST_F(RegistryTest, AChangedAllowlistIsAnEventOfTheAppsThatServeTheRelease) {
     admit(request(1));
     AdmitRequest other = request(2);
@@ -170,6 +89,9 @@ TEST_F(RegistryTest, AChangedAllowlistIsAnEventOfTheAppsThatServeTheRelease) {
     registry.allowlist_changed("org/repo", "v1", "was aa, is bb", now().wall);
     registry.allowlist_changed("org/repo", "v2", "was aa, is bb", now().wall);
     const AppDetail detail = registry.detail("myapp", now()).value();
+    registry.allowlist_accepted("org/repo", "v1", "bb", now().wall);
+    EXPECT_EQ(registry.detail("myapp", now())->events.front().kind, "allowlist_accepted");
+    EXPECT_NE(registry.detail("other", now())->events.front().kind, "allowlist_accepted");
     ASSERT_EQ(detail.events.front().kind, "allowlist_changed");
     EXPECT_EQ(detail.events.front().code, "v1");
     EXPECT_EQ(detail.events.front().detail, "was aa, is bb");
@@ -212,7 +134,12 @@ TEST_F(RegistryTest, WhoeverTakesAFreeNameTakesItsTunnelsOut) {
     clock += std::chrono::days{120};
     AdmitRequest other = request(2, "b1");
     other.claim.repo = "new/repo";
+    Told sink;
+    registry.tell(sink);
     EXPECT_EQ(admit(other).superseded, Tunnels{1});
+    EXPECT_EQ(sink.told.at(0).kind, "forgotten");
+    EXPECT_EQ(sink.told.at(0).detail, "org/repo on forge-1: its reservation has ended");
+    EXPECT_EQ(sink.told.at(1).kind, "registered");
     registry.health(1, true, "", now());
     EXPECT_EQ(registry.tunnels_of("myapp"), Tunnels{2});
 }

@@ -32,12 +32,9 @@ struct Resolution {
 
 struct Event {
     WallTime at{};
-    // As docs/events.md lists them: registered, attested, attest_miss, inconclusive, backend_fail,
-    // backend_pass, superseded, draining, disconnected; no agent's (`agent_id` is empty): allowlist_changed,
-    // moved, forgotten, token_changed, nodes_changed, rollout_changed
-    std::string kind{};
-    std::string agent_id{};
-    std::string code{};  // May be empty.
+    std::string kind{};      // As events::kinds() lists them.
+    std::string agent_id{};  // Empty: it is the app's.
+    std::string code{};      // May be empty.
     std::string detail{};
     std::uint64_t seq = 0;  // Its number in the stream of all events.
 };

@@ -318,6 +318,8 @@ def test_a_changed_asset_is_said_counts_at_once_where_nothing_is_sealed_and_is_a
     accepted = accept(control, "v0.1.3", second)
     assert accepted.status == 200
     assert accepted.json() == {"app_name": "myapp", "repo": "org/repo", "release_tag": "v0.1.3", "sha256": second}
+    newest = control.app("myapp")["events"][0]
+    assert (newest["kind"], newest["code"], newest["detail"]) == ("allowlist_accepted", "v0.1.3", second)
     assert control.wait_event("allowlist.accepted")["sha256"] == second
     # Both calls that could be made are in the log, before what came of them; those that could not are counts.
     audit = control.admin_get("/v1/audit").json()

@@ -206,7 +206,11 @@ def test_an_agent_whose_backend_is_gone_is_left_out_while_others_serve(world):
     explained = control.admin_get("/v1/route/myapp/explain").json()["candidates"]
     assert sorted((c["eligible"], c["ejected"], c["ejected_until"] is not None) for c in explained) == [
         (True, False, False), (True, True, True)]
+    events = [event for event in control.app("myapp")["events"] if event["kind"] == "ejected"]
+    assert [event["code"] for event in events] == ["backend_unreachable"]
     # Its probe finds it mended: nobody is refused again.
     bad.start()
     until(lambda: control.visit("myapp", "/status/200").status == 200 and
           len([r for r in bad.requests if r.target == "/status/200"]) > 0, 20, "it is asked again")
+    again, = [event for event in control.app("myapp")["events"] if event["kind"] == "readmitted"]
+    assert again["agent_id"] == events[0]["agent_id"]
