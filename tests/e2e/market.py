@@ -84,11 +84,11 @@ class Market:
                                                      **{key: usd for key, usd in terms.items() if usd}})
         self.ledger.tokens[name] = made["node_token"]
 
-    def agent(self, node, **identity):
+    def agent(self, node, answers_challenges=True, **identity):
         identity = {"agent_id": f"agent-of-{node}", "node_id": node, **identity}
         wire = self.control.wire_agent(**identity)
         wire.node_token = self.ledger.tokens[node]
-        return wire.attest().serve(text_answer(node))
+        return wire.attest().serve(text_answer(node), challenges=answers_challenges)
 
     def change(self, node, **terms):
         """Of the node's terms, by the admin; when the answer had come."""

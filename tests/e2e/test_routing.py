@@ -1,11 +1,13 @@
 """Routing by price and trust: who gets the next request while nodes change, and what explains it."""
 
 import os
+import struct
 import subprocess
 import time
 
 import pytest
 
+from event_stream import EventStream
 from harness import ADMIN_TOKEN, lasting_port, until
 from ledger_client import cell, within
 from market import POLICY, Market, Visitors
@@ -51,12 +53,14 @@ def test_lost_stake_takes_a_node_out_where_stake_is_required(world):
     for node, price in ("n1", "0.05"), ("n2", "0.08"):
         market.node(node, price=price)
         market.agent(node)
-    with Visitors(market.control) as visitors:
+    with EventStream(market.control, app="myapp") as events, Visitors(market.control) as visitors:
         assert visitors.since(0) == {"n1"}
         changed = market.change("n1", stake_amount_usd="9.99")
         assert visitors.since(changed) == {"n2"}, "below what its tier asks for"
+        assert events.wait_for("unfit", agent_id="agent-of-n1", node_id="n1").data["code"] == "no_stake"
         changed = market.change("n1", stake_amount_usd="10")
         assert visitors.since(changed) == {"n1"}
+        events.wait_for("fit", agent_id="agent-of-n1")
         market.ledger.ok("/v1/nodes/n1/unstake", {"reason": "leaves"})
         changed = time.monotonic()
         assert visitors.since(changed) == {"n2"}
@@ -126,6 +130,82 @@ def test_a_stricter_policy_counts_for_the_next_request(world):
     assert market.control.visit("myapp").reason == "no_stake"
     market.change("n1", stake_amount_usd="1")
     assert market.control.visit("myapp").text == "n1"
+
+
+def owners_challenge(market):
+    """All agents of the app are asked for fresh evidence now."""
+    assert market.ledger.post("/v1/apps/myapp/attest").status == 202
+
+
+def test_a_missed_challenge_takes_an_agent_out(world):
+    market = Market(world, EE_ATTEST_DEADLINE_SEC=2)
+    for node, price in ("n1", "0.05"), ("n2", "0.08"):
+        market.node(node, price=price)
+    market.agent("n1", answers_challenges=False)
+    market.agent("n2")
+    with Visitors(market.control) as visitors:
+        assert visitors.since(0) == {"n1"}
+        owners_challenge(market)
+        market.control.wait_event("agent.disconnected", agent="agent-of-n1", reason="attestation_timeout")
+        missed = time.monotonic()
+        assert visitors.since(missed) == {"n2"}
+        assert visitors.before(missed) >= {"n1"}, "it serves while the challenge is open"
+    assert visitors.statuses() == {200}
+
+
+def test_a_withdrawn_allowlist_takes_its_agents_out_at_the_next_verdict(world):
+    world.allow(tag="v0.1.4")
+    market = Market(world, EE_ALLOWLIST_TTL_SEC=1)
+    for node, price in ("n1", "0.05"), ("n2", "0.08"):
+        market.node(node, price=price)
+    withdrawn = market.agent("n1", release_tag="v0.1.4")
+    market.agent("n2")
+    with Visitors(market.control) as visitors:
+        (world.allowlist_dir / "org/repo/v0.1.4.json").unlink()
+        assert visitors.since(time.monotonic()) == {"n1"}, "until the next verdict"
+
+        def is_out():
+            owners_challenge(market)
+            return withdrawn.closed
+        until(is_out, 10, "the allowlist's absence counts")
+        assert visitors.since(time.monotonic()) == {"n2"}
+    assert withdrawn.statuses()[-1] == ("invalid", "allowlist_missing")
+    assert visitors.statuses() == {200}
+
+
+def test_an_inconclusive_verdict_takes_an_agent_out_after_its_grace(world):
+    market = Market(world, "evidence_grace_s = 6\n")
+    market.node("n1", price="0.05")
+    market.agent("n1")
+    with EventStream(market.control, app="myapp") as events, Visitors(market.control) as visitors:
+        world.remove_collateral()
+        until(lambda: owners_challenge(market) or events.matching("inconclusive"), 5, "nobody can judge the agent")
+        assert visitors.since(time.monotonic()) == {"n1"}, "within the grace"
+        market.control.wait_status("myapp", "unattested")
+        assert visitors.since(time.monotonic()) == {"unattested"}
+        events.wait_for("evidence_lapsed")
+        world.put_collateral()
+        until(lambda: owners_challenge(market) or market.control.resolve("myapp")["allowed"], 10, "it is judged again")
+        assert visitors.since(time.monotonic()) == {"n1"}
+
+
+def test_an_expired_registration_serves_nobody_until_it_is_renewed(world):
+    set_ahead = world.path / "clock"
+    set_ahead.write_bytes(struct.pack("=q", 0))
+    market = Market(world, EE_REGISTRATION_TTL_DAYS=1, EE_REGISTRATION_WARN_DAYS=0,
+                    LD_PRELOAD=binary("libee_clock_shift.so"), CLOCK_SHIFT_FILE=set_ahead,
+                    ASAN_OPTIONS="verify_asan_link_order=0")
+    market.node("n1", price="0.05")
+    market.agent("n1")
+    with EventStream(market.control, app="myapp") as events, Visitors(market.control) as visitors:
+        assert visitors.since(0) == {"n1"}
+        set_ahead.write_bytes(struct.pack("=q", 24 * 3600 + 60))
+        assert visitors.since(time.monotonic()) == {"expired"}
+        events.wait_for("registration_expired")
+        owners_challenge(market)
+        events.wait_for("registration_renewed")
+        assert visitors.since(time.monotonic()) == {"n1"}
+    assert market.control.resolve("myapp")["registration_state"] == "active"
 
 
 # ---- R3: trust ----
