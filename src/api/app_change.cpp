@@ -30,7 +30,8 @@ void change_app(Request& request, const AppEffect& effect) {
 }
 
 void answer_stored(Request& request, registry::AppRecord record, StoredAnswer answer) {
-    request.services.store_app(std::move(record), answering(request, std::move(answer)));
+    auto kept = std::exchange(answer.kept, std::nullopt);
+    request.services.store_app(std::move(record), std::move(kept), answering(request, std::move(answer)));
 }
 
 void answer_unstored(Request& request, std::string app_name, std::string body) {

@@ -48,6 +48,7 @@ void close_moved(Services& services, const registry::AppMade& made) {
     }
 }
 
+// `token`: empty where it is not to be shown.
 std::string made_json(const registry::AppMade& made, const std::string& token) {
     std::string text;
     JsonWriter json(text);
@@ -58,7 +59,7 @@ std::string made_json(const registry::AppMade& made, const std::string& token) {
         .field("registration_expires_at", to_rfc3339(made.record.expires_at));
     append_record(json, made.record);
     json.field("closed_tunnels", made.lost.size()).key("token");
-    if (made.has_new_token)
+    if (made.has_new_token && !token.empty())
         json.value(token);
     else
         json.null().field("secret_omitted", true);
@@ -66,7 +67,7 @@ std::string made_json(const registry::AppMade& made, const std::string& token) {
     return text;
 }
 
-void make_app(Request& request, registry::AppOrder order) {
+void make_app(Request& request, registry::AppOrder order, const std::string& key) {
     Services& services = request.services;
     const NewToken token = make_token(app_token_prefix);
     order.token = token.hash;
@@ -74,7 +75,9 @@ void make_app(Request& request, registry::AppOrder order) {
     if (!made) return request.refuse(made.error());
     close_moved(services, *made);
     StoredAnswer answer{
-        .status = made->is_new ? 201 : 200, .body = made_json(*made, token.token), .undo = {}};
+        .status = made->is_new ? 201 : 200, .body = made_json(*made, token.token), .undo = {}, .kept = {}};
+    // A secret is not stored.
+    if (!key.empty()) answer.kept = {.key = key, .status = answer.status, .body = made_json(*made, "")};
     // Nobody was told the token: who asks again is given another.
     if (made->has_new_token)
         answer.undo = [&registry = services.registry, app = order.app_name, hash = token.hash] {
@@ -97,7 +100,9 @@ void post_apps(Request& request) {
     JsonBody body(request.exchange.body());
     const registry::AppOrder order = order_in(body);
     if (const auto refusal = body.refusal()) return request.refuse(*refusal);
-    audited(request, [order](Request& sound) { make_app(sound, order); });
+    const auto key = idempotency_key(request);
+    if (!key) return request.refuse(key.error());
+    audited_once(request, *key, [order, key = *key](Request& sound) { make_app(sound, order, key); });
 }
 
 void delete_app(Request& request) {

@@ -66,6 +66,39 @@ void audited(Request& request, std::function<void(Request&)> then) {
                                 });
 }
 
+namespace {
+
+void answer_again(Request& request, const std::string& key, std::function<void(Request&)> then) {
+    const Complete complete = answer_later(request);
+    request.services.find_app_answer(
+        key, [complete, then = std::move(then)](const Result<std::optional<registry::KeptAnswer>>& kept) {
+            complete([&](Request& pending) {
+                if (!kept) return pending.refuse(kept.error());
+                if (!*kept) return then(pending);
+                const http::Field replayed{"Idempotency-Replayed", "true"};
+                pending.reply((*kept)->status, "application/json", (*kept)->body, {&replayed, 1});
+            });
+        });
+}
+
+}  // namespace
+
+void audited_once(Request& request, const std::string& key, std::function<void(Request&)> then) {
+    if (key.empty()) return audited(request, std::move(then));
+    ledger::Request call = ledger_request(request);
+    call.idempotency_key = key;
+    call.command = ledger::RecordCall{};
+    const Complete complete = answer_later(request);
+    request.services.ledger.run(
+        std::move(call), [complete, key, then = std::move(then)](const Result<ledger::Reply>& written) {
+            complete([&](Request& pending) {
+                if (!written) return refuse_call(pending, written.error());
+                if (written->replayed) return answer_again(pending, key, then);
+                then(pending);
+            });
+        });
+}
+
 void get_audit(Request& request) {
     const auto page = page_of(request.query);
     if (!page) return request.refuse(page.error());

@@ -35,21 +35,6 @@ ledger::Caller ledger_caller(const Request& request) {
             .app = request.caller.app};
 }
 
-// The header's value; empty: there is none.
-Result<std::string> idempotency_key(const Request& request) {
-    const auto& fields = request.exchange.head().fields;
-    const auto field = http::find(fields, "idempotency-key");
-    if (!field) return std::string();
-    const auto count = std::ranges::count_if(
-        fields, [](const http::Field& one) { return http::iequals(one.name, "idempotency-key"); });
-    const bool is_sane = count == 1 && !field->empty() && field->size() <= ledger::idempotency_key_max &&
-                         std::ranges::all_of(*field, [](char c) { return c > ' ' && c < '\x7f'; });
-    if (!is_sane)
-        return fail("invalid_field:idempotency_key",
-                    "an Idempotency-Key is there once, 1 to 128 visible ASCII characters");
-    return std::string(*field);
-}
-
 void reply(Request& request, ledger::Reply reply, const std::string& secret) {
     const http::Field replayed{"Idempotency-Replayed", "true"};
     if (reply.refusal) return request.refuse(*reply.refusal, {&replayed, 1});
@@ -69,6 +54,20 @@ void reply(Request& request, ledger::Reply reply, const std::string& secret) {
 }
 
 }  // namespace
+
+Result<std::string> idempotency_key(const Request& request) {
+    const auto& fields = request.exchange.head().fields;
+    const auto field = http::find(fields, "idempotency-key");
+    if (!field) return std::string();
+    const auto count = std::ranges::count_if(
+        fields, [](const http::Field& one) { return http::iequals(one.name, "idempotency-key"); });
+    const bool is_sane = count == 1 && !field->empty() && field->size() <= ledger::idempotency_key_max &&
+                         std::ranges::all_of(*field, [](char c) { return c > ' ' && c < '\x7f'; });
+    if (!is_sane)
+        return fail("invalid_field:idempotency_key",
+                    "an Idempotency-Key is there once, 1 to 128 visible ASCII characters");
+    return std::string(*field);
+}
 
 // What was found out of the token only now.
 void refuse_call(Request& request, const Error& why) {

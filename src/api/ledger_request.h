@@ -12,6 +12,9 @@ namespace ee::api {
 // ledger says, made for a first answer and null in a replay.
 void run_command(Request& request, ledger::Command command, std::string secret = {});
 
+// The value of Idempotency-Key; empty: there is none. `invalid_field:idempotency_key`.
+Result<std::string> idempotency_key(const Request& request);
+
 // Who asks, for what, under which request id; without a key of idempotency, and without a command.
 ledger::Request ledger_request(const Request& request);
 

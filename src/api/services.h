@@ -2,6 +2,7 @@
 // What the endpoints work with. Everything outlives the listener.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,11 @@ struct Services {
     // An app's record is on disk, or gone from there, once `done` is called: on the loop, later, once
     // (`store_unavailable`).
     using Stored = std::function<void(const Result<void>&)>;
-    std::function<void(registry::AppRecord, Stored done)> store_app;
+    // With what the call is answered, where it may be made again under its key.
+    std::function<void(registry::AppRecord, std::optional<registry::KeptAnswer>, Stored done)> store_app;
+    // What such a call was answered, or nullopt; on the loop, later, once.
+    using OnAnswer = std::function<void(const Result<std::optional<registry::KeptAnswer>>&)>;
+    std::function<void(std::string key, OnAnswer found)> find_app_answer;
     std::function<void(std::string app_name, Stored done)> unstore_app;
     // Challenges the agents of these tunnels, now or as fast as answers can be judged.
     std::function<void(std::span<const registry::TunnelId>)> challenge;

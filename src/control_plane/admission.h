@@ -51,7 +51,9 @@ public:
     void close_unwelcome();
     // For the API. `done` is called on the loop, later, once: `store_unavailable`.
     using Stored = std::function<void(const Result<void>&)>;
-    void store(registry::AppRecord record, Stored done);
+    void store(registry::AppRecord record, std::optional<registry::KeptAnswer> answer, Stored done);
+    // The answer that was stored so, on the loop, later, once.
+    void find_answer(std::string key, registry::RegistrationStore::OnAnswer found);
     void unstore(std::string app_name, Stored done);
     // The store has refused a write: /readyz says so.
     bool store_failed() const { return store_failed_; }

@@ -11,8 +11,14 @@ void Admission::close_unwelcome() {
     });
 }
 
-void Admission::store(registry::AppRecord record, Stored done) {
-    store_.save(std::move(record), on_loop(std::move(done)));
+void Admission::store(registry::AppRecord record, std::optional<registry::KeptAnswer> answer, Stored done) {
+    store_.save(std::move(record), on_loop(std::move(done)), std::move(answer));
+}
+
+void Admission::find_answer(std::string key, registry::RegistrationStore::OnAnswer found) {
+    store_.find_answer(std::move(key), [&loop = loop_, found = std::move(found)](const auto& answer) {
+        loop.post([found, answer] { found(answer); });
+    });
 }
 
 void Admission::unstore(std::string app_name, Stored done) {

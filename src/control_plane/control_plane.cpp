@@ -259,8 +259,13 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                         return releases_.accept(release, digest);
                     },
                 .store_app =
-                    [this](registry::AppRecord record, Admission::Stored done) {
-                        admission_.store(std::move(record), std::move(done));
+                    [this](registry::AppRecord record, std::optional<registry::KeptAnswer> answer,
+                           Admission::Stored done) {
+                        admission_.store(std::move(record), std::move(answer), std::move(done));
+                    },
+                .find_app_answer =
+                    [this](std::string key, api::Services::OnAnswer found) {
+                        admission_.find_answer(std::move(key), std::move(found));
                     },
                 .unstore_app =
                     [this](std::string name, Admission::Stored done) {

@@ -37,4 +37,13 @@ struct AppRecord {
     friend bool operator==(const AppRecord&, const AppRecord&) = default;
 };
 
+// What a call that changed an app was answered, for who makes it again under the same key. Without secrets.
+struct KeptAnswer {
+    std::string key{};
+    int status = 0;
+    std::string body{};
+
+    friend bool operator==(const KeptAnswer&, const KeptAnswer&) = default;
+};
+
 }  // namespace ee::registry

@@ -84,6 +84,41 @@ def test_a_name_is_reserved_and_its_token_is_for_it_alone(world):
     assert owner.tokens["myapp"] not in str(control.log) and before not in str(control.log)
 
 
+def test_a_call_made_again_under_its_key_is_answered_again_and_changes_nothing(world):
+    world.allow("org/new", "v0.1.3")
+    control = world.control()
+
+    def make(key, **body):
+        return control.post("/v1/apps", {"app_name": "myapp", "repo": REPO, "network": NETWORK, **body},
+                            {"Authorization": f"Bearer {ADMIN_TOKEN}", "Idempotency-Key": key})
+
+    first = make("k1", rotate_token=True)
+    assert first.status == 201 and first.header("Idempotency-Replayed") is None
+    token = first.json()["token"]
+    shown = {**first.json(), "token": None, "secret_omitted": True}
+    again = make("k1", rotate_token=True)
+    assert (again.status, again.header("Idempotency-Replayed"), again.json()) == (201, "true", shown)
+    own = {"Authorization": f"Bearer {token}"}
+    assert control.get("/v1/apps/myapp", own).status == 200, "the token is the first one still"
+    refused(make("k1"), 422, "idempotency_key_reused")
+    refused(make("k 2"), 422, "invalid_field:idempotency_key")
+    # A move that comes late, again, does not undo what was said since.
+    moved = make("k2", repo="org/new")
+    assert (moved.status, moved.json()["repo"]) == (200, "org/new")
+    assert make("k3").json()["repo"] == REPO
+    assert make("k2", repo="org/new").body == moved.body
+    assert control.resolve("myapp")["repo"] == REPO
+    # What was refused is not remembered.
+    refused(make("k4", network="nowhere"), 422, "invalid_network")
+    control.kill()
+    control = world.control()
+    again = make("k1", rotate_token=True)
+    assert (again.status, again.header("Idempotency-Replayed"), again.json()) == (201, "true", shown)
+    assert control.resolve("myapp")["repo"] == REPO and control.get("/v1/apps/myapp", own).status == 200
+    calls = [item for item in control.admin_get("/v1/audit").json()["items"] if item["route"] == "/v1/apps"]
+    assert len(calls) == 4, calls
+
+
 def test_an_apps_token_reaches_no_app(world):
     control = world.control()
     owner = Owner(control)

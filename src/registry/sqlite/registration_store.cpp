@@ -38,6 +38,11 @@ constexpr const char* migrations[] = {
        ALTER TABLE registrations ADD COLUMN token_sha256 BLOB;
        ALTER TABLE registrations ADD COLUMN nodes TEXT;
        ALTER TABLE registrations ADD COLUMN rollout TEXT NOT NULL DEFAULT '';)",
+    R"(CREATE TABLE registration_answers (
+           key TEXT PRIMARY KEY,
+           status INTEGER NOT NULL,
+           body TEXT NOT NULL
+       ) STRICT, WITHOUT ROWID;)",
 };
 
 constexpr std::string_view component = "registry";
@@ -53,6 +58,10 @@ constexpr std::string_view load_sql =
     "SELECT app_name, repo, network, release_tag, created_at_ms, expires_at_ms, last_attest_ms, sealed, "
     "made_by_admin, billing_account, token_sha256, nodes, rollout FROM registrations ORDER BY app_name";
 
+constexpr std::string_view keep_sql =
+    "INSERT INTO registration_answers (key, status, body) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING";
+constexpr std::string_view find_sql = "SELECT status, body FROM registration_answers WHERE key = ?1";
+
 std::int64_t to_ms(WallTime time) {
     return time.time_since_epoch().count();
 }
@@ -64,11 +73,14 @@ WallTime from_ms(std::int64_t ms) {
 
 class RegistrationStore::Impl {
 public:
-    Impl(sqlite::FileLock lock, sqlite::Database database, sqlite::Statement save, sqlite::Statement remove)
+    struct Statements {
+        sqlite::Statement save, remove, keep, find;
+    };
+
+    Impl(sqlite::FileLock lock, sqlite::Database database, Statements statements)
         : lock_(std::move(lock)),
           database_(std::move(database)),
-          save_(std::move(save)),
-          remove_(std::move(remove)),
+          statements_(std::move(statements)),
           writer_([this] { write_loop(); }) {}
 
     ~Impl() {
@@ -85,6 +97,9 @@ public:
         bool removal = false;
         bool urgent = true;
         Completion done{};
+        std::optional<KeptAnswer> answer{};
+        std::string sought{};  // The key of an answer that `found` is to have: then nothing is changed.
+        OnAnswer found{};
     };
 
     void add(Change change) {
@@ -98,7 +113,9 @@ public:
                 return;
             }
         }
-        if (change.done) change.done(fail("store_unavailable", "too many changes wait for the disk"));
+        const tl::unexpected<Error> full = fail("store_unavailable", "too many changes wait for the disk");
+        if (change.done) change.done(full);
+        if (change.found) change.found(full);
     }
 
     Result<std::vector<AppRecord>> load_all() {
@@ -152,8 +169,10 @@ private:
                 urgent_ = false;
             }
             const Result<void> written = write(batch);
-            for (const Change& change : batch)
+            for (const Change& change : batch) {
                 if (change.done) change.done(written);
+                if (change.found) change.found(find(change.sought));
+            }
             batch.clear();
         }
     }
@@ -162,41 +181,65 @@ private:
         auto transaction = sqlite::Transaction::begin(database_);
         if (!transaction) return fail(std::move(transaction.error()));
         std::unordered_map<std::string_view, const Change*> last;
-        for (const Change& change : batch) last[change.record.app_name] = &change;
+        for (const Change& change : batch) {
+            if (change.found) continue;
+            last[change.record.app_name] = &change;
+            if (auto kept = keep(change.answer); !kept) return kept;
+        }
         for (const auto& [name, change] : last) {
-            auto applied = change->removal ? remove_.bind(1, name).run() : save(change->record);
+            auto applied = change->removal ? statements_.remove.bind(1, name).run() : save(change->record);
             if (!applied) return applied;
         }
         return transaction->commit();
     }
 
+    Result<void> keep(const std::optional<KeptAnswer>& answer) {
+        if (!answer) return {};
+        return statements_.keep.bind(1, answer->key)
+            .bind(2, std::int64_t{answer->status})
+            .bind(3, answer->body)
+            .run();
+    }
+
+    Result<std::optional<KeptAnswer>> find(const std::string& key) {
+        sqlite::Statement& statement = statements_.find;
+        const auto row = statement.bind(1, key).step();
+        std::optional<KeptAnswer> out;
+        if (row && *row)
+            out = KeptAnswer{
+                .key = key, .status = static_cast<int>(statement.number(0)), .body = statement.text(1)};
+        statement.reset();
+        if (!row) return fail(row.error());
+        return out;
+    }
+
     Result<void> save(const AppRecord& record) {
-        save_.bind(1, record.app_name)
+        sqlite::Statement& save = statements_.save;
+        save.bind(1, record.app_name)
             .bind(2, record.repo)
             .bind(3, record.network)
             .bind(4, record.release_tag);
-        save_.bind(5, to_ms(record.created_at)).bind(6, to_ms(record.expires_at));
+        save.bind(5, to_ms(record.created_at)).bind(6, to_ms(record.expires_at));
         if (record.last_attest)
-            save_.bind(7, to_ms(*record.last_attest));
+            save.bind(7, to_ms(*record.last_attest));
         else
-            save_.bind_null(7);
-        save_.bind(8, std::int64_t{record.sealed}).bind(9, std::int64_t{record.made_by_admin});
-        save_.bind(10, record.billing_account);
+            save.bind_null(7);
+        save.bind(8, std::int64_t{record.sealed}).bind(9, std::int64_t{record.made_by_admin});
+        save.bind(10, record.billing_account);
         if (record.token)
-            save_.bind(11, *record.token);
+            save.bind(11, *record.token);
         else
-            save_.bind_null(11);
+            save.bind_null(11);
         if (record.nodes)
-            save_.bind(12, nodes_to_lines(*record.nodes));
+            save.bind(12, nodes_to_lines(*record.nodes));
         else
-            save_.bind_null(12);
-        return save_.bind(13, rollout_to_lines(record.rollout)).run();
+            save.bind_null(12);
+        return save.bind(13, rollout_to_lines(record.rollout)).run();
     }
 
     sqlite::FileLock lock_;
     sqlite::Database database_;
-    sqlite::Statement save_;
-    sqlite::Statement remove_;
+    Statements statements_;
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<Change> waiting_;
@@ -219,18 +262,24 @@ Result<std::unique_ptr<RegistrationStore>> RegistrationStore::open(const std::fi
         return fail(std::move(migrated.error()));
     auto save = database->prepare(save_sql);
     if (!save) return fail(std::move(save.error()));
-    auto remove = database->prepare(remove_sql);
-    if (!remove) return fail(std::move(remove.error()));
+    auto remove = database->prepare(remove_sql), keep = database->prepare(keep_sql),
+         find = database->prepare(find_sql);
+    for (auto* statement : {&remove, &keep, &find})
+        if (!*statement) return fail(std::move(statement->error()));
     return std::unique_ptr<RegistrationStore>(new RegistrationStore(std::make_unique<Impl>(
-        std::move(*lock), std::move(*database), std::move(*save), std::move(*remove))));
+        std::move(*lock), std::move(*database),
+        Impl::Statements{std::move(*save), std::move(*remove), std::move(*keep), std::move(*find)})));
 }
 
 Result<std::vector<AppRecord>> RegistrationStore::load_all() {
     return impl_->load_all();
 }
 
-void RegistrationStore::save(AppRecord record, Completion done) {
-    impl_->add({.record = std::move(record), .removal = false, .done = std::move(done)});
+void RegistrationStore::save(AppRecord record, Completion done, std::optional<KeptAnswer> answer) {
+    impl_->add({.record = std::move(record),
+                .removal = false,
+                .done = std::move(done),
+                .answer = std::move(answer)});
 }
 
 void RegistrationStore::save_soon(AppRecord record, Completion done) {
@@ -239,6 +288,10 @@ void RegistrationStore::save_soon(AppRecord record, Completion done) {
 
 void RegistrationStore::remove(std::string app_name, Completion done) {
     impl_->add({.record = {.app_name = std::move(app_name)}, .removal = true, .done = std::move(done)});
+}
+
+void RegistrationStore::find_answer(std::string key, OnAnswer found) {
+    impl_->add({.sought = std::move(key), .found = std::move(found)});
 }
 
 }  // namespace ee::registry

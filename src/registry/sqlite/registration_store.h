@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -35,10 +37,17 @@ public:
 
     // From any thread; changes are applied in the order of the calls. `store_unavailable` at once when
     // too many wait.
-    void save(AppRecord record, Completion done = {});
+    // With `answer` the answer of the call that made the change, on disk with it or not at all; the first of
+    // a key stays.
+    void save(AppRecord record, Completion done = {}, std::optional<KeptAnswer> answer = {});
     // The same for a change that nobody waits for: it may wait a short while, for others to share its write.
     void save_soon(AppRecord record, Completion done = {});
     void remove(std::string app_name, Completion done = {});
+
+    // The answer that was kept under this key, or nullopt: once what was to be saved before is on disk. As
+    // Completion.
+    using OnAnswer = std::function<void(const Result<std::optional<KeptAnswer>>&)>;
+    void find_answer(std::string key, OnAnswer found);
 
 private:
     class Impl;

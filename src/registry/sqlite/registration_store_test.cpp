@@ -94,7 +94,7 @@ TEST_F(RegistrationStoreTest, WhatTheOwnerSaidOfAnAppSurvivesARestart) {
 TEST_F(RegistrationStoreTest, RegistrationsOfTheFirstSchemaAreTaken) {
     open().reset();
     run_sql(
-        "DROP TABLE registrations;"
+        "DROP TABLE registrations; DROP TABLE registration_answers;"
         "CREATE TABLE registrations (app_name TEXT PRIMARY KEY, repo TEXT NOT NULL, network TEXT NOT NULL, "
         "release_tag TEXT NOT NULL, created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL, "
         "last_attest_ms INTEGER, sealed INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
@@ -145,6 +145,34 @@ TEST_F(RegistrationStoreTest, AnAnsweredSaveSurvivesAKill) {
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     EXPECT_EQ(open()->load_all().value(), std::vector{record("kept")});
+}
+
+TEST_F(RegistrationStoreTest, AnAnswerIsKeptWithItsChangeOrNotAtAll) {
+    const auto find = [](RegistrationStore& store, const std::string& key) {
+        std::promise<std::optional<KeptAnswer>> done;
+        store.find_answer(key, [&](const auto& found) { done.set_value(found.value()); });
+        return done.get_future().get();
+    };
+    const KeptAnswer first{.key = "k1", .status = 201, .body = R"({"a":"'"})"};
+    const KeptAnswer second{.key = "k2", .status = 200, .body = "{}"};
+    {
+        const auto store = open();
+        EXPECT_EQ(find(*store, "k1"), std::nullopt);
+        // Of one app within one write: both answers are kept, and whoever asks next finds them.
+        store->save(record("a"), {}, first);
+        store->save(record("a"), {}, second);
+        EXPECT_EQ(find(*store, "k1"), first);
+        store->save(record("a"), {}, KeptAnswer{.key = "k1", .status = 500, .body = "another"});
+        store->remove("a");
+        EXPECT_EQ(find(*store, "k1"), first) << "also once the app is gone";
+    }
+    run_sql(
+        "CREATE TRIGGER full BEFORE INSERT ON registrations WHEN NEW.app_name = 'bad' BEGIN SELECT "
+        "RAISE(ABORT, 'disk full'); END");
+    const auto store = open();
+    EXPECT_EQ(find(*store, "k2"), second);
+    store->save(record("bad"), {}, KeptAnswer{.key = "k3"});
+    EXPECT_EQ(find(*store, "k3"), std::nullopt);
 }
 
 TEST_F(RegistrationStoreTest, TheLastSaveOfAnAppStandsAndRemovalsRemove) {
