@@ -45,6 +45,8 @@ void WorkerPool::work() {
         lock.unlock();
         job();
         job = nullptr;  // Destroyed outside the lock.
+        // Linux lets who runs go on for some milliseconds before it looks who else waits.
+        if (priority_ == WorkerPriority::background) std::this_thread::yield();
         lock.lock();
     }
 }
