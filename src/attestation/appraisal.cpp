@@ -218,12 +218,14 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
     Verification verification = verifier_.verify(answer.quote,
                                                  {.report_data = binding.expected,
                                                   .report_data_refusal = binding.refusal,
+                                                  .goes_on_for_the_record = challenge.node_proven,
                                                   .collateral = &collateral,
                                                   .collateral_grace = policy->collateral_grace},
                                                  now);
     verdict.checks = std::move(verification.checks);
-    if (collateral.pending()) verdict.awaits = *collateral.pending();
     if (!verification.quote) {
+        // What is refused whatever the collateral says does not wait for it.
+        if (verification.refusal->code == "collateral_pending") verdict.awaits = *collateral.pending();
         if (is_inconclusive(verification.refusal->code)) verdict.subject = subject_of_unjudged(answer.quote);
         return fail(std::move(*verification.refusal));
     }

@@ -33,6 +33,9 @@ struct Challenge {
     std::string requester{};
     // DER, from the tunnel's TLS handshake, which has proven that the agent holds its key; empty without.
     Bytes client_certificate{};
+    // The answer came with the token of the node it names. A quote of another challenge is then judged to its
+    // end, for the record: one that holds otherwise was made for somebody else.
+    bool node_proven = false;
 };
 
 // What the agent sent back.

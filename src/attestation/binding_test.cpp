@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "attestation/simulated_platform_ratls.h"
@@ -299,6 +300,33 @@ TEST_F(RatlsBinding, ACertificateNobodyCanJudgeIsNoFaultOfTheAgents) {
     EXPECT_TRUE(taken.ok);
     EXPECT_FALSE(taken.awaits);
     EXPECT_EQ(taken.binding, Binding::nonce);
+}
+
+// One that holds otherwise was made for somebody else: that can only be said of a node that has proven
+// itself.
+TEST_F(RatlsBinding, JudgesAQuoteOfAnotherChallengeToItsEndOnAProvenNodeOnly) {
+    challenge.identity.network = "sandbox-1";
+    ASSERT_TRUE(judge().ok);
+    challenge.nonce.fill(8);
+    const auto judge_given = [&] { return appraiser.appraise(challenge, answer, at); };
+    const Verdict unproven = judge_given();
+    EXPECT_EQ(unproven.refusal.code, "report_data_mismatch");
+    EXPECT_EQ(fmt::format("{}", fmt::join(unproven.checks, "")), "ABC");
+    challenge.node_proven = true;
+    const Verdict proven = judge_given();
+    EXPECT_FALSE(proven.ok);
+    EXPECT_EQ(proven.refusal.code, "report_data_mismatch");
+    EXPECT_EQ(fmt::format("{}", fmt::join(proven.checks, "")), "ABCDEFGHIJKLMN");
+    EXPECT_TRUE(proven.report_data.empty()) << "nothing of it is taken for verified";
+    // It is refused whatever the collateral says: nothing is worth waiting for.
+    collateral.found_max = 0;
+    collateral.refusal = "collateral_pending";
+    const Verdict early = judge_given();
+    EXPECT_EQ(early.refusal.code, "report_data_mismatch");
+    EXPECT_FALSE(early.awaits);
+    const Verdict of_this = judge();
+    EXPECT_EQ(of_this.refusal.code, "collateral_pending");
+    EXPECT_TRUE(of_this.awaits);
 }
 
 // A certificate lives on with its tunnel: each challenge judges it again.

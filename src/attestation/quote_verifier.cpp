@@ -84,6 +84,13 @@ CheckList left_out(const CheckList& checks) {
     return out;
 }
 
+// The refusal of check C, and what was found besides.
+tl::unexpected<Error> for_the_record(Error refusal, const Result<VerifiedQuote>& rest) {
+    refusal.detail += rest ? "; everything else about the quote holds"
+                           : fmt::format("; besides, {}: {}", rest.error().code, rest.error().detail);
+    return fail(std::move(refusal));
+}
+
 // Nobody can judge without collateral; whatever was found to be from another time is told first then.
 tl::unexpected<Error> unavailable_or_untimely(Error error, const Untimely& untimely) {
     auto late = error.code == "collateral_unavailable" ? untimely.refusal() : std::nullopt;
@@ -156,13 +163,21 @@ Result<VerifiedQuote> QuoteVerifier::verify_steps(ByteSpan bytes, const VerifyOp
     if (!quote) return fail(std::move(quote.error()));
     if (options.report_data || options.report_data_refusal) {
         checks.emplace_back("C");
-        if (auto held = check_report_data(*quote, options); !held) return fail(held.error());
+        if (auto held = check_report_data(*quote, options); !held) {
+            if (!options.goes_on_for_the_record) return fail(held.error());
+            return for_the_record(held.error(), verify_signed(std::move(*quote), options, now, checks));
+        }
     }
+    return verify_signed(std::move(*quote), options, now, checks);
+}
+
+Result<VerifiedQuote> QuoteVerifier::verify_signed(Quote quote, const VerifyOptions& options, WallTime now,
+                                                   CheckList& checks) const {
     checks.emplace_back("D");
-    if (auto held = check_signature(*quote); !held) return fail(held.error());
+    if (auto held = check_signature(quote); !held) return fail(held.error());
     checks.emplace_back("E");
-    if (auto held = check_key_binding(*quote); !held) return fail(held.error());
-    const auto pck = check_chain(*quote, checks);
+    if (auto held = check_key_binding(quote); !held) return fail(held.error());
+    const auto pck = check_chain(quote, checks);
     if (!pck) return fail(pck.error());
     const PckChain& chain = (*pck)->chain;
     checks.emplace_back("H");
@@ -171,7 +186,7 @@ Result<VerifiedQuote> QuoteVerifier::verify_steps(ByteSpan bytes, const VerifyOp
         if (auto held = untimely.judge_certificate(certificate); !held) return fail(held.error());
     }
 
-    VerifiedQuote verified(std::move(*quote), chain.anchor(), chain.ca());
+    VerifiedQuote verified(std::move(quote), chain.anchor(), chain.ca());
     const Result<PckExtension>& extension = (*pck)->extension;
     if (extension) verified.pck_ = *extension;
     if (options.collateral == nullptr) {

@@ -60,6 +60,8 @@ struct VerifyOptions {
     // outside the quote (the message said something else) that is to take its turn there.
     std::optional<ReportData> report_data;
     std::optional<Error> report_data_refusal;
+    // Where check C fails, the others are made all the same: its refusal then says what they came to.
+    bool goes_on_for_the_record = false;
     // Checks I to N are made when this is given; it is asked once the chain has held.
     CollateralSource* collateral = nullptr;
     std::chrono::seconds collateral_grace{0};
@@ -68,7 +70,7 @@ struct VerifyOptions {
 // What came of it. `quote` and `refusal`: exactly one is there.
 struct Verification {
     // Made, in order. The last one is the one that refused, if any did; only what is from another time
-    // (untimely.h) was met before.
+    // (untimely.h), and check C for the record, was met before.
     CheckList checks;
     CheckList not_checked;  // of A to N
     std::optional<Error> refusal;
@@ -96,6 +98,9 @@ private:
     Result<VerifiedQuote> verify_steps(ByteSpan bytes, const VerifyOptions& options, WallTime now,
                                        CheckList& checks) const;
 
+    // From check D on.
+    Result<VerifiedQuote> verify_signed(Quote quote, const VerifyOptions& options, WallTime now,
+                                        CheckList& checks) const;
     Result<std::shared_ptr<const KnownPck>> check_chain(const Quote& quote, CheckList& checks) const;
     Result<TcbEvaluation> check_collateral(const VerifiedQuote& verified, const KnownPck& pck,
                                            const Collateral& collateral, Untimely& untimely,

@@ -143,6 +143,39 @@ TEST(QuoteVerifier, MakesItsChecksInOrder) {
     }
 }
 
+// Whether it was made for another challenge shows only in one that holds otherwise.
+TEST(QuoteVerifier, JudgesAQuoteOfAnotherChallengeToItsEndForTheRecord) {
+    struct Row {
+        SimulatedFaults faults;
+        const char* besides;
+        const char* made;
+    };
+    using enum SimulatedFault;
+    const Row rows[] = {
+        {{}, "; everything else about the quote holds", "ABCDEFGHIJKLMN"},
+        {{quote_signature}, "; besides, quote_signature_invalid: ", "ABCD"},
+        {{leaf_expired}, "; besides, certificate_expired: ", "ABCDEFGH"},
+    };
+    for (const Row& row : rows) {
+        CountingCollateral source;
+        source.collateral = collateral_with();
+        VerifyOptions options{.report_data = filled(0x22),
+                              .report_data_refusal = {},
+                              .goes_on_for_the_record = true,
+                              .collateral = &source};
+        const Bytes quote = quote_with(row.faults);
+        const auto verification = verifier().verify(quote, options, at);
+        ASSERT_EQ(code_of(verification), "report_data_mismatch");
+        EXPECT_NE(verification.refusal->detail.find(row.besides), std::string::npos)
+            << verification.refusal->detail;
+        EXPECT_EQ(letters(verification.checks), row.made);
+        EXPECT_FALSE(verification.crypto_ok());
+        // One of this challenge is judged as ever.
+        options.report_data = filled(0x11);
+        EXPECT_EQ(verifier().verify(quote, options, at).crypto_ok(), row.faults.empty());
+    }
+}
+
 TEST(QuoteVerifier, ComparesAllOfTheReportData) {
     const Bytes quote = quote_with({});
     for (const std::size_t changed : {0u, 31u, 32u, 63u}) {

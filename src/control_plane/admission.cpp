@@ -117,10 +117,12 @@ void Admission::verify(tunnel::Session& session, AnswerPtr answer) {
 }
 
 void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int waits) {
+    attestation::Challenge challenge = challenge_of(session, *answer);
+    challenge.node_proven = answer->registration.node_id && check_node(*answer).has_value();
     // Workers finish their queue when the control plane stops, after this object: only the posted task may
     // touch it.
     auto job = [this, &appraiser = appraiser_, &evidence = evidence_, &verification = verification_,
-                &loop = loop_, id = session.id(), challenge = challenge_of(session, *answer), answer, waits,
+                &loop = loop_, id = session.id(), challenge = std::move(challenge), answer, waits,
                 policies = appraiser_.policies()] {
         const MonoTime start = std::chrono::steady_clock::now();
         attestation::Answer given = answer_of(answer->response);

@@ -87,6 +87,7 @@ private:
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;
     void judge_anew(tunnel::TunnelId id, AnswerPtr answer);
     void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);
+    Result<void> check_node(const tunnel::AttestAnswer& answer) const;
     void refuse_wrong_node(const tunnel::AttestAnswer& answer, attestation::Verdict& verdict) const;
     void refuse_another_subject(tunnel::TunnelId id, attestation::Verdict& verdict) const;
     void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, Judged judged);

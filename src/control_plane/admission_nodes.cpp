@@ -4,13 +4,17 @@
 
 namespace ee::control_plane {
 
+// Of an answer that names a node.
+Result<void> Admission::check_node(const tunnel::AttestAnswer& answer) const {
+    if (nodes_ == nullptr) return fail("node_token_invalid", "no nodes are known here");
+    return nodes_->check(*answer.registration.node_id, answer.response.node_token);
+}
+
 // A quote says which code answers, not on whose node: that takes the node's token, each time.
 void Admission::refuse_wrong_node(const tunnel::AttestAnswer& answer, attestation::Verdict& verdict) const {
-    const auto& node = answer.registration.node_id;
-    if (!node || (!verdict.ok && !attestation::is_inconclusive(verdict.refusal.code))) return;
-    const auto proven = nodes_ != nullptr
-                            ? nodes_->check(*node, answer.response.node_token)
-                            : Result<void>(fail("node_token_invalid", "no nodes are known here"));
+    if (!answer.registration.node_id) return;
+    if (!verdict.ok && !attestation::is_inconclusive(verdict.refusal.code)) return;
+    const auto proven = check_node(answer);
     if (proven) return;
     verdict.ok = false;
     verdict.refusal = proven.error();

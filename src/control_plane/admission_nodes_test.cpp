@@ -32,6 +32,23 @@ TEST_F(AdmissionTest, AnAgentIsOfANodeOnlyWithItsToken) {
     }
 }
 
+// It may have been made for another agent, and relayed.
+TEST_F(AdmissionTest, AQuoteOfAnotherChallengeIsJudgedToItsEndOnANodeWithItsToken) {
+    open();
+    put_node("n1");
+    for (const bool proven : {true, false}) {
+        const auto agent = come("a1", "n1");
+        agent->node_token = Secret(proven ? "token of n1" : "token of n2");
+        agent->attest(ByteArray<64>{1});
+        ASSERT_TRUE(until([&] { return agent->wire->has_heard("status invalid report_data_mismatch"); }));
+        ASSERT_FALSE(registry.refusals().empty());
+        const std::string& detail = registry.refusals().front().detail;
+        EXPECT_EQ(detail.ends_with("; everything else about the quote holds"), proven) << detail;
+        agent->wire->stream.abort();
+        ASSERT_TRUE(until([&] { return tunnels->size() == 0; }));
+    }
+}
+
 TEST_F(AdmissionTest, ABannedNodeIsOutBeforeTheNextRequestAndDoesNotComeBack) {
     open();
     put_node("n1");
