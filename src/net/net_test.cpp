@@ -1,10 +1,12 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <sched.h>
 #include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "net/connector.h"
 #include "net/listener.h"
@@ -765,6 +767,20 @@ TEST(WorkerPool, RunsEverythingAcceptedAndRefusesWhenFull) {
         gate.unlock();
     }
     EXPECT_EQ(ran, 3);
+}
+
+TEST(WorkerPool, InTheBackgroundTakesNoCoreFromTheLoop) {
+    const int before = ::sched_getscheduler(0);
+    std::promise<std::pair<int, int>> seen;
+    WorkerPool pool(1, 1, WorkerPriority::background);
+    ASSERT_TRUE(pool.run([&] {
+        seen.set_value({::sched_getscheduler(0), ::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()))});
+    }));
+    const auto [policy, niceness] = seen.get_future().get();
+    // Where all of this runs at idle priority already, it may stay there.
+    EXPECT_TRUE(policy == SCHED_BATCH || policy == SCHED_IDLE) << policy;
+    EXPECT_GE(niceness, 10);
+    EXPECT_EQ(::sched_getscheduler(0), before) << "whoever makes the pool stays as it was";
 }
 
 }  // namespace
