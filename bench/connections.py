@@ -177,6 +177,7 @@ class Prober(threading.Thread):
 def attestation_storm(lab, _wanted, options):
     """1,000 agents come at once; then visitors are served: alone, beside processes that only use the cores, and with
     such storms one after the other."""
+    lab.is_one_session = True
     tunnel = app_tunnel(lab, backend(lab))
     tunnel.check()
     control = tunnel.processes[0]

@@ -71,7 +71,8 @@ class Process:
             self.popen = subprocess.Popen(
                 [find_tool("setpriv"), "--pdeathsig", "TERM", *map(str, command)],
                 env={**inherited, **{k: str(v) for k, v in (environment or {}).items()}},
-                cwd=lab.folder, stdin=stdin, stdout=stdout or out, stderr=log, start_new_session=True)
+                cwd=lab.folder, stdin=stdin, stdout=stdout or out, stderr=log,
+                start_new_session=not lab.is_one_session, process_group=0 if lab.is_one_session else None)
 
     @property
     def pid(self):
@@ -145,6 +146,9 @@ class Lab:
     def __init__(self, bin_dir, seconds):
         self.bin, self.seconds = bin_dir, seconds
         self.product_environment = {}  # More of it, for control planes and agents.
+        # Between sessions Linux shares the cores evenly, whatever is in them: niceness counts within one only
+        # (sched(7), "The autogroup feature").
+        self.is_one_session = False
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="easyenclave-bench-"))
         self.processes = []
         self._number = 0
