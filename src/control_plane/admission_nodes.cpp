@@ -38,8 +38,11 @@ void Admission::close_lost(std::span<const NodeDirectory::Lost> lost) {
     });
 }
 
-// Through no fault of the agent's; it may come again.
+// Through no fault of the agent's. One that serves keeps its place as when a source can't be asked: whoever
+// floods us with answers must not put others out. One that is new may come again.
 void Admission::no_verdict(tunnel::Session& session, const Error& reason) {
+    if (session.machine().attested())
+        return session.judged(fail("collateral_unavailable", "nobody could judge it: " + reason.detail));
     if (slots_ != nullptr) slots_->inconclusive(session.id(), session.machine().challenge_deadline(), reason);
     session.refuse(reason, 5);
 }

@@ -250,6 +250,34 @@ TEST_F(AdmissionTest, AVerdictOnATunnelThatWasClosedChangesNothing) {
     EXPECT_EQ(status(), "unknown");
 }
 
+TEST_F(AdmissionTest, AFloodOfAnswersPutsNobodyOutWhoServes) {
+    open();
+    record_slots();
+    const auto serving = serve("a1");
+    const auto newcomer = come("a2");
+    std::unique_lock hold(releases.gate);
+    std::atomic<bool> busy = false;
+    ASSERT_TRUE(workers->run([&] {
+        busy = true;
+        const std::lock_guard wait(releases.gate);
+    }));
+    ASSERT_TRUE(until([&] { return busy.load(); }));
+    while (workers->run([] {})) {
+    }
+    tunnels->find(1)->challenge(protocol::ChallengeReason::operator_request);
+    ASSERT_TRUE(until(
+        [&] { return serving->wire->challenge.reason == protocol::ChallengeReason::operator_request; }));
+    serving->attest();
+    newcomer->attest();
+    ASSERT_TRUE(until([&] { return !newcomer->wire->closed.empty(); }));
+    EXPECT_TRUE(newcomer->wire->has_heard("status invalid rate_limited"));
+    ASSERT_TRUE(until([&] { return serving->wire->has_heard("status warning collateral_unavailable"); }));
+    EXPECT_EQ(serving->wire->closed, "");
+    EXPECT_EQ(status(), "active");
+    hold.unlock();
+    serve("a3");
+}
+
 TEST_F(AdmissionTest, MayDieWhileAQuoteIsJudged) {
     open();
     releases.gate.lock();
