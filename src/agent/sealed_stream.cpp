@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "attestation/report_data.h"
+#include "base/big_endian.h"
 
 namespace ee::agent {
 namespace {
@@ -11,12 +12,6 @@ namespace {
 constexpr std::size_t to_visitor_max = 256 * 1024;
 // How long a visitor may take to hear why it was turned away.
 constexpr std::chrono::seconds parting_time{5};
-
-std::string big_endian_32(std::size_t value) {
-    std::string out;
-    for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
-    return out;
-}
 
 }  // namespace
 
@@ -154,7 +149,7 @@ void SealedStream::answer_nonce(Result<Bytes> quote) {
     if (!quote) {
         part(quote.error().code, quote.error().detail);
     } else {
-        write(big_endian_32(quote->size()));
+        write(as_text(big_endian<4>(quote->size())));
         write(as_text(*quote));
         if (state_ == State::quoting) relay();
         flush();

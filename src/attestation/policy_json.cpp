@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "attestation/object_reader.h"
+#include "base/big_endian.h"
 #include "base/json_writer.h"
 
 namespace ee::attestation {
@@ -160,11 +161,8 @@ Result<NetworkPolicy> parse_policy_json(std::string_view json) {
     NetworkPolicy out;
     out.name = reader.text("name");
     for (const Flag& flag : flags) out.*flag.field = reader.flag(flag.name);
-    if (!reader.is_null("xfam_allowed")) {
-        std::uint64_t bits = 0;
-        for (const std::uint8_t byte : reader.hex_array<8>("xfam_allowed")) bits = bits << 8 | byte;
-        out.xfam_allowed = bits;
-    }
+    if (!reader.is_null("xfam_allowed"))
+        out.xfam_allowed = from_big_endian(reader.hex_array<8>("xfam_allowed"));
     if (!reader.is_null("tcb_evaluation_min")) out.tcb_evaluation_min = reader.number("tcb_evaluation_min");
     out.collateral_grace = read_duration<std::chrono::seconds>(reader, "collateral_grace_s");
     if (reader.is_null("platform_grace_days"))

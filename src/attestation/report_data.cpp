@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "base/big_endian.h"
 #include "base/check.h"
 #include "crypto/digest.h"
 
@@ -29,8 +30,7 @@ void append(Bytes& out, ByteSpan bytes) {
 // L(x): the length keeps one field's end from becoming the next one's beginning.
 void append_counted(Bytes& out, ByteSpan bytes) {
     EE_CHECK(bytes.size() <= 0xffff);
-    out.push_back(static_cast<std::uint8_t>(bytes.size() >> 8));
-    out.push_back(static_cast<std::uint8_t>(bytes.size()));
+    append(out, big_endian<2>(bytes.size()));
     append(out, bytes);
 }
 
@@ -38,15 +38,9 @@ void append_counted(Bytes& out, std::string_view text) {
     append_counted(out, as_bytes(text));
 }
 
-ByteArray<8> big_endian(std::uint64_t number) {
-    ByteArray<8> out{};
-    for (unsigned i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
-    return out;
-}
-
 void append_counted(Bytes& out, WallTime time) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count();
-    append_counted(out, ByteSpan(big_endian(static_cast<std::uint64_t>(seconds))));
+    append_counted(out, ByteSpan(big_endian<8>(static_cast<std::uint64_t>(seconds))));
 }
 
 // A SHA-256 in the first half, zeros in the other.
@@ -120,7 +114,7 @@ ReportData report_data_control(const ByteArray<32>& nonce, const ControlIdentity
 
 ByteArray<32> log_key_nonce(std::string_view log_id, std::uint64_t last_size,
                             const ByteArray<32>& last_root) {
-    return crypto::sha256({as_bytes(log_id), big_endian(last_size), last_root});
+    return crypto::sha256({as_bytes(log_id), big_endian<8>(last_size), last_root});
 }
 
 ReportData report_data_deployed_ratls(const ByteArray<32>& spki_sha256) {

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/base64.h"
+#include "base/big_endian.h"
 #include "base/bytes.h"
 #include "base/claims.h"
 #include "base/hex.h"
@@ -52,6 +53,25 @@ TEST(Hex, RoundTripsAndRefusesOddOrForeignCharacters) {
     EXPECT_FALSE(from_hex("0"));
     EXPECT_FALSE(from_hex("0g"));
     EXPECT_FALSE(from_hex_exact<2>("00"));
+}
+
+TEST(BigEndian, HasTheMostSignificantByteFirst) {
+    EXPECT_EQ(big_endian<8>(0x0102030405060708), (ByteArray<8>{1, 2, 3, 4, 5, 6, 7, 8}));
+    EXPECT_EQ(big_endian<4>(0x0102030405060708), (ByteArray<4>{5, 6, 7, 8}));
+    EXPECT_EQ(big_endian<2>(0xff00), (ByteArray<2>{0xff, 0}));
+    std::string out = "kept";
+    append_big_endian<4>(out, 0xfe);
+    EXPECT_EQ(out, std::string("kept\0\0\0\xfe", 8));
+    for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{0x80}, UINT64_MAX})
+        EXPECT_EQ(from_big_endian(big_endian<8>(number)), number);
+    EXPECT_EQ(from_big_endian({}), 0u);
+}
+
+TEST(BigEndian, CountsInFourBytesWhatComesAfterThem) {
+    std::string out;
+    append_counted(out, "");
+    append_counted(out, std::string(258, 'x'));
+    EXPECT_EQ(out, std::string("\0\0\0\0\0\0\1\2", 8) + std::string(258, 'x'));
 }
 
 TEST(ByteReader, NeverReadsPastTheEnd) {

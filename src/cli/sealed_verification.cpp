@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "attestation/binding.h"
+#include "base/big_endian.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
 
@@ -19,12 +20,6 @@ Result<void> match_name(std::string_view field, std::string_view named, std::str
     if (named == wanted) return {};
     return fail(fmt::format("certificate_mismatch:{}", field),
                 fmt::format("the certificate names \"{}\", wanted is \"{}\"", named, wanted));
-}
-
-std::size_t big_endian(ByteSpan bytes) {
-    std::size_t value = 0;
-    for (const std::uint8_t byte : bytes) value = value << 8 | byte;
-    return value;
 }
 
 void write_outcome(JsonWriter& json, const char* name, const QuoteOutcome& outcome) {
@@ -85,7 +80,7 @@ Result<SealedVerdict> verify_sealed(SealedConnection& connection, std::string_vi
     if (auto sent = connection.send(as_text(nonce)); !sent) return missing(sent.error());
     const auto header = connection.receive(4);
     if (!header) return missing(header.error());
-    const std::size_t size = big_endian(*header);
+    const std::size_t size = from_big_endian(*header);
     if (size == 0) return missing({"", "its length is 0"});
     if (size > att::quote_size_max)
         return fail("quote_too_large",

@@ -1,5 +1,6 @@
 #include "control_plane/webhooks.h"
 
+#include "base/big_endian.h"
 #include "crypto/digest.h"
 
 namespace ee::control_plane {
@@ -8,9 +9,7 @@ namespace {
 constexpr std::size_t look_ups_queued_max = 4;
 
 double uniform() {
-    std::uint32_t number = 0;
-    for (const std::uint8_t byte : crypto::random_bytes<4>()) number = number << 8 | byte;
-    return static_cast<double>(number) / 4294967296.0;
+    return static_cast<double>(from_big_endian(crypto::random_bytes<4>())) / 4294967296.0;
 }
 
 }  // namespace

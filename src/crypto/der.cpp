@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "base/big_endian.h"
 #include "base/check.h"
 
 namespace ee::crypto {
@@ -15,8 +16,7 @@ std::optional<DerElement> DerReader::take_any() {
         // form has no leading zero and no length the short form could hold.
         const std::size_t count = size & 0x7f;
         if (count == 0 || count > 4 || bytes_.size() < 2 + count || bytes_[2] == 0) return std::nullopt;
-        size = 0;
-        for (std::size_t i = 0; i < count; ++i) size = size << 8 | bytes_[2 + i];
+        size = from_big_endian(bytes_.subspan(2, count));
         if (size < 0x80) return std::nullopt;
         header += count;
     }
@@ -61,9 +61,7 @@ std::optional<std::uint64_t> DerReader::take_unsigned() {
         *this = before;
         return std::nullopt;
     }
-    std::uint64_t value = 0;
-    for (const std::uint8_t digit : *digits) value = value << 8 | digit;
-    return value;
+    return from_big_endian(*digits);
 }
 
 std::optional<bool> DerReader::take_boolean() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/big_endian.h"
 #include "base/check.h"
 #include "base/utf8.h"
 
@@ -36,12 +37,6 @@ std::size_t header_size(const std::array<unsigned char, 14>& header) {
     if ((header[1] & length_bits) == length_64) size += 8;
     if ((header[1] & mask_bit) != 0) size += 4;
     return size;
-}
-
-std::uint64_t big_endian(const unsigned char* bytes, std::size_t count) {
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < count; ++i) value = value << 8 | bytes[i];
-    return value;
 }
 
 }  // namespace
@@ -119,11 +114,11 @@ std::optional<FrameError> FrameDecoder::begin_payload() {
     std::size_t offset = 2;
     frame_size_ = length;
     if (length == length_16) {
-        frame_size_ = big_endian(header_.data() + offset, 2);
+        frame_size_ = from_big_endian(ByteSpan(header_).subspan(offset, 2));
         offset += 2;
         if (frame_size_ < length_16) return protocol_error("a length that would fit in fewer bytes");
     } else if (length == length_64) {
-        frame_size_ = big_endian(header_.data() + offset, 8);
+        frame_size_ = from_big_endian(ByteSpan(header_).subspan(offset, 8));
         offset += 8;
         if (frame_size_ >> 63 != 0) return protocol_error("a length over 63 bits");
         if (frame_size_ <= 0xffff) return protocol_error("a length that would fit in fewer bytes");
@@ -214,8 +209,7 @@ FrameDecoder::Step FrameDecoder::close_event(std::string_view payload) {
     Event event{.kind = Event::Kind::close, .payload = {}, .close_code = close_code::no_status};
     if (payload.empty()) return event;
     if (payload.size() == 1) return tl::unexpected(protocol_error("a close frame with half a code"));
-    event.close_code =
-        static_cast<std::uint16_t>(big_endian(reinterpret_cast<const unsigned char*>(payload.data()), 2));
+    event.close_code = static_cast<std::uint16_t>(from_big_endian(as_bytes(payload.substr(0, 2))));
     event.payload = payload.substr(2);
     if (!is_sendable_close_code(event.close_code)) {
         return tl::unexpected(protocol_error("a close code that may not be sent"));

@@ -1,6 +1,7 @@
 // The sending half of websocket_frames.h.
 #include <algorithm>
 
+#include "base/big_endian.h"
 #include "base/check.h"
 #include "http/websocket_frames.h"
 
@@ -69,8 +70,7 @@ void append_close(std::string& out, std::uint16_t code, std::string_view reason,
     while (size > 0 && size < reason.size() && (static_cast<unsigned char>(reason[size]) & 0xc0) == 0x80)
         --size;
     std::string payload;
-    payload.push_back(static_cast<char>(code >> 8));
-    payload.push_back(static_cast<char>(code & 0xff));
+    append_big_endian<2>(payload, code);
     payload.append(reason.substr(0, size));
     append_frame(out, Opcode::close, payload, mask);
 }

@@ -191,7 +191,7 @@ void open_account(Context& context, std::string_view name, const std::optional<c
     account.opened_at = context.now;
     account.token = token;
     std::string next;
-    append_number(next, account.number + 1);
+    append_big_endian<8>(next, account.number + 1);
     context.batch.put(Table::meta, std::string(count_key), std::move(next));
     save_account(context.batch, name, account);
 }

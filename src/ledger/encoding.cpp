@@ -2,22 +2,12 @@
 
 #include <fmt/format.h>
 
-#include "base/check.h"
-
 namespace ee::ledger {
-
-void append_number(std::string& out, std::uint64_t number) {
-    char bytes[8];
-    for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(number >> (56 - 8 * i));
-    out.append(bytes, sizeof(bytes));
-}
 
 std::uint64_t number_at(std::string_view bytes, std::size_t offset) {
     if (bytes.size() < offset + 8)
         throw DamagedRecord(fmt::format("{} bytes where {} were written", bytes.size(), offset + 8));
-    std::uint64_t number = 0;
-    for (std::size_t i = 0; i < 8; ++i) number = number << 8 | static_cast<std::uint8_t>(bytes[offset + i]);
-    return number;
+    return from_big_endian(as_bytes({bytes.data() + offset, 8}));
 }
 
 std::string KeyReader::text() {
@@ -34,17 +24,8 @@ std::uint64_t KeyReader::number() {
     return number;
 }
 
-RecordWriter& RecordWriter::text(std::string_view value) {
-    EE_CHECK(value.size() <= UINT32_MAX);
-    for (int shift = 24; shift >= 0; shift -= 8) record_.push_back(static_cast<char>(value.size() >> shift));
-    record_.append(value);
-    return *this;
-}
-
 std::string RecordReader::text() {
-    const std::string_view prefix = take(4);
-    std::size_t size = 0;
-    for (const char byte : prefix) size = size << 8 | static_cast<std::uint8_t>(byte);
+    const std::uint64_t size = from_big_endian(as_bytes(take(4)));
     return std::string(take(size));
 }
 

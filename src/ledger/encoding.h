@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/big_endian.h"
 #include "base/bytes.h"
 
 namespace ee::ledger {
@@ -18,8 +19,8 @@ public:
     using std::runtime_error::runtime_error;
 };
 
-// 8 bytes, big-endian; signed ones with the sign bit flipped, so that they sort too.
-void append_number(std::string& out, std::uint64_t number);
+// Numbers are 8 bytes, big-endian; signed ones with the sign bit flipped, so that they sort too. Throws
+// DamagedRecord where there are fewer.
 std::uint64_t number_at(std::string_view bytes, std::size_t offset);
 constexpr std::uint64_t sortable(std::int64_t number) {
     return static_cast<std::uint64_t>(number) ^ (std::uint64_t{1} << 63);
@@ -36,7 +37,7 @@ public:
         return *this;
     }
     KeyWriter& number(std::uint64_t number) {
-        append_number(key_, number);
+        append_big_endian<8>(key_, number);
         return *this;
     }
     KeyWriter& time(std::int64_t time) { return number(sortable(time)); }
@@ -68,11 +69,14 @@ public:
     }
     RecordWriter& flag(bool value) { return byte(value ? 1 : 0); }
     RecordWriter& number(std::uint64_t value) {
-        append_number(record_, value);
+        append_big_endian<8>(record_, value);
         return *this;
     }
     RecordWriter& integer(std::int64_t value) { return number(static_cast<std::uint64_t>(value)); }
-    RecordWriter& text(std::string_view value);
+    RecordWriter& text(std::string_view value) {
+        append_counted(record_, value);
+        return *this;
+    }
     template <std::size_t N>
     RecordWriter& array(const ByteArray<N>& value) {
         record_.append(reinterpret_cast<const char*>(value.data()), N);

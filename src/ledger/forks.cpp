@@ -214,7 +214,7 @@ std::optional<Loss> loss_to_log(const Store& store) {
 void loss_was_logged(Batch& batch, const Loss& loss) {
     batch.erase(Table::meta, std::string(accepted_key));
     std::string key(loss_prefix);
-    append_number(key, loss.leaf_index);
+    append_big_endian<8>(key, loss.leaf_index);
     batch.put(Table::meta, std::move(key), encode(loss));
 }
 

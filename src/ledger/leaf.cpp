@@ -74,21 +74,6 @@ constexpr KindRule kind_rules[] = {
     {LeafKind::usage, "usage", usage_fields},
 };
 
-template <class T>
-void append_big_endian(std::string& out, T number) {
-    char bytes[sizeof(T)];
-    for (std::size_t i = 0; i < sizeof(T); ++i)
-        bytes[i] = static_cast<char>(number >> (8 * (sizeof(T) - 1 - i)));
-    out.append(bytes, sizeof(T));
-}
-
-template <class T>
-T big_endian(ByteSpan bytes) {
-    T number = 0;
-    for (const std::uint8_t byte : bytes) number = static_cast<T>((number << 8) | byte);
-    return number;
-}
-
 bool is_of_type(ByteSpan bytes, FieldType type) {
     switch (type) {
         case FieldType::u64:
@@ -169,7 +154,7 @@ std::string_view to_string(LeafKind kind) {
 }
 
 Bytes field(std::uint64_t number) {
-    return to_bytes(big_endian_bytes(number));
+    return to_bytes(big_endian<8>(number));
 }
 
 Bytes field(std::int64_t number) {
@@ -189,11 +174,11 @@ std::string_view Leaf::text(std::string_view name) const {
 }
 
 std::uint64_t Leaf::u64(std::string_view name) const {
-    return big_endian<std::uint64_t>(field_named(*this, name, {FieldType::u64}));
+    return from_big_endian(field_named(*this, name, {FieldType::u64}));
 }
 
 std::int64_t Leaf::i64(std::string_view name) const {
-    return static_cast<std::int64_t>(big_endian<std::uint64_t>(field_named(*this, name, {FieldType::i64})));
+    return static_cast<std::int64_t>(from_big_endian(field_named(*this, name, {FieldType::i64})));
 }
 
 Result<Bytes> encode_leaf(const Leaf& leaf) {
@@ -216,12 +201,9 @@ Result<std::string> encode_leaf(LeafKind kind, std::uint64_t seq, std::int64_t t
     out.reserve(size);
     out.push_back(leaf_version);
     out.push_back(static_cast<char>(kind));
-    append_big_endian(out, seq);
-    append_big_endian(out, static_cast<std::uint64_t>(time_us));
-    for (const LentField& content : fields) {
-        append_big_endian(out, static_cast<std::uint32_t>(content.bytes().size()));
-        out.append(as_text(content.bytes()));
-    }
+    append_big_endian<8>(out, seq);
+    append_big_endian<8>(out, static_cast<std::uint64_t>(time_us));
+    for (const LentField& content : fields) append_counted(out, as_text(content.bytes()));
     return out;
 }
 
@@ -236,14 +218,14 @@ Result<Leaf> decode_leaf(ByteSpan bytes) {
     const auto rule = rule_of(bytes[1]);
     if (!rule) return fail(rule.error());
     Leaf leaf{.kind = (*rule)->kind,
-              .seq = big_endian<std::uint64_t>(bytes.subspan(2, 8)),
-              .time_us = static_cast<std::int64_t>(big_endian<std::uint64_t>(bytes.subspan(10, 8))),
+              .seq = from_big_endian(bytes.subspan(2, 8)),
+              .time_us = static_cast<std::int64_t>(from_big_endian(bytes.subspan(10, 8))),
               .fields = {}};
     ByteReader reader(bytes.subspan(leaf_header_bytes));
     // One too many is enough to refuse them all.
     while (reader.remaining() > 0 && leaf.fields.size() <= leaf_fields_max) {
         const auto prefix = reader.take(4);
-        const auto length = prefix ? std::optional(big_endian<std::uint32_t>(*prefix)) : std::nullopt;
+        const auto length = prefix ? std::optional(from_big_endian(*prefix)) : std::nullopt;
         const auto content = length ? reader.take(*length) : std::nullopt;
         if (!content)
             return fail("leaf_malformed:field_length",

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/big_endian.h"
 #include "base/bytes.h"
 #include "base/result.h"
 
@@ -62,12 +63,6 @@ std::span<const KindRule> leaf_kinds();
 const KindRule* find_leaf_kind(std::uint8_t number);
 std::string_view to_string(LeafKind kind);
 
-constexpr ByteArray<8> big_endian_bytes(std::uint64_t number) {
-    ByteArray<8> out{};
-    for (std::size_t i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
-    return out;
-}
-
 // Fields as they are encoded, in the order of the kind's rule.
 Bytes field(std::uint64_t number);
 Bytes field(std::int64_t number);
@@ -89,7 +84,7 @@ Bytes field(const ByteArray<N>& bytes) {
 // A field that is encoded at once: what is lent lives until then.
 class LentField {
 public:
-    LentField(std::uint64_t number) : number_(big_endian_bytes(number)), is_number_(true) {}
+    LentField(std::uint64_t number) : number_(big_endian<8>(number)), is_number_(true) {}
     LentField(std::int64_t number) : LentField(static_cast<std::uint64_t>(number)) {}
     LentField(std::string_view text) : bytes_(as_bytes(text)) {}
     LentField(const std::string& text) : LentField(std::string_view(text)) {}

@@ -142,7 +142,7 @@ std::uint64_t verified_size(const Store& store) {
 Changes remember_verified(std::uint64_t size) {
     Changes changes;
     std::string number;
-    append_number(number, size);
+    append_big_endian<8>(number, size);
     changes.of(Table::meta).emplace_back(verified_key, std::move(number));
     return changes;
 }

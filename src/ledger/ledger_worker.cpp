@@ -24,7 +24,7 @@ constexpr std::size_t receipt_bytes = 4096;
 
 std::string number_text(std::uint64_t number) {
     std::string out;
-    append_number(out, number);
+    append_big_endian<8>(out, number);
     return out;
 }
 

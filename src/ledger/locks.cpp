@@ -114,7 +114,7 @@ void add_uncollected(Batch& batch, const UnitName& unit, std::string_view accoun
     // The unit's own sum has been checked.
     const Money sum = checked_add(uncollected_of(batch, unit, account), by).value();
     std::string record;
-    append_number(record, static_cast<std::uint64_t>(sum.micro()));
+    append_big_endian<8>(record, static_cast<std::uint64_t>(sum.micro()));
     batch.put(Table::unit_accounts, unit_account_key(unit, account), std::move(record));
 }
 
@@ -217,7 +217,7 @@ std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState 
     context.batch.erase(Table::held_locks, held_lock_key(lock, id));
     if (state == LockState::settled) {
         std::string leaf_index;
-        append_number(leaf_index, *leaf);
+        append_big_endian<8>(leaf_index, *leaf);
         context.batch.put(Table::settled_locks, held_lock_key(lock, id), std::move(leaf_index));
     }
     add_held(context.batch, checked_negate(lock.amount).value());

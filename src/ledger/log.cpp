@@ -44,7 +44,7 @@ std::optional<LogIdentity> identity_of(const Store& store) {
 
 Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index) {
     std::string index;
-    append_number(index, leaf_index);
+    append_big_endian<8>(index, leaf_index);
     // Secret and index have fixed lengths: the digest is a keyed function of the index.
     const crypto::Sha256 digest = crypto::sha256({identity.salt_secret, as_bytes(index)});
     Salt salt;

@@ -188,8 +188,8 @@ void add_earnings(Batch& batch, std::string_view id, const Period& cell, Money a
     const Money before = record ? Money(static_cast<std::int64_t>(number_at(*record, 0))) : Money{};
     std::string sum;
     // The same money may be earned again and again within a cell.
-    append_number(sum,
-                  static_cast<std::uint64_t>(checked_add(before, amount).value_or(largest_money).micro()));
+    append_big_endian<8>(
+        sum, static_cast<std::uint64_t>(checked_add(before, amount).value_or(largest_money).micro()));
     batch.put(Table::earnings, std::move(key), std::move(sum));
 }
 

@@ -45,7 +45,7 @@ Slashing find_slashing(const Batch& batch, std::uint64_t id) {
 void save(Batch& batch, std::uint64_t id, const Slashing& slashing) {
     batch.put(Table::slashings, Slashing::key(id), slashing.encode());
     std::string number;
-    append_number(number, id);
+    append_big_endian<8>(number, id);
     for (const std::string& event : slashing.event_ids)
         batch.put(Table::causes, cause_key(slashing.node, slashing.cause, event), number);
 }

@@ -47,7 +47,7 @@ Result<void> count_hours(Context& context, const UnitName& unit, const Terms& te
                     fmt::format("{} has {} vCPU-hours in {}, {} are reported, {} are too many", unit.node,
                                 to_text(capacity), to_text(unit.cell), to_text(before), to_text(hours)));
     std::string sum;
-    append_number(sum, static_cast<std::uint64_t>(before.micro() + hours.micro()));
+    append_big_endian<8>(sum, static_cast<std::uint64_t>(before.micro() + hours.micro()));
     context.batch.put(Table::node_cells, hours_key(unit), std::move(sum));
     return {};
 }

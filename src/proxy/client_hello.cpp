@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/big_endian.h"
 #include "http/target.h"
 
 namespace ee::proxy {
@@ -51,9 +52,7 @@ public:
     std::optional<std::size_t> number(std::size_t size) {
         const auto bytes = take(size);
         if (!bytes) return std::nullopt;
-        std::size_t value = 0;
-        for (std::size_t i = 0; i < size; ++i) value = value << 8 | byte_at(*bytes, i);
-        return value;
+        return from_big_endian(as_bytes(*bytes));
     }
     // A vector whose length stands before it, in so many bytes.
     std::optional<std::string_view> counted(std::size_t length_size) {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/big_endian.h"
 #include "base/check.h"
 
 namespace ee::ledger {
@@ -56,16 +57,9 @@ StoreFailure store_failure(std::string_view doing, const Error& error, const sql
     return StoreFailure(fmt::format("{}: {}{}", doing, error.detail, remedy));
 }
 
-void append_leaf_to_row(std::string& row, std::string_view leaf) {
-    for (int shift = 24; shift >= 0; shift -= 8) row.push_back(static_cast<char>(leaf.size() >> shift));
-    row.append(leaf);
-}
-
 std::string leaf_in(std::string_view row, std::uint64_t place) {
     for (;; --place) {
-        std::size_t size = 0;
-        for (std::size_t i = 0; i < leaf_length_bytes && i < row.size(); ++i)
-            size = size << 8 | static_cast<std::uint8_t>(row[i]);
+        const std::uint64_t size = from_big_endian(as_bytes(row.substr(0, leaf_length_bytes)));
         if (row.size() < leaf_length_bytes || row.size() - leaf_length_bytes < size)
             throw StoreFailure("a row of leaves is shorter than they are");
         if (place == 0) return std::string(row.substr(leaf_length_bytes, size));

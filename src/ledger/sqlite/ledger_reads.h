@@ -15,7 +15,7 @@ namespace ee::ledger {
 // to do, too.
 StoreFailure store_failure(std::string_view doing, const Error& error, const sqlite::Database& database);
 
-// Leaves lie in rows of at most so many, in their order, each with its length before it.
+// Leaves lie in rows of at most so many, in their order, each as append_counted() puts it.
 inline constexpr std::size_t leaves_in_row_max = 64;
 inline constexpr const char* count_leaves_sql =
     "SELECT coalesce((SELECT first_leaf + leaf_count FROM ledger_leaves ORDER BY first_leaf DESC LIMIT 1), "
@@ -23,7 +23,6 @@ inline constexpr const char* count_leaves_sql =
 inline constexpr const char* recent_rows_sql = "SELECT number, changes FROM ledger_recent ORDER BY number";
 // All rows of that statement, which is ready for the next time then. `store_unavailable`.
 Result<void> load_recent(sqlite::Statement& rows, RecentChanges& recent);
-void append_leaf_to_row(std::string& row, std::string_view leaf);
 // The leaf at that place of the row. Throws StoreFailure where the row ends before.
 std::string leaf_in(std::string_view row, std::uint64_t place);
 

@@ -5,23 +5,20 @@
 
 #include <fmt/format.h>
 
+#include "base/big_endian.h"
 #include "base/check.h"
 
 namespace ee::ledger {
 namespace {
 
 constexpr std::size_t size_bytes = 4;
-constexpr std::uint32_t erased = 0xffffffff;     // in place of a record's size
+constexpr std::uint64_t erased = 0xffffffff;     // in place of a record's size
 constexpr std::uint64_t rows_at_once = 4;        // deleted by one commit, which adds one
 constexpr std::size_t records_at_least = 16;     // folded by one commit
 constexpr std::size_t visited_at_once = 4096;    // and twice as many, to find those
 constexpr std::size_t forgotten_at_once = 4096;  // records; when a reader has held many for long
 constexpr int yields_max = 1000;                 // for readers that wait
 constexpr std::size_t changed_at_once = 16;      // records, before readers have their turn
-
-void append_size(std::string& out, std::size_t size) {
-    for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(size >> shift));
-}
 
 // Goes from record to record, to the end of the row or to where it is damaged.
 class RowReader {
@@ -34,7 +31,7 @@ public:
         is_damaged_ = number >= table_count;
         table = static_cast<Table>(number);
         key = take(size());
-        const std::uint32_t bytes = size();
+        const std::uint64_t bytes = size();
         record = bytes == erased ? std::nullopt : std::optional(take(bytes));
         return !is_damaged_;
     }
@@ -52,11 +49,7 @@ private:
         rest_.remove_prefix(bytes);
         return taken;
     }
-    std::uint32_t size() {
-        std::uint32_t size = 0;
-        for (const char byte : take(size_bytes)) size = size << 8 | static_cast<std::uint8_t>(byte);
-        return size;
-    }
+    std::uint64_t size() { return from_big_endian(as_bytes(take(size_bytes))); }
 
     std::string_view rest_;
     bool is_damaged_ = false;
@@ -80,12 +73,10 @@ std::string encode_changes(const Changes& changes) {
     row.reserve(bytes);
     for (std::size_t table = 0; table < table_count; ++table)
         for (const auto& [key, record] : changes.records[table]) {
-            EE_CHECK(key.size() < erased && (!record || record->size() < erased));
+            EE_CHECK(!record || record->size() < erased);
             row.push_back(static_cast<char>(table));
-            append_size(row, key.size());
-            row.append(key);
-            append_size(row, record ? record->size() : erased);
-            if (record) row.append(*record);
+            append_counted(row, key);
+            record ? append_counted(row, *record) : append_big_endian<size_bytes>(row, erased);
         }
     return row;
 }

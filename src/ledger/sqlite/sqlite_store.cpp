@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/big_endian.h"
 #include "base/check.h"
 #include "ledger/sqlite/ledger_reads.h"
 #include "ledger/sqlite/ledger_schema.h"
@@ -149,7 +150,7 @@ private:
                                   .subspan(first)
                                   .first(std::min(leaves_in_row_max, changes.leaves.size() - first));
             std::string row;
-            for (const std::string& leaf : some) append_leaf_to_row(row, leaf);
+            for (const std::string& leaf : some) append_counted(row, leaf);
             run(writes.leaf.bind(1, static_cast<std::int64_t>(changes.first_leaf + first))
                     .bind(2, static_cast<std::int64_t>(some.size()))
                     .lend(3, as_bytes(row)));

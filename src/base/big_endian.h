@@ -1,0 +1,43 @@
+#pragma once
+// Numbers as bytes, the most significant first: so keys sort, and so the ledger's leaves and most of what
+// crosses the network are written.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+namespace ee {
+
+// The lowest N bytes of `number`.
+template <std::size_t N>
+constexpr ByteArray<N> big_endian(std::uint64_t number) {
+    static_assert(N <= sizeof(number));
+    ByteArray<N> out{};
+    for (std::size_t i = 0; i < N; ++i) out[i] = static_cast<std::uint8_t>(number >> 8 * (N - 1 - i));
+    return out;
+}
+
+template <std::size_t N>
+void append_big_endian(std::string& out, std::uint64_t number) {
+    const ByteArray<N> bytes = big_endian<N>(number);
+    out.append(as_text(bytes));
+}
+
+// Of more than 8 bytes the last 8 count.
+constexpr std::uint64_t from_big_endian(ByteSpan bytes) {
+    std::uint64_t number = 0;
+    for (const std::uint8_t byte : bytes) number = number << 8 | byte;
+    return number;
+}
+
+// `bytes`, and before them how many there are, in 4 bytes.
+inline void append_counted(std::string& out, std::string_view bytes) {
+    EE_CHECK(bytes.size() <= UINT32_MAX);
+    append_big_endian<4>(out, bytes.size());
+    out.append(bytes);
+}
+
+}  // namespace ee
