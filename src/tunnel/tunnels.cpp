@@ -69,10 +69,9 @@ Session* Tunnels::find(TunnelId id) const {
 Freed Tunnels::shed(std::size_t bytes) {
     std::vector<Holder> holders;
     for (const auto& [tunnel, entry] : sessions_)
-        entry.session->visit_held(
-            [&, tunnel = tunnel](StreamId stream, std::size_t held, MonoTime last_active) {
-                holders.push_back({tunnel, stream, held, last_active});
-            });
+        entry.session->visit_held([&, id = tunnel](StreamId stream, std::size_t held, MonoTime last_active) {
+            holders.push_back({id, stream, held, last_active});
+        });
     const std::vector<Holder> chosen = first_to_go(std::move(holders), bytes, loop_.now());
     Freed freed;
     for (const Holder& holder : chosen) {
