@@ -220,5 +220,20 @@ TEST_F(ForksTest, AKeyThatWasLoggedAfterTheCopyIsNotKnownThere) {
     EXPECT_EQ(judge(*worker.memory, first.worker->head()->note).error().code, "checkpoint_unsigned");
 }
 
+// Once its leaves were in the tree, nobody would look at its root again.
+TEST_F(ForksTest, ATreeThatTheLogDoesNotContinueIsRefusedEachTime) {
+    LogTree tree = LogReader(*restored(0).memory).load().value();
+    const TreeHead before = tree.head();
+    ASSERT_LT(before.size, witnessed_size);
+    LogReader reader(*first.memory);
+    for (int times = 0; times < 2; ++times) {
+        const auto caught_up = reader.catch_up(tree);
+        ASSERT_FALSE(caught_up);
+        EXPECT_EQ(caught_up.error().code, "ledger_damaged");
+        EXPECT_EQ(tree.size(), before.size);
+        EXPECT_EQ(tree.root(), before.root);
+    }
+}
+
 }  // namespace
 }  // namespace ee::ledger

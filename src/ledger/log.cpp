@@ -174,14 +174,18 @@ Result<void> LogReader::catch_up(LogTree& tree) {
     const auto head = newest_head(store_);
     if (!head || head->head.size == tree.size()) return {};
     if (!identity_) identity_ = identity_of(store_);
+    LogTree grown = tree;
     std::vector<Tile> full;  // the writer has stored them
     for (std::uint64_t index = tree.size(); index < head->head.size; ++index) {
         const auto leaf = store_.leaf(index);
         if (!leaf || !identity_) return damaged(fmt::format("leaf {} is missing", index));
-        tree.append(tree_leaf(*identity_, index, *leaf), full);
+        grown.append(tree_leaf(*identity_, index, *leaf), full);
     }
-    if (tree.root() == head->head.root) return {};
-    return damaged(fmt::format("the {} leaves have another root than the newest checkpoint", tree.size()));
+    if (grown.root() != head->head.root)
+        return damaged(
+            fmt::format("the {} leaves have another root than the newest checkpoint", grown.size()));
+    tree = std::move(grown);
+    return {};
 }
 
 Result<ProofPath> LogReader::consistency(const LogTree& tree, std::uint64_t older, std::uint64_t newer) {

@@ -61,7 +61,8 @@ public:
     // The tree as the store has it, from its newest checkpoint's size. `ledger_damaged` where leaves or tiles
     // are missing, or lead to another root than the checkpoint's.
     Result<LogTree> load();
-    // Brings a tree that was loaded before up to the newest checkpoint.
+    // Brings a tree that was loaded before up to the newest checkpoint. One that does not lead there stays as
+    // it was: `ledger_damaged`, also the next time.
     Result<void> catch_up(LogTree& tree);
     // As it was at a smaller size; the root is that of `tree` then.
     Result<LogTree> load_at(const LogTree& tree, std::uint64_t size);
