@@ -184,24 +184,29 @@ bool LedgerService::ask(Question question, std::function<void(Result<std::string
     });
 }
 
+// However it goes, the moment that was read is given up: the write-ahead log would grow with it.
 Result<std::string> LedgerService::answer(const Question& question) {
     try {
-        if (!tree_) {
-            auto loaded = log_.load();
-            if (!loaded) return fail("ledger_halted", loaded.error().detail);
-            tree_ = *std::move(loaded);
-        } else if (auto caught_up = log_.catch_up(*tree_); !caught_up) {
-            return fail("ledger_halted", caught_up.error().detail);
-        }
-        auto shown =
-            question({.store = *store_, .rules = rules_, .log = log_, .tree = *tree_, .now = clock_now()});
-        auto body = shown ? with_receipt(*std::move(shown)) : fail(std::move(shown.error()));
+        auto body = answer_of_moment(question);
         store_->end_reading();
         return body;
     } catch (const std::runtime_error& failure) {
         store_->end_reading();
         return fail("store_unavailable", failure.what());
     }
+}
+
+Result<std::string> LedgerService::answer_of_moment(const Question& question) {
+    if (!tree_) {
+        auto loaded = log_.load();
+        if (!loaded) return fail("ledger_halted", loaded.error().detail);
+        tree_ = *std::move(loaded);
+    } else if (auto caught_up = log_.catch_up(*tree_); !caught_up) {
+        return fail("ledger_halted", caught_up.error().detail);
+    }
+    auto shown =
+        question({.store = *store_, .rules = rules_, .log = log_, .tree = *tree_, .now = clock_now()});
+    return shown ? with_receipt(*std::move(shown)) : fail(std::move(shown.error()));
 }
 
 Result<std::string> LedgerService::with_receipt(api::Shown shown) {
