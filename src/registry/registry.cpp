@@ -117,6 +117,7 @@ Registry::App& Registry::bind(const Claim& claim, WallTime now, Admitted& admitt
                      .repo = std::string(claim.repo),
                      .network = std::string(claim.network),
                      .created_at = now};
+    fresh->told_registration = RegistrationState::active;
     set_terms(*fresh);
     auto& slot = apps_[fresh->record.app_name];
     slot = std::move(fresh);

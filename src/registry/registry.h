@@ -249,7 +249,7 @@ private:
         std::vector<std::unique_ptr<Agent>> agents;
         std::unordered_map<std::string_view, Agent*> agent_of_id;  // the same; keys live in the agents
         std::deque<Event> events;                                  // Newest first.
-        std::optional<RegistrationState> told_registration;        // By an event, or found at the start.
+        std::optional<RegistrationState> told_registration;        // By an event, or found after a start.
 
         Agent* find_agent(std::string_view agent_id) const;
         Agent& add(std::unique_ptr<Agent> agent);

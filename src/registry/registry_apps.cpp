@@ -40,8 +40,10 @@ Result<AppMade> Registry::make_app(const AppOrder& order, WallTime now) {
                   .token = record.token,
                   .nodes = record.nodes};
     }
-    if (made.is_new)
+    if (made.is_new) {
+        app->told_registration = RegistrationState::active;
         note(*app, {now, "registered", "", "", fmt::format("{} on {}", order.repo, order.network)});
+    }
     record.made_by_admin = true;
     const bool pays_another = order.billing_account && *order.billing_account != record.billing_account;
     if (order.billing_account) record.billing_account = *order.billing_account;

@@ -10,6 +10,20 @@ namespace {
 
 class RegistryLapsesTest : public testing::Test, protected RegistryFixture {};
 
+TEST_F(RegistryLapsesTest, ARegistrationThatEndedBeforeTheFirstLookIsToldNonetheless) {
+    Told sink;
+    registry.tell(sink);
+    admit(request(1));
+    ASSERT_TRUE(
+        registry.make_app({.app_name = "another", .repo = "org/repo", .network = "sandbox-1"}, now().wall));
+    clock += std::chrono::days{31};
+    sink.told.clear();
+    registry.note_lapses(now(), 1000);
+    EXPECT_EQ(std::count_if(sink.told.begin(), sink.told.end(),
+                            [](const auto& event) { return event.kind == "registration_expired"; }),
+              2);
+}
+
 TEST_F(RegistryLapsesTest, WhatTimeAloneChangesIsToldOnce) {
     using namespace std::chrono_literals;
     Told sink;
