@@ -275,6 +275,7 @@ TEST_F(AdmissionTest, AFloodOfAnswersPutsNobodyOutWhoServes) {
     EXPECT_EQ(serving->wire->closed, "");
     EXPECT_EQ(status(), "active");
     hold.unlock();
+    ASSERT_TRUE(until([&] { return workers->queued() == 0; }));
     serve("a3");
 }
 
