@@ -171,7 +171,7 @@ struct SettleMore {
     Pending pending = Pending::judge;
     std::string from{};  // `next` of the step before
     std::uint32_t units_max = 16;
-    std::uint32_t locks_max = 256;
+    std::uint32_t locks_max = 128;
 };
 
 using Command =
