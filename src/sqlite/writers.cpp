@@ -52,6 +52,7 @@ public:
         methods_.take(file_);
         sqlite3_extended_result_codes(database_, 1);
         sqlite3_busy_timeout(database_, readers_wait_ms);
+        sqlite3_db_config(database_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
         code_ = sqlite3_exec(database_, "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0", nullptr,
                              nullptr, nullptr);
     }
@@ -158,6 +159,8 @@ void Writers::copy_loop() {
         lock.unlock();
         const bool whole = copy_log();
         lock.lock();
+        // What is counted as copied may be what the disk has lost: by that the log must not begin anew.
+        if (disk_failure_) return;
         copied_ += whole ? 1 : 0;
         // Someone reads what the log must keep: not again before it has grown by a quarter.
         copy_at_pages_ = whole ? log_pages_max_ : pages_ + std::max(1, log_pages_max_ / 4);

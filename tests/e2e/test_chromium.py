@@ -208,7 +208,7 @@ def test_whoever_leaves_is_missed_within_a_second(page, leave):
         if not page.is_open:
             page.open()
         page.do("stay()")
-        assert set(backend.staying) == kinds
+        backend.wait_for(lambda: set(backend.staying) == kinds, "everyone has come")
         gone_at = leave(page)
         backend.wait_for(lambda: set(backend.left) == kinds and not backend.staying, "everyone has left")
         tries.append({kind: left_at - gone_at for kind, left_at in backend.left.items()})

@@ -235,6 +235,34 @@ TEST_F(FaultsTest, TheLogGoesIntoTheFileAFewPagesAtOnce) {
     }
 }
 
+// Of what SQLite counts as copied some may be lost with a sync that failed: a log that began anew by it would
+// be gone, too.
+TEST_F(FaultsTest, NothingIsCopiedAfterASyncHasFailed) {
+    constexpr int pages = 200;
+    next_file();
+    FaultyDisk disk(1);
+    sqlite::Writers writers(file_, pages);
+    auto database = sqlite::Database::open(file_, &writers);
+    ASSERT_TRUE(database->execute("CREATE TABLE t (x BLOB)"));
+    auto insert = database->prepare("INSERT INTO t VALUES (zeroblob(4000))");
+    ASSERT_TRUE(database->execute("BEGIN"));
+    for (int i = 0; i < pages; ++i) ASSERT_TRUE(insert->run());
+    disk.fail(DiskOperation::sync, 3,
+              DiskAnswer::io);  // After those of the commit and the copier's of the log.
+    ASSERT_TRUE(database->execute("COMMIT"));
+    const auto until = [](std::chrono::milliseconds limit, auto done) {
+        const auto deadline = std::chrono::steady_clock::now() + limit;
+        while (!done() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+        return done();
+    };
+    ASSERT_TRUE(until(std::chrono::seconds(20), [&] { return writers.disk_failure().has_value(); }));
+    int longer = pages;
+    EXPECT_FALSE(until(std::chrono::milliseconds(300), [&] {
+        writers.log_has(longer += pages);
+        return writers.copied() > 0;
+    }));
+}
+
 // The log is copied on a thread of its own: what its disk loses stops the commits, too.
 TEST_F(FaultsTest, AFailedSyncOfTheFileItselfStopsTheCommits) {
     next_file();
