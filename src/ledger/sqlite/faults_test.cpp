@@ -1,5 +1,6 @@
 // Whatever the disk does: a commit has happened wholly or not at all, what was acknowledged survives a power
 // cut, and the ledger opens again.
+#include <functional>
 #include <thread>
 #include <unistd.h>
 
@@ -104,12 +105,30 @@ protected:
         return out;
     }
 
+    // Whether it comes to that.
+    template <class Done>
+    static bool until(std::chrono::milliseconds limit, Done done) {
+        const auto deadline = std::chrono::steady_clock::now() + limit;
+        while (!done() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+        return done();
+    }
     static void wait_for_copy(const FaultyDisk& disk, const sqlite::Writers& writers) {
         const std::uint64_t before = writers.copied();
-        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-        while (writers.is_copying() && writers.copied() == before && !disk.has_failed() &&
-               std::chrono::steady_clock::now() < deadline)
-            std::this_thread::yield();
+        until(std::chrono::seconds(20),
+              [&] { return !writers.is_copying() || writers.copied() != before || disk.has_failed(); });
+    }
+    // In one transaction, a row a page; the log is copied from so many on. `before_commit`: to the disk.
+    static sqlite::Database write_pages(
+        sqlite::Writers& writers, const std::filesystem::path& file, int pages,
+        const std::function<void()>& before_commit = [] {}) {
+        auto database = sqlite::Database::open(file, &writers);
+        EXPECT_TRUE(database->execute("CREATE TABLE t (x BLOB)"));
+        auto insert = database->prepare("INSERT INTO t VALUES (zeroblob(4000))");
+        EXPECT_TRUE(database->execute("BEGIN"));
+        for (int i = 0; i < pages; ++i) EXPECT_TRUE(insert->run());
+        before_commit();
+        EXPECT_TRUE(database->execute("COMMIT"));
+        return *std::move(database);
     }
 
     // What is there is what was acknowledged, and at most the one commit that failed.
@@ -220,19 +239,12 @@ TEST_F(FaultsTest, TheLogGoesIntoTheFileAFewPagesAtOnce) {
     constexpr int pages = 2000;
     next_file();
     FaultyDisk disk(1);
-    {
-        sqlite::Writers writers(file_, pages);
-        auto database = sqlite::Database::open(file_, &writers);
-        ASSERT_TRUE(database->execute("CREATE TABLE t (x BLOB)"));
-        auto insert = database->prepare("INSERT INTO t VALUES (zeroblob(4000))");
-        ASSERT_TRUE(database->execute("BEGIN"));
-        for (int i = 0; i < pages; ++i) ASSERT_TRUE(insert->run());
-        ASSERT_TRUE(database->execute("COMMIT"));
-        wait_for_copy(disk, writers);
-        EXPECT_EQ(writers.copied(), 1u);
-        EXPECT_GE(disk.most_unsynced(file_), 16u);
-        EXPECT_LE(disk.most_unsynced(file_), 256u);
-    }
+    sqlite::Writers writers(file_, pages);
+    const auto database = write_pages(writers, file_, pages);
+    wait_for_copy(disk, writers);
+    EXPECT_EQ(writers.copied(), 1u);
+    EXPECT_GE(disk.most_unsynced(file_), 16u);
+    EXPECT_LE(disk.most_unsynced(file_), 256u);
 }
 
 // Of what SQLite counts as copied some may be lost with a sync that failed: a log that began anew by it would
@@ -242,19 +254,9 @@ TEST_F(FaultsTest, NothingIsCopiedAfterASyncHasFailed) {
     next_file();
     FaultyDisk disk(1);
     sqlite::Writers writers(file_, pages);
-    auto database = sqlite::Database::open(file_, &writers);
-    ASSERT_TRUE(database->execute("CREATE TABLE t (x BLOB)"));
-    auto insert = database->prepare("INSERT INTO t VALUES (zeroblob(4000))");
-    ASSERT_TRUE(database->execute("BEGIN"));
-    for (int i = 0; i < pages; ++i) ASSERT_TRUE(insert->run());
-    disk.fail(DiskOperation::sync, 3,
-              DiskAnswer::io);  // After those of the commit and the copier's of the log.
-    ASSERT_TRUE(database->execute("COMMIT"));
-    const auto until = [](std::chrono::milliseconds limit, auto done) {
-        const auto deadline = std::chrono::steady_clock::now() + limit;
-        while (!done() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-        return done();
-    };
+    // The first two are the commit's, and the copier's of the log.
+    const auto database =
+        write_pages(writers, file_, pages, [&] { disk.fail(DiskOperation::sync, 3, DiskAnswer::io); });
     ASSERT_TRUE(until(std::chrono::seconds(20), [&] { return writers.disk_failure().has_value(); }));
     int longer = pages;
     EXPECT_FALSE(until(std::chrono::milliseconds(300), [&] {
