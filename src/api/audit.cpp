@@ -51,23 +51,6 @@ std::string body_of(const ledger::CallPage& page, const std::vector<RefusalCount
     return body;
 }
 
-}  // namespace
-
-void audited(Request& request, std::function<void(Request&)> then) {
-    ledger::Request call = ledger_request(request);
-    call.command = ledger::RecordCall{};
-    const Complete complete = answer_later(request);
-    request.services.ledger.run(std::move(call),
-                                [complete, then = std::move(then)](const Result<ledger::Reply>& written) {
-                                    complete([&](Request& pending) {
-                                        if (!written) return refuse_call(pending, written.error());
-                                        then(pending);
-                                    });
-                                });
-}
-
-namespace {
-
 void answer_again(Request& request, const std::string& key, std::function<void(Request&)> then) {
     const Complete complete = answer_later(request);
     request.services.find_app_answer(
@@ -83,8 +66,11 @@ void answer_again(Request& request, const std::string& key, std::function<void(R
 
 }  // namespace
 
+void audited(Request& request, std::function<void(Request&)> then) {
+    audited_once(request, "", std::move(then));
+}
+
 void audited_once(Request& request, const std::string& key, std::function<void(Request&)> then) {
-    if (key.empty()) return audited(request, std::move(then));
     ledger::Request call = ledger_request(request);
     call.idempotency_key = key;
     call.command = ledger::RecordCall{};
