@@ -209,12 +209,13 @@ TEST_F(RunningCheckTest, ADamagedRecordHaltsARunningServerAsItWouldAStart) {
         Table erased_of{};
         std::string erased{};  // empty: the last
     };
-    // A byte of a leaf in the middle, or of a tile, and whole rows.
+    // A byte of a leaf (of the other account's name, whichever it is) that the first checkpoint after it
+    // shares with the first tile, or of a tile, and whole rows.
     const Damage damages[] = {
         {"leaf",
-         "UPDATE ledger_leaves SET leaves = CAST(substr(leaves, 1, 60) || x'ff' || substr(leaves, 62) AS "
+         "UPDATE ledger_leaves SET leaves = CAST(substr(leaves, 1, 62) || x'58' || substr(leaves, 64) AS "
          "BLOB) "
-         "WHERE first_leaf = (SELECT first_leaf FROM ledger_leaves WHERE first_leaf > 80 LIMIT 1)",
+         "WHERE first_leaf = (SELECT max(first_leaf) FROM ledger_leaves WHERE first_leaf < 256)",
          "tile 0 of level 0 is not that of the leaves"},
         {"leaves gone",
          "DELETE FROM ledger_leaves WHERE first_leaf = (SELECT first_leaf FROM ledger_leaves WHERE "

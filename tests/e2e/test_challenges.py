@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from event_stream import EventStream
 from harness import until
 
 
@@ -134,8 +135,10 @@ def test_lesson_10_heartbeats_write_nothing_to_the_store(world):
     control = world.control()
     wire = control.wire_agent().attest(legacy=True).serve()
 
-    # What the attestation leaves behind is on disk once it can be read.
+    # What the attestation leaves behind is on disk once it can be read: the evidence, and the event.
     assert len(control.get("/v1/apps/myapp/evidence").json()["items"]) == 1
+    with EventStream(control, after=0, app="myapp") as stream:
+        stream.wait_for("attested")
 
     def written():
         return {file.name: (file.stat().st_size, file.stat().st_mtime_ns) for file in world.path.glob("control-plane.db*")
