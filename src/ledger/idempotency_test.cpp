@@ -48,6 +48,34 @@ TEST(IdempotencyRules, AKeyHas128CharactersAtMost) {
     EXPECT_EQ(refused.error().code, "invalid_field:idempotency_key");
 }
 
+TEST(IdempotencyRules, AnAnswerUnderTheKeyItselfIsGivenAgain) {
+    // As versions before 5 of the ledger's schema kept it.
+    TestLedger ledger;
+    const Caller admin{.role = Role::admin};
+    const auto first = ledger.as(admin, OpenAccount{.account = "alice"}, "k");
+    ASSERT_TRUE(first);
+    const std::string key = KeyRecord::key("admin", "k");
+    Changes older;
+    older.of(Table::keys)
+        .emplace_back(key, ledger.store.get(Table::answers, ledger.store.get(Table::keys, key).value()));
+    ledger.store.commit(older);
+    const auto again = ledger.as(admin, OpenAccount{.account = "alice"}, "k");
+    ASSERT_TRUE(again);
+    EXPECT_TRUE(again->replayed);
+    EXPECT_EQ(again->body, first->body);
+}
+
+TEST(IdempotencyRules, AKeyWithoutItsAnswerIsDamage) {
+    TestLedger ledger;
+    const Caller admin{.role = Role::admin};
+    ASSERT_TRUE(ledger.as(admin, OpenAccount{.account = "alice"}, "k"));
+    Changes lost;
+    lost.of(Table::answers)
+        .emplace_back(ledger.store.get(Table::keys, KeyRecord::key("admin", "k")).value(), std::nullopt);
+    ledger.store.commit(lost);
+    EXPECT_THROW((void)ledger.as(admin, OpenAccount{.account = "alice"}, "k"), DamagedRecord);
+}
+
 TEST(IdempotencyRules, WhatMovesMoneyNeedsOne) {
     run_script(R"(
         # Defect 1

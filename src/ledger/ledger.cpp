@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/big_endian.h"
 #include "base/check.h"
 #include "ledger/account_name.h"
 #include "ledger/audit.h"
@@ -85,7 +86,7 @@ Result<Answer> replay(const KeyRecord& record, const Request& request) {
                   .replayed = true};
 }
 
-KeyRecord remember(const Request& request, const Result<Answer>& answer) {
+KeyRecord record_of(const Request& request, const Result<Answer>& answer) {
     KeyRecord record{.request = digest_of(request)};
     if (answer) {
         record.status = answer->status;
@@ -98,6 +99,28 @@ KeyRecord remember(const Request& request, const Result<Answer>& answer) {
         record.body = answer.error().detail;
     }
     return record;
+}
+
+constexpr std::size_t number_bytes = 8;
+
+// Keys lie anywhere in their table and stay for ever: what is kept there is small, and the answers lie one
+// after another.
+void remember(Batch& batch, std::string key, const KeyRecord& record) {
+    static constexpr std::string_view count_key = "answer_count";
+    const auto count = batch.get(Table::meta, count_key);
+    std::string number = count.value_or(std::string(number_bytes, '\0')), next;
+    append_big_endian<number_bytes>(next, from_big_endian(as_bytes(number)) + 1);
+    batch.put(Table::meta, std::string(count_key), std::move(next));
+    batch.put(Table::answers, number, record.encode());
+    batch.put(Table::keys, std::move(key), std::move(number));
+}
+
+std::optional<KeyRecord> remembered(const Batch& batch, std::string_view key) {
+    auto record = batch.get(Table::keys, key);
+    if (!record) return std::nullopt;
+    if (record->size() == number_bytes) record = batch.get(Table::answers, *record);
+    if (!record) throw DamagedRecord("the answer under an idempotency key is missing");
+    return KeyRecord::decode(*record);
 }
 
 }  // namespace
@@ -126,8 +149,7 @@ Result<Ledger::Opened> Ledger::open(Batch& batch, const Request& request, Ledger
                     fmt::format("an Idempotency-Key has 1 to {} characters, this one {}", idempotency_key_max,
                                 request.idempotency_key.size()));
     out.key = KeyRecord::key(out.context.principal, request.idempotency_key);
-    if (const auto record = batch.get(Table::keys, out.key))
-        known = replay(KeyRecord::decode(*record), request);
+    if (const auto record = remembered(batch, out.key)) known = replay(*record, request);
     return out;
 }
 
@@ -146,7 +168,7 @@ Result<Answer> Ledger::apply(Batch& batch, const Request& request, LedgerTime no
     else
         batch.undo_to(mark);
     if (!opened->key.empty() && (answer || is_business_refusal(answer.error().code)))
-        batch.put(Table::keys, std::move(opened->key), remember(request, answer).encode());
+        remember(batch, std::move(opened->key), record_of(request, answer));
     return answer;
 }
 

@@ -36,6 +36,7 @@ std::string_view to_word(Table table) {
         case Table::log_keys: return "log_keys";
         case Table::settled_locks: return "settled_locks";
         case Table::audit: return "audit";
+        case Table::answers: return "answers";
         case Table::count: break;
     }
     EE_CHECK(false);

@@ -29,7 +29,7 @@ enum class Table : std::uint8_t {
     entries,        // account number, number within the account
     payments,       // payment_ref
     tokens,         // SHA-256 of a token
-    keys,           // idempotency
+    keys,           // idempotency: the number of the answer (of a ledger from before, the answer itself)
     locks,          // lock id
     held_locks,     // cell, node, app, account, lock id
     reports,        // node, report id
@@ -54,9 +54,14 @@ enum class Table : std::uint8_t {
     log_keys,       // leaf index
     settled_locks,  // cell, node, app, account, lock id: the leaf of the transfer that settled it
     audit,          // number, the newest first: who asked for what
+    answers,        // number: what is answered under an idempotency key
     count
 };
 inline constexpr std::size_t table_count = static_cast<std::size_t>(Table::count);
+// Whether each record has a key after all there are, and stays as it is.
+constexpr bool is_appended(Table table) {
+    return table == Table::answers || table == Table::checkpoints;
+}
 std::string_view to_word(Table table);
 
 struct NewTile {

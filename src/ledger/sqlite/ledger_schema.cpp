@@ -134,6 +134,7 @@ constexpr const char* migrations[] = {
            OR OLD.number <> (SELECT min(number) FROM ledger_recent) BEGIN
            SELECT RAISE(ROLLBACK, 'what commits changed goes in their order, and never the last');
        END;)",
+    R"(CREATE TABLE ledger_answers (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;)",
 };
 
 }  // namespace

@@ -65,19 +65,23 @@ bool is_whole(std::string_view row) {
 }  // namespace
 
 std::string encode_changes(const Changes& changes) {
+    const auto each = [&](const auto& visit) {
+        for (std::size_t table = 0; table < table_count; ++table)
+            if (!is_appended(static_cast<Table>(table)))
+                for (const auto& [key, record] : changes.records[table]) visit(table, key, record);
+    };
     std::size_t bytes = 0;
-    for (const auto& records : changes.records)
-        for (const auto& [key, record] : records)
-            bytes += 1 + 2 * size_bytes + key.size() + (record ? record->size() : 0);
+    each([&](std::size_t, const std::string& key, const std::optional<std::string>& record) {
+        bytes += 1 + 2 * size_bytes + key.size() + (record ? record->size() : 0);
+    });
     std::string row;
     row.reserve(bytes);
-    for (std::size_t table = 0; table < table_count; ++table)
-        for (const auto& [key, record] : changes.records[table]) {
-            EE_CHECK(!record || record->size() < erased);
-            row.push_back(static_cast<char>(table));
-            append_counted(row, key);
-            record ? append_counted(row, *record) : append_big_endian<size_bytes>(row, erased);
-        }
+    each([&](std::size_t table, const std::string& key, const std::optional<std::string>& record) {
+        EE_CHECK(!record || record->size() < erased);
+        row.push_back(static_cast<char>(table));
+        append_counted(row, key);
+        record ? append_counted(row, *record) : append_big_endian<size_bytes>(row, erased);
+    });
     return row;
 }
 

@@ -23,7 +23,7 @@
 
 namespace ee::ledger {
 
-// A commit's row of ledger_recent: what it changes but for leaves and tiles.
+// A commit's row of ledger_recent: what it changes but for leaves, tiles and what is appended to tables.
 std::string encode_changes(const Changes& changes);
 
 // Shared by the store that writes the file and the readers of this process. Commits are numbered, each after

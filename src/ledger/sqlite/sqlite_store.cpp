@@ -30,13 +30,20 @@ std::string put_sql(Table table) {
 
 struct TableWrites {
     sqlite::Statement put;
-    std::optional<sqlite::Statement> erase;  // not of entries
+    std::optional<sqlite::Statement> erase{};   // not of entries
+    std::optional<sqlite::Statement> append{};  // where records are
 };
 
 Result<TableWrites> prepare_writes(sqlite::Database& database, Table table) {
     auto put = database.prepare(put_sql(table));
     if (!put) return fail(std::move(put.error()));
-    TableWrites out{std::move(*put), std::nullopt};
+    TableWrites out{.put = std::move(*put)};
+    if (is_appended(table)) {
+        auto append = database.prepare(
+            fmt::format("INSERT OR ROLLBACK INTO ledger_{} VALUES (?1, ?2)", to_word(table)));
+        if (!append) return fail(std::move(append.error()));
+        out.append = std::move(*append);
+    }
     if (table == Table::entries) return out;
     auto erase = database.prepare(fmt::format("DELETE FROM ledger_{} WHERE key = ?1", to_word(table)));
     if (!erase) return fail(std::move(erase.error()));
@@ -44,9 +51,11 @@ Result<TableWrites> prepare_writes(sqlite::Database& database, Table table) {
     return out;
 }
 
+// Of those that are folded into the tables later.
 std::size_t count_records(const Changes& changes) {
     std::size_t count = 0;
-    for (const auto& records : changes.records) count += records.size();
+    for (std::size_t table = 0; table < table_count; ++table)
+        if (!is_appended(static_cast<Table>(table))) count += changes.records[table].size();
     return count;
 }
 
@@ -87,6 +96,7 @@ public:
         std::string row = encode_changes(changes);
         run(writes.recent.bind(1, static_cast<std::int64_t>(recent->last() + 1)).lend(2, as_bytes(row)));
         write_log(changes);
+        append_records(changes);
         const RecentChanges::Fold fold = recent->next_fold(count_records(changes));
         if (const auto folded = write_fold(fold); !folded) refuse(folded.error());
         recent->add(std::move(row));
@@ -159,6 +169,16 @@ private:
             run(writes.tile.bind(1, std::int64_t{tile.level})
                     .bind(2, static_cast<std::int64_t>(tile.index))
                     .lend(3, as_bytes(tile.hashes)));
+    }
+
+    void append_records(const Changes& changes) {
+        for (std::size_t table = 0; table < table_count; ++table) {
+            if (!is_appended(static_cast<Table>(table))) continue;
+            for (const auto& [key, record] : changes.records[table]) {
+                EE_CHECK(record.has_value());
+                run(writes.tables[table].append->lend(1, as_bytes(key)).lend(2, as_bytes(*record)));
+            }
+        }
     }
 
     void run(sqlite::Statement& statement) {

@@ -5,6 +5,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "ledger/sqlite/sqlite_reader.h"
@@ -58,6 +59,33 @@ TEST_F(SqliteStoreTest, EveryTableHasItsPlace) {
     const auto store = open();
     for (std::size_t table = 0; table < table_count; ++table)
         EXPECT_EQ(store->get(static_cast<Table>(table), "key"), std::to_string(table));
+}
+
+TEST_F(SqliteStoreTest, WhatIsAppendedGoesIntoItsTableAndIsNeverReplaced) {
+    for (const Table table : {Table::answers, Table::checkpoints}) {
+        const auto store = open();
+        store->commit(put(table, "1", "first"));
+        EXPECT_THROW(store->commit(put(table, "1", "second")), StoreFailure);
+        EXPECT_EQ(store->get(table, "1"), "first");
+        store->commit(put(table, "2", "next"));
+        auto database = sqlite::Database::open_read_only(file());
+        auto count = database->prepare("SELECT count(*) FROM ledger_" + std::string(to_word(table)));
+        ASSERT_TRUE(count->step().value());
+        EXPECT_EQ(count->number(0), 2) << to_word(table);
+    }
+}
+
+TEST_F(SqliteStoreTest, CheckpointsThatAnEarlierVersionHadAmongTheRecentChangesAreFound) {
+    open()->commit(put(Table::locks, "a", "lock"));
+    const auto number = static_cast<int>(Table::checkpoints);
+    ASSERT_TRUE(sqlite::Database::open(file())->execute(fmt::format(
+        "INSERT INTO ledger_recent VALUES (3, x'{:02x}00000001{:02x}0000000261{:02x}')", number, '7', 'b')));
+    EXPECT_EQ(open()->get(Table::checkpoints, "7"), "ab");
+    // Closing has folded it.
+    auto database = sqlite::Database::open_read_only(file());
+    auto value = database->prepare("SELECT value FROM ledger_checkpoints");
+    ASSERT_TRUE(value->step().value());
+    EXPECT_EQ(value->view(0), "ab");
 }
 
 TEST_F(SqliteStoreTest, AReaderSeesOneMomentUntilItAsksForALaterOne) {

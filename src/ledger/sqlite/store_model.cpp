@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/big_endian.h"
+
 namespace ee::ledger {
 namespace {
 
@@ -60,7 +62,11 @@ Changes random_changes(std::mt19937_64& random, const StoreModel& model, std::si
     for (std::size_t i = 0; i < size; ++i) {
         const std::size_t table = random() % table_count;
         std::string key = random_key(random);
-        if (table == entries) {
+        if (is_appended(static_cast<Table>(table))) {
+            key.clear();
+            append_big_endian<8>(key, model.tables[table].size() + records[table].size());
+            records[table][key] = random_bytes(random, 100);
+        } else if (table == entries) {
             key += std::to_string(random());
             if (!model.tables[entries].contains(key)) records[entries][key] = random_bytes(random, 100);
         } else if (random() % 4 == 0) {
