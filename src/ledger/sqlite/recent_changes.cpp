@@ -15,7 +15,7 @@ constexpr std::size_t size_bytes = 4;
 constexpr std::uint64_t erased = 0xffffffff;     // in place of a record's size
 constexpr std::uint64_t rows_at_once = 4;        // deleted by one commit, which adds one
 constexpr std::size_t records_at_least = 16;     // folded by one commit
-constexpr std::size_t visited_at_once = 4096;    // and twice as many, to find those
+constexpr std::size_t visits_at_least = 16;      // of one table, and four times as many as are folded
 constexpr std::size_t forgotten_at_once = 4096;  // records; when a reader has held many for long
 constexpr int yields_max = 1000;                 // for readers that wait
 constexpr std::size_t changed_at_once = 16;      // records, before readers have their turn
@@ -194,7 +194,7 @@ void RecentChanges::clear() {
     records_ = bytes_ = 0;
     last_ = fold_until_ = 0;
     first_row_ = 1;
-    is_folding_ = false;
+    unfolded_.clear();
 }
 
 // Of the versions of a record stays the newest that every reader may read, and what came after it.
@@ -228,13 +228,16 @@ void RecentChanges::add(std::string row) {
 }
 
 // A quarter more than the commit changes: the folding ends before there are too many again, and no commit has
-// much more to write than others.
+// much more to write than others. It goes through all tables at a time, for a record of some costs much more
+// than one of others: each has a page of its own.
 RecentChanges::Fold RecentChanges::next_fold(std::size_t records) const {
     Fold fold;
-    if (is_folding_) {
-        const std::size_t folded = records_at_least + records + records / 4;
-        collect(fold, folded, visited_at_once + 2 * folded);
-    } else if (first_row_ <= fold_until_) {
+    const std::size_t at_once = records_at_least + records + records / 4;
+    for (Unfolded of : unfolded_) {
+        const std::size_t share = at_once * of.records / folding_ + 1;
+        if (!collect(fold, of, share, visits_at_least + 4 * share)) fold.rest.push_back(std::move(of));
+    }
+    if (unfolded_.empty() && first_row_ <= fold_until_) {
         fold.first_row = first_row_;
         fold.last_row = std::min(fold_until_, first_row_ + rows_at_once - 1);
     }
@@ -244,7 +247,7 @@ RecentChanges::Fold RecentChanges::next_fold(std::size_t records) const {
 RecentChanges::Fold RecentChanges::whole_fold() {
     begin_folding();
     Fold fold;
-    collect(fold, SIZE_MAX, SIZE_MAX);
+    for (Unfolded& of : unfolded_) collect(fold, of, SIZE_MAX, SIZE_MAX);
     fold.first_row = first_row_;
     fold.last_row = last_;
     return fold;
@@ -252,28 +255,32 @@ RecentChanges::Fold RecentChanges::whole_fold() {
 
 void RecentChanges::begin_folding() {
     fold_until_ = last_;
-    is_folding_ = true;
-    fold_table_ = 0;
-    fold_key_.clear();
+    unfolded_.clear();
+    folding_ = 0;
+    for (std::size_t table = 0; table < table_count; ++table) {
+        const std::size_t count = tables_[table].in_order.size();
+        if (count > 0) unfolded_.push_back({.table = static_cast<Table>(table), .records = count});
+        folding_ += count;
+    }
     records_ = bytes_ = 0;
 }
 
-void RecentChanges::collect(Fold& fold, std::size_t records, std::size_t visits) const {
-    for (fold.end_table = fold_table_; fold.end_table < table_count; ++fold.end_table) {
-        const Nodes& nodes = tables_[fold.end_table].in_order;
-        auto place = fold.end_table == fold_table_ ? nodes.lower_bound(fold_key_) : nodes.begin();
-        for (; place != nodes.end(); ++place) {
-            if (fold.records.size() == records || visits-- == 0) {
-                fold.end_key = place->key;
-                return;
-            }
-            const Node& node = *place;
-            const std::uint64_t oldest = node.older.empty() ? node.newest.number : node.older.front().number;
-            if (oldest > fold_until_ || node.newest.number == node.folded) continue;
-            fold.records.push_back({static_cast<Table>(fold.end_table), node.key, node.newest.record});
-            fold.versions.emplace_back(place, node.newest.number);
+// Whether that was the rest of it.
+bool RecentChanges::collect(Fold& fold, Unfolded& of_table, std::size_t records, std::size_t visits) const {
+    const Nodes& nodes = of(of_table.table).in_order;
+    for (auto place = nodes.lower_bound(of_table.from); place != nodes.end(); ++place) {
+        if (records == 0 || visits-- == 0) {
+            of_table.from = place->key;
+            return false;
         }
+        const Node& node = *place;
+        const std::uint64_t oldest = node.older.empty() ? node.newest.number : node.older.front().number;
+        if (oldest > fold_until_ || node.newest.number == node.folded) continue;
+        fold.records.push_back({of_table.table, node.key, node.newest.record});
+        fold.versions.emplace_back(place, node.newest.number);
+        --records;
     }
+    return true;
 }
 
 void RecentChanges::committed(const Fold& fold) {
@@ -285,10 +292,8 @@ void RecentChanges::committed(const Fold& fold) {
         place->folded = version;
         folded_.push_back({last_, fold.records[i].table, place, version});
     }
-    if (is_folding_) {
-        fold_table_ = fold.end_table;
-        fold_key_ = fold.end_key;
-        is_folding_ = fold_table_ < table_count;
+    if (!unfolded_.empty()) {
+        unfolded_ = fold.rest;
     } else if (fold.last_row > 0) {
         first_row_ = fold.last_row + 1;
     } else if (records_ >= limits_.records_max || bytes_ >= limits_.bytes_max) {
@@ -314,7 +319,7 @@ void RecentChanges::forget_folded(std::unique_lock<std::mutex>& lock) {
         }
         folded_.pop_front();
     }
-    if (is_folding_ || !folded_.empty()) return;
+    if (!unfolded_.empty() || !folded_.empty()) return;
     for (std::size_t i = 0; i < rows_at_once && rows_.front().number <= fold_until_; ++i) rows_.pop_front();
 }
 

@@ -124,7 +124,14 @@ public:
     Result<void> load(std::uint64_t number, std::string row);
     void clear();
 
-    // What commit last() + 1 is to write into the tables, in the order of tables and keys, and the rows that
+    // A table that is folded, from this key on.
+    struct Unfolded {
+        Table table;
+        std::size_t records = 0;  // that it had when the folding began
+        std::string from{};
+    };
+
+    // What commit last() + 1 is to write into the tables, of each in the order of its keys, and the rows that
     // nobody needs any more once it has.
     struct Fold {
         struct Record {
@@ -138,8 +145,7 @@ public:
     private:
         friend class RecentChanges;
         std::vector<std::pair<Place, std::uint64_t>> versions{};  // of the records
-        std::size_t end_table = 0;  // where it ends: before this key of that table
-        std::string end_key{};
+        std::vector<Unfolded> rest{};                             // what is to be folded after it
     };
     // For a commit of so many records. It lives until committed().
     Fold next_fold(std::size_t records) const;
@@ -171,7 +177,7 @@ private:
     std::uint64_t oldest_read() const;
     void add_records(const Row& row);
     void begin_folding();
-    void collect(Fold& fold, std::size_t records, std::size_t visits) const;
+    bool collect(Fold& fold, Unfolded& of, std::size_t records, std::size_t visits) const;
     void forget_folded(std::unique_lock<std::mutex>& lock);
 
     const Limits limits_;
@@ -184,12 +190,11 @@ private:
     std::uint64_t last_ = 0;
     std::multiset<std::uint64_t> held_;
 
-    std::uint64_t fold_until_ = 0;  // rows up to this one are being folded, or are
-    bool is_folding_ = false;
-    std::size_t fold_table_ = 0;  // from this key of that table on
-    std::string fold_key_;
-    std::uint64_t first_row_ = 1;  // in the file
-    std::deque<Folded> folded_;    // and may be read as of commits before
+    std::uint64_t fold_until_ = 0;    // rows up to this one are being folded, or are
+    std::vector<Unfolded> unfolded_;  // none: nothing is being folded
+    std::size_t folding_ = 0;         // records when it began
+    std::uint64_t first_row_ = 1;     // in the file
+    std::deque<Folded> folded_;       // and may be read as of commits before
 };
 
 }  // namespace ee::ledger
