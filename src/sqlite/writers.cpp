@@ -12,7 +12,7 @@ namespace {
 constexpr int readers_wait_ms = 5;  // Others wait for their turn meanwhile.
 constexpr std::chrono::milliseconds turn_wait{5000};
 constexpr int rest_pages_max = 32;  // 128 KiB
-constexpr int pages_at_once = 128;  // 512 KiB
+constexpr int pages_at_once = 32;   // 128 KiB; the sync of a commit waits behind them
 constexpr int passes_max = 8;
 constexpr int attempts_max = 16;
 constexpr std::chrono::milliseconds attempts_apart{20};
