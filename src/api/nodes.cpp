@@ -47,15 +47,16 @@ std::string reason_in(JsonBody& body, std::string text) {
 void post_node(Request& request) {
     JsonBody body(request.exchange.body());
     NewToken token = make_token();
-    ledger::RegisterNode command{.node = body.text("node_id"),
-                                 .capacity_vcpus = body.optional_integer("capacity_vcpus"),
-                                 .price = body.optional_amount("price_usd_per_vcpu_hour", "price_usd"),
-                                 .tier = tier_in(body),
-                                 .stake = body.optional_amount_or_zero("stake_amount_usd"),
-                                 .owner = body.optional_text("owner_account"),
-                                 .owner_token = std::nullopt,
-                                 .rotate_token = body.flag_or("rotate_token", false),
-                                 .token = token.hash};
+    ledger::RegisterNode command{
+        .node = body.text("node_id"),
+        .capacity_vcpus = body.optional_integer("capacity_vcpus"),
+        .price = body.optional_amount_or_zero("price_usd_per_vcpu_hour", "price_usd"),
+        .tier = tier_in(body),
+        .stake = body.optional_amount_or_zero("stake_amount_usd"),
+        .owner = body.optional_text("owner_account"),
+        .owner_token = std::nullopt,
+        .rotate_token = body.flag_or("rotate_token", false),
+        .token = token.hash};
     if (const auto owner = http::find(request.exchange.head().fields, "x-ee-owner-token"))
         command.owner_token = crypto::sha256(as_bytes(*owner));
     if (const auto refusal = body.refusal()) return request.refuse(*refusal);

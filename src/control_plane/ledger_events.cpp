@@ -15,13 +15,19 @@ using ledger::Table;
 
 constexpr std::size_t inconclusive_max = 10'000;
 
-using Data = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+using Data = std::initializer_list<std::pair<std::string_view, std::optional<std::string_view>>>;
 
 std::string data_of(Data fields) {
     std::string out;
     JsonWriter json(out);
     json.begin_object();
-    for (const auto& [name, value] : fields) json.field(name, value);
+    for (const auto& [name, value] : fields) {
+        json.key(name);
+        if (value)
+            json.value(*value);
+        else
+            json.null();
+    }
     json.end_object();
     return out;
 }
@@ -91,7 +97,8 @@ Event slashing(std::uint64_t id, const ledger::Slashing& slashing) {
 }
 
 std::string terms_data(const ledger::Terms& terms, ledger::LedgerTime from) {
-    return data_of({{"price_usd_per_vcpu_hour", to_usd(terms.price)},
+    const auto price = terms.price ? std::optional(to_usd(*terms.price)) : std::nullopt;
+    return data_of({{"price_usd_per_vcpu_hour", price},
                     {"capacity_vcpus", std::to_string(terms.capacity_vcpus)},
                     {"stake_tier", to_word(terms.tier)},
                     {"from", ledger::to_text(from)}});

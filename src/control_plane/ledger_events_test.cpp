@@ -92,6 +92,14 @@ TEST_F(LedgerEventsTest, ANewPriceIsOneEvent) {
               "\"stake_tier\":\"standard\",\"from\":\"2026-01-09T13:00:00Z\"} \n");
 }
 
+TEST_F(LedgerEventsTest, NoPriceIsNullAndAPriceOfZeroIsZero) {
+    ledger::RegisterNode node{.node = "n3", .capacity_vcpus = 1};
+    node.token = ledger::token_of("n3");
+    EXPECT_NE(commit({node}).find("{\"price_usd_per_vcpu_hour\":null,"), std::string::npos);
+    node.price = Money(0);
+    EXPECT_NE(commit({node}).find("{\"price_usd_per_vcpu_hour\":\"0\","), std::string::npos);
+}
+
 TEST_F(LedgerEventsTest, AbuseIsFiledThenDecided) {
     const std::string filed = commit({report("app")}, ledger::Role::launcher);
     EXPECT_TRUE(filed.starts_with("abuse_filed n1 app spam {\"report_id\":\"")) << filed;

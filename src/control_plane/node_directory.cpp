@@ -115,7 +115,7 @@ void NodeDirectory::apply_terms(const Changes::Records& terms) {
         registry::Node& node = known_.of(id);
         if (!told.emplace(std::move(id), from).second) continue;
         registry::NodeTerms now{.tier = tier_of(posted.tier)};
-        if (!posted.price.is_zero()) now.price = posted.price.micro();
+        if (posted.price) now.price = posted.price->micro();
         node.set_terms(from, now);
     }
 }

@@ -183,6 +183,12 @@ TEST(EvidenceRules, AnOutageCountsHoweverLongBeforeTheCellItBegan) {
     }
 }
 
+std::optional<Money> some_price(std::mt19937& random) {
+    const std::optional<Money> prices[] = {std::nullopt, Money{}, largest_money,
+                                           Money(random() % 100'000'000)};
+    return prices[random() % std::size(prices)];
+}
+
 UnitEvidence some_evidence(std::mt19937& random) {
     const auto chance = [&](unsigned of) { return random() % of == 0; };
     UnitEvidence out;
@@ -229,7 +235,7 @@ UnitEvidence some_evidence(std::mt19937& random) {
     }
     for (unsigned left = random() % 3; left > 0; --left)
         out.prices.push_back({.from = moment(),
-                              .terms = {.price = chance(9) ? largest_money : Money(random() % 100'000'000),
+                              .terms = {.price = some_price(random),
                                         .capacity_vcpus = random() % 9,
                                         .tier = static_cast<Tier>(1 + random() % 3),
                                         .posted_at = moment()}});

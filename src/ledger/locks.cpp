@@ -39,13 +39,13 @@ Result<void> check(const TakeLock& command) {
     return command.amount ? check_amount(*command.amount) : check_hours(*command.hours);
 }
 
-Result<Money> amount_of(const TakeLock& command, const Terms& terms) {
+Result<Money> amount_of(const TakeLock& command, Money price) {
     if (command.amount) return *command.amount;
-    const auto amount = round_half_up(exact_cost(terms.price, *command.hours));
+    const auto amount = round_half_up(exact_cost(price, *command.hours));
     if (!amount || amount->is_zero() || *amount > amount_max)
         return fail("invalid_amount",
                     fmt::format("{} vCPU-hours at {} USD are not above 0 and at most {} USD",
-                                to_text(*command.hours), to_usd(terms.price), to_usd(amount_max)));
+                                to_text(*command.hours), to_usd(price), to_usd(amount_max)));
     return *amount;
 }
 
@@ -241,17 +241,17 @@ Result<Answer> perform(Context& context, const TakeLock& command) {
     if (node->banned) return fail("node_banned", fmt::format("{} is banned", command.node));
     // The price of that cell as it is posted now, for all draws on the lock.
     const auto terms = terms_at(context.batch, command.node, std::max(context.now, LedgerTime{cell->start}));
-    if (!terms || terms->price.is_zero())
+    if (!terms || !terms->price)
         return fail("node_price_missing",
                     fmt::format("{} has no price for {}", command.node, to_text(*cell)));
-    const auto amount = amount_of(command, *terms);
+    const auto amount = amount_of(command, *terms->price);
     if (!amount) return fail(amount.error());
     Lock lock{.account = command.account,
               .node = command.node,
               .app = command.app,
               .cell = *cell,
               .amount = *amount,
-              .price = terms->price,
+              .price = *terms->price,
               .hours = command.hours.value_or(Hours{})};
     if (auto open = check_unit_open(context.batch, unit_of(lock)); !open) return fail(open.error());
     const auto taken = take_lock(context, lock);

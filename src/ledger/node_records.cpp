@@ -19,6 +19,20 @@ LedgerTime time_in_key(std::string_view key) {
     return from_us(from_sortable(~reader.number()));
 }
 
+// In a record 0 has always been a node without a price; one that asks for nothing is told apart from it.
+constexpr std::int64_t no_price = 0, free_of_charge = -1;
+
+std::int64_t recorded_price(const std::optional<Money>& price) {
+    if (!price) return no_price;
+    return price->is_zero() ? free_of_charge : price->micro();
+}
+
+std::optional<Money> read_price(RecordReader& in) {
+    const std::int64_t recorded = in.integer();
+    if (recorded == no_price) return std::nullopt;
+    return recorded == free_of_charge ? Money{} : Money(recorded);
+}
+
 }  // namespace
 
 std::string_view to_word(Tier tier) {
@@ -32,7 +46,7 @@ std::string_view to_word(Tier tier) {
 
 std::string Terms::encode() const {
     return RecordWriter()
-        .integer(price.micro())
+        .integer(recorded_price(price))
         .number(capacity_vcpus)
         .byte(static_cast<std::uint8_t>(tier))
         .integer(to_us(posted_at))
@@ -42,7 +56,7 @@ std::string Terms::encode() const {
 Terms Terms::decode(std::string_view record) {
     RecordReader in(record);
     Terms out;
-    out.price = read_money(in);
+    out.price = read_price(in);
     out.capacity_vcpus = in.number();
     out.tier = read_word<Tier>(in);
     out.posted_at = read_time(in);

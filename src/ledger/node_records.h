@@ -10,7 +10,7 @@ std::string_view to_word(Tier tier);
 
 // A node's offer, from a time on.
 struct Terms {
-    Money price{};
+    std::optional<Money> price{};  // 0: it asks for nothing; nullopt: it has posted none
     std::uint64_t capacity_vcpus = 0;
     Tier tier = Tier::standard;
     LedgerTime posted_at{};

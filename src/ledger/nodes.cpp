@@ -109,7 +109,7 @@ void change_terms(Context& context, const RegisterNode& command, LedgerTime from
     const auto known = terms_at(context.batch, command.node, from);
     Terms terms = known.value_or(Terms{});
     if (command.capacity_vcpus) terms.capacity_vcpus = *command.capacity_vcpus;
-    if (command.price) terms.price = *command.price;
+    if (command.price) terms.price = command.price;
     if (command.tier) terms.tier = *command.tier;
     if (known && terms.capacity_vcpus == known->capacity_vcpus && terms.price == known->price &&
         terms.tier == known->tier)
@@ -214,10 +214,10 @@ void append_node(JsonWriter& json, const Batch& batch, std::string_view id, cons
     const Terms shown = terms.value_or(Terms{});
     json.field("node_id", id).field("capacity_vcpus", shown.capacity_vcpus);
     json.key("price_usd_per_vcpu_hour");
-    if (shown.price.is_zero())
-        json.null();
+    if (shown.price)
+        json.value(to_usd(*shown.price));
     else
-        json.value(to_usd(shown.price));
+        json.null();
     json.field("stake_tier", to_word(shown.tier));
     field(json, "stake_amount_usd", stake_of(batch, id));
     optional_field(json, "owner_account", node.owner);

@@ -72,7 +72,11 @@ void append_abuse(JsonWriter& json, const UnitEvidence::Abuse& abuse) {
 void append_price(JsonWriter& json, const UnitEvidence::Price& price) {
     const Terms& terms = price.terms;
     json.begin_object().field("from_us", to_us(price.from)).field("posted_at_us", to_us(terms.posted_at));
-    field(json, "price_usd_per_vcpu_hour", terms.price);
+    json.key("price_usd_per_vcpu_hour");
+    if (terms.price)
+        json.value(to_usd(*terms.price));
+    else
+        json.null();
     json.field("capacity_vcpus", terms.capacity_vcpus).field("stake_tier", to_word(terms.tier)).end_object();
 }
 
@@ -125,6 +129,12 @@ public:
         const auto amount = parse_total(text(name));
         if (!amount) refuse(name, "it is no sum in USD");
         return amount.value_or(Money{});
+    }
+    std::optional<Money> optional_money(std::string_view name) {
+        Element element;
+        if (!find(name, element) || element.is_null()) return std::nullopt;
+        --members_read_;
+        return money(name);
     }
     template <class Word>
     Word word(std::string_view name, std::initializer_list<Word> words) {
@@ -237,7 +247,7 @@ UnitEvidence::Abuse read_abuse(Reader in) {
 UnitEvidence::Price read_price(Reader in) {
     UnitEvidence::Price out{.from = in.time("from_us"), .terms = {}};
     out.terms.posted_at = in.time("posted_at_us");
-    out.terms.price = in.money("price_usd_per_vcpu_hour");
+    out.terms.price = in.optional_money("price_usd_per_vcpu_hour");
     out.terms.capacity_vcpus = in.number("capacity_vcpus");
     out.terms.tier = in.word("stake_tier", {Tier::premium, Tier::standard, Tier::economy});
     in.finish();

@@ -42,7 +42,7 @@ std::optional<Terms> terms_of_cell(const Batch& batch, std::string_view node, co
     std::optional<Terms> found;
     visit_terms_of_cell(batch, node, cell, [&](LedgerTime, Terms terms) {
         // Where no price was posted yet, the first one in the cell is it.
-        if (terms.price.is_zero() && found) terms.price = found->price;
+        if (!terms.price && found) terms.price = found->price;
         found = std::move(terms);
     });
     return found;

@@ -72,8 +72,8 @@ std::string Script::show_node(const Words& words) {
 std::string Script::show_terms(const Words& words) {
     const auto terms = terms_at(Batch(*store_), words.at(1), time_of(words.at(2)));
     if (!terms) return "none";
-    return fmt::format("{} vCPUs at {}, {}", terms->capacity_vcpus, to_usd(terms->price),
-                       to_word(terms->tier));
+    return fmt::format("{} vCPUs at {}, {}", terms->capacity_vcpus,
+                       terms->price ? to_usd(*terms->price) : "no price", to_word(terms->tier));
 }
 
 std::string Script::show_slashings(const Words&) {

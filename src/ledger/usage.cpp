@@ -52,15 +52,17 @@ Result<void> count_hours(Context& context, const UnitName& unit, const Terms& te
     return {};
 }
 
-// The cost that is still to be met, exactly, and the price it is of.
+// The cost that is still to be met, exactly, and the price it is of. Before anything is priced, the smallest
+// price stands for the hours themselves: the cell's may be 0 where a lock's is not.
 struct Remaining {
+    Money price{1};
     ExactCost cost;
-    Money price;
 
+    explicit Remaining(Hours hours) : cost(exact_cost(price, hours)) {}
     Money rounded() const { return round_half_up(cost).value_or(largest_money); }
-    bool is_nothing() const { return rounded().is_zero(); }
+    // A price of 0 meets all of it, whatever comes after.
     void change_price(Money to) {
-        cost = at_other_price(cost, price, to);
+        if (!price.is_zero()) cost = at_other_price(cost, price, to);
         price = to;
     }
     // At most what it comes to; that much leaves nothing, whichever way it was rounded.
@@ -80,13 +82,13 @@ Money draw(Context& context, const UnitName& unit, std::string_view account, Rem
                        });
     Money drawn;
     for (const std::uint64_t id : ids) {
-        if (remaining.is_nothing()) break;
         Lock lock = find_lock(context.batch, id).value();
         const Money left = checked_subtract(lock.amount, lock.drawn).value();
         if (left.is_zero()) continue;
         remaining.change_price(lock.price);
         const Money part = std::min(left, remaining.rounded());
         remaining.subtract(part);
+        if (part.is_zero()) break;
         lock.drawn = checked_add(lock.drawn, part).value();
         save_lock(context.batch, id, lock);
         drawn = checked_add(drawn, part).value();
@@ -123,19 +125,20 @@ Result<void> lock_anew(Context& context, const UnitName& unit, const ReportUsage
 Result<Booked> book_cell(Context& context, const ReportUsage& command, const UnitName& unit, Hours hours) {
     if (auto open = check_unit_open(context.batch, unit); !open) return fail(open.error());
     const auto terms = terms_of_cell(context.batch, unit.node, unit.cell);
-    if (!terms || terms->price.is_zero())
+    if (!terms || !terms->price)
         return fail("node_price_missing",
                     fmt::format("{} had no price in {}", unit.node, to_text(unit.cell)));
     if (auto counted = count_hours(context, unit, *terms, hours); !counted) return fail(counted.error());
 
-    Remaining remaining{.cost = exact_cost(terms->price, hours), .price = terms->price};
-    if (remaining.rounded() >= amount_max)
+    const Money price = *terms->price;
+    if (round_half_up(exact_cost(price, hours)).value_or(largest_money) >= amount_max)
         return fail("invalid_amount", fmt::format("{} vCPU-hours at {} USD cost more than {} USD",
-                                                  to_text(hours), to_usd(terms->price), to_usd(amount_max)));
+                                                  to_text(hours), to_usd(price), to_usd(amount_max)));
+    Remaining remaining(hours);
     Booked booked;
     booked.amount = draw(context, unit, command.account, remaining, booked.lock);
     // Locks had their own prices; the rest is priced by the cell's.
-    remaining.change_price(terms->price);
+    remaining.change_price(price);
     if (auto locked = lock_anew(context, unit, command, remaining, booked); !locked)
         return fail(locked.error());
 

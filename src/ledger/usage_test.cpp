@@ -158,12 +158,53 @@ TEST(UsageRules, TheFirstPriceInTheCellCountsWhereThereWasNoneBefore) {
         use bob n2 14h 0.5h id=r2          => exceeds_capacity     # the capacity is the one at the start
         clock 15:00
         use bob n2 13h 1h id=r3            => node_price_missing
-        # A price taken back during a cell was its price all the same.
-        node n2 price=0
-        use bob n2 14h 0.000001h id=r4     => exceeds_capacity
-        clock 16:10
-        use bob n2 16h 1h id=r5            => node_price_missing
+        # 0 is a price: the first one posted in a cell, too.
+        node n3 cpus=4 stake=1
+        node n3 price=0
+        clock 15:30
+        node n3 price=5
+        use bob n3 15h 4h id=r4            => 0 + 0
     )");
+}
+
+TEST(UsageRules, APriceOfZeroAsksForNothing) {
+    run_in_world(R"(
+        node n2 cpus=4 price=0 stake=1
+        show-terms n2 14:00                => 4 vCPUs at 0, standard
+        node n3 cpus=4 stake=1
+        show-terms n3 14:00                => 4 vCPUs at no price, standard
+        clock 14:10
+        # There is nothing to lock for it, and nothing to draw; what ran is counted all the same.
+        lock bob n2 14h 1h                 => invalid_amount
+        use bob n2 14h 3h id=r1            => 0 + 0
+        use bob n2 14h 2h id=r2            => exceeds_capacity
+        use bob n3 14h 1h id=r3            => node_price_missing
+        lock bob n3 14h $1                 => node_price_missing
+        # The lock's price holds for its draws, whatever the cell's: 0 pays for all hours,
+        lock alice n2/a 15h $1 as=A        => 1
+        clock 15:00
+        node n2 price=2
+        clock 16:10
+        use alice n2/a 15h 4h id=r4        => 0 + 0
+        # and 2 are paid on the lock though the cell is free.
+        lock alice n2/b 17h $3 as=B        => 3
+        node n2 price=0                    # the admin: now
+        clock 17:10
+        use alice n2/b 17h 1h id=r5        => 2 + 0
+        use alice n2/b 17h 2h id=r6        => 1 + 0     # half an hour of them; the others are free
+        use bob n2/b 17h 1h id=r7          => 0 + 0
+    )");
+}
+
+TEST(UsageRules, AFreeNodesTermsReadAsTheyWereWritten) {
+    const auto with = [](std::optional<Money> price) {
+        Terms terms{.price = price, .capacity_vcpus = 8, .tier = Tier::premium, .posted_at = LedgerTime{}};
+        return Terms::decode(terms.encode()).price;
+    };
+    for (const std::optional<Money> price : {std::optional<Money>{}, {Money{}}, {Money(1)}, {largest_money}})
+        EXPECT_EQ(with(price), price);
+    // As it was before a price of 0 could be posted.
+    EXPECT_EQ(Terms{}.encode().substr(0, 8), std::string(8, '\0'));
 }
 
 TEST(UsageRules, SeveralCellsAreSeveralReports) {

@@ -184,7 +184,7 @@ ENDPOINTS = [
               "vcpu_hours": of_hours(), "report_id": of_text(False, 128, **{WRONG: ["", "a\0"]})}, True),
     Endpoint("POST", "/v1/nodes/register", {"admin", "node"}, fixed("/v1/nodes/register"), lambda l: {"node_id": "n1", "capacity_vcpus": 8},
              {"node_id": of_text(**{WRONG: ["", "a b", "x" * 129, "@a", "a/b", "a\0"]}), "capacity_vcpus": of_whole(),
-              "price_usd_per_vcpu_hour": of_amount(False, other="price_usd"), "stake_tier": of_text(False, allowed=["premium", "standard", "economy"]),
+              "price_usd_per_vcpu_hour": of_amount(False, False, "price_usd"), "stake_tier": of_text(False, allowed=["premium", "standard", "economy"]),
               "stake_amount_usd": of_amount(False, False, None), "owner_account": of_text(False, unknown_account=["nobody", "node:n1", "@issued", ""]),
               "rotate_token": of_flag()}, owners=("n1",)),
     Endpoint("GET", "/v1/nodes", {"admin", "auditor"}, fixed("/v1/nodes"), query=PAGED),

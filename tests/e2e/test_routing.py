@@ -84,6 +84,24 @@ def test_a_price_is_required_where_the_network_says_so(world):
     assert market.control.visit("myapp").text == "n1"
 
 
+def test_a_price_of_zero_is_the_lowest_and_is_not_the_lack_of_one(world):
+    market = Market(world, "price_required = true\n")
+    for node, price in ("free", "0"), ("cheap", "0.000001"), ("unpriced", None):
+        market.node(node, price=price)
+        market.agent(node)
+    assert {market.control.visit("myapp").text for _ in range(20)} == {"free"}
+    shown = {c["node_id"]: (c["reason"], c["price_usd_per_vcpu_hour"], c["effective_price_usd_per_vcpu_hour"])
+             for c in market.explain()["candidates"]}
+    assert shown["free"] == (None, "0", "0") and shown["unpriced"] == ("no_price", None, None)
+    of_nodes = {node: market.control.admin_get(f"/v1/nodes/{node}").json() for node in shown}
+    assert [of_nodes[n]["price_usd_per_vcpu_hour"] for n in ("free", "cheap", "unpriced")] == ["0", "0.000001", None]
+    # What is known of a node survives a restart.
+    assert market.control.terminate() == 0
+    market.control = world.control(**market.settings)
+    assert market.control.admin_get("/v1/nodes/free").json()["price_usd_per_vcpu_hour"] == "0"
+    assert market.control.admin_get("/v1/nodes/unpriced").json()["price_usd_per_vcpu_hour"] is None
+
+
 def test_a_lock_funds_a_node_for_its_cell_and_no_longer(world):
     """Eight seconds before an hour ends: n1 and n2 are funded for this one, n2 for the next one too."""
     period = cell(3)

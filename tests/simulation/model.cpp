@@ -228,7 +228,7 @@ std::optional<Model::Terms> Model::terms_of_cell(const Node& node, std::int64_t 
     for (const Terms& terms : node.terms) {
         if (terms.from <= start * 1'000'000 || terms.from >= (start + rules_.step_s) * 1'000'000) continue;
         if (!found) found = terms;
-        if (found->price == 0) found->price = terms.price;
+        if (!found->price) found->price = terms.price;
     }
     return found;
 }
@@ -363,8 +363,8 @@ Expected Model::perform(const ledger::TakeLock& command) {
         const Node& node = nodes[command.node];
         if (node.banned) codes.insert("node_banned");
         const Terms* terms = terms_at(node, std::max(now, start * 1'000'000));
-        price = terms != nullptr ? terms->price : 0;
-        if (price == 0) codes.insert("node_price_missing");
+        price = terms != nullptr ? terms->price.value_or(0) : 0;
+        if (terms == nullptr || !terms->price) codes.insert("node_price_missing");
     }
     const Int amount = command.amount ? Int(command.amount->micro())
                                       : (price * command.hours->micro() + 500'000) / 1'000'000;
@@ -409,27 +409,30 @@ std::string Model::book_cell(const ledger::ReportUsage& command, const UnitKey& 
         (known->second.outcome == Outcome::pass || known->second.outcome == Outcome::fail))
         return "period_finalized";
     const auto terms = terms_of_cell(nodes[node], start);
-    if (!terms || terms->price == 0) return "node_price_missing";
+    if (!terms || !terms->price) return "node_price_missing";
     Int& sum = hours_[{start, node}];
     sum += hours;
     if (sum > terms->capacity * rules_.step_s * 1'000'000 / 3600) return "exceeds_capacity";
 
-    // Millionths of a micro-USD at `price`; what is left after each lock.
-    Int cost = terms->price * hours, price = terms->price;
+    if ((*terms->price * hours + 500'000) / 1'000'000 >= most) return "invalid_amount";
+    // Millionths of a micro-USD at `price`; what is left after each lock. At first the hours, priced 1.
+    Int cost = hours, price = 1;
     const auto whole = [&] { return (cost + 500'000) / 1'000'000; };
-    if (whole() >= most) return "invalid_amount";
+    const auto change_price = [&](Int to) {
+        if (price > 0) cost = cost * to / price;
+        price = to;
+    };
     for (Lock& lock : locks) {
         if (lock.state != 'h' || lock.unit != unit || lock.account != command.account) continue;
-        if (whole() == 0) break;
+        if (cost == 0) break;
         if (lock.drawn == lock.amount) continue;
-        cost = cost * lock.price / price;
-        price = lock.price;
+        change_price(lock.price);
         const Int part = std::min(lock.amount - lock.drawn, whole());
         cost = part == whole() ? 0 : cost - part * 1'000'000;
         lock.drawn += part;
         amount += part;
     }
-    cost = cost * terms->price / price;
+    change_price(*terms->price);
     Unit& kept = units[unit];
     kept.has_usage = true;
     if (whole() == 0) return "";
@@ -446,7 +449,7 @@ std::string Model::book_cell(const ledger::ReportUsage& command, const UnitKey& 
     locks.push_back({.account = command.account,
                      .unit = unit,
                      .amount = anew,
-                     .price = terms->price,
+                     .price = *terms->price,
                      .drawn = anew,
                      .id = UINT64_MAX});
     return "";

@@ -73,7 +73,8 @@ public:
     };
     struct Terms {
         std::int64_t from = 0;
-        Int price = 0, capacity = 0;
+        std::optional<Int> price{};
+        Int capacity = 0;
         char tier = 's';  // premium, standard, economy
     };
     struct Standing {

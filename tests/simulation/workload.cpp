@@ -90,7 +90,7 @@ std::optional<Step> Workload::opening() {
     if (number < 9) {
         RegisterNode command{.node = node_names[number - 6], .token = new_token()};
         command.capacity_vcpus = 1 + below(8);
-        command.price = Money(prices[below(prices.size() - 1)]);
+        if (!chance(8)) command.price = Money(prices[below(prices.size())]);
         if (!chance(4)) command.stake = Money(5'000'000);
         command.tier = static_cast<Tier>(1 + below(3));
         return Step{.command = command};
