@@ -20,9 +20,9 @@ bool RetryBudget::take(MonoTime now) {
     Step& current = step(now);
     std::uint64_t requests = 0, retries = 0;
     for (const Step& step : steps_) {
-        if (step.number + steps <= current.number) continue;
-        requests += step.requests;
-        retries += step.retries;
+        const std::int64_t age = current.number - step.number;
+        if (age <= second) requests += step.requests;
+        if (age < second) retries += step.retries;
     }
     if (retries >= std::max<std::uint64_t>(per_second_min, requests / requests_per_retry)) return false;
     ++current.retries;

@@ -9,7 +9,8 @@
 
 namespace ee::proxy {
 
-// Over the last second, in steps of 100 ms: a tenth of the requests, and 20 in any case.
+// In steps of 100 ms: a tenth of the requests of the last second and of the step that runs, and 20 in any
+// case, less the retries of the last ten steps. So never less than what a whole second gives.
 class RetryBudget {
 public:
     static constexpr std::uint32_t per_second_min = 20;
@@ -25,7 +26,7 @@ private:
         std::uint32_t requests = 0;
         std::uint32_t retries = 0;
     };
-    static constexpr std::int64_t steps = 10;
+    static constexpr std::int64_t second = 10, steps = second + 1;
     static std::int64_t number_of(MonoTime time);
     Step& step(MonoTime now);
 

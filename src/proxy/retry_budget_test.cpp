@@ -43,10 +43,21 @@ TEST(RetryBudget, WhatIsTakenIsGoneForASecond) {
 }
 
 TEST(RetryBudget, RequestsOfLongAgoDoNotCount) {
-    RetryBudget budget;
-    for (int i = 0; i < 1000; ++i) budget.requested(start);
-    EXPECT_EQ(take_all(budget, start + 1s), 20);
-    EXPECT_EQ(take_all(budget, start + 1h), 20);
+    for (const auto& [later, retries] :
+         {std::pair<std::chrono::milliseconds, int>{999ms, 100}, {1000ms, 100}, {1100ms, 20}, {1h, 20}}) {
+        RetryBudget budget;
+        for (int i = 0; i < 1000; ++i) budget.requested(start);
+        EXPECT_EQ(take_all(budget, start + later), retries) << later.count();
+    }
+}
+
+TEST(RetryBudget, AWholeSecondOfRequestsCountsWhereverInAStepItEnds) {
+    // 500 a second, lost within a step, at its end and at its beginning.
+    for (const auto lost : {1500ms, 1599ms, 1600ms}) {
+        RetryBudget budget;
+        for (std::chrono::milliseconds at{0}; at <= lost; at += 2ms) budget.requested(start + at);
+        EXPECT_GE(take_all(budget, start + lost), 50) << lost.count();
+    }
 }
 
 }  // namespace
