@@ -44,6 +44,10 @@ constexpr Row rows[] = {
     {"too_many_tunnels",
      "The control plane has too many tunnels from this address, or in all. Close others or raise "
      "EE_MAX_UNREGISTERED_PER_ADDRESS there."},
+    {"too_many_apps",
+     "The control plane binds no more names. Ask its operator to reserve this one, or to raise EE_MAX_APPS."},
+    {"too_many_new_apps",
+     "Agents of this address have bound many names within an hour; this one tries again by itself."},
     {"superseded", "Another agent with this id has taken over."},
     {"registration_expiring",
      "The registration could not be renewed; it ends soon. See the control plane's log for why."},

@@ -24,6 +24,8 @@ constexpr std::string_view codes[] = {
     "node_banned",
     "rate_limited",
     "too_many_tunnels",
+    "too_many_apps",
+    "too_many_new_apps",
     "binding_too_weak",
     "unexpected_attestation",
     "nonce_mismatch",

@@ -144,6 +144,8 @@ TEST_F(ConfigTest, DefaultsAreThoseOfTheDocumentation) {
     EXPECT_EQ(config.tunnels_max, 200'000u);
     EXPECT_EQ(config.unregistered_max, 4096u);
     EXPECT_EQ(config.unregistered_per_address_max, 32u);
+    EXPECT_EQ(config.apps_max, 100'000u);
+    EXPECT_EQ(config.new_apps_per_address_max, 1000u);
     EXPECT_EQ(config.admissions_per_second_max, 2000u);
     EXPECT_EQ(config.drain_timeout, 20s);
     EXPECT_EQ(config.log_level, "info");

@@ -85,6 +85,8 @@ struct ControlPlaneConfig {
     std::size_t tunnels_max = 0;                             // EE_MAX_TUNNELS
     std::size_t unregistered_max = 0;                        // EE_MAX_UNREGISTERED
     std::size_t unregistered_per_address_max = 0;            // EE_MAX_UNREGISTERED_PER_ADDRESS
+    std::size_t apps_max = 0;                                // EE_MAX_APPS
+    std::size_t new_apps_per_address_max = 0;                // EE_MAX_NEW_APPS_PER_ADDRESS
     std::uint32_t admissions_per_second_max = 0;             // EE_ADMIT_RPS
     std::chrono::seconds drain_timeout{};                    // EE_DRAIN_SEC
     std::string log_level;                                   // EE_LOG_LEVEL: debug, info, warn, error

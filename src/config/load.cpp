@@ -292,6 +292,8 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.streams_per_agent_max = resolved.size("EE_MAX_STREAMS_PER_AGENT");
     config.tunnels_max = resolved.size("EE_MAX_TUNNELS");
     config.unregistered_max = resolved.size("EE_MAX_UNREGISTERED");
+    config.apps_max = resolved.size("EE_MAX_APPS");
+    config.new_apps_per_address_max = resolved.size("EE_MAX_NEW_APPS_PER_ADDRESS");
     config.unregistered_per_address_max = resolved.size("EE_MAX_UNREGISTERED_PER_ADDRESS");
     config.admissions_per_second_max = static_cast<std::uint32_t>(resolved.integer("EE_ADMIT_RPS"));
     config.drain_timeout = resolved.seconds("EE_DRAIN_SEC");

@@ -190,7 +190,13 @@ constexpr Setting table[] = {
     {"EE_MAX_TUNNELS", control, count(1, 10'000'000), "200000", "tunnels in all"},
     {"EE_MAX_UNREGISTERED", control, count(1, 1'000'000), "4096",
      "tunnels that have not attested yet, in all"},
-    {"EE_MAX_UNREGISTERED_PER_ADDRESS", control, count(1, 1'000'000), "32", "the same from one address"},
+    {"EE_MAX_UNREGISTERED_PER_ADDRESS", control, count(1, 1'000'000), "32",
+     "the same from one address (of IPv6: one /64)"},
+    {"EE_MAX_APPS", control, count(1, 10'000'000), "100000",
+     "names in all beyond which agents bind no new ones (`too_many_apps`); `POST /v1/apps` still does"},
+    {"EE_MAX_NEW_APPS_PER_ADDRESS", control, count(1, 1'000'000), "1000",
+     "new names that agents of one address (of IPv6: one /64) may bind within an hour; beyond it "
+     "`too_many_new_apps`"},
     {"EE_ADMIT_RPS", control, count(1, 1'000'000), "2000",
      "attestations admitted a second; others wait or get `rate_limited`"},
 

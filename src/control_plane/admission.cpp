@@ -270,6 +270,7 @@ void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answ
     request.node_id = registration.node_id;
     request.release_tag = registration.release_tag;
     request.peer_address = session.peer().to_string();
+    request.client = tunnels_->client_of(session.id());
     request.tunnel_version = registration.tunnel_version.value_or("1");
     request.tunnel = session.id();
     request.verdict = verdict_of(session.id(), answer);
@@ -296,6 +297,7 @@ void Admission::place(tunnel::Session& session, const tunnel::AttestAnswer& answ
     for (const tunnel::TunnelId old : admitted.superseded)
         if (tunnel::Session* loser = tunnels_->find(old)) loser->drain("superseded", std::nullopt);
 
+    for (std::string& name : admitted.forgotten) store_.remove(std::move(name));
     // A name that is newly bound is on disk before anybody relies on it; a renewal may follow.
     registry::AppRecord record = admitted.record;
     if (!admitted.newly_bound) {

@@ -45,6 +45,8 @@ registry::RegistrySettings registry_settings(const config::ControlPlaneConfig& c
     settings.registration_ttl = config.registration_ttl;
     settings.registration_warn = config.registration_warn;
     settings.name_reserve = config.name_reserve;
+    settings.apps_max = config.apps_max;
+    settings.new_apps_per_address_max = config.new_apps_per_address_max;
     return settings;
 }
 

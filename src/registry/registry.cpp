@@ -85,6 +85,7 @@ AdmitOutcome Registry::admit(const AdmitRequest& request, Moment now) {
                                                        request.claim.app_name, request.agent_id)};
     }
     Admitted admitted;
+    if (auto room = check_room(request, now, admitted); !room) return std::move(room.error());
     App& app = bind(request.claim, now.wall, admitted);
     Agent& agent = place(app, request, now, admitted);
     renew(app, agent.verdict, agent.release_tag, now.wall);

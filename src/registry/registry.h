@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <variant>
 
+#include "base/ip_address.h"
 #include "base/result.h"
 #include "base/text_hash.h"
 #include "events/event.h"
@@ -40,6 +41,10 @@ struct RegistrySettings {
     std::size_t refusals_max = 500;
     // Disconnected agents remembered for each app.
     std::size_t disconnected_max = 16;
+    // Names in all beyond which agents bind no more; admins may. And how many agents of one client's address
+    // may bind within an hour.
+    std::size_t apps_max = 100'000;
+    std::size_t new_apps_per_address_max = 1000;
 };
 
 // What a tunnel says it is. Views, borrowed for the call.
@@ -62,6 +67,7 @@ struct AdmitRequest {
     std::optional<std::string> node_id{};  // Proven by its token.
     std::string release_tag{};
     std::string peer_address{};
+    IpAddress client{};  // Of that address, as limits count it.
     std::string tunnel_version{};
     TunnelId tunnel = no_tunnel;
     AttestedVerdict verdict{};
@@ -77,6 +83,8 @@ struct Admitted {
     // Store this before the agent is told `ok` when the name was not bound before (`newly_bound`).
     AppRecord record{};
     bool newly_bound = false;
+    // Names that were given up to make room: remove them from the store.
+    std::vector<std::string> forgotten{};
 };
 // Another tunnel holds the identity and shares neither agent key nor node: ping it, wait 5 s at most, then
 // call admit() again with the outcome.
@@ -136,7 +144,8 @@ public:
                                          WallTime now) const;
 
     // The tunnel has attested. Binds the app to (repo, network) when it is free. Errors: those of
-    // check_claim and check_without_allowlist, and `agent_id_taken`.
+    // check_claim and check_without_allowlist, `agent_id_taken`; of a name that is new, `too_many_apps` and
+    // `too_many_new_apps`.
     AdmitOutcome admit(const AdmitRequest& request, Moment now);
 
     // The rest concern the agent that `tunnel` carries; for a tunnel that carries none (never admitted, or
@@ -282,6 +291,8 @@ private:
     bool is_expired(const App& app, WallTime now) const { return now >= app.record.expires_at; }
     RegistrationState registration_state(const App& app, WallTime now) const;
     Carried carried_by(TunnelId tunnel) const;
+    Result<void> check_room(const AdmitRequest& request, Moment now, Admitted& admitted);
+    std::vector<std::string> forget_free_names(WallTime now);
     App& bind(const Claim& claim, WallTime now, Admitted& admitted);
     Agent& place(App& app, const AdmitRequest& request, Moment now, Admitted& admitted);
     void renew(App& app, const AttestedVerdict& verdict, std::string_view release_tag, WallTime now);
@@ -311,6 +322,10 @@ private:
     std::map<ByteArray<32>, std::string> app_of_token_;
     std::deque<Refusal> refusals_;
     std::size_t lapses_at_ = 0;  // A bucket of apps_.
+    // Names that were bound in the hour that began then, by address.
+    MonoTime new_apps_since_{};
+    std::unordered_map<IpAddress, std::size_t> new_apps_;
+    MonoTime free_names_sought_{};  // Not before then again.
 };
 
 }  // namespace ee::registry

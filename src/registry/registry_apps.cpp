@@ -96,6 +96,41 @@ std::optional<std::vector<TunnelId>> Registry::forget(std::string_view app_name,
     return tunnels;
 }
 
+// ---- Room for names ----
+
+// A name costs memory and a place on disk for as long as it is reserved, and whoever owns one TD and one
+// repository could bind any number.
+Result<void> Registry::check_room(const AdmitRequest& request, Moment now, Admitted& admitted) {
+    if (find_app(request.claim.app_name) != nullptr) return {};
+    if (now.mono - new_apps_since_ >= std::chrono::hours{1}) {
+        new_apps_since_ = now.mono;
+        new_apps_.clear();
+    }
+    const auto bound = new_apps_.find(request.client);
+    if (bound != new_apps_.end() && bound->second >= settings_.new_apps_per_address_max)
+        return fail("too_many_new_apps",
+                    fmt::format("agents of {} have bound {} new names within an hour, and more may not be",
+                                request.client.to_string(), bound->second));
+    if (apps_.size() >= settings_.apps_max && now.mono >= free_names_sought_) {
+        free_names_sought_ = now.mono + std::chrono::minutes{1};
+        admitted.forgotten = forget_free_names(now.wall);
+    }
+    if (apps_.size() >= settings_.apps_max)
+        return fail("too_many_apps",
+                    fmt::format("{} names are bound: new ones only by POST /v1/apps", apps_.size()));
+    ++new_apps_[request.client];
+    return {};
+}
+
+std::vector<std::string> Registry::forget_free_names(WallTime now) {
+    std::vector<std::string> names;
+    for (const auto& [name, app] : apps_)
+        if (!app->record.made_by_admin && name_is_free(*app, now) && tunnels_of(name).empty())
+            names.push_back(name);
+    for (const std::string& name : names) forget(name, now);
+    return names;
+}
+
 // ---- Who may serve ----
 
 Result<void> Registry::check_join(const App* app, std::string_view network, std::string_view node_id) const {

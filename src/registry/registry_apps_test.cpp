@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/client_address.h"
 #include "registry/registry_fixture.h"
 
 namespace ee::registry {
@@ -244,6 +245,92 @@ TEST_F(RegistryAppsTest, WhatWasLoadedIsInForce) {
     EXPECT_EQ(refused(request(1)), "join_not_allowed");
     admit(of_node(1, "a1", "n1"));
     EXPECT_EQ(status(), AppStatus::draining) << "v1 is not in the rollout";
+}
+
+// ---- Room for names ----
+
+class RoomForNamesTest : public RegistryAppsTest {
+protected:
+    void limit(std::size_t apps, std::size_t per_address) {
+        RegistrySettings settings;
+        settings.apps_max = apps;
+        settings.new_apps_per_address_max = per_address;
+        few.emplace(settings, NetworkTable{{"forge-1", {"channel", 6h}}});
+    }
+    // The code of its refusal; empty: it has bound the name, or had it.
+    std::string bind(const std::string& name, const char* address = "192.0.2.1") {
+        AdmitRequest asks = request(++tunnel, "a");
+        asks.claim.app_name = name;
+        asks.client = client_address(*IpAddress::parse(address));
+        AdmitOutcome outcome = few->admit(asks, now());
+        if (const auto* error = std::get_if<Error>(&outcome)) return error->code;
+        forgotten = std::get<Admitted>(outcome).forgotten;
+        few->disconnected(tunnel, "", now().wall);
+        return "";
+    }
+    std::optional<Registry> few;
+    TunnelId tunnel = 0;
+    std::vector<std::string> forgotten;
+};
+
+TEST_F(RoomForNamesTest, AgentsOfOneAddressBindSoManyNewNamesWithinAnHour) {
+    limit(100, 2);
+    EXPECT_EQ(bind("a", "2001:db8::1"), "");
+    EXPECT_EQ(bind("b", "2001:db8::2"), "");
+    EXPECT_EQ(bind("c", "2001:db8::ffff:3"), "too_many_new_apps");
+    EXPECT_EQ(few->resolve("c", now()), std::nullopt);
+    EXPECT_EQ(bind("a", "2001:db8::1"), "") << "a name that is bound is no new one";
+    EXPECT_EQ(bind("c", "2001:db8:0:1::1"), "") << "others have their own hour";
+    clock += 59min;
+    EXPECT_EQ(bind("d", "2001:db8::1"), "too_many_new_apps");
+    clock += 1min;
+    EXPECT_EQ(bind("d", "2001:db8::1"), "");
+    EXPECT_EQ(bind("e", "2001:db8::1"), "");
+    EXPECT_EQ(bind("f", "2001:db8::1"), "too_many_new_apps");
+}
+
+TEST_F(RoomForNamesTest, BeyondTheLimitOnlyAdminsReserveNames) {
+    limit(2, 100);
+    EXPECT_EQ(bind("a"), "");
+    EXPECT_EQ(bind("b"), "");
+    EXPECT_EQ(bind("c"), "too_many_apps");
+    EXPECT_TRUE(few->make_app(order("c"), now().wall));
+    EXPECT_EQ(bind("c"), "");
+    EXPECT_EQ(bind("d"), "too_many_apps");
+    few->forget("a", now().wall);
+    few->forget("b", now().wall);
+    EXPECT_EQ(bind("d"), "");
+    EXPECT_EQ(bind("e"), "too_many_apps");
+}
+
+TEST_F(RoomForNamesTest, NamesWhoseReservationHasEndedMakeRoom) {
+    limit(3, 100);
+    EXPECT_TRUE(few->make_app(order("kept"), now().wall));
+    EXPECT_EQ(bind("a"), "");
+    EXPECT_EQ(bind("b"), "");
+    clock += std::chrono::days{120} - 2min;
+    EXPECT_EQ(bind("b"), "");  // Renewed.
+    EXPECT_EQ(bind("c"), "too_many_apps");
+    clock += 2min;
+    EXPECT_EQ(bind("c"), "");
+    EXPECT_THAT(forgotten, ElementsAre("a"));
+    EXPECT_TRUE(few->resolve("kept", now())) << "what an admin has made ends with DELETE";
+    EXPECT_TRUE(few->resolve("b", now()));
+    EXPECT_EQ(bind("d"), "too_many_apps");
+}
+
+TEST_F(RoomForNamesTest, WhoeverStillServesKeepsTheName) {
+    limit(1, 100);
+    AdmitRequest stays = request(++tunnel, "a");
+    stays.claim.app_name = "served";
+    few->admit(stays, now());
+    clock += std::chrono::days{121};
+    EXPECT_EQ(bind("c"), "too_many_apps");
+    few->disconnected(1, "", now().wall);
+    EXPECT_EQ(bind("c"), "too_many_apps") << "all names are looked at once a minute";
+    clock += 1min;
+    EXPECT_EQ(bind("c"), "");
+    EXPECT_THAT(forgotten, ElementsAre("served"));
 }
 
 // ---- Who may serve ----

@@ -1,5 +1,6 @@
 #include "tunnel/tunnels.h"
 
+#include "base/client_address.h"
 #include "http/websocket_handshake.h"
 #include "tunnel/message_sink.h"
 #include "tunnel/shedding.h"
@@ -22,7 +23,8 @@ Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& cli
         exchange.head(), settings_.takes_v2 ? std::span<const std::string_view>(supported)
                                             : std::span<const std::string_view>());
     if (!acceptance) return fail(acceptance.error());
-    const std::optional<Error> refusal = over_limit(client);
+    const net::IpAddress counted_as = client_address(client);
+    const std::optional<Error> refusal = over_limit(counted_as);
     std::string response;
     http::append_websocket_acceptance(response, *acceptance);
     const TunnelId id = ++last_id_;
@@ -30,9 +32,9 @@ Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& cli
     auto session = std::make_shared<Session>(context_, id, wire, exchange.upgrade(response),
                                              [this](Session& gone) { remove(gone); });
     Session& added = *session;
-    sessions_.emplace(id, Entry{std::move(session), client});
+    sessions_.emplace(id, Entry{std::move(session), counted_as});
     ++unattested_;
-    ++unattested_by_address_[client];
+    ++unattested_by_address_[counted_as];
     if (refusal) {
         added.refuse(*refusal, 10);
     } else if (settings_.client_certificate_required && added.client_certificate().empty()) {
@@ -64,6 +66,11 @@ std::optional<Error> Tunnels::over_limit(const net::IpAddress& client) const {
 Session* Tunnels::find(TunnelId id) const {
     const auto found = sessions_.find(id);
     return found == sessions_.end() ? nullptr : found->second.session.get();
+}
+
+net::IpAddress Tunnels::client_of(TunnelId id) const {
+    const auto found = sessions_.find(id);
+    return found == sessions_.end() ? net::IpAddress() : found->second.client;
 }
 
 Freed Tunnels::shed(std::size_t bytes) {

@@ -29,6 +29,8 @@ public:
 
     // nullptr when the tunnel is gone.
     Session* find(TunnelId id) const;
+    // From where it came, as limits count it; of one that is gone the address of nobody.
+    net::IpAddress client_of(TunnelId id) const;
     template <class Visit>
     void for_each(Visit&& visit) const {
         std::vector<TunnelId> ids;

@@ -102,29 +102,35 @@ TEST_F(TunnelsTest, HoldsEveryLimitAndSaysWhichOneInsideTheTunnel) {
     struct Row {
         const char* what;
         TunnelLimits limits;
-        bool same_address;
+        const char* address;  // Of the third; the first two have 2001:db8:0:1::1.
         bool refused;
     };
+    constexpr const char* same = "2001:db8:0:1::1";
+    constexpr const char* other = "2001:db8:0:2::1";
     const Row rows[] = {
         {"all tunnels",
          {.tunnels_max = 2, .unattested_max = 9, .unattested_per_address_max = 9},
-         false,
+         other,
          true},
-        {"unattested", {.tunnels_max = 9, .unattested_max = 2, .unattested_per_address_max = 9}, false, true},
-        {"address", {.tunnels_max = 9, .unattested_max = 9, .unattested_per_address_max = 2}, true, true},
+        {"unattested", {.tunnels_max = 9, .unattested_max = 2, .unattested_per_address_max = 9}, other, true},
+        {"address", {.tunnels_max = 9, .unattested_max = 9, .unattested_per_address_max = 2}, same, true},
+        {"address of the same /64",
+         {.tunnels_max = 9, .unattested_max = 9, .unattested_per_address_max = 2},
+         "2001:db8:0:1:ffff::2",
+         true},
         {"other address",
          {.tunnels_max = 9, .unattested_max = 9, .unattested_per_address_max = 2},
-         false,
+         other,
          false},
     };
     for (const Row& row : rows) {
         server.reset();
         limits = row.limits;
-        client = *net::IpAddress::parse("192.0.2.1");
+        client = *net::IpAddress::parse(same);
         open();
         const auto first = come(), second = come();
         ASSERT_TRUE(until([&] { return tunnels->unattested() == 2; })) << row.what;
-        if (!row.same_address) client = *net::IpAddress::parse("192.0.2.2");
+        client = *net::IpAddress::parse(row.address);
         const auto third = come();
         third->send(test_registration());
         ASSERT_TRUE(until([&] { return !third->heard.empty(); })) << row.what;

@@ -45,6 +45,22 @@ def test_too_many_tunnels_in_all(world, setting):
     refused_and_closed(control.wire_agent(agent_id="2"), "too_many_tunnels")
 
 
+@pytest.mark.parametrize("setting, reason", [("EE_MAX_APPS", "too_many_apps"),
+                                             ("EE_MAX_NEW_APPS_PER_ADDRESS", "too_many_new_apps")])
+def test_agents_bind_so_many_names_and_no_more(world, setting, reason):
+    control = world.control(**{setting: 1})
+    control.wire_agent(agent_id="1").attest(legacy=True)
+    other = control.wire_agent(agent_id="2", app_name="another")
+    other.register()
+    other.answer_challenge(other.expect("attest_request"), legacy=True)
+    refused_and_closed(other, reason)
+    assert control.metric("ee_tunnel_refusals_total", reason=reason) == 1
+    assert control.get("/v1/resolve/another").status == 404
+    control.wire_agent(agent_id="3").attest(legacy=True)  # The name that is bound has room for agents.
+    if reason == "too_many_new_apps":  # Behind a trusted proxy each client has its own hour.
+        control.wire_agent(agent_id="4", app_name="third", headers={"X-Forwarded-For": "192.0.2.9"}).attest(legacy=True)
+
+
 def test_lesson_17_sockets_that_never_register_do_not_keep_agents_of_others_out(world):
     """The limit of an address is far below the limit in all."""
     control = world.control(EE_MAX_UNREGISTERED_PER_ADDRESS=8, EE_MAX_UNREGISTERED=16)
