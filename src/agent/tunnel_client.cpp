@@ -291,6 +291,7 @@ void TunnelClient::on(const protocol::Status& status) {
         case protocol::StatusState::ok:
             if (state_ == State::attested && status.reason != "attested") return;
             state_ = State::attested;
+            if (streams_) stream_->set_shared();
             backoff_.reset();
             log_.info("agent.serving", fields);
             return send_health();

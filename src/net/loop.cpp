@@ -76,6 +76,10 @@ void Loop::defer(Deferred& work) {
     if (!work.linked()) end_of_turn_.push_back(work);
 }
 
+void Loop::defer_last(Deferred& work) {
+    if (!work.linked()) last_of_turn_.push_back(work);
+}
+
 void Loop::resume(Deferred& work) {
     if (!work.linked()) next_turn_.push_back(work);
 }
@@ -119,7 +123,29 @@ void Loop::turn() {
     if (own.wakeup) woken_ = true;
     run_posted();
     run_timers();
-    // Flushing may produce more to flush; a few rounds empty it, and what is left waits for the next turn.
+    end_turn(std::max(count, 0));
+}
+
+// What waits to be the last gathers more when what was ready in the meantime goes before it. A loop with one
+// event at a time has nothing to gather.
+void Loop::end_turn(int events) {
+    run_end_of_turn();
+    for (int look = 1; look < looks_per_turn && !last_of_turn_.empty(); ++look) {
+        if (events < 2 || events >= events_per_turn) break;
+        const int count = ::epoll_wait(epoll_.get(), events_.get(), events_per_turn - events, 0);
+        if (count <= 0) break;
+        events += count;
+        now_ = std::chrono::steady_clock::now();
+        if (hand_out(count).wakeup) woken_ = true;
+        run_end_of_turn();
+    }
+    run_list(last_of_turn_);
+    run_end_of_turn();
+    next_turn_.splice(last_of_turn_);
+}
+
+// Flushing may produce more to flush; a few rounds empty it, and what is left waits for the next turn.
+void Loop::run_end_of_turn() {
     for (int round = 0; round < 8 && !end_of_turn_.empty(); ++round) run_list(end_of_turn_);
     if (!end_of_turn_.empty()) next_turn_.splice(end_of_turn_);
     collect();

@@ -73,7 +73,8 @@ public:
     Loop& operator=(const Loop&) = delete;
 
     // Runs turns until stop(), which may have come before; may be called again. One turn: ready sockets,
-    // resumed work, posted tasks, due timers, end of turn.
+    // resumed work, posted tasks, due timers, end of turn. The end: deferred work; while some of it waits to
+    // be the last, sockets that have become ready since; that.
     void run();
     void stop();                            // Any thread.
     void post(std::function<void()> task);  // Any thread. Runs in the loop's thread, in order.
@@ -88,6 +89,9 @@ public:
 
     // At the end of this turn; a second call before that changes nothing.
     void defer(Deferred& work);
+    // The same, behind all that defer() was given and behind what else has become ready meanwhile, within
+    // what a turn takes: for what many add to, the more of them the better.
+    void defer_last(Deferred& work);
     // In the next turn: for work that was cut short to let others run.
     void resume(Deferred& work);
     // Destroys the object at the end of the turn, when no callback of it can be on the stack.
@@ -132,11 +136,14 @@ private:
     static constexpr std::size_t slots = 4096;
     static constexpr std::chrono::milliseconds tick{8};  // 4096 slots of 8 ms: one round is 32.8 s.
     static constexpr int events_per_turn = 256;
+    static constexpr int looks_per_turn = 5;  // at what is ready, so many of the events in all
     static constexpr std::chrono::microseconds posted_time_per_turn{500};  // from the turn's beginning
     static constexpr int background_events_at_once = 4;
     static constexpr std::chrono::microseconds background_time_per_turn{300};  // from the turn's beginning
 
     void turn();
+    void end_turn(int events);
+    void run_end_of_turn();
     // Hands out this turn's events; which of the loop's own descriptors were among them.
     struct Own {
         bool wakeup = false;
@@ -164,6 +171,7 @@ private:
     std::unique_ptr<epoll_event[]> events_;
     int events_at_ = 0, events_end_ = 0;
     List<Deferred> end_of_turn_;
+    List<Deferred> last_of_turn_;
     List<Deferred> next_turn_;
     std::vector<std::shared_ptr<void>> garbage_, collected_;
     std::unordered_map<void*, std::shared_ptr<void>> kept_;

@@ -69,8 +69,14 @@ public:
     // For building output in place; call flush_later() afterwards.
     std::string& output() { return output_; }
     void flush_later() {
-        if (open_) loop_.defer(*this);
+        if (!open_) return;
+        if (is_shared_)
+            loop_.defer_last(*this);
+        else
+            loop_.defer(*this);
     }
+    // What it carries comes from many other streams: from now on it is flushed behind them.
+    void set_shared() { is_shared_ = true; }
     // Bytes collected or refused by the socket so far.
     std::size_t pending_output() const {
         return output_.size() - sent_ + (tls_ ? tls_->output().size() - cipher_sent_ : 0);
@@ -162,6 +168,7 @@ private:
     bool writable_ = true;
     bool blocked_ = false;  // A send was refused.
     bool secured_ = false;
+    bool is_shared_ = false;
 };
 
 }  // namespace ee::net

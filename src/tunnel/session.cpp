@@ -247,6 +247,7 @@ void Session::activate() {
                                                                 .idle_time = settings.stream_idle_time,
                                                                 .memory = settings.memory});
         v2_ = mux.get();
+        stream_->set_shared();
         mux_ = std::move(mux);
     } else {
         auto mux = std::make_unique<MultiplexerV1>(MultiplexerV1Limits{
