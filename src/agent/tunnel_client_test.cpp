@@ -444,9 +444,9 @@ TEST_P(TunnelClientTest, FinishesWhatIsOpenAndWhatIsOnItsWayBeforeItStops) {
     bool stopped = false;
     client->stop([&] { stopped = true; });
     ask(on_its_way, "/on-its-way");  // The control plane has not heard yet.
+    ASSERT_TRUE(until([&] { return app.has_request(1); }));
     app.peers[0]->say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none");
     ASSERT_TRUE(until([&] { return open.got == "200 one."; }));
-    ASSERT_TRUE(until([&] { return app.has_request(1); }));
     EXPECT_FALSE(stopped);
     app.peers[1]->say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
     ASSERT_TRUE(until([&] { return stopped; }));
