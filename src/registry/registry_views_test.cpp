@@ -165,8 +165,8 @@ TEST_F(RegistryViewsTest, TheOneDisconnectedLongestIsForgottenFirst) {
     clock += 1s;
     const auto remembered = [&] {
         std::string ids;
-        for (const AgentDetail& one : registry.detail("myapp", now())->agents)
-            ids += one.agent.agent_id + " ";
+        const auto detail = registry.detail("myapp", now());
+        for (const AgentDetail& one : detail->agents) ids += one.agent.agent_id + " ";
         return ids;
     };
     for (TunnelId tunnel = 1; tunnel <= 17; ++tunnel) registry.disconnected(tunnel, "", now().wall);
