@@ -454,7 +454,8 @@ void ControlPlane::change_networks(attestation::NetworkPolicies networks) {
 }
 
 void ControlPlane::record_policies() {
-    for (const attestation::NetworkPolicy& policy : appraiser_.policies()->all()) {
+    const auto policies = appraiser_.policies();
+    for (const attestation::NetworkPolicy& policy : policies->all()) {
         std::string json = attestation::policy_json(policy);
         std::string digest(as_text(crypto::sha256(as_bytes(json))));
         slots_.in_force(ledger::LeafKind::policy, policy.name,
