@@ -74,6 +74,22 @@ TEST(BigEndian, CountsInFourBytesWhatComesAfterThem) {
     EXPECT_EQ(out, std::string("\0\0\0\0\0\0\1\2", 8) + std::string(258, 'x'));
 }
 
+TEST(BigEndian, TakesWhatWasCountedAndNothingBeyondTheEnd) {
+    std::string written;
+    append_counted(written, "");
+    append_counted(written, "ab");
+    std::string_view rest = written;
+    EXPECT_EQ(take_counted(rest), "");
+    EXPECT_EQ(take_counted(rest), "ab");
+    EXPECT_EQ(take_counted(rest), std::nullopt);
+    for (std::size_t size = 5; size < written.size(); ++size) {
+        rest = std::string_view(written).substr(0, size);
+        EXPECT_EQ(take_counted(rest), "");
+        EXPECT_EQ(take_counted(rest), std::nullopt);
+        EXPECT_EQ(rest.size(), size - 4) << "what can't be taken stays";
+    }
+}
+
 TEST(ByteReader, NeverReadsPastTheEnd) {
     const Bytes bytes{1, 2, 3, 4, 5};
     ByteReader reader(bytes);

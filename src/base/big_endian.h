@@ -3,6 +3,7 @@
 // crosses the network are written.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,18 @@ inline void append_counted(std::string& out, std::string_view bytes) {
     EE_CHECK(bytes.size() <= UINT32_MAX);
     append_big_endian<4>(out, bytes.size());
     out.append(bytes);
+}
+
+// What append_counted() has put at the beginning of `rest`; `rest` is what follows it then. nullopt: `rest`
+// ends before.
+inline std::optional<std::string_view> take_counted(std::string_view& rest) {
+    constexpr std::size_t count_bytes = 4;
+    if (rest.size() < count_bytes) return std::nullopt;
+    const std::uint64_t size = from_big_endian(as_bytes(rest.substr(0, count_bytes)));
+    if (rest.size() - count_bytes < size) return std::nullopt;
+    const std::string_view taken = rest.substr(count_bytes, size);
+    rest.remove_prefix(count_bytes + size);
+    return taken;
 }
 
 }  // namespace ee

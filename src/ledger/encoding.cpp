@@ -25,8 +25,9 @@ std::uint64_t KeyReader::number() {
 }
 
 std::string RecordReader::text() {
-    const std::uint64_t size = from_big_endian(as_bytes(take(4)));
-    return std::string(take(size));
+    const auto text = take_counted(rest_);
+    if (!text) throw DamagedRecord("a record ends within a text");
+    return std::string(*text);
 }
 
 void RecordReader::finish() const {

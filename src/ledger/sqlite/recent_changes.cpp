@@ -11,8 +11,8 @@
 namespace ee::ledger {
 namespace {
 
-constexpr std::size_t size_bytes = 4;
-constexpr std::uint64_t erased = 0xffffffff;     // in place of a record's size
+// In place of a record, and of how many bytes it has.
+constexpr std::string_view erased = "\xff\xff\xff\xff";
 constexpr std::uint64_t rows_at_once = 4;        // deleted by one commit, which adds one
 constexpr std::size_t records_at_least = 16;     // folded by one commit
 constexpr std::size_t visits_at_least = 16;      // of one table, and four times as many as are folded
@@ -27,12 +27,14 @@ public:
 
     bool next() {
         if (rest_.empty() || is_damaged_) return false;
-        const auto number = static_cast<std::uint8_t>(take(1)[0]);
+        const auto number = static_cast<std::uint8_t>(rest_[0]);
         is_damaged_ = number >= table_count;
         table = static_cast<Table>(number);
-        key = take(size());
-        const std::uint64_t bytes = size();
-        record = bytes == erased ? std::nullopt : std::optional(take(bytes));
+        rest_.remove_prefix(1);
+        key = take();
+        const bool is_erased = rest_.starts_with(erased);
+        if (is_erased) rest_.remove_prefix(erased.size());
+        record = is_erased ? std::nullopt : std::optional(take());
         return !is_damaged_;
     }
     bool is_damaged() const { return is_damaged_; }
@@ -42,14 +44,11 @@ public:
     std::optional<std::string_view> record{};  // nullopt: erased
 
 private:
-    std::string_view take(std::size_t bytes) {
-        is_damaged_ = is_damaged_ || rest_.size() < bytes;
-        if (is_damaged_) return {};
-        const std::string_view taken = rest_.substr(0, bytes);
-        rest_.remove_prefix(bytes);
-        return taken;
+    std::string_view take() {
+        const auto taken = take_counted(rest_);
+        is_damaged_ = is_damaged_ || !taken;
+        return taken.value_or("");
     }
-    std::uint64_t size() { return from_big_endian(as_bytes(take(size_bytes))); }
 
     std::string_view rest_;
     bool is_damaged_ = false;
@@ -72,15 +71,15 @@ std::string encode_changes(const Changes& changes) {
     };
     std::size_t bytes = 0;
     each([&](std::size_t, const std::string& key, const std::optional<std::string>& record) {
-        bytes += 1 + 2 * size_bytes + key.size() + (record ? record->size() : 0);
+        bytes += 1 + 2 * erased.size() + key.size() + (record ? record->size() : 0);
     });
     std::string row;
     row.reserve(bytes);
     each([&](std::size_t table, const std::string& key, const std::optional<std::string>& record) {
-        EE_CHECK(!record || record->size() < erased);
+        EE_CHECK(!record || record->size() < UINT32_MAX);
         row.push_back(static_cast<char>(table));
         append_counted(row, key);
-        record ? append_counted(row, *record) : append_big_endian<size_bytes>(row, erased);
+        record ? append_counted(row, *record) : void(row.append(erased));
     });
     return row;
 }
