@@ -186,14 +186,14 @@ bool LedgerService::ask(Question question, std::function<void(Result<std::string
 
 // However it goes, the moment that was read is given up: the write-ahead log would grow with it.
 Result<std::string> LedgerService::answer(const Question& question) {
+    Result<std::string> body;
     try {
-        auto body = answer_of_moment(question);
-        store_->end_reading();
-        return body;
+        body = answer_of_moment(question);
     } catch (const std::runtime_error& failure) {
-        store_->end_reading();
-        return fail("store_unavailable", failure.what());
+        body = fail("store_unavailable", failure.what());
     }
+    store_->end_reading();
+    return body;
 }
 
 Result<std::string> LedgerService::answer_of_moment(const Question& question) {

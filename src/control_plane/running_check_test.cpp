@@ -60,7 +60,7 @@ public:
         return reader_->tile(level, index);
     }
     void commit(const Changes& changes) override { reader_->commit(changes); }
-    void end_reading() const override {
+    void end_reading() const noexcept override {
         of_moment_ = 0;
         reader_->end_reading();
     }

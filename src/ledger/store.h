@@ -82,7 +82,7 @@ struct Changes {
     std::vector<NewTile> tiles;
 };
 
-// One thread at a time. Every call may throw StoreFailure.
+// One thread at a time. Every call that is not noexcept may throw StoreFailure.
 class Store {
 public:
     Store() = default;
@@ -106,7 +106,7 @@ public:
 
     // Between two commits a store may read from one snapshot, which costs its file: for who has read and does
     // not commit. Not within a scan.
-    virtual void end_reading() const {}
+    virtual void end_reading() const noexcept {}
 };
 
 }  // namespace ee::ledger

@@ -10,7 +10,12 @@
 namespace ee::ledger {
 namespace {
 
-constexpr std::size_t leaf_length_bytes = 4;
+// The leaf at that place of the row; nullopt: the row ends before.
+std::optional<std::string> leaf_in(std::string_view row, std::uint64_t place) {
+    auto leaf = take_counted(row);
+    for (; leaf && place > 0; --place) leaf = take_counted(row);
+    return leaf ? std::optional<std::string>(*leaf) : std::nullopt;
+}
 
 // Recent changes one by one, taken from there more and more at once: most scans end soon.
 class RecentScan {
@@ -57,16 +62,6 @@ StoreFailure store_failure(std::string_view doing, const Error& error, const sql
     return StoreFailure(fmt::format("{}: {}{}", doing, error.detail, remedy));
 }
 
-std::string leaf_in(std::string_view row, std::uint64_t place) {
-    for (;; --place) {
-        const std::uint64_t size = from_big_endian(as_bytes(row.substr(0, leaf_length_bytes)));
-        if (row.size() < leaf_length_bytes || row.size() - leaf_length_bytes < size)
-            throw StoreFailure("a row of leaves is shorter than they are");
-        if (place == 0) return std::string(row.substr(leaf_length_bytes, size));
-        row.remove_prefix(leaf_length_bytes + size);
-    }
-}
-
 Result<void> load_recent(sqlite::Statement& rows, RecentChanges& recent) {
     Result<void> loaded;
     while (loaded) {
@@ -80,7 +75,7 @@ Result<void> load_recent(sqlite::Statement& rows, RecentChanges& recent) {
 }
 
 Result<LedgerReads> LedgerReads::prepare(sqlite::Database& database, std::shared_ptr<RecentChanges> recent) {
-    auto begin = database.prepare("BEGIN"), end = database.prepare("COMMIT");
+    auto begin = database.prepare("BEGIN"), end = database.prepare("ROLLBACK");
     auto last_commit = database.prepare("SELECT coalesce(max(number), 0) FROM ledger_recent");
     auto rows = database.prepare(recent_rows_sql);
     auto leaf_count = database.prepare(count_leaves_sql);
@@ -111,30 +106,36 @@ bool LedgerReads::step(sqlite::Statement& statement) {
     throw StoreFailure(failure);
 }
 
-// A transaction that reads takes its snapshot with the first read.
+// All of it or nothing: who fails here tries anew with the next read.
 void LedgerReads::take_snapshot() {
     if (hold_) return;
-    auto hold = std::make_unique<RecentChanges::Hold>(*recent_);
+    hold_ = std::make_unique<RecentChanges::Hold>(*recent_);
+    struct Forget {
+        void operator()(LedgerReads* reads) const { reads->forget_snapshot(); }
+    };
+    std::unique_ptr<LedgerReads, Forget> unless_taken(this);
     step(statements_.begin);
     statements_.begin.reset();
-    hold_ = std::move(hold);
-    as_of_ = static_cast<std::uint64_t>(only_number(statements_.last_commit));
-    if (!shares_recent_ && recent_->last() != as_of_) reload_recent();
+    read_last_commit();
+    (void)unless_taken.release();
 }
 
-void LedgerReads::reload_recent() {
+// A transaction that reads takes its snapshot with this first read.
+void LedgerReads::read_last_commit() {
+    as_of_ = static_cast<std::uint64_t>(only_number(statements_.last_commit));
+    if (shares_recent_ || recent_->last() == as_of_) return;
     hold_.reset();
     recent_->clear();
     const auto loaded = load_recent(statements_.recent, *recent_);
-    if (!loaded) throw store_failure("cannot read the ledger", loaded.error(), *database_);
     hold_ = std::make_unique<RecentChanges::Hold>(*recent_);
+    if (!loaded) throw store_failure("cannot read the ledger", loaded.error(), *database_);
 }
 
-void LedgerReads::forget_snapshot() {
+// The transaction has changed nothing; where a failure has ended it already, there is nothing to do.
+void LedgerReads::forget_snapshot() noexcept {
     EE_CHECK(scans_ == 0);
     if (!hold_) return;
-    step(statements_.end);
-    statements_.end.reset();
+    (void)statements_.end.run();
     hold_.reset();
 }
 
@@ -221,11 +222,14 @@ std::optional<std::string> LedgerReads::leaf(std::uint64_t index) {
     take_snapshot();
     sqlite::Statement& row = statements_.leaf.bind(1, static_cast<std::int64_t>(index));
     std::optional<std::string> leaf;
+    bool has_leaf = false;
     if (step(row)) {
         const std::uint64_t place = index - static_cast<std::uint64_t>(row.number(0));
-        if (place < static_cast<std::uint64_t>(row.number(1))) leaf = leaf_in(row.view(2), place);
+        has_leaf = place < static_cast<std::uint64_t>(row.number(1));
+        if (has_leaf) leaf = leaf_in(row.view(2), place);
     }
     row.reset();
+    if (has_leaf && !leaf) throw StoreFailure("a row of leaves is shorter than they are");
     return leaf;
 }
 

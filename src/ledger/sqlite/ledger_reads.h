@@ -23,8 +23,6 @@ inline constexpr const char* count_leaves_sql =
 inline constexpr const char* recent_rows_sql = "SELECT number, changes FROM ledger_recent ORDER BY number";
 // All rows of that statement, which is ready for the next time then. `store_unavailable`.
 Result<void> load_recent(sqlite::Statement& rows, RecentChanges& recent);
-// The leaf at that place of the row. Throws StoreFailure where the row ends before.
-std::string leaf_in(std::string_view row, std::uint64_t place);
 
 // The ledger's tables read through one connection, all from one snapshot: the file as it was at the first
 // read since forget_snapshot(). Meanwhile the write-ahead log keeps what the snapshot needs.
@@ -42,7 +40,7 @@ public:
     std::optional<std::string> tile(unsigned level, std::uint64_t index);
 
     // Not within a scan.
-    void forget_snapshot();
+    void forget_snapshot() noexcept;
 
 private:
     struct Statements {
@@ -55,7 +53,7 @@ private:
           recent_(recent ? std::move(recent) : std::make_shared<RecentChanges>(RecentChanges::Limits{})) {}
 
     void take_snapshot();
-    void reload_recent();
+    void read_last_commit();
     std::int64_t only_number(sqlite::Statement& statement);
     bool step(sqlite::Statement& statement);
     std::optional<std::string> only_value(sqlite::Statement& statement);

@@ -44,7 +44,7 @@ std::optional<std::string> SqliteReader::tile(unsigned level, std::uint64_t inde
 void SqliteReader::commit(const Changes&) {
     throw StoreFailure("the ledger was opened for reading only");
 }
-void SqliteReader::end_reading() const {
+void SqliteReader::end_reading() const noexcept {
     impl_->reads.forget_snapshot();
 }
 

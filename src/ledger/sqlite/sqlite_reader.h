@@ -27,7 +27,7 @@ public:
     std::optional<std::string> tile(unsigned level, std::uint64_t index) const override;
     // StoreFailure, always.
     void commit(const Changes& changes) override;
-    void end_reading() const override;
+    void end_reading() const noexcept override;
 
 private:
     class Impl;

@@ -261,7 +261,7 @@ std::optional<std::string> SqliteStore::tile(unsigned level, std::uint64_t index
 void SqliteStore::commit(const Changes& changes) {
     impl_->commit(changes);
 }
-void SqliteStore::end_reading() const {
+void SqliteStore::end_reading() const noexcept {
     impl_->reads.forget_snapshot();
 }
 std::shared_ptr<RecentChanges> SqliteStore::recent() const {

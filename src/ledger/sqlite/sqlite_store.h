@@ -33,7 +33,7 @@ public:
     std::optional<std::string> leaf(std::uint64_t index) const override;
     std::optional<std::string> tile(unsigned level, std::uint64_t index) const override;
     void commit(const Changes& changes) override;
-    void end_reading() const override;
+    void end_reading() const noexcept override;
 
     // For readers of this process.
     std::shared_ptr<RecentChanges> recent() const;

@@ -248,6 +248,54 @@ TEST_F(SqliteStoreTest, ADamagedRowOfARecentCommitIsNotOpened) {
     EXPECT_THROW(open_reader()->get(Table::locks, "a"), StoreFailure);
 }
 
+TEST_F(SqliteStoreTest, AReaderOfAnotherProcessGoesOnOnceTheDamageIsGone) {
+    const auto store = open();
+    store->commit(put(Table::locks, "a", "1"));
+    const auto reader = open_reader();
+    EXPECT_EQ(reader->get(Table::locks, "a"), "1");
+    reader->end_reading();
+    auto other = sqlite::Database::open(file(), writers_.get());
+    ASSERT_TRUE(other->execute(
+        "DROP TRIGGER ledger_recent_kept; INSERT INTO ledger_recent VALUES (2, x'060000000161')"));
+    const auto refusal = [&]() -> std::string {
+        try {
+            return reader->get(Table::locks, "a").value_or("nothing");
+        } catch (const StoreFailure& failure) {
+            return failure.what();
+        }
+    };
+    const std::string first = refusal();
+    EXPECT_NE(first.find("row 2 of ledger_recent is damaged"), std::string::npos) << first;
+    EXPECT_EQ(refusal(), first);
+    ASSERT_TRUE(other->execute("DELETE FROM ledger_recent WHERE number = 2"));
+    store->commit(put(Table::locks, "a", "2"));
+    EXPECT_EQ(reader->get(Table::locks, "a"), "2");
+}
+
+TEST_F(SqliteStoreTest, ADamagedRowOfLeavesIsInTheWayOfNoOther) {
+    const auto store = open();
+    Changes changes;
+    changes.leaves = {"first", "second"};
+    store->commit(changes);
+    changes.first_leaf = 2;
+    changes.leaves = {"third"};
+    store->commit(changes);
+    ASSERT_TRUE(
+        sqlite::Database::open(file(), writers_.get())
+            ->execute("DROP TRIGGER ledger_leaves_unchanged;"
+                      "UPDATE ledger_leaves SET leaves = substr(leaves, 1, 14) WHERE first_leaf = 0"));
+    const auto reader = open_reader();
+    EXPECT_EQ(reader->leaf(0), "first");
+    EXPECT_THROW(reader->leaf(1), StoreFailure);
+    EXPECT_EQ(reader->leaf(2), "third");
+    EXPECT_EQ(reader->leaf(3), std::nullopt);
+    EXPECT_THROW(reader->leaf(1), StoreFailure);
+    reader->end_reading();
+    changes.first_leaf = 3;
+    store->commit(changes);
+    EXPECT_EQ(reader->leaf_count(), 4u);
+}
+
 TEST_F(SqliteStoreTest, ScansMayReadAndScanWithin) {
     const auto store = open();
     Changes changes;

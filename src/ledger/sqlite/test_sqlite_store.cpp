@@ -40,7 +40,7 @@ public:
         return store_->tile(level, index);
     }
     void commit(const Changes& changes) override { store_->commit(changes); }
-    void end_reading() const override { store_->end_reading(); }
+    void end_reading() const noexcept override { store_->end_reading(); }
 
 private:
     std::filesystem::path folder_;
