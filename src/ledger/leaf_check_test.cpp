@@ -122,6 +122,21 @@ protected:
     int paid_ = 0;
 };
 
+// Nor do leaves that are damaged meanwhile keep it from what all others say.
+TEST_F(LeafCheckTest, ATreeThatIsFarBehindCatchesUpWithoutTheLeavesSince) {
+    LogReader reader(store_);
+    LogTree tree = reader.load().value();
+    const std::uint64_t before = tree.size();
+    pay(300);
+    ASSERT_GT(store_.leaf_count(), before + 2 * tile_hashes);
+    store_.leaves[before] = std::nullopt;
+    store_.leaves_read = 0;
+    const auto caught_up = reader.catch_up(tree);
+    ASSERT_TRUE(caught_up) << caught_up.error().detail;
+    EXPECT_EQ(tree.head(), newest_head(store_)->head);
+    EXPECT_LT(store_.leaves_read, tile_hashes);
+}
+
 TEST_F(LeafCheckTest, FindsNothingInAGoodLedgerHoweverSmallItsStepsAre) {
     for (const std::uint64_t count : {1, 7, 256, 100'000})
         for (const std::size_t row : {1, 5, 1000}) {

@@ -15,6 +15,10 @@ tl::unexpected<Error> damaged(std::string detail) {
     return fail("ledger_damaged", std::move(detail));
 }
 
+tl::unexpected<Error> other_root_then(std::uint64_t size) {
+    return damaged(fmt::format("the first {} leaves have another root than the tree had then", size));
+}
+
 std::string encode(const LogIdentity& identity) {
     return RecordWriter().text(identity.log_id).array(identity.salt_secret).take();
 }
@@ -126,8 +130,7 @@ Result<LogTree> LogReader::load_at(const LogTree& tree, std::uint64_t size) {
     auto older = open_tree(size);
     if (!older) return older;
     const auto root = tree.root_at(size, cache_);
-    if (!root || *root != older->root())
-        return damaged(fmt::format("the first {} leaves have another root than the tree had then", size));
+    if (!root || *root != older->root()) return other_root_then(size);
     return older;
 }
 
@@ -174,6 +177,7 @@ Result<void> LogReader::catch_up(LogTree& tree) {
     const auto head = newest_head(store_);
     if (!head || head->head.size == tree.size()) return {};
     if (!identity_) identity_ = identity_of(store_);
+    if (head->head.size - tree.size() > tile_hashes) return catch_up_by_tiles(tree);
     LogTree grown = tree;
     std::vector<Tile> full;  // the writer has stored them
     for (std::uint64_t index = tree.size(); index < head->head.size; ++index) {
@@ -185,6 +189,16 @@ Result<void> LogReader::catch_up(LogTree& tree) {
         return damaged(
             fmt::format("the {} leaves have another root than the newest checkpoint", grown.size()));
     tree = std::move(grown);
+    return {};
+}
+
+// From far behind: however many leaves came since, they are not read.
+Result<void> LogReader::catch_up_by_tiles(LogTree& tree) {
+    auto grown = load();
+    if (!grown) return fail(std::move(grown.error()));
+    const auto before = grown->root_at(tree.size(), cache_);
+    if (!before || *before != tree.root()) return other_root_then(tree.size());
+    tree = *std::move(grown);
     return {};
 }
 

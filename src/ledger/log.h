@@ -83,6 +83,7 @@ public:
 
 private:
     Result<LogTree> open_tree(std::uint64_t size);
+    Result<void> catch_up_by_tiles(LogTree& tree);
     std::optional<std::string> leaf(std::uint64_t index) const;
 
     class Tiles final : public TileReader {
