@@ -3,6 +3,8 @@
 #include <functional>
 #include <map>
 
+#include <fmt/format.h>
+
 #include "ledger/ledger_check.h"
 #include "ledger/test_worker.h"
 
@@ -135,6 +137,28 @@ TEST_F(LeafCheckTest, ATreeThatIsFarBehindCatchesUpWithoutTheLeavesSince) {
     ASSERT_TRUE(caught_up) << caught_up.error().detail;
     EXPECT_EQ(tree.head(), newest_head(store_)->head);
     EXPECT_LT(store_.leaves_read, tile_hashes);
+}
+
+// Whose hash is in a tile, so that the tree does not need it.
+TEST_F(LeafCheckTest, ADamagedNewestLeafHaltsAStartAlsoWhereItIsTheLastOfATile) {
+    int opened = 0;
+    while (const std::uint64_t rest = store_.leaf_count() % tile_hashes)
+        if (rest % 2 == 0)
+            worker_.buy();
+        else
+            ASSERT_TRUE(worker_.admin(OpenAccount{.account = fmt::format("other{}", ++opened)},
+                                      fmt::format("open {}", opened)));
+    for (const auto& damaged : {std::optional<std::string>{}, std::optional<std::string>("leaf")}) {
+        auto store = std::make_unique<DamagedStore>(worker_.memory);
+        store->leaves[store_.leaf_count() - 1] = damaged;
+        const auto started = LedgerWorker::start(
+            std::move(store),
+            [&](const LogIdentity&, const TreeHead&) -> Result<LogKey> { return worker_.make_key(); },
+            worker_.settings());
+        ASSERT_TRUE(started) << started.error().detail;
+        ASSERT_TRUE((*started)->standstill());
+        EXPECT_EQ((*started)->standstill()->code, "ledger_halted");
+    }
 }
 
 TEST_F(LeafCheckTest, FindsNothingInAGoodLedgerHoweverSmallItsStepsAre) {

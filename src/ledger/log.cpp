@@ -28,10 +28,12 @@ Hash tree_leaf(const LogIdentity& identity, std::uint64_t index, std::string_vie
     return log_leaf_hash(salt_of(identity, index), as_bytes(leaf));
 }
 
-std::int64_t time_of(std::string_view leaf) {
-    const auto decoded = decode_leaf(as_bytes(leaf));
-    if (!decoded) throw DamagedRecord(fmt::format("the newest leaf: {}", decoded.error().detail));
-    return decoded->time_us;
+Result<std::int64_t> newest_time(const Store& store, std::uint64_t size) {
+    const auto bytes = store.leaf(size - 1);
+    if (!bytes) return damaged(fmt::format("leaf {}, the newest one, is missing", size - 1));
+    const auto leaf = decode_leaf(as_bytes(*bytes));
+    if (!leaf) return damaged(fmt::format("the newest leaf: {}", leaf.error().detail));
+    return leaf->time_us;
 }
 
 }  // namespace
@@ -249,7 +251,10 @@ Result<Log> Log::open(const Store& store, const LogIdentity& if_new) {
     auto tree = LogReader(store).load();
     if (!tree) return fail(std::move(tree.error()));
     log.tree_ = *std::move(tree);
-    if (log.tree_.size() > 0) log.last_time_us_ = time_of(store.leaf(log.tree_.size() - 1).value());
+    if (log.tree_.size() == 0) return log;
+    const auto time = newest_time(store, log.tree_.size());
+    if (!time) return fail(time.error());
+    log.last_time_us_ = *time;
     return log;
 }
 
