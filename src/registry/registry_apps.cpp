@@ -113,7 +113,12 @@ Result<void> Registry::check_room(const AdmitRequest& request, Moment now, Admit
                                 request.client.to_string(), bound->second));
     if (apps_.size() >= settings_.apps_max && now.mono >= free_names_sought_) {
         free_names_sought_ = now.mono + std::chrono::minutes{1};
-        admitted.forgotten = forget_free_names(now.wall);
+        std::vector<std::string> free = free_names(now.wall);
+        // None is given up in vain: only who is admitted takes them out of the store.
+        if (apps_.size() - free.size() < settings_.apps_max) {
+            for (const std::string& name : free) forget(name, now.wall);
+            admitted.forgotten = std::move(free);
+        }
     }
     if (apps_.size() >= settings_.apps_max)
         return fail("too_many_apps",
@@ -122,12 +127,11 @@ Result<void> Registry::check_room(const AdmitRequest& request, Moment now, Admit
     return {};
 }
 
-std::vector<std::string> Registry::forget_free_names(WallTime now) {
+std::vector<std::string> Registry::free_names(WallTime now) const {
     std::vector<std::string> names;
     for (const auto& [name, app] : apps_)
         if (!app->record.made_by_admin && name_is_free(*app, now) && tunnels_of(name).empty())
             names.push_back(name);
-    for (const std::string& name : names) forget(name, now);
     return names;
 }
 

@@ -149,6 +149,7 @@ TEST_F(RegistryAppsTest, ANameThatIsFreeAgainIsNewAndOfNobodyBefore) {
     AppOrder said = order();
     said.billing_account = "alice";
     make(said);
+    EXPECT_EQ(last_event(), "registered") << "who pays for what is new is no change";
     registry.set_nodes("myapp", Nodes{"n1"}, now().wall);
     clock += std::chrono::days{30 + 90};
     said.repo = "org/new";
@@ -317,6 +318,24 @@ TEST_F(RoomForNamesTest, NamesWhoseReservationHasEndedMakeRoom) {
     EXPECT_TRUE(few->resolve("kept", now())) << "what an admin has made ends with DELETE";
     EXPECT_TRUE(few->resolve("b", now()));
     EXPECT_EQ(bind("d"), "too_many_apps");
+}
+
+TEST_F(RoomForNamesTest, WhereThereIsRoomNoNameIsGivenUp) {
+    limit(3, 100);
+    EXPECT_EQ(bind("a"), "");
+    clock += std::chrono::days{121};
+    EXPECT_EQ(bind("b"), "");
+    EXPECT_THAT(forgotten, ElementsAre());
+    EXPECT_TRUE(few->resolve("a", now()));
+}
+
+TEST_F(RoomForNamesTest, NorWhereThatWouldMakeNone) {
+    limit(1, 100);
+    EXPECT_EQ(bind("a"), "");
+    EXPECT_TRUE(few->make_app(order("kept"), now().wall));
+    clock += std::chrono::days{121};
+    EXPECT_EQ(bind("b"), "too_many_apps");
+    EXPECT_TRUE(few->resolve("a", now())) << "it is in the store, too";
 }
 
 TEST_F(RoomForNamesTest, WhoeverStillServesKeepsTheName) {
