@@ -59,6 +59,11 @@ TEST_F(RegistryLapsesTest, WhatTimeAloneChangesIsToldOnce) {
     clock += 3 * 24h;
     EXPECT_EQ(look(), "registration_expired ");
     EXPECT_EQ(look(), "");
+    // A clock that steps back does not.
+    clock -= 24h;
+    EXPECT_EQ(look(), "");
+    clock += 24h;
+    EXPECT_EQ(look(), "registration_expired ");
     // An attestation renews it.
     registry.attested(1, verdict(now()), now());
     EXPECT_EQ(look(), "registration_renewed ");
@@ -110,6 +115,8 @@ TEST_F(RegistryLapsesTest, WhatRoutingLeavesOutIsToldOnceAndIsOfTheAgentNotItsTu
     registry.tell(sink);
     registry.ejected("nobody", "a1", "tunnel_closed", std::chrono::seconds(10), now());
     registry.ejected("myapp", "a9", "tunnel_closed", std::chrono::seconds(10), now());
+    registry.readmitted("nobody", "a1", now());
+    registry.readmitted("myapp", "a9", now());
     registry.readmitted("myapp", "a1", now());
     EXPECT_TRUE(sink.told.empty());
     registry.ejected("myapp", "a1", "tunnel_closed", std::chrono::seconds(10), now());
