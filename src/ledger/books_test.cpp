@@ -150,5 +150,15 @@ TEST_F(BooksRules, ALockEndsOnceAndPaysAtMostWhatItHolds) {
     }
 }
 
+TEST_F(BooksRules, WhatIsNoLeafIsNotAppended) {
+    Batch batch(ledger.store);
+    Context context = context_of(batch);
+    EXPECT_THROW(append_leaf(context, LeafKind::grid, std::span<const LentField>()), BrokenInvariant)
+        << "it has a field";
+    EXPECT_THROW(append_leaf(context, LeafKind::grid, {std::string_view("\xff")}), BrokenInvariant)
+        << "of UTF-8";
+    EXPECT_TRUE(batch.is_empty());
+}
+
 }  // namespace
 }  // namespace ee::ledger
