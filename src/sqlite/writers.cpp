@@ -12,7 +12,10 @@ namespace {
 constexpr int readers_wait_ms = 5;  // Others wait for their turn meanwhile.
 constexpr std::chrono::milliseconds turn_wait{5000};
 constexpr int rest_pages_max = 32;  // 128 KiB
-constexpr int pages_at_once = 32;   // 128 KiB; the sync of a commit waits behind them
+// The sync of a commit waits behind so many. Where writers add as fast as that is copied, each pass takes
+// twice as many at once as the one before.
+constexpr int pages_at_once_min = 32;   // 128 KiB
+constexpr int pages_at_once_max = 512;  // 2 MiB
 constexpr int passes_max = 8;
 constexpr int attempts_max = 16;
 constexpr std::chrono::milliseconds attempts_apart{20};
@@ -22,6 +25,7 @@ constexpr std::chrono::milliseconds attempts_apart{20};
 // of the log, a few pages, waits behind them.
 struct SyncedOften : sqlite3_io_methods {
     const sqlite3_io_methods* own = nullptr;
+    int pages_at_once = pages_at_once_min;
     mutable int unsynced = 0;
 
     void take(sqlite3_file* file) {
@@ -30,7 +34,7 @@ struct SyncedOften : sqlite3_io_methods {
         xWrite = [](sqlite3_file* written, const void* bytes, int size, sqlite3_int64 offset) {
             const auto& self = static_cast<const SyncedOften&>(*written->pMethods);
             const int code = self.own->xWrite(written, bytes, size, offset);
-            if (code != SQLITE_OK || ++self.unsynced < pages_at_once) return code;
+            if (code != SQLITE_OK || ++self.unsynced < self.pages_at_once) return code;
             self.unsynced = 0;
             return self.own->xSync(written, SQLITE_SYNC_NORMAL);
         };
@@ -70,6 +74,7 @@ public:
         if (code_ == SQLITE_OK) code_ = file_->pMethods->xSync(file_, SQLITE_SYNC_NORMAL);
         return code_ == SQLITE_OK;
     }
+    void hurry() { methods_.pages_at_once = std::min(pages_at_once_max, 2 * methods_.pages_at_once); }
     int copied_pages() const { return copied_pages_; }
     bool is_busy() const { return (code_ & 0xff) == SQLITE_BUSY; }  // by readers
     bool disk_failed() const { return (code_ & 0xff) == SQLITE_IOERR; }
@@ -198,6 +203,7 @@ bool Writers::copy_log() {
         for (int pass = 0; pass < passes_max && whole; ++pass) {
             whole = connection.copy(SQLITE_CHECKPOINT_PASSIVE) && connection.sync();
             if (log_pages() - connection.copied_pages() <= rest_pages_max) break;
+            connection.hurry();
         }
     }).join();
     if (whole) whole = begin_log_anew(connection);
