@@ -44,6 +44,12 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+void expect(const Result<Reply>& answer) {
+    if (answer) return;
+    fmt::print(stderr, "ledger_scale: {}: {}\n", answer.error().code, answer.error().detail);
+    std::exit(1);
+}
+
 std::string account_name(std::uint64_t account) {
     return fmt::format("account-{:08}", account);
 }
@@ -104,7 +110,7 @@ public:
         std::condition_variable answered;
         bool done = false;
         worker_->run(request_of(std::move(command), ++keys_), [&](const Result<Reply>& answer) {
-            EE_CHECK(answer);
+            expect(answer);
             const std::lock_guard guard(mutex);
             done = true;
             answered.notify_one();
@@ -121,7 +127,7 @@ public:
         std::function<void()> next = [&] {  // under the mutex
             if (number == count) return;
             worker_->run(request_of(make(number++), ++keys_), [&](const Result<Reply>& answer) {
-                EE_CHECK(answer);
+                expect(answer);
                 const std::lock_guard guard(mutex);
                 next();
                 if (++answered == count) idle.notify_one();
