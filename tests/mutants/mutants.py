@@ -63,6 +63,8 @@ EQUIVALENT = {
         "a stake holds what its parts say, and all there is fits any account",
     ("src/ledger/nodes.cpp", "!taken"):
         "no more is slashed than there is, and all there is fits any account",
+    ("src/ledger/slashing.cpp", "!done"):
+        "what is carried out at once was capped by the stake there is",
     ("src/ledger/usage.cpp", "command.report_id.empty()"):
         "nothing is kept under an empty report_id",
     ("src/router/choice.cpp", "as a.trust >= b.trust"):
