@@ -12,13 +12,13 @@ packages_of() {
         build)  # To build, to test and to run the demo.
             echo g++ make cmake ninja-build ccache mold libssl-dev libsimdjson-dev libfmt-dev libexpected-dev \
                 libcli11-dev libtomlplusplus-dev libsqlite3-dev libnghttp2-dev libmimalloc-dev libgtest-dev libgmock-dev \
-                python3 python3-aiohttp python3-pytest python3-grpcio python3-h2 python3-hpack \
+                python3 python3-aiohttp python3-pytest python3-grpcio python3-h2 python3-hpack python3-websockets \
                 nghttp2-client curl openssl ca-certificates git ;;
         check) echo clang-format-19 clang-tidy-19 ;;
         bench) echo nginx-light wrk libbenchmark-dev python3-aiohttp ;;
         fuzz) echo clang-19 libclang-rt-19-dev ;;
         # What the end-to-end tests ask with besides; without it some of them are skipped.
-        clients) echo chromium nodejs python3-websockets nghttp2-client curl wrk ;;
+        clients) echo chromium nodejs nghttp2-client curl wrk ;;
         *) echo "scripts/deps.sh: unknown group '$1': build, check, bench, fuzz or clients" >&2; return 2 ;;
     esac
 }

@@ -1,20 +1,15 @@
 """WebSocket between the library websockets on both ends, which knows nothing of what is between them."""
 
 import asyncio
-import importlib.util
 import logging
 import os
 
 import pytest
+import websockets
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 from harness import APP_DOMAIN, until
 from streaming_backend import run
-
-if importlib.util.find_spec("websockets") is None:
-    pytest.skip("no websockets: apt-get install python3-websockets", allow_module_level=True)
-
-import websockets
-from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 HOST = f"myapp.{APP_DOMAIN}"
 KIB = 1024
