@@ -18,12 +18,10 @@ Answer = collections.namedtuple("Answer", "asked_at came_at status of")
 class Visitors:
     """Ask for the app again and again, from before a change until after it."""
 
-    COUNT = 4
-
-    def __init__(self, control, app="myapp"):
-        self.control, self.app = control, app
+    def __init__(self, control, app="myapp", path="/", count=4):
+        self.control, self.app, self.path, self.count = control, app, path, count
         self.answers, self.stopped, self.failure = [], threading.Event(), None
-        self.threads = [threading.Thread(target=self._ask) for _ in range(self.COUNT)]
+        self.threads = [threading.Thread(target=self._ask) for _ in range(count)]
 
     def __enter__(self):
         for thread in self.threads:
@@ -42,7 +40,7 @@ class Visitors:
         try:
             while not self.stopped.is_set():
                 asked_at = time.monotonic()
-                answer = self.control.visit(self.app)
+                answer = self.control.visit(self.app, self.path)
                 self.answers.append(Answer(asked_at, time.monotonic(), answer.status,
                                            answer.text if answer.status == 200 else answer.reason))
         except Exception as failure:  # Told by whoever waits for the thread.
@@ -55,7 +53,7 @@ class Visitors:
 
     def since(self, moment):
         """What those were answered that were asked for from then on: at least ten."""
-        self.wait_for(10 + self.COUNT)
+        self.wait_for(10 + self.count)
         return {answer.of for answer in list(self.answers) if answer.asked_at >= moment}
 
     def before(self, moment):

@@ -8,6 +8,7 @@ import threading
 import time
 
 from harness import APP_DOMAIN, lasting_port, until
+from market import Visitors
 
 HOST = f"myapp.{APP_DOMAIN}"
 VISITORS = 100
@@ -101,6 +102,26 @@ def test_half_of_the_agents_are_killed_and_no_visitor_notices(world):
     assert control.metric("ee_proxy_ejections_total") == 0
     twice = [line for line in control.access if line.get("attempts") == 2]
     assert twice and all(line["status"] == 200 for line in twice)
+
+
+def test_an_agent_that_is_killed_again_and_again_costs_nobody_an_answer(world):
+    """Two visitors: the kills together lose at most sixteen requests, fewer than may be sent twice in a second. It
+    answers before each kill: five lost tunnels in a row without an answer would put it out."""
+    steady, flapping, control = world.backend(), world.backend(), world.control()
+    world.agent(control, steady, EE_STATE_DIR=world.path / "state-steady")
+    with Visitors(control, path="/slow/0.1", count=2) as visitors:
+        for restart in range(9):
+            agent = world.agent(control, flapping, wait=False, EE_STATE_DIR=world.path / "state-flapping")
+            asked = len(flapping.requests)
+            # Of three, one has been answered.
+            until(lambda: len(flapping.requests) >= asked + 3, 15, f"it serves after restart {restart}")
+            if restart < 8:
+                agent.process.kill()
+                control.wait_event("agent.disconnected", count=restart + 1)
+        until(lambda: len(flapping.requests) > asked + 5, 10, "the last one goes on serving")
+    assert visitors.statuses() == {200}
+    assert control.metric("ee_proxy_retries_total") >= 8
+    assert control.metric("ee_proxy_ejections_total") == 0
 
 
 def test_an_agent_that_stands_still_is_out_when_it_answers_no_ping(world):

@@ -3,14 +3,19 @@
 The agent of n1 is the cheaper one, so that it alone is asked until it is out; then it is n2's turn."""
 
 import sqlite3
+import struct
 import time
 
 import pytest
 
 from event_stream import EventStream
 from github import GitHub
-from harness import until
+from harness import APP_DOMAIN, until
+from ledger_client import Ledger
 from market import Market, Visitors
+from raw_http import Connection
+from simulated_platform import binary
+from streaming_backend import StreamingBackend
 from wire_agent import text_answer
 
 CHEAPER, DEARER = "agent-of-n1", "agent-of-n2"
@@ -134,3 +139,74 @@ def test_a_registration_that_ends_takes_its_app_out_and_one_that_is_renewed_brin
         renewed = time.monotonic()
         assert visitors.since(renewed) == {"served"}
     github.stop()
+
+
+# ---- In the middle of an answer ----
+
+def test_a_ban_cuts_what_the_nodes_agent_is_answering(world):
+    market = Market(world, **world.make_tls())
+    market.node("n1", price="0.05")
+    backend = StreamingBackend()
+    world.agent(market.control, backend, EE_NODE_ID="n1", EE_NODE_TOKEN=market.ledger.tokens["n1"],
+                EE_TLS_CA=world.tls_ca)
+    with Connection(market.control.proxy_port) as visitor:
+        visitor.send(f"GET /download/1000 HTTP/1.1\r\nHost: myapp.{APP_DOMAIN}\r\n\r\n".encode())
+        assert visitor.read_head()[0] == 200
+        market.ledger.ok("/v1/nodes/n1/ban", {"reason": "fraud"})
+        received = 0
+        while piece := visitor.socket.recv(1 << 20):  # What was on its way still comes.
+            received += len(piece)
+        assert received < 1000 << 20, "whole"
+    assert backend.cancelled.wait(10), "the app works on for nobody"
+    line = market.control.wait_access(path="/download/1000")
+    assert (line["status"], line["error"]) == (200, "tunnel_closed")
+    assert market.control.visit("myapp").reason in ("banned", "offline")
+    backend.stop()
+
+
+# ---- A rollout ----
+
+def test_a_withdrawn_release_that_alone_has_weight_leaves_nobody_until_the_owner_says_so(world):
+    world.allow(tag="v0.1.4")
+    control = world.control()
+    ledger = Ledger(control)
+    ledger.ok("/v1/apps", {"app_name": "myapp", "repo": "org/repo", "network": "sandbox-1"})
+    for tag in "v0.1.3", "v0.1.4":
+        control.wire_agent(agent_id=tag, release_tag=tag).attest().serve(text_answer(tag))
+
+    def weigh(**weights):
+        answer = control.request("PUT", "/v1/apps/myapp/rollout", ledger.headers("admin"), {"weights": weights})
+        assert answer.status == 200, answer
+    weigh(**{"v0.1.4": 100})
+    with EventStream(control, app="myapp") as stream, Visitors(control) as visitors:
+        assert visitors.since(time.monotonic()) == {"v0.1.4"}
+        world.allow(tag="v0.1.4", text="{}")
+        assert ledger.post("/v1/apps/myapp/attest").status == 202
+        out = told(stream, "attest_miss", agent_id="v0.1.4")
+        assert visitors.since(out) == {"draining"}
+        explained = control.admin_get("/v1/route/myapp/explain").json()
+        assert (explained["chosen"], explained["refusal"]) == (None, "draining")
+        weigh()
+        assert visitors.since(time.monotonic()) == {"v0.1.3"}
+
+
+# ---- The clock ----
+
+def test_a_clock_that_steps_by_an_hour_takes_nobody_out(world):
+    clock = world.path / "clock"
+    clock.write_bytes(struct.pack("=q", 0))
+    control = world.control(LD_PRELOAD=binary("libee_clock_shift.so"), CLOCK_SHIFT_FILE=clock,
+                            ASAN_OPTIONS="verify_asan_link_order=0")
+    ledger = Ledger(control)
+    control.wire_agent(agent_id="a1").attest().serve(text_answer("served"))
+    with EventStream(control, app="myapp") as stream, Visitors(control) as visitors:
+        for step, kind, count in (3600, "attested", 1), (0, "attested", 2), (-3600, "inconclusive", 1), (0, "attested", 3):
+            with open(clock, "r+b") as mapped:  # It is never shorter than what is read.
+                mapped.write(struct.pack("=q", step))
+            assert visitors.since(time.monotonic()) == {"served"}, step
+            # Before the collateral's time nobody can judge the agent: that is no fault of its own.
+            assert ledger.post("/v1/apps/myapp/attest").status == 202
+            stream.wait_for(kind, count=count)
+            assert visitors.since(time.monotonic()) == {"served"}, step
+            assert control.visit("myapp", headers={"EE-Require": "max-age=300"}).status == 200, step
+    assert visitors.statuses() == {200}
