@@ -115,11 +115,12 @@ class EventStream:
 
 
 class Receiver:
-    """An HTTP server that takes webhooks. `answers`: statuses of the next requests, then 204; None: none at all."""
+    """An HTTP server that takes webhooks. `answers`: statuses of the next requests, then 204; None: none at all. Each
+    answer names `location` where one is given."""
 
     SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-    def __init__(self, answers=(), port=0):
+    def __init__(self, answers=(), port=0, location=None):
         self.requests, self.taken, self.answers = [], [], list(answers)
         self._changed, self._end = threading.Condition(), threading.Event()
         receiver = self
@@ -133,6 +134,8 @@ class Receiver:
                     return
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
+                if location:
+                    self.send_header("Location", location)
                 self.end_headers()
 
             def log_message(self, *_):

@@ -14,6 +14,7 @@ from harness import ADMIN_TOKEN, lasting_port, until
 from ledger_client import SETTINGS, Ledger, cell, within
 from raw_http import Connection
 from simulated_platform import binary
+from wire_agent import text_answer
 
 AUTHORIZED = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
@@ -100,19 +101,24 @@ def test_who_may_not_and_what_cannot_be_asked(world):
     for query, reason in (("after=x", "after"), ("after=-1", "after"), ("kind=nothing", "kind"), ("after=1&after=2", "after")):
         answer = control.admin_get(f"/v1/events?{query}")
         assert (answer.status, answer.reason) == (400, f"invalid_parameter:{reason}"), answer
-    answer = control.get("/v1/events", {**AUTHORIZED, "Last-Event-ID": "abc"})
-    assert (answer.status, answer.reason) == (400, "invalid_parameter:last_event_id")
+    for number in "abc", "-1", "1,2", str(2**64):
+        answer = control.get("/v1/events", {**AUTHORIZED, "Last-Event-ID": number})
+        assert (answer.status, answer.reason) == (400, "invalid_parameter:last_event_id"), number
     assert control.request("HEAD", "/v1/events", AUTHORIZED).status == 200
     assert control.post("/v1/events", {}, AUTHORIZED).status == 405
 
 
-def test_a_number_that_was_never_given_is_answered_with_what_there_is(world):
+@pytest.mark.parametrize("number", [10**9, 2**64 - 1])
+@pytest.mark.parametrize("name", ["after", "last_id"])
+def test_a_number_that_was_never_given_is_answered_with_what_there_is(world, number, name):
     control = world.control()
-    with EventStream(control, after=10**9) as stream:
+    with EventStream(control, **{name: number}) as stream:
         stream.wait_for("control_plane_started")
         assert stream.kinds()[0] == "events_lost"
-        assert stream.messages[0].data["after"] == 10**9
+        assert stream.messages[0].data["after"] == number
         assert stream.messages[1].id == stream.messages[0].data["oldest"]
+        control.wire_agent(agent_id="a1").attest()
+        assert stream.wait_for("attested").id == stream.messages[-1].id == control.app("myapp")["events"][0]["seq"]
 
 
 def test_only_so_many_read_at_once_and_nobody_else_is_held_up(world):
@@ -356,6 +362,19 @@ def test_a_receiver_that_hangs_holds_up_nobody(world):
         receiver.wait_taken("attested", timeout=40)
         receiver.verify()
         assert control.terminate() == 0
+
+
+def test_a_redirect_is_not_followed(world):
+    """What is sent is for the receiver that was set alone."""
+    with Receiver() as other, Receiver(answers=[307], location=f"http://127.0.0.1:{other.port}/hook") as receiver:
+        control = world.control(**receiver.settings())
+        control.wire_agent(agent_id="a1").attest().serve(text_answer("served"))
+        failed = control.wait_event("webhook.failed")
+        assert failed["detail"] == "status 307" and not other.requests
+        assert control.visit("myapp").text == "served"
+        # The same receiver is asked again.
+        receiver.wait_taken("attested")
+        assert not other.requests
 
 
 def test_a_receiver_that_is_gone_is_left_alone(world):
