@@ -292,7 +292,7 @@ private:
     RegistrationState registration_state(const App& app, WallTime now) const;
     Carried carried_by(TunnelId tunnel) const;
     Result<void> check_room(const AdmitRequest& request, Moment now, Admitted& admitted);
-    std::vector<std::string> free_names(WallTime now) const;
+    std::vector<std::string> free_names(std::size_t count_max, WallTime now) const;
     App& bind(const Claim& claim, WallTime now, Admitted& admitted);
     Agent& place(App& app, const AdmitRequest& request, Moment now, Admitted& admitted);
     void renew(App& app, const AttestedVerdict& verdict, std::string_view release_tag, WallTime now);

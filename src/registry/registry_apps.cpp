@@ -98,6 +98,8 @@ std::optional<std::vector<TunnelId>> Registry::forget(std::string_view app_name,
 
 // ---- Room for names ----
 
+constexpr std::size_t given_up_at_once_max = 1000;
+
 // A name costs memory and a place on disk for as long as it is reserved, and whoever owns one TD and one
 // repository could bind any number.
 Result<void> Registry::check_room(const AdmitRequest& request, Moment now, Admitted& admitted) {
@@ -113,9 +115,11 @@ Result<void> Registry::check_room(const AdmitRequest& request, Moment now, Admit
                                 request.client.to_string(), bound->second));
     if (apps_.size() >= settings_.apps_max && now.mono >= free_names_sought_) {
         free_names_sought_ = now.mono + std::chrono::minutes{1};
-        std::vector<std::string> free = free_names(now.wall);
+        // Each is an event and a write: so many at once push no others out and keep nobody waiting.
+        const std::size_t needed = apps_.size() - settings_.apps_max + 1;
+        std::vector<std::string> free = free_names(needed - 1 + given_up_at_once_max, now.wall);
         // None is given up in vain: only who is admitted takes them out of the store.
-        if (apps_.size() - free.size() < settings_.apps_max) {
+        if (free.size() >= needed) {
             for (const std::string& name : free) forget(name, now.wall);
             admitted.forgotten = std::move(free);
         }
@@ -127,11 +131,13 @@ Result<void> Registry::check_room(const AdmitRequest& request, Moment now, Admit
     return {};
 }
 
-std::vector<std::string> Registry::free_names(WallTime now) const {
+std::vector<std::string> Registry::free_names(std::size_t count_max, WallTime now) const {
     std::vector<std::string> names;
-    for (const auto& [name, app] : apps_)
+    for (const auto& [name, app] : apps_) {
+        if (names.size() == count_max) break;
         if (!app->record.made_by_admin && name_is_free(*app, now) && tunnels_of(name).empty())
             names.push_back(name);
+    }
     return names;
 }
 

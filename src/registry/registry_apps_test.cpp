@@ -325,8 +325,12 @@ TEST_F(RoomForNamesTest, WhereThereIsRoomNoNameIsGivenUp) {
     EXPECT_EQ(bind("a"), "");
     clock += std::chrono::days{121};
     EXPECT_EQ(bind("b"), "");
+    EXPECT_EQ(bind("c"), "");
     EXPECT_THAT(forgotten, ElementsAre());
     EXPECT_TRUE(few->resolve("a", now()));
+    // They have not been looked at either: that is due as soon as there is none.
+    EXPECT_EQ(bind("d"), "");
+    EXPECT_THAT(forgotten, ElementsAre("a"));
 }
 
 TEST_F(RoomForNamesTest, NorWhereThatWouldMakeNone) {
@@ -336,6 +340,28 @@ TEST_F(RoomForNamesTest, NorWhereThatWouldMakeNone) {
     clock += std::chrono::days{121};
     EXPECT_EQ(bind("b"), "too_many_apps");
     EXPECT_TRUE(few->resolve("a", now())) << "it is in the store, too";
+}
+
+TEST_F(RoomForNamesTest, NamesAreGivenUpAThousandAtOnce) {
+    limit(1500, 10'000);
+    for (int i = 0; i < 1500; ++i) ASSERT_EQ(bind(std::to_string(i)), "");
+    clock += std::chrono::days{121};
+    EXPECT_EQ(bind("new"), "");
+    EXPECT_EQ(forgotten.size(), 1000u);
+    for (int i = 1; i < 1000; ++i) ASSERT_EQ(bind("new" + std::to_string(i)), "");
+    EXPECT_EQ(bind("more"), "too_many_apps") << "all names are looked at once a minute";
+    clock += 1min;
+    EXPECT_EQ(bind("more"), "");
+    EXPECT_EQ(forgotten.size(), 500u);
+}
+
+TEST_F(RoomForNamesTest, WhatIsBeyondTheLimitIsGivenUpToo) {
+    limit(1500, 10'000);
+    for (int i = 0; i < 1500; ++i) ASSERT_EQ(bind(std::to_string(i)), "");
+    for (int i = 0; i < 1200; ++i) ASSERT_TRUE(few->make_app(order("kept" + std::to_string(i)), now().wall));
+    clock += std::chrono::days{121};
+    EXPECT_EQ(bind("new"), "") << "a thousand would make no room";
+    EXPECT_EQ(forgotten.size(), 1500u);
 }
 
 TEST_F(RoomForNamesTest, WhoeverStillServesKeepsTheName) {
