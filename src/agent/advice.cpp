@@ -48,7 +48,8 @@ constexpr Row rows[] = {
      "The control plane binds no more names. Ask its operator to reserve this one, or to raise EE_MAX_APPS."},
     {"too_many_new_apps",
      "Agents of this address have bound many names within an hour; this one tries again by itself."},
-    {"superseded", "Another agent with this id has taken over."},
+    {"superseded",
+     "Another agent with this id has taken over. Two of them take turns: give each its own EE_AGENT_ID."},
     {"registration_expiring",
      "The registration could not be renewed; it ends soon. See the control plane's log for why."},
 };

@@ -292,12 +292,15 @@ void TunnelClient::on(const protocol::Status& status) {
             if (state_ == State::attested && status.reason != "attested") return;
             state_ = State::attested;
             if (streams_) stream_->set_shared();
-            backoff_.reset();
+            // Two agents of one id must not take turns as fast as they can.
+            if (!std::exchange(is_superseded_, false)) backoff_.reset();
             log_.info("agent.serving", fields);
             return send_health();
         case protocol::StatusState::warning: return log_.warn("agent.warned", fields);
         case protocol::StatusState::invalid: return log_.error("agent.refused", fields);
-        case protocol::StatusState::draining: return log_.info("agent.draining", fields);
+        case protocol::StatusState::draining:
+            is_superseded_ = status.reason == "superseded";
+            return log_.info("agent.draining", fields);
     }
 }
 

@@ -113,6 +113,7 @@ private:
     http::WebSocketNonce nonce_{};
     MonoTime last_heard_{};
     std::chrono::milliseconds asked_wait_{0};  // By the control plane, before the next try.
+    bool is_superseded_ = false;               // Another tunnel of this id has taken the last one's place.
     std::optional<std::pair<bool, std::string>> health_;
     std::size_t requests_open_ = 0;           // v1
     std::unique_ptr<TunnelStreams> streams_;  // v2

@@ -1,8 +1,9 @@
 #include "agent/tunnel_client.h"
 
-#include <fcntl.h>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include "agent/http2_test_server.h"
 #include "crypto/ed25519.h"
@@ -34,7 +35,7 @@ struct TestProvider final : attestation::QuoteProvider {
 // The client against this program's own server side, over TCP.
 class TunnelClientTest : public testing::TestWithParam<tunnel::Wire>, http::RequestHandler {
 protected:
-    TunnelClientTest() : null_(::open("/dev/null", O_WRONLY | O_CLOEXEC)) {
+    TunnelClientTest() : log_file_(::memfd_create("log", MFD_CLOEXEC)) {
         EE_CHECK(server.listen("127.0.0.1", 0, nullptr));
         settings.control = {"ws", "127.0.0.1", server.port(), "/v1/tunnel"};
         settings.identity = {.agent_id = "a1",
@@ -84,6 +85,23 @@ protected:
         return *raw.peers[n];
     }
     bool until(const std::function<bool()>& done) { return run_until(loop, done); }
+    // The longest wait before another try, of those it has told of.
+    std::chrono::milliseconds longest_wait() const {
+        std::string text(1 << 20, '\0');
+        text.resize(
+            static_cast<std::size_t>(std::max(0L, ::pread(log_file_.get(), text.data(), text.size(), 0))));
+        constexpr std::string_view name = "\"retry_in_ms\":";
+        int longest = 0;
+        for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1))
+            longest = std::max(longest, std::atoi(text.c_str() + at + name.size()));
+        return std::chrono::milliseconds(longest);
+    }
+    // Its tunnel ends so, and it comes back.
+    void drain_and_return(const char* reason) {
+        const std::size_t before = owner.count("activated");
+        session().drain(reason, std::nullopt);
+        ASSERT_TRUE(until([&] { return owner.count("activated") > before && tunnels.size() == 1; }));
+    }
     tunnel::Session& session() {
         tunnel::Session* found = nullptr;
         tunnels.for_each([&](tunnel::Session& any) {
@@ -105,11 +123,11 @@ protected:
     }
     std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
 
-    net::Fd null_;
+    net::Fd log_file_;
     TestProvider provider;
     net::Loop loop;
     net::WorkerPool workers{1, 8};
-    telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, null_.get()};
+    telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, log_file_.get()};
     tunnel::TestOwner owner;
     bool is_v2() const { return GetParam() == tunnel::Wire::v2; }
     static tunnel::TunnelSettings tunnel_settings() {
@@ -342,6 +360,22 @@ TEST_P(TunnelClientTest, WaitsAsLongAsItIsAskedTo) {
     session().refuse({"collateral_unavailable", ""}, 1);
     ASSERT_TRUE(until([&] { return owner.count("activated") == 2; }));
     EXPECT_GE(std::chrono::steady_clock::now() - before, 1s);
+}
+
+TEST_P(TunnelClientTest, ComesBackEverMoreSlowlyWhileAnotherOfItsIdTakesItsPlace) {
+    settings.reconnect_min = 2ms;
+    settings.reconnect_max = 50ms;
+    serve();
+    for (int i = 0; i < 20; ++i) drain_and_return("draining");
+    EXPECT_LT(longest_wait(), 2ms) << "each time it has served";
+    int rounds = 0;
+    while (longest_wait() < 10ms && ++rounds < 100) drain_and_return("superseded");
+    EXPECT_LT(rounds, 100);
+    // The first time that its tunnel ends otherwise it waits as long still, and then no more.
+    drain_and_return("draining");
+    ASSERT_EQ(::ftruncate(log_file_.get(), 0), 0);
+    for (int i = 0; i < 20; ++i) drain_and_return("draining");
+    EXPECT_LT(longest_wait(), 2ms);
 }
 
 TEST_P(TunnelClientTest, ARequestUnderWayWhenTheTunnelIsLostIsForgotten) {
