@@ -43,9 +43,11 @@ Result<Money> amount_of(const TakeLock& command, Money price) {
     if (command.amount) return *command.amount;
     const auto amount = round_half_up(exact_cost(price, *command.hours));
     if (!amount || amount->is_zero() || *amount > amount_max)
-        return fail("invalid_amount",
-                    fmt::format("{} vCPU-hours at {} USD are not above 0 and at most {} USD",
-                                to_text(*command.hours), to_usd(price), to_usd(amount_max)));
+        return fail(
+            "invalid_amount",
+            fmt::format("{} vCPU-hours at {} USD are not above 0 and at most {} USD; amount_usd locks "
+                        "what it says",
+                        to_text(*command.hours), to_usd(price), to_usd(amount_max)));
     return *amount;
 }
 

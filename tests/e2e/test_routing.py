@@ -135,6 +135,24 @@ def test_a_lock_funds_a_node_for_its_cell_and_no_longer(world):
     assert later == {"n2"}, "from one request to the next, and for good"
 
 
+def test_a_free_node_is_funded_by_a_lock_of_any_amount(world):
+    market = Market(world, "funded = true\n")
+    market.ledger.open_account("alice", "1")
+    market.ledger.ok("/v1/apps", {"app_name": "myapp", "repo": "org/repo", "network": "sandbox-1",
+                                  "billing_account": "alice"})
+    market.node("n1", price="0")
+    market.agent("n1")
+    assert market.control.visit("myapp").reason == "unfunded"
+    lock = {"account_id": "alice", "node_id": "n1", "app_name": "myapp", "period": cell()}
+    refused = market.ledger.post("/v1/locks", {**lock, "vcpu_hours": "8"})
+    assert (refused.status, refused.reason) == (422, "invalid_amount") and "amount_usd" in refused.json()["detail"]
+    market.ledger.ok("/v1/locks", {**lock, "amount_usd": "0.000001"})
+    assert market.control.visit("myapp").text == "n1"
+    used = market.ledger.ok("/v1/usage/report", {**lock, "vcpu_hours": "8", "report_id": "r1"})
+    assert (used["amount_usd"], used["uncollected_usd"]) == ("0", "0")
+    assert market.ledger.balance("alice") == ("0.999999", "0.000001")
+
+
 def test_a_stricter_policy_counts_for_the_next_request(world):
     import signal
     market = Market(world)
