@@ -163,7 +163,8 @@ class FaultAt : public FaultsTest, public testing::WithParamInterface<Case> {};
 // the migration every seventh.
 TEST_P(FaultAt, LosesNothingAcknowledgedAndLeavesNothingHalf) {
     int opened = 0, refused = 0;
-    for (std::uint64_t nth = 1;; nth += opened == 0 && GetParam().operation != DiskOperation::sync ? 7 : 1) {
+    std::uint64_t step = GetParam().operation != DiskOperation::sync ? 7 : 1;
+    for (std::uint64_t nth = 1;; nth += step) {
         SCOPED_TRACE(nth);
         ASSERT_LT(nth, 5000u);
         next_file();
@@ -183,10 +184,16 @@ TEST_P(FaultAt, LosesNothingAcknowledgedAndLeavesNothingHalf) {
         disk.cut_power();
         disk.power_returns(nth % 2 == 0 ? FaultyDisk::Unsynced::lost : FaultyDisk::Unsynced::random);
         expect_intact(done);
-        if (!fired || HasFailure()) break;
+        if (HasFailure()) break;
+        // The migration is through: back to what the last step has left out.
+        if (done.opened && step > 1 && nth > step)
+            nth -= step;
+        else if (!fired)
+            break;
+        if (done.opened) step = 1;
     }
     EXPECT_GT(opened, 2);
-    EXPECT_GT(refused, GetParam().operation == DiskOperation::truncate ? 0 : 3);
+    EXPECT_GT(refused, 0);  // How many faults meet a commit and how many the copier is a matter of time.
 }
 
 INSTANTIATE_TEST_SUITE_P(Disk, FaultAt,
