@@ -199,8 +199,9 @@ def test_a_clock_that_steps_by_an_hour_takes_nobody_out(world):
                             ASAN_OPTIONS="verify_asan_link_order=0")
     ledger = Ledger(control)
     control.wire_agent(agent_id="a1").attest().serve(text_answer("served"))
-    with EventStream(control, app="myapp") as stream, Visitors(control) as visitors:
-        for step, kind, count in (3600, "attested", 1), (0, "attested", 2), (-3600, "inconclusive", 1), (0, "attested", 3):
+    with EventStream(control, after=0, app="myapp") as stream, Visitors(control) as visitors:
+        stream.wait_for("attested")
+        for step, kind, count in (3600, "attested", 2), (0, "attested", 3), (-3600, "inconclusive", 1), (0, "attested", 4):
             with open(clock, "r+b") as mapped:  # It is never shorter than what is read.
                 mapped.write(struct.pack("=q", step))
             assert visitors.since(time.monotonic()) == {"served"}, step
