@@ -184,6 +184,21 @@ def test_after_the_reservation_anybody_may_take_the_name(world):
     refused_and_closed(former, "app_bound_to_other_repo")
 
 
+@pytest.mark.parametrize("end", ["terminate", "kill"])
+def test_a_name_that_was_given_up_to_make_room_does_not_come_back(world, end):
+    control = world.control(EE_MAX_APPS=1)
+    control.wire_agent().attest(legacy=True)
+    assert control.terminate() == 0
+    age_registration(world, 91)
+    control = world.control(EE_MAX_APPS=1)
+    control.wire_agent(app_name="another").attest(legacy=True)
+    assert control.get("/v1/resolve/myapp").status == 404
+    getattr(control, end)()
+    control = world.control(EE_MAX_APPS=1)
+    assert control.resolve("another")["status"] == "offline"
+    assert control.get("/v1/resolve/myapp").status == 404
+
+
 def test_a_registration_about_to_end_is_said_and_still_routed(world):
     control = world.control(EE_REGISTRATION_TTL_DAYS=1, EE_REGISTRATION_WARN_DAYS=1)
     wire = control.wire_agent().attest(legacy=True).serve()
