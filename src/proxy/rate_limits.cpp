@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/client_address.h"
 #include "base/siphash.h"
 
 namespace ee::proxy {
@@ -73,9 +74,8 @@ void RateLimits::set(const RateLimitSettings& settings) {
 
 RateLimits::Taken RateLimits::take_client(const IpAddress& client, MonoTime now) {
     if (!clients_.is_on()) return {};
-    const ByteSpan bytes = client.bytes();
-    const std::uint64_t key = siphash(secret_, client.is_v4() ? bytes : bytes.first(8));
-    auto taken = clients_.take(key, now);
+    const IpAddress counted_as = client_address(client);
+    auto taken = clients_.take(siphash(secret_, counted_as.bytes()), now);
     if (!taken) return tl::unexpected(exceeded(taken.error(), true, clients_.per_second()));
     return std::move(*taken);
 }
