@@ -183,16 +183,18 @@ void save_account(Batch& batch, std::string_view name, const Account& account) {
     batch.put(Table::accounts, std::string(name), account.encode());
 }
 
+std::uint64_t next_number(Batch& batch, std::string_view counter) {
+    const auto count = batch.get(Table::meta, counter);
+    const std::uint64_t number = count ? number_at(*count, 0) : 0;
+    batch.put(Table::meta, std::string(counter), KeyWriter().number(number + 1));
+    return number;
+}
+
 void open_account(Context& context, std::string_view name, const std::optional<crypto::Sha256>& token) {
-    static constexpr std::string_view count_key = "account_count";
-    const auto count = context.batch.get(Table::meta, count_key);
     Account account;
-    account.number = count ? number_at(*count, 0) : 0;
+    account.number = next_number(context.batch, "account_count");
     account.opened_at = context.now;
     account.token = token;
-    std::string next;
-    append_big_endian<8>(next, account.number + 1);
-    context.batch.put(Table::meta, std::string(count_key), std::move(next));
     save_account(context.batch, name, account);
 }
 

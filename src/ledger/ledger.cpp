@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "base/big_endian.h"
 #include "base/check.h"
 #include "ledger/account_name.h"
 #include "ledger/audit.h"
+#include "ledger/books.h"
 #include "ledger/operations.h"
 #include "ledger/records.h"
 #include "ledger/refusals.h"
@@ -106,11 +106,7 @@ constexpr std::size_t number_bytes = 8;
 // Keys lie anywhere in their table and stay for ever: what is kept there is small, and the answers lie one
 // after another.
 void remember(Batch& batch, std::string key, const KeyRecord& record) {
-    static constexpr std::string_view count_key = "answer_count";
-    const auto count = batch.get(Table::meta, count_key);
-    std::string number = count.value_or(std::string(number_bytes, '\0')), next;
-    append_big_endian<number_bytes>(next, from_big_endian(as_bytes(number)) + 1);
-    batch.put(Table::meta, std::string(count_key), std::move(next));
+    std::string number = KeyWriter().number(next_number(batch, "answer_count"));
     batch.put(Table::answers, number, record.encode());
     batch.put(Table::keys, std::move(key), std::move(number));
 }
