@@ -206,7 +206,6 @@ std::size_t FaultyDisk::most_unsynced(const std::filesystem::path& file) const {
     const auto found = images_.find(file.string());
     return found == images_.end() ? 0 : found->second.most_unsynced;
 }
-
 bool FaultyDisk::has_failed() const {
     const std::lock_guard guard(mutex_);
     return has_failed_;
@@ -312,6 +311,14 @@ void FaultyDisk::power_returns(Unsynced unsynced) {
     images_.clear();
     countdown_ = 0;
     power_ = true;
+}
+
+void wait_for_copy(const FaultyDisk& disk, const sqlite::Writers& writers) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const std::uint64_t before = writers.copied();
+    while (writers.is_copying() && writers.copied() == before && !disk.has_failed() &&
+           std::chrono::steady_clock::now() < deadline)
+        std::this_thread::yield();
 }
 
 }  // namespace ee::ledger

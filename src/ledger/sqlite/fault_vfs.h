@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-struct sqlite3_vfs;
+#include "sqlite/writers.h"
 
 namespace ee::ledger {
 
@@ -93,5 +93,9 @@ private:
     bool power_ = true;
     std::chrono::microseconds sync_delay_{0};
 };
+
+// Until the copier has come to its end, or the disk has failed: what comes next is then the next operation,
+// however busy the machine is.
+void wait_for_copy(const FaultyDisk& disk, const sqlite::Writers& writers);
 
 }  // namespace ee::ledger
