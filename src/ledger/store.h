@@ -82,6 +82,16 @@ struct Changes {
     std::vector<NewTile> tiles;
 };
 
+// Of the tables that are appended to, or of the others: visit(table, key, record), as they are sorted.
+template <class Visit>
+void for_each_record(const Changes& changes, bool appended, const Visit& visit) {
+    for (std::size_t number = 0; number < table_count; ++number) {
+        const auto table = static_cast<Table>(number);
+        if (is_appended(table) != appended) continue;
+        for (const auto& [key, record] : changes.of(table)) visit(table, key, record);
+    }
+}
+
 // One thread at a time. Every call that is not noexcept may throw StoreFailure.
 class Store {
 public:

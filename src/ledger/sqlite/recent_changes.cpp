@@ -64,18 +64,13 @@ bool is_whole(std::string_view row) {
 }  // namespace
 
 std::string encode_changes(const Changes& changes) {
-    const auto each = [&](const auto& visit) {
-        for (std::size_t table = 0; table < table_count; ++table)
-            if (!is_appended(static_cast<Table>(table)))
-                for (const auto& [key, record] : changes.records[table]) visit(table, key, record);
-    };
     std::size_t bytes = 0;
-    each([&](std::size_t, const std::string& key, const std::optional<std::string>& record) {
+    for_each_record(changes, false, [&](Table, std::string_view key, const auto& record) {
         bytes += 1 + 2 * erased.size() + key.size() + (record ? record->size() : 0);
     });
     std::string row;
     row.reserve(bytes);
-    each([&](std::size_t table, const std::string& key, const std::optional<std::string>& record) {
+    for_each_record(changes, false, [&](Table table, std::string_view key, const auto& record) {
         EE_CHECK(!record || record->size() < UINT32_MAX);
         row.push_back(static_cast<char>(table));
         append_counted(row, key);

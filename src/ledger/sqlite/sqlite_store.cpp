@@ -54,8 +54,7 @@ Result<TableWrites> prepare_writes(sqlite::Database& database, Table table) {
 // Of those that are folded into the tables later.
 std::size_t count_records(const Changes& changes) {
     std::size_t count = 0;
-    for (std::size_t table = 0; table < table_count; ++table)
-        if (!is_appended(static_cast<Table>(table))) count += changes.records[table].size();
+    for_each_record(changes, false, [&](const auto&...) { ++count; });
     return count;
 }
 
@@ -172,13 +171,11 @@ private:
     }
 
     void append_records(const Changes& changes) {
-        for (std::size_t table = 0; table < table_count; ++table) {
-            if (!is_appended(static_cast<Table>(table))) continue;
-            for (const auto& [key, record] : changes.records[table]) {
-                EE_CHECK(record.has_value());
-                run(writes.tables[table].append->lend(1, as_bytes(key)).lend(2, as_bytes(*record)));
-            }
-        }
+        for_each_record(changes, true, [&](Table table, std::string_view key, const auto& record) {
+            EE_CHECK(record.has_value());
+            sqlite::Statement& statement = *writes.tables[static_cast<std::size_t>(table)].append;
+            run(statement.lend(1, as_bytes(key)).lend(2, as_bytes(*record)));
+        });
     }
 
     void run(sqlite::Statement& statement) {
