@@ -16,11 +16,6 @@ constexpr std::size_t beside_quote_bytes = 4096;  // what the rest of a piece of
 constexpr const char* answer_members[] = {"inputs", "measurements", "quote", "signature",
                                           "client_certificate"};
 
-JsonWriter& text_or_null(JsonWriter& json, std::string_view name, std::string_view text) {
-    json.key(name);
-    return text.empty() ? json.null() : json.value(text);
-}
-
 JsonWriter& base64_or_null(JsonWriter& json, std::string_view name, ByteSpan bytes) {
     json.key(name);
     return bytes.empty() ? json.null() : json.base64(bytes);
@@ -34,8 +29,8 @@ void append_list(JsonWriter& json, std::string_view name, const std::vector<std:
 
 void append_verdict(JsonWriter& json, const Verdict& verdict) {
     json.key("verdict").begin_object().field("ok", verdict.ok);
-    text_or_null(json, "code", verdict.refusal.code);
-    text_or_null(json, "detail", verdict.refusal.detail);
+    json.field_or_null("code", verdict.refusal.code);
+    json.field_or_null("detail", verdict.refusal.detail);
     append_list(json, "checks", verdict.checks);
     append_list(json, "not_checked", verdict.not_checked);
     json.end_object()
@@ -46,12 +41,12 @@ void append_verdict(JsonWriter& json, const Verdict& verdict) {
         .field("debug", verdict.debug)
         .field("anchor", verdict.simulated ? "simulated" : "intel")
         .field("tcb_status", verdict.tcb_status);
-    text_or_null(json, "tcb_date", verdict.tcb_date);
+    json.field_or_null("tcb_date", verdict.tcb_date);
     append_list(json, "advisory_ids", verdict.advisory_ids);
-    text_or_null(json, "fmspc", verdict.fmspc);
-    text_or_null(json, "mrtd", verdict.mrtd);
+    json.field_or_null("fmspc", verdict.fmspc);
+    json.field_or_null("mrtd", verdict.mrtd);
     append_list(json, "rtmrs", verdict.rtmrs);
-    text_or_null(json, "report_data", verdict.report_data);
+    json.field_or_null("report_data", verdict.report_data);
 }
 
 // Everything report data are made of, but the measurements.
@@ -63,9 +58,9 @@ void append_inputs(JsonWriter& json, const Challenge& challenge, const Answer& a
         .key("nonce")
         .hex(challenge.nonce);
     base64_or_null(json, "agent_key", answer.agent_key);
-    text_or_null(json, "channel", to_hex(challenge.channel));
+    json.field_or_null("channel", to_hex(challenge.channel));
     json.field("wire", challenge.wire).field("agent_id", identity.agent_id);
-    text_or_null(json, "node_id", identity.node_id);
+    json.field_or_null("node_id", identity.node_id);
     json.field("app_name", identity.app_name)
         .field("repo", identity.repo)
         .field("release_tag", identity.release_tag)
@@ -250,7 +245,7 @@ std::string evidence_json(const Evidence& evidence) {
     json.key("collateral").begin_object();
     for (const auto& [part, digest] : evidence.verdict.collateral_sha256) json.field(part, digest);
     json.end_object();
-    text_or_null(json, "allowlist_sha256", evidence.verdict.allowlist_sha256);
+    json.field_or_null("allowlist_sha256", evidence.verdict.allowlist_sha256);
     json.field("policy_sha256", evidence.policy_sha256).end_object();
     return out;
 }
@@ -267,7 +262,7 @@ std::string evidence_page_json(const EvidencePage& page) {
         json.field("base64", to_base64(content.bytes)).end_object();
     }
     json.end_object();
-    text_or_null(json, "next_cursor", page.next_cursor).end_object();
+    json.field_or_null("next_cursor", page.next_cursor).end_object();
     return out;
 }
 

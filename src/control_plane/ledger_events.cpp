@@ -21,13 +21,7 @@ std::string data_of(Data fields) {
     std::string out;
     JsonWriter json(out);
     json.begin_object();
-    for (const auto& [name, value] : fields) {
-        json.key(name);
-        if (value)
-            json.value(*value);
-        else
-            json.null();
-    }
+    for (const auto& [name, value] : fields) json.field(name, value);
     json.end_object();
     return out;
 }

@@ -61,13 +61,13 @@ Money claim_revenue(Context& context, const AbuseReport& report) {
 
 void append_abuse(JsonWriter& json, std::uint64_t id, const AbuseReport& report) {
     json.field("report_id", id_text(id)).field("status", to_word(report.state)).field("node_id", report.node);
-    optional_field(json, "app_name", report.app);
+    json.field_or_null("app_name", report.app);
     json.field("period", to_text(report.period)).field("reason", report.reason);
-    optional_field(json, "reported_by", report.reported_by);
-    optional_field(json, "evidence_url", report.evidence_url);
+    json.field_or_null("reported_by", report.reported_by);
+    json.field_or_null("evidence_url", report.evidence_url);
     json.field("filed_at", to_text(report.filed_at));
-    optional_field(json, "decided_by", report.decided_by);
-    optional_field(json, "decided_at", report.state == AbuseState::pending ? "" : to_text(report.decided_at));
+    json.field_or_null("decided_by", report.decided_by);
+    json.field_or_null("decided_at", report.state == AbuseState::pending ? "" : to_text(report.decided_at));
 }
 
 Result<Answer> perform(Context& context, const FileAbuse& command) {

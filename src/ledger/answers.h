@@ -1,6 +1,7 @@
 #pragma once
 // The bodies of answers.
 
+#include <optional>
 #include <string>
 
 #include "base/json_writer.h"
@@ -12,10 +13,9 @@ namespace ee::ledger {
 inline JsonWriter& field(JsonWriter& json, std::string_view name, Money money) {
     return json.field(name, to_usd(money));
 }
-// Null where it is empty.
-inline JsonWriter& optional_field(JsonWriter& json, std::string_view name, std::string_view text) {
-    json.key(name);
-    return text.empty() ? json.null() : json.value(text);
+// Null where there is none.
+inline JsonWriter& field(JsonWriter& json, std::string_view name, const std::optional<Money>& money) {
+    return json.field(name, money ? std::optional(to_usd(*money)) : std::nullopt);
 }
 // Ids are the numbers of the leaves they began with.
 inline std::string id_text(std::uint64_t id) {
@@ -23,10 +23,6 @@ inline std::string id_text(std::uint64_t id) {
 }
 
 void append_lock(JsonWriter& json, std::uint64_t id, const Lock& lock);
-
-void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashing);
-void append_abuse(JsonWriter& json, std::uint64_t id, const AbuseReport& report);
-void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit);
 
 void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashing);
 void append_abuse(JsonWriter& json, std::uint64_t id, const AbuseReport& report);

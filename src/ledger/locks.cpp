@@ -77,13 +77,13 @@ Answer answer_of(std::uint16_t status, std::uint64_t id, const Lock& lock, std::
 
 void append_lock(JsonWriter& json, std::uint64_t id, const Lock& lock) {
     json.field("lock_id", id_text(id)).field("account_id", lock.account).field("node_id", lock.node);
-    optional_field(json, "app_name", lock.app);
+    json.field_or_null("app_name", lock.app);
     json.field("period", to_text(lock.cell));
     field(json, "amount_usd", lock.amount);
     field(json, "price_usd_per_vcpu_hour", lock.price);
     field(json, "drawn_usd", lock.drawn);
     json.field("state", to_word(lock.state)).field("taken_at", to_text(lock.taken_at));
-    optional_field(json, "ended_at", lock.state == LockState::held ? "" : to_text(lock.ended_at));
+    json.field_or_null("ended_at", lock.state == LockState::held ? "" : to_text(lock.ended_at));
 }
 
 std::optional<Lock> find_lock(const Batch& batch, std::uint64_t id) {

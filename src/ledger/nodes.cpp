@@ -213,16 +213,12 @@ void append_node(JsonWriter& json, const Batch& batch, std::string_view id, cons
     // A node that has just registered itself again may have its first terms ahead.
     const Terms shown = terms.value_or(Terms{});
     json.field("node_id", id).field("capacity_vcpus", shown.capacity_vcpus);
-    json.key("price_usd_per_vcpu_hour");
-    if (shown.price)
-        json.value(to_usd(*shown.price));
-    else
-        json.null();
+    field(json, "price_usd_per_vcpu_hour", shown.price);
     json.field("stake_tier", to_word(shown.tier));
     field(json, "stake_amount_usd", stake_of(batch, id));
-    optional_field(json, "owner_account", node.owner);
+    json.field_or_null("owner_account", node.owner);
     json.field("banned", node.banned);
-    optional_field(json, "ban_reason", node.ban_reason);
+    json.field_or_null("ban_reason", node.ban_reason);
     const auto earnings = find_account(batch, node_account(id));
     field(json, "available_usd", earnings ? earnings->available : Money{});
     json.field("registered_at", to_text(node.registered_at)).field("open_units", node.open_units);

@@ -72,11 +72,7 @@ void append_abuse(JsonWriter& json, const UnitEvidence::Abuse& abuse) {
 void append_price(JsonWriter& json, const UnitEvidence::Price& price) {
     const Terms& terms = price.terms;
     json.begin_object().field("from_us", to_us(price.from)).field("posted_at_us", to_us(terms.posted_at));
-    json.key("price_usd_per_vcpu_hour");
-    if (terms.price)
-        json.value(to_usd(*terms.price));
-    else
-        json.null();
+    field(json, "price_usd_per_vcpu_hour", terms.price);
     json.field("capacity_vcpus", terms.capacity_vcpus).field("stake_tier", to_word(terms.tier)).end_object();
 }
 

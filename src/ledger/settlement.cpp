@@ -138,7 +138,7 @@ bool move_unit(Context& context, const UnitName& name, std::size_t& locks_left) 
 
 void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit) {
     json.field("cell", to_text(name.cell)).field("node_id", name.node);
-    optional_field(json, "app_name", name.app);
+    json.field_or_null("app_name", name.app);
     json.field("outcome", to_word(unit.outcome)).key("reasons").begin_array();
     for (const std::string& reason : unit.reasons) json.value(reason);
     json.end_array();
@@ -150,7 +150,7 @@ void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit) {
         json.null();
     else
         json.value(to_hex(crypto::sha256(as_bytes(unit.evidence))));
-    optional_field(json, "settled_at", unit.is_settled() ? to_text(unit.settled_at) : "");
+    json.field_or_null("settled_at", unit.is_settled() ? to_text(unit.settled_at) : "");
 }
 
 void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::string_view node,

@@ -186,7 +186,7 @@ void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashin
     json.key("event_ids").begin_array();
     for (const std::string& event : slashing.event_ids) json.value(event);
     json.end_array().field("proposed_at", to_text(slashing.proposed_at));
-    optional_field(json, "done_at", slashing.state == SlashingState::done ? to_text(slashing.done_at) : "");
+    json.field_or_null("done_at", slashing.state == SlashingState::done ? to_text(slashing.done_at) : "");
 }
 
 Result<Answer> perform(Context& context, const Slash& command) {

@@ -201,8 +201,8 @@ Answer answer_of(const ReportUsage& command, const Booked& total) {
     Answer answer{.status = 201, .leaf_index = total.leaf_index};
     JsonWriter json(answer.body);
     json.begin_object().field("usage_id", id_text(total.leaf_index + 1));
-    optional_field(json, "report_id", command.report_id);
-    optional_field(json, "lock_id", total.lock == 0 ? "" : id_text(total.lock));
+    json.field_or_null("report_id", command.report_id);
+    json.field_or_null("lock_id", total.lock == 0 ? "" : id_text(total.lock));
     field(json, "amount_usd", total.amount);
     field(json, "uncollected_usd", total.uncollected);
     json.end_object();

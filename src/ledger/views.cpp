@@ -100,8 +100,8 @@ void append_entry(JsonWriter& json, std::uint64_t index, const Leaf& leaf) {
     field(json, "locked_delta_usd", Money(leaf.i64("locked_delta")));
     field(json, "available_usd", Money(leaf.i64("available_after")));
     field(json, "locked_usd", Money(leaf.i64("locked_after")));
-    optional_field(json, "reference", leaf.text("reference"));
-    optional_field(json, "memo", leaf.text("memo"));
+    json.field_or_null("reference", leaf.text("reference"));
+    json.field_or_null("memo", leaf.text("memo"));
 }
 
 // What became, or is to become, of the unit's locks: of `account`'s alone, where it is not empty.
