@@ -78,4 +78,14 @@ struct Peer : Recorder {
     Stream stream;
 };
 
+// Says again what it hears.
+struct Echo final : Recorder {
+    void on_data(std::span<char> data) override {
+        Recorder::on_data(data);
+        if (echo != nullptr) echo->write({data.data(), data.size()});
+    }
+
+    Stream* echo = nullptr;
+};
+
 }  // namespace ee::net

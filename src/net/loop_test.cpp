@@ -1,0 +1,251 @@
+#include "net/loop.h"
+
+#include <array>
+#include <functional>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "net/test_peer.h"
+
+namespace ee::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Timer, FiresInOrderNeverEarlyAndOnlyOnce) {
+    Loop loop;
+    const MonoTime start = loop.now();
+    std::vector<int> order;
+    std::vector<std::chrono::nanoseconds> at(3);
+    const auto note = [&](int i) {
+        order.push_back(i);
+        at[static_cast<std::size_t>(i)] = std::chrono::steady_clock::now() - start;
+        if (order.size() == 3) loop.stop();
+    };
+    Timer slow(loop, [&] { note(2); }), quick(loop, [&] { note(0); }), middle(loop, [&] { note(1); });
+    Timer never(loop, [&] { FAIL(); });
+    slow.arm_after(90ms);
+    quick.arm_after(1ms);
+    middle.arm_after(500ms);
+    middle.arm_after(40ms);  // Moved.
+    never.arm_after(20ms);
+    never.cancel();
+    loop.run();
+    EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
+    EXPECT_GE(at[0], 1ms);
+    EXPECT_GE(at[1], 40ms);
+    EXPECT_GE(at[2], 90ms);
+}
+
+TEST(Timer, MayCancelOrRearmOthersOfTheSameSlot) {
+    Loop loop;
+    int fired = 0;
+    Timer second(loop, [&] { FAIL() << "cancelled by the first"; });
+    Timer third(loop, [&] {
+        ++fired;
+        loop.stop();
+    });
+    Timer first(loop, [&] {
+        ++fired;
+        second.cancel();
+        third.arm_after(1ms);
+    });
+    first.arm_after(5ms);
+    second.arm_after(5ms);
+    third.arm_after(5ms);
+    loop.run();
+    EXPECT_EQ(fired, 2);
+}
+
+TEST(Timer, BeyondOneRoundOfTheWheelWaitsForItsRound) {
+    Loop loop;
+    bool late = false, soon = false;
+    Timer far(loop, [&] { late = true; });
+    far.arm_after(33s);  // Same slots as 232 ms from now.
+    Timer near(loop, [&] {
+        soon = true;
+        loop.stop();
+    });
+    near.arm_after(300ms);
+    loop.run();
+    EXPECT_TRUE(soon);
+    EXPECT_FALSE(late);
+    EXPECT_TRUE(far.armed());
+}
+
+TEST(Loop, RunsPostedTasksOfOtherThreadsInOrder) {
+    Loop loop;
+    std::vector<int> seen;
+    std::jthread poster([&] {
+        for (int i = 0; i < 1000; ++i) loop.post([&, i] { seen.push_back(i); });
+        loop.post([&] { loop.stop(); });
+    });
+    loop.run();
+    ASSERT_EQ(seen.size(), 1000u);
+    EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+
+TEST(Loop, StopEndsOneRunEvenWhenItCameBefore) {
+    Loop loop;
+    int ran = 0;
+    loop.stop();
+    loop.run();
+    for (int i = 0; i < 2; ++i) {
+        loop.post([&] {
+            ++ran;
+            loop.stop();
+        });
+        loop.run();
+    }
+    EXPECT_EQ(ran, 2);
+}
+
+// Disposes of the next one as it dies.
+struct Domino {
+    Domino(Loop& where, int remaining, int& count) : loop(where), left(remaining), dead(count) {}
+    ~Domino() {
+        ++dead;
+        if (left > 0) loop.dispose(std::make_shared<Domino>(loop, left - 1, dead));
+    }
+
+    Loop& loop;
+    int left;
+    int& dead;
+};
+
+TEST(Loop, DisposesOfWhatIsDisposedOfMeanwhile) {
+    int dead = 0;
+    Loop loop;
+    loop.post([&] { loop.dispose(std::make_shared<Domino>(loop, 100, dead)); });
+    EXPECT_TRUE(run_until(loop, [&] { return dead > 0; }));
+    EXPECT_EQ(dead, 101);
+}
+
+TEST(Loop, EndsWhatItKeepsAndWhatThatDisposesOf) {
+    int dead = 0;
+    {
+        Loop loop;
+        loop.keep(std::make_shared<Domino>(loop, 3, dead));
+        loop.keep(std::make_shared<Domino>(loop, 0, dead));
+    }
+    EXPECT_EQ(dead, 5);
+}
+
+TEST(Loop, ReleaseGivesUpTheObjectAtTheEndOfTheTurn) {
+    int dead = 0;
+    Loop loop;
+    const auto kept = std::make_shared<Domino>(loop, 0, dead);
+    void* key = kept.get();
+    loop.keep(std::make_shared<Domino>(loop, 0, dead));
+    loop.keep(kept);
+    int at_release = -1;
+    loop.post([&] {
+        loop.release(key);
+        loop.release(key);  // Unknown by now.
+        at_release = static_cast<int>(kept.use_count());
+    });
+    EXPECT_TRUE(run_until(loop, [&] { return kept.use_count() == 1; }));
+    EXPECT_EQ(at_release, 2);
+    EXPECT_EQ(dead, 0);
+}
+
+// Counts what it is told, and what others had been told by then.
+struct Counted final : Watcher {
+    void on_ready(std::uint32_t) override {
+        if (++told == 1) first_at = clock();
+    }
+    std::function<int()> clock;
+    int told = 0;
+    int first_at = 0;
+};
+
+TEST(Loop, HandsOutBackgroundEventsBehindAllOthers) {
+    Loop loop;
+    std::vector<std::array<int, 2>> pipes(100);
+    std::vector<Counted> background(99);
+    Counted normal;
+    const auto told_in_background = [&] {
+        int told = 0;
+        for (const Counted& one : background) told += one.told > 0 ? 1 : 0;
+        return told;
+    };
+    normal.clock = told_in_background;
+    for (std::size_t i = 0; i < pipes.size(); ++i) {
+        ASSERT_EQ(::pipe2(pipes[i].data(), O_NONBLOCK | O_CLOEXEC), 0);
+        ASSERT_EQ(::write(pipes[i][1], "x", 1), 1);
+        if (i < background.size()) {
+            background[i].clock = [] { return 1; };
+            loop.watch(pipes[i][0], background[i], Urgency::background);
+        }
+    }
+    loop.watch(pipes.back()[0], normal);  // Last, and told first.
+    run_turns(loop, 1);
+    EXPECT_EQ(normal.told, 1);
+    EXPECT_EQ(normal.first_at, 0);
+    run_turns(loop, 30);
+    EXPECT_EQ(told_in_background(), 99);
+    EXPECT_EQ(normal.told, 1);
+    loop.unwatch(pipes.back()[0], normal);
+    for (std::size_t i = 0; i < background.size(); ++i)
+        loop.unwatch(pipes[i][0], background[i], Urgency::background);
+    for (const auto& [in, out] : pipes) {
+        ::close(in);
+        ::close(out);
+    }
+}
+
+TEST(Loop, BoundsTheTimeATurnSpendsInTheBackground) {
+    Loop loop;
+    struct Slow final : Watcher {
+        void on_ready(std::uint32_t) override {
+            ++told;
+            const MonoTime until = std::chrono::steady_clock::now() + 1ms;
+            while (std::chrono::steady_clock::now() < until) {
+            }
+        }
+        int told = 0;
+    };
+    std::array<Slow, 12> slow;
+    std::vector<std::pair<Fd, Fd>> pairs;
+    for (Slow& one : slow) {
+        pairs.push_back(socket_pair());
+        loop.watch(pairs.back().first.get(), one, Urgency::background);
+    }
+    const auto told = [&] {
+        int sum = 0;
+        for (const Slow& one : slow) sum += one.told;
+        return sum;
+    };
+    run_turns(loop, 0);
+    const int first = told();
+    EXPECT_GT(first, 0);
+    EXPECT_LT(first, 12);
+    run_turns(loop, 5);
+    EXPECT_EQ(told(), 12);
+    for (std::size_t i = 0; i < slow.size(); ++i)
+        loop.unwatch(pairs[i].first.get(), slow[i], Urgency::background);
+}
+
+TEST(Loop, LosesNoEdgeWhenAStreamChangesItsUrgency) {
+    Loop loop;
+    auto [ours, theirs] = socket_pair();
+    Peer peer(loop, std::move(ours));
+    std::size_t sent = 0;
+    for (const Urgency urgency : {Urgency::background, Urgency::normal, Urgency::background}) {
+        ASSERT_EQ(::write(theirs.get(), "x", 1), 1);
+        peer.stream.set_urgency(urgency);
+        ASSERT_TRUE(run_until(loop, [&] { return peer.received.size() == sent + 1; })) << sent;
+        ++sent;
+        ASSERT_EQ(::write(theirs.get(), "y", 1), 1);
+        ASSERT_TRUE(run_until(loop, [&] { return peer.received.size() == sent + 1; })) << sent;
+        ++sent;
+    }
+    theirs.reset();
+    EXPECT_TRUE(run_until(loop, [&] { return !peer.closed.empty(); }));
+}
+
+}  // namespace
+}  // namespace ee::net

@@ -1,0 +1,152 @@
+#include "net/tls.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "net/loop.h"
+#include "net/stream.h"
+#include "net/test_peer.h"
+
+namespace ee::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A self-signed certificate for 127.0.0.1, made with the openssl program.
+class TlsPair : public testing::Test {
+protected:
+    void SetUp() override {
+        folder_ = std::filesystem::temp_directory_path() / ("ee-tls-" + std::to_string(::getpid()));
+        std::filesystem::create_directories(folder_);
+        const std::string command =
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
+            "/CN=localhost "
+            "-addext subjectAltName=IP:127.0.0.1 -keyout " +
+            key().string() + " -out " + cert().string() + " 2>/dev/null";
+        ASSERT_EQ(std::system(command.c_str()), 0);
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+    std::filesystem::path cert() const { return folder_ / "cert.pem"; }
+    std::filesystem::path key() const { return folder_ / "key.pem"; }
+
+    std::filesystem::path folder_;
+};
+
+TEST_F(TlsPair, CarriesBytesAndBothEndsExportTheSameChannel) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Echo near, far;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    far.echo = &server;
+    server.start();
+    client.start();
+    const std::string big(3 << 20, 'z');
+    client.write(big);
+    EXPECT_TRUE(run_until(loop, [&] { return near.received.size() == big.size(); }));
+    EXPECT_EQ(near.received, big);
+    ASSERT_TRUE(client.tls()->channel_binding());
+    EXPECT_EQ(client.tls()->channel_binding(), server.tls()->channel_binding());
+    client.close_after_flush();
+    EXPECT_TRUE(run_until(loop, [&] { return far.closed == "closed"; }));
+}
+
+TEST_F(TlsPair, ClientRefusesACertificateOfAnotherName) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near, far;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "other.example"));
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    server.start();
+    client.start();
+    client.write("secret");
+    EXPECT_TRUE(run_until(loop, [&] { return !near.closed.empty() && !far.closed.empty(); }));
+    EXPECT_EQ(near.closed, "tls_failed");
+    EXPECT_EQ(far.received, "");
+}
+
+TEST_F(TlsPair, AnEndWithoutCloseNotifyIsNoCleanEnd) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near, far;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    server.start();
+    client.start();
+    client.write("first half");
+    ASSERT_TRUE(run_until(loop, [&] { return far.received == "first half"; }));
+    client.abort();
+    EXPECT_TRUE(run_until(loop, [&] { return !far.closed.empty(); }));
+    EXPECT_EQ(far.closed, "connection_lost");
+}
+
+TEST_F(TlsPair, ClosingDoesNotWaitForAHandshakeThatNeverEnds) {
+    Loop loop;
+    auto [left, right] = socket_pair();  // The right side says nothing.
+    Recorder near;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    client.start();
+    client.write("never under a key");
+    client.close_after_flush(5s);
+    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }, 4s));
+    std::string sent(4096, '\0');
+    const ssize_t count = ::read(right.get(), sent.data(), sent.size());
+    ASSERT_GT(count, 0);  // The ClientHello.
+    EXPECT_EQ(sent.find("never"), std::string::npos);
+}
+
+TEST_F(TlsPair, NothingIsDeliveredAfterTheOwnerClosed) {
+    struct Closer final : Recorder {
+        void on_data(std::span<char> data) override {
+            Recorder::on_data(data);
+            stream->close_after_flush();
+        }
+        Stream* stream = nullptr;
+    };
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder near;
+    Closer far;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    far.stream = &server;
+    server.start();
+    client.start();
+    const std::string records(40 * 1024, 'r');  // Three records (RFC 8446 section 5.1), one segment.
+    client.write(records);
+    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }));
+    EXPECT_EQ(far.received.size(), 16384u);
+}
+
+TEST_F(TlsPair, GarbageInPlaceOfAHandshakeEndsTheConnection) {
+    Loop loop;
+    auto [left, right] = socket_pair();
+    Recorder far;
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    server.start();
+    ASSERT_EQ(::write(left.get(), "GET / HTTP/1.1\r\n\r\n", 18), 18);
+    EXPECT_TRUE(run_until(loop, [&] { return far.closed == "tls_failed"; }));
+}
+
+TEST(TlsContext, NamesTheFileItCannotUse) {
+    const auto made = TlsContext::server("/nonexistent/cert.pem", "/nonexistent/key.pem");
+    ASSERT_FALSE(made);
+    EXPECT_NE(made.error().detail.find("/nonexistent/cert.pem"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ee::net
