@@ -102,6 +102,12 @@ TEST_F(EjectionsTest, ATunnelThatDiesIsOneFailureHoweverManyRequestsItTakesAlong
     EXPECT_TRUE(ejections.is_out(a1, start + 2s));
 }
 
+TEST_F(EjectionsTest, AnAttemptAtNobodyHasNoOutcome) {
+    Attempt none;
+    EXPECT_FALSE(none.failed("tunnel_closed", start));
+    EXPECT_FALSE(none.answered());
+}
+
 TEST_F(EjectionsTest, AnAttemptTellsItsOutcomeOnce) {
     const auto attempt = [&](Ejections::Tunnel tunnel, MonoTime now) {
         return Attempt(ejections, a1, tunnel, now);
