@@ -355,8 +355,8 @@ void ControlPlane::on_signal(int signal) {
 
 void ControlPlane::drain(int signal) {
     draining_ = true;
-    log_.info("control.draining",
-              {{"signal", signal}, {"tunnels", tunnels_.size()}, {"open_requests", forwarder_.open_calls()}});
+    const std::size_t tunnels = tunnels_.size();
+    const std::size_t open_requests = forwarder_.open_calls();
     slots_.stop();
     admission_.drain_all();
     proxy_.drain();
@@ -364,6 +364,8 @@ void ControlPlane::drain(int signal) {
     event_streams_.end_all();
     control_.drain();
     ratls_.drain();
+    log_.info("control.draining",  // Whoever reads it finds no listener open.
+              {{"signal", signal}, {"tunnels", tunnels}, {"open_requests", open_requests}});
     drain_until_ = loop_.now() + config_.drain_timeout;
     drained_.arm_after(drain_look);
 }
