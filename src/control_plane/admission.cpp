@@ -127,10 +127,12 @@ void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int wai
         const MonoTime start = std::chrono::steady_clock::now();
         attestation::Answer given = answer_of(answer->response);
         Judged result{.verdict = appraiser.appraise(challenge, given, wall_now()), .evidence = {}};
-        verification.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - start;
+        verification.observe(std::chrono::duration<double>(took).count());
         if (result.verdict.ok)
             result.evidence = evidence.prepare(challenge, std::move(given), result.verdict);
-        loop.post([this, id, answer, waits, policies, result = std::move(result)]() mutable {
+        loop.post([this, id, answer, waits, policies, took, result = std::move(result)]() mutable {
+            loop_.charge_background(took);
             const attestation::Verdict& verdict = result.verdict;
             if (is_outdated(*policies, answer->registration.network)) return judge_anew(id, answer);
             if (verdict.awaits && waits < waits_max) return judge_again(id, answer, waits, *verdict.awaits);

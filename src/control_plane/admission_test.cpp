@@ -279,6 +279,35 @@ TEST_F(AdmissionTest, AFloodOfAnswersPutsNobodyOutWhoServes) {
     serve("a3");
 }
 
+// What judging has taken is charged: a twelfth of a core is for newcomers then.
+TEST_F(AdmissionTest, NewcomersWaitForWhatJudgingTookWhileVisitorsAreServed) {
+    struct Newcomer final : net::Watcher {
+        void on_ready(std::uint32_t) override { told = true; }
+        bool told = false;
+    };
+    open();
+    std::unique_lock hold(releases.gate);
+    const auto agent = come();
+    agent->attest();
+    ASSERT_TRUE(until([&] { return releases.arrived > 0; }));
+    const MonoTime begin = loop.now();
+    net::Timer judged(loop, [&] { hold.unlock(); });
+    judged.arm_after(std::chrono::milliseconds(50));
+    ASSERT_TRUE(until([&] {
+        loop.favor_foreground();
+        return tunnels->find(1)->machine().state() == tunnel::SessionState::active;
+    }));
+    Newcomer newcomer;
+    const auto [near, far] = net::socket_pair();
+    loop.watch(near.get(), newcomer, net::Urgency::background);
+    ASSERT_TRUE(until([&] {
+        loop.favor_foreground();
+        return newcomer.told;
+    }));
+    EXPECT_GE(loop.now() - begin, std::chrono::milliseconds(50 + 12 * 50));
+    loop.unwatch(near.get(), newcomer, net::Urgency::background);
+}
+
 TEST_F(AdmissionTest, MayDieWhileAQuoteIsJudged) {
     open();
     releases.gate.lock();

@@ -11,6 +11,14 @@
 #include "base/check.h"
 
 namespace ee::net {
+namespace {
+
+int milliseconds_until(MonoTime due) {
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(due - std::chrono::steady_clock::now());
+    return static_cast<int>(std::max<std::int64_t>(wait.count(), 0));
+}
+
+}  // namespace
 
 void Fd::reset() {
     if (fd_ >= 0) ::close(fd_);
@@ -118,7 +126,7 @@ void Loop::turn() {
     ++stats_.turns;
 
     const Own own = hand_out(count);
-    if (own.background) hand_out_background();
+    take_background(own.background);
     run_list(next_turn_);
     if (own.wakeup) woken_ = true;
     run_posted();
@@ -171,14 +179,45 @@ Loop::Own Loop::hand_out(int count) {
     return own;
 }
 
+void Loop::take_background(bool is_reported) {
+    if (!is_reported && !background_held_) return;
+    if (!std::exchange(background_ready_, true)) background_since_ = now_;
+    const bool is_due = now_ >= background_time();
+    if (is_due) hand_out_background();
+    if (is_due == background_held_) hold_background(!is_due);
+}
+
+MonoTime Loop::background_time() const {
+    return std::min({background_due_, favored_until_, background_since_ + background_wait_max});
+}
+
+// What is ready is reported by level: in every turn, for nothing, and there would be no end of turns.
+void Loop::hold_background(bool hold) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (hold) event.events = 0;
+    event.data.ptr = &background_;
+    EE_CHECK(::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, background_.get(), &event) == 0);
+    background_held_ = hold;
+}
+
 // A TLS handshake alone may take a millisecond, so it is time that is bounded. What is left stays ready.
 void Loop::hand_out_background() {
+    const MonoTime begin = std::chrono::steady_clock::now();
     int count = 0;
     do {
         count = ::epoll_wait(background_.get(), events_.get(), background_events_at_once, 0);
         hand_out(count);
     } while (count == background_events_at_once &&
              std::chrono::steady_clock::now() - now_ < background_time_per_turn);
+    background_ready_ = count == background_events_at_once;
+    charge_background(std::chrono::steady_clock::now() - begin);
+}
+
+void Loop::charge_background(std::chrono::nanoseconds spent) {
+    const bool catches_up = background_ready_ && now_ >= background_since_ + background_wait_max;
+    if (now_ >= favored_until_ || catches_up) return;
+    background_due_ = std::max(background_due_, now_) + spent * background_share;
 }
 
 void Loop::run_list(List<Deferred>& list) {
@@ -228,6 +267,13 @@ void Loop::disarm(Timer& timer) {
 }
 
 int Loop::wait_timeout_ms() const {
+    const int timers = timers_timeout_ms();
+    if (!background_held_) return timers;
+    const int background = milliseconds_until(background_time());
+    return timers < 0 ? background : std::min(timers, background);
+}
+
+int Loop::timers_timeout_ms() const {
     if (occupied_.none()) return -1;
     // The nearest occupied slot; its timers may be a round or more away, which costs one idle turn a round.
     const auto from = static_cast<std::size_t>(ticks_done_ + 1) % slots;
@@ -235,8 +281,7 @@ int Loop::wait_timeout_ms() const {
     if (next == slots) next = occupied_._Find_first();
     const auto distance = static_cast<std::int64_t>((next + slots - from) % slots) + 1;
     const MonoTime due = epoch_ + (ticks_done_ + distance) * tick;
-    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(due - std::chrono::steady_clock::now());
-    return static_cast<int>(std::max<std::int64_t>(wait.count(), 0));
+    return milliseconds_until(due);
 }
 
 void Loop::run_timers() {

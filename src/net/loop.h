@@ -53,7 +53,7 @@ protected:
 };
 
 // How soon a descriptor's edges are handed out. `background`: a few a turn, behind all others, so that many
-// of them at once do not stand before one that is `normal`.
+// of them at once do not stand before one that is `normal`; and fewer while the foreground is favored.
 enum class Urgency { normal, background };
 
 // Runs once at the end of the turn in which it was deferred, or in the next turn for resume().
@@ -94,6 +94,11 @@ public:
     void defer_last(Deferred& work);
     // In the next turn: for work that was cut short to let others run.
     void resume(Deferred& work);
+    // Somebody waits for what this turn does: for the next 20 ms the background gets a twelfth of a core at
+    // most. When some of it has been ready for five seconds it catches up.
+    void favor_foreground() { favored_until_ = now_ + favored_for; }
+    // What the background has had other threads do counts as its time.
+    void charge_background(std::chrono::nanoseconds spent);
     // Destroys the object at the end of the turn, when no callback of it can be on the stack.
     void dispose(std::shared_ptr<void> object) { garbage_.push_back(std::move(object)); }
 
@@ -140,6 +145,9 @@ private:
     static constexpr std::chrono::microseconds posted_time_per_turn{500};  // from the turn's beginning
     static constexpr int background_events_at_once = 4;
     static constexpr std::chrono::microseconds background_time_per_turn{300};  // from the turn's beginning
+    static constexpr std::chrono::milliseconds favored_for{20};
+    static constexpr int background_share = 12;  // one part in so many of the time
+    static constexpr std::chrono::seconds background_wait_max{5};
 
     void turn();
     void end_turn(int events);
@@ -150,10 +158,14 @@ private:
         bool background = false;
     };
     Own hand_out(int count);
+    void take_background(bool is_reported);
+    MonoTime background_time() const;
     void hand_out_background();
+    void hold_background(bool hold);
     int epoll_of(Urgency urgency) const;
     void wake();
     int wait_timeout_ms() const;
+    int timers_timeout_ms() const;
     void run_posted();
     void run_timers();
     void run_list(List<Deferred>& list);
@@ -170,6 +182,11 @@ private:
     std::unique_ptr<char[]> buffers_;
     std::unique_ptr<epoll_event[]> events_;
     int events_at_ = 0, events_end_ = 0;
+    MonoTime favored_until_;
+    MonoTime background_due_;        // when its time comes, while the foreground is favored
+    MonoTime background_since_;      // when what is ready in it began to be
+    bool background_ready_ = false;  // not all of it has been handed out
+    bool background_held_ = false;   // until its time, and not reported meanwhile
     List<Deferred> end_of_turn_;
     List<Deferred> last_of_turn_;
     List<Deferred> next_turn_;

@@ -129,6 +129,7 @@ void Session::on_text(std::string_view text) {
 
 // On v2: what the agent's HTTP/2 says. Each piece of a message at once.
 void Session::on_frames(std::string_view bytes) {
+    if (v2_->open_streams() > 0) context_.loop.favor_foreground();
     const auto received = v2_->receive(bytes, context_.loop.now());
     if (closed_) return;  // By what one of the streams' visitors did.
     if (!received) return fail_connection(http::close_code::protocol_error, received.error().code);
@@ -337,6 +338,7 @@ Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserv
     auto opened = mux_->open(request, observer, now);
     if (!opened) return opened;
     stream_->set_urgency(net::Urgency::normal);
+    context_.loop.favor_foreground();
     ++requests_;
     pump();
     if (const auto due = mux_->next_deadline(); due && *due < timer_due_) schedule_timer();
@@ -345,6 +347,7 @@ Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserv
 
 void Session::send_body(StreamId id, std::string_view bytes) {
     if (closed_ || !mux_) return;
+    context_.loop.favor_foreground();
     mux_->send_body(id, bytes);
     pump();
 }
