@@ -111,7 +111,7 @@ private:
     }
 
     void ended(const ReleaseId& release, FetchOutcome outcome) {
-        log_outcome(release, outcome);
+        const Outcome said = said_of(outcome);
         ReleaseCache::Recorded recorded;
         std::vector<std::function<void()>> waiting;
         {
@@ -121,6 +121,7 @@ private:
         }
         if (recorded.save) save(release);
         forget(recorded.forgotten);
+        log_outcome(release, said);  // What it says is in use, and on disk.
         if (recorded.change) {
             log_.warn("allowlist.changed", {{"repo", release.repo},
                                             {"tag", release.tag},
@@ -131,18 +132,25 @@ private:
         for (const auto& done : waiting) done();
     }
 
-    void log_outcome(const ReleaseId& release, const FetchOutcome& outcome) const {
-        if (const auto* failure = std::get_if<AskingFailed>(&outcome.what)) {
-            return log_.warn("allowlist.fetch_failed",
-                             {{"repo", release.repo}, {"tag", release.tag}, {"detail", failure->detail}});
-        }
-        if (const auto* missing = std::get_if<AssetMissing>(&outcome.what)) {
-            return log_.info("allowlist.missing",
-                             {{"repo", release.repo}, {"tag", release.tag}, {"detail", missing->detail}});
-        }
-        constexpr const char* words[] = {"published", "unchanged", "refused", "missing", "failed"};
-        log_.debug("allowlist.fetched",
-                   {{"repo", release.repo}, {"tag", release.tag}, {"outcome", words[outcome.what.index()]}});
+    // What the log says of an outcome, which is given away before.
+    struct Outcome {
+        std::size_t kind;
+        std::string detail;
+    };
+    static Outcome said_of(const FetchOutcome& outcome) {
+        Outcome said{outcome.what.index(), ""};
+        if (const auto* failure = std::get_if<AskingFailed>(&outcome.what)) said.detail = failure->detail;
+        if (const auto* missing = std::get_if<AssetMissing>(&outcome.what)) said.detail = missing->detail;
+        return said;
+    }
+    void log_outcome(const ReleaseId& release, const Outcome& said) const {
+        constexpr std::string_view words[] = {"published", "unchanged", "refused", "missing", "failed"};
+        const std::string_view word = words[said.kind];
+        const telemetry::Fields of_all = {
+            {"repo", release.repo}, {"tag", release.tag}, {"detail", said.detail}};
+        if (word == "failed") return log_.warn("allowlist.fetch_failed", of_all);
+        if (word == "missing") return log_.info("allowlist.missing", of_all);
+        log_.debug("allowlist.fetched", {{"repo", release.repo}, {"tag", release.tag}, {"outcome", word}});
     }
 
     // As it is now, however late this comes: an older state never replaces a newer one.

@@ -29,6 +29,7 @@ struct Releases : testing::Test {
     int status = 200;
     std::vector<http::ClientRequest> asked;
     std::vector<StoredRelease> saved;
+    std::function<void()> on_save = [] {};
     std::vector<ForgottenRelease> forgotten;
     Result<std::optional<std::string>> accepted_on_disk = std::optional<std::string>();
     std::vector<AllowlistChange> changes;
@@ -50,6 +51,7 @@ struct Releases : testing::Test {
             {net::parse_url("https://api.github.com").value(), Secret(secret), "list.json"}, {}};
         settings.limits.ttl = -1s;  // No copy is fresh: each find() looks up anew.
         ReleaseArchive archive{[this](const StoredRelease& one) -> Result<void> {
+                                   on_save();
                                    saved.push_back(one);
                                    return {};
                                },
@@ -100,6 +102,16 @@ TEST_F(Releases, AreFetchedInTheBackground) {
     EXPECT_EQ(find(), "a");
     ASSERT_EQ(saved.size(), 1u);
     EXPECT_EQ(saved[0].accepted_asset, asset("a"));
+}
+
+TEST_F(Releases, AreOnDiskWhenTheLogSaysThatTheyWereFetched) {
+    std::string said_before;
+    on_save = [&] { said_before = log_text(); };
+    find();
+    settle();
+    ASSERT_EQ(saved.size(), 1u);
+    EXPECT_EQ(said_before.find("allowlist.fetched"), std::string::npos) << said_before;
+    EXPECT_NE(log_text().find("allowlist.fetched"), std::string::npos);
 }
 
 TEST_F(Releases, ThatWereForgottenAreNotAcceptedAnew) {
