@@ -98,8 +98,8 @@ TEST_F(TlsPair, ClosingDoesNotWaitForAHandshakeThatNeverEnds) {
                   std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
     client.start();
     client.write("never under a key");
-    client.close_after_flush(5s);
-    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }, 4s));
+    client.close_after_flush(1h);
+    EXPECT_TRUE(run_until(loop, [&] { return near.closed == "closed"; }));
     std::string sent(4096, '\0');
     const ssize_t count = ::read(right.get(), sent.data(), sent.size());
     ASSERT_GT(count, 0);  // The ClientHello.
