@@ -31,6 +31,13 @@ inline bool run_until(Loop& loop, const std::function<bool()>& done,
     return in_time;
 }
 
+// Runs the loop for so long: for what must not happen in that time.
+inline void run_for(Loop& loop, std::chrono::milliseconds time) {
+    Timer end(loop, [&] { loop.stop(); });
+    end.arm_after(time);
+    loop.run();
+}
+
 // Lets the loop take so many turns: for what must not happen.
 inline void run_turns(Loop& loop, int turns) {
     run_until(loop, [&] { return turns-- == 0; });
