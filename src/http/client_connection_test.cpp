@@ -402,14 +402,14 @@ TEST_F(ClientConnectionTest, GivesUpAServerThatTakesNothingOfABody) {
 
 TEST_F(ClientConnectionTest, ASlowAnswerIsNoIdleOne) {
     Asker asker;
-    begin(asker, {.text = get, .time = 500ms});
+    begin(asker, {.text = get, .time = 1500ms});
     peer().say("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n");
     int said = 0;
     net::Timer drip(loop, [&] {
         peer().say("x");
-        if (++said < 20) drip.arm_after(30ms);
+        if (++said < 20) drip.arm_after(100ms);
     });
-    drip.arm_after(30ms);
+    drip.arm_after(100ms);
     EXPECT_TRUE(ends(asker, "end"));
     EXPECT_EQ(asker.count, 20u);
 }

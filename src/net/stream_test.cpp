@@ -106,16 +106,16 @@ TEST(Stream, ClosingWaitsForAPeerThatTakesAnythingAtAll) {
     a.start();
     const std::string big(4 << 20, 'x');
     a.write(big);
-    a.close_after_flush(500ms);  // Less than the reader needs, which takes it in 16 steps or more.
+    a.close_after_flush(1500ms);  // Less than the reader needs, which takes it in 16 steps or more.
     std::size_t taken = 0;
     Timer reader(loop, [&] {
         std::string some(256 * 1024, '\0');
         const ssize_t count = ::read(right.get(), some.data(), some.size());
         if (count > 0) taken += static_cast<std::size_t>(count);
-        if (count != 0) return reader.arm_after(40ms);
+        if (count != 0) return reader.arm_after(100ms);
         right.reset();
     });
-    reader.arm_after(40ms);
+    reader.arm_after(100ms);
     EXPECT_TRUE(run_until(loop, [&] { return !near.closed.empty(); }));
     EXPECT_EQ(near.closed, "closed");
     EXPECT_EQ(taken, big.size());
