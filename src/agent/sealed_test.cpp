@@ -337,7 +337,7 @@ TEST_F(SealedTest, AQuoteThatCannotBeMadeIsNotAnswered) {
 }
 
 TEST_F(SealedTest, WaitsForHandshakeAndNonceForSoLong) {
-    settings.handshake_time = 500ms;
+    settings.handshake_time = 2s;
     start();
     visit();
     shake_hands();

@@ -222,7 +222,7 @@ TEST_F(PassthroughTest, SaysInternalErrorWhereTheAgentRefuses) {
 }
 
 TEST_F(PassthroughTest, WaitsForAHelloForSoLongAndForSoManyAtOnce) {
-    settings.hello_time = 500ms;
+    settings.hello_time = 2s;
     settings.hellos_max = 2;
     open();
     const auto agent = come();
