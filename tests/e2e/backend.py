@@ -9,6 +9,8 @@ import threading
 import time
 import urllib.parse
 
+from programs import lasting_port
+
 MAX_HEAD = 128 * 1024
 
 
@@ -52,7 +54,7 @@ def answer(status=200, headers=(), body=b"", reason="X"):
 
 
 class Backend:
-    """Threaded; TCP on a free loopback port, or a Unix socket. Paths:
+    """Threaded; TCP on a lasting port of loopback, or a Unix socket. Paths:
 
     /anything            200, JSON of the request as it arrived: method, path, headers, body_b64 (also at /echo)
     /status/CODE         that status, body "status CODE"
@@ -69,7 +71,7 @@ class Backend:
     .requests: list of Received. stop() closes the port ("backend down"); start() opens the same one again."""
 
     def __init__(self, unix_path=None):
-        self.unix_path, self.port = unix_path, 0
+        self.unix_path, self.port = unix_path, None if unix_path else lasting_port()
         self.requests, self.healthy = [], True
         self.connections_accepted = 0
         self._holds, self._handlers, self._open, self._lock = {}, {}, set(), threading.Lock()
@@ -90,7 +92,6 @@ class Backend:
             listener = socket.socket()
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", self.port))
-            self.port = listener.getsockname()[1]
         listener.listen(256)
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()

@@ -30,7 +30,6 @@ import http.client
 import json
 import os
 import pathlib
-import random
 import shutil
 import socket
 import ssl as ssl_module
@@ -38,7 +37,7 @@ import time
 import urllib.parse
 
 from backend import Backend
-from programs import START_SECONDS, Program
+from programs import START_SECONDS, Program, lasting_port
 from wire_agent import WireAgent, run
 
 __all__ = ["ADMIN_TOKEN", "APP_DOMAIN", "World", "Control", "Response", "http_request", "lasting_port",
@@ -124,21 +123,6 @@ def until(condition, timeout=10, what="the condition"):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not hold within {timeout} s; last: {value!r}")
         time.sleep(0.02)
-
-
-def lasting_port():
-    """A free port that nothing gets by chance: a program can be started on it again after it has ended."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
-        lowest_given_out = int(file.read().split()[0])
-    while True:
-        # Where hardly any are left for this, one that is given out by chance has to do.
-        port = random.randrange(10_000, lowest_given_out if lowest_given_out > 12_000 else 60_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 class Control(Program):

@@ -12,6 +12,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
+from programs import lasting_port
 from streaming_backend import PIECE, _loop, run
 
 
@@ -29,18 +30,17 @@ class Http2Backend:
 
     `resets` are the codes of streams that the peer reset, `connections` those that are open."""
 
-    def __init__(self, port=0, connect_protocol=True, streams_max=100):
+    def __init__(self, connect_protocol=True, streams_max=100):
         self.connect_protocol, self.streams_max = connect_protocol, streams_max
         self.connections, self.accepted, self.resets = set(), 0, []
         self.arrived, self.reset, self.held = threading.Event(), threading.Event(), False
-        self.uploaded, self.port, self._server = 0, port, None
+        self.uploaded, self.port, self._server = 0, lasting_port(), None
         self.start()
         self.url = f"h2c://127.0.0.1:{self.port}"
 
     def start(self):
         async def listen():
             self._server = await _loop.create_server(lambda: _Connection(self), "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
 
         run(listen())
 

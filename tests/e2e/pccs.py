@@ -6,6 +6,8 @@ import ssl
 import threading
 import urllib.parse
 
+from programs import lasting_port
+
 CHAIN_FIELDS = {"tcb": "TCB-Info-Issuer-Chain", "qe": "SGX-Enclave-Identity-Issuer-Chain",
                 "pckcrl": "SGX-PCK-CRL-Issuer-Chain"}
 
@@ -27,7 +29,7 @@ class Pccs:
 
     def __init__(self, collateral):
         self.collateral, self.behave = dict(collateral), "ok"
-        self.requests, self.port = [], 0
+        self.requests, self.port = [], lasting_port()
         self.tls = None  # Certificate and key: https from the next start() on.
         self._go, self._server = threading.Event(), None
         self.arrived = threading.Semaphore(0)
@@ -56,7 +58,6 @@ class Pccs:
             context.load_cert_chain(*self.tls)
             # The handshake belongs to the connection's own thread: one that fails must not hold up the others.
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self):

@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -17,6 +19,22 @@ def memory_factor():
     with open(binary("easyenclave-control"), "rb") as file:
         program = file.read()
     return 6 if b"__asan_init" in program or b"__tsan_init" in program else 1
+
+
+def lasting_port():
+    """A free port that nothing gets by chance: a program, or a server of a test, can be started on it again after it has
+    ended."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        lowest_given_out = int(file.read().split()[0])
+    while True:
+        # Where hardly any are left for this, one that is given out by chance has to do.
+        port = random.randrange(10_000, lowest_given_out if lowest_given_out > 12_000 else 60_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Program:

@@ -7,7 +7,7 @@ from concurrent import futures
 import grpc
 import pytest
 
-from harness import APP_DOMAIN, until
+from harness import APP_DOMAIN, lasting_port, until
 
 HOST = f"myapp.{APP_DOMAIN}"
 MIB = 1024 * 1024
@@ -27,7 +27,9 @@ class Service:
             "Chat": grpc.stream_stream_rpc_method_handler(self._chat),
         }
         self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Echo", methods)])
-        self.url = f"h2c://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.port = lasting_port()
+        assert self._server.add_insecure_port(f"127.0.0.1:{self.port}") == self.port
+        self.url = f"h2c://127.0.0.1:{self.port}"
         self._server.start()
 
     def stop(self):
@@ -149,7 +151,7 @@ def test_a_deadline_and_a_cancel_reach_the_service(site):
 def test_a_service_that_restarts_costs_only_what_was_open(site, world):
     unary = site.call("unary_unary", "Unary")
     assert unary(b"before", timeout=20) == b"before"
-    port = int(site.service.url.rsplit(":", 1)[1])
+    port = site.service.port
     site.service.stop()
     with pytest.raises(grpc.RpcError) as refused:
         unary(b"while it is away", timeout=20)
