@@ -1,5 +1,6 @@
 """Rate limits: of one client address and of one app, at both listeners, changed at SIGHUP."""
 
+import itertools
 import signal
 import time
 
@@ -39,13 +40,12 @@ def expect_limited(answers, seconds, rps, burst):
 def test_a_client_gets_its_burst_and_then_its_rate_and_others_do_not_notice(world):
     control = world.control(EE_RATE_LIMIT_CLIENT_RPS=2)
     world.agent(control, world.backend())
-    expect_limited(*statuses(lambda: control.visit("myapp", "/", headers=as_client("192.0.2.1")), 30), rps=2, burst=10)
-    assert control.visit("myapp", "/", headers=as_client("192.0.2.2")).status == 200
     # A visitor cannot say that it is another: only what the trusted proxy itself wrote counts.
-    forged = control.visit("myapp", "/", headers=as_client("192.0.2.9, 192.0.2.1"))
-    assert forged.status == 429
+    said = itertools.cycle(["192.0.2.1", "192.0.2.8, 192.0.2.1", "192.0.2.9, 192.0.2.1"])
+    expect_limited(*statuses(lambda: control.visit("myapp", "/", headers=as_client(next(said))), 30), rps=2, burst=10)
+    assert control.visit("myapp", "/", headers=as_client("192.0.2.2")).status == 200
     # Who waits as long as it was told gets through.
-    until(lambda: control.visit("myapp", "/", headers=as_client("192.0.2.1")).status == 200, timeout=5)
+    until(lambda: control.visit("myapp", "/", headers=as_client("192.0.2.1")).status == 200)
     line = control.wait_access(client="192.0.2.1", status=429)
     assert (line["error"], line["app"], line["path"]) == ("rate_limited", "myapp", "/")
     refused = control.metric("ee_proxy_rate_limited_total", limit="client_rate")
@@ -79,12 +79,23 @@ def test_an_app_is_limited_whoever_asks_and_its_neighbour_is_not(world):
 def test_both_ways_by_the_control_listener_count_and_the_api_itself_does_not(world):
     control = world.control(EE_RATE_LIMIT_CLIENT_RPS=1)
     world.agent(control, world.backend())
-    expect_limited(*statuses(lambda: control.get("/v1/proxy/myapp/"), 20), rps=1, burst=10)
-    assert control.envelope("myapp", "GET", "/").status == 429
-    assert control.visit("myapp", "/").status == 429
-    assert control.visit("nobody", "/").status == 429, "guessing names counts"
-    with Connection(control.proxy_port) as visitor:
-        assert visitor.request("GET", "/", "elsewhere.example").status == 429, "so does naming none"
+
+    def name_none():
+        with Connection(control.proxy_port) as visitor:
+            return visitor.request("GET", "/", "elsewhere.example")
+    ways = {"forwarded": lambda: control.get("/v1/proxy/myapp/"),
+            "envelope": lambda: control.envelope("myapp", "GET", "/"),
+            "visit": lambda: control.visit("myapp", "/"), "guessing names": lambda: control.visit("nobody", "/"),
+            "naming none": name_none}
+    turns = itertools.cycle(ways.items())
+
+    def ask():
+        way, request = next(turns)
+        return way, request().status
+    answers, seconds = statuses(ask, 40)
+    passed = [way for way, status in answers if status != 429]
+    assert 10 <= len(passed) <= 10 + seconds + 1
+    assert {way for way, status in answers if status == 429} == set(ways)
     for _ in range(20):
         assert control.get("/health").status == 200
         assert control.get("/v1/resolve/myapp").status == 200
@@ -133,7 +144,7 @@ def test_open_streams_are_limited_until_they_end(world, adjustable, setting, lim
         assert open_one() == 429
         assert control.metric("ee_proxy_rate_limited_total", limit=limit) == 1
         open_.pop().close()
-        until(lambda: open_one() == 200, timeout=5, what="there is room for one again")
+        until(lambda: open_one() == 200, what="there is room for one again")
         assert open_one() == 429
         assert len(open_) == 100
     finally:
@@ -150,10 +161,14 @@ def test_limits_change_at_sighup(world, adjustable):
     def passed(count):
         return [adjustable.visit("myapp", "/").status for _ in range(count)].count(200)
 
+    def expect_one_a_second():
+        started = time.monotonic()
+        assert 10 <= passed(40) <= 10 + time.monotonic() - started + 1 < 40
+
     assert passed(40) == 40
     adjustable.reload("EE_RATE_LIMIT_CLIENT_RPS = 1\n")
-    assert 10 <= passed(40) < 20
+    expect_one_a_second()
     adjustable.reload("EE_RATE_LIMIT_CLIENT_RPS = 0\n")
     assert passed(40) == 40
     adjustable.reload("EE_RATE_LIMIT_APP_RPS = 1\n")
-    assert 10 <= passed(40) < 20
+    expect_one_a_second()
