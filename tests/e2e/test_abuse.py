@@ -483,13 +483,16 @@ def test_an_agent_killed_under_load_leaves_no_visitor_waiting(world):
         for _ in range(3):
             waiting = [pool.submit(visit, i) for i in range(100)]
             until(lambda: any(future.done() for future in waiting), what="the load is on")
+            mark = control.mark()
             agent.kill()
             statuses = [future.result(15) for future in waiting]
             assert set(statuses) <= {200, 502, 503}, set(statuses)
+            # All may have been answered before it was killed: then nobody has noticed yet.
+            control.wait_event("agent.disconnected", since=mark)
             assert control.visit("myapp").status == 503
             agent = world.agent(control, backend)
             assert control.visit("myapp", "/status/200").status == 200
-    assert control.metric("ee_proxy_open_requests") == 0
+    until(lambda: control.metric("ee_proxy_open_requests") == 0, what="no request is left open")
 
 
 def test_agents_that_race_for_one_id_leave_exactly_one_that_serves(world):
