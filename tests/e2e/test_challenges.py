@@ -25,14 +25,14 @@ def test_lesson_14_there_is_one_challenge_an_interval_however_many_were_answered
     assert min(gaps) >= 0.8 * 2 - 0.1, gaps
     nonces = [challenge["nonce"] for challenge in wire.challenges()]
     assert len(set(nonces)) == len(nonces) == 5
-    elapsed = time.monotonic() - times[0]
+    control.wait_event("attestation.ok", app="ours", count=3)
     ours = control.events("attestation.ok", app="ours")
-    assert 3 <= len(ours) <= 1 + (elapsed + 1) / (0.8 * 2)
+    assert len(ours) <= 1 + (time.monotonic() - times[0] + 1) / (0.8 * 2)
     assert "attest_miss" not in kinds(control) + kinds(control, "ours")
 
 
 def test_the_agent_serves_while_a_challenge_is_open_and_is_out_at_once_when_it_is_missed(world):
-    control = world.control(EE_ATTEST_INTERVAL_SEC=2, EE_ATTEST_DEADLINE_SEC=2)
+    control = world.control(EE_ATTEST_INTERVAL_SEC=2, EE_ATTEST_DEADLINE_SEC=4)
     wire = control.wire_agent().attest(legacy=True).serve(challenges=False)
     wire.expect("attest_request", reason="periodic")
     assert control.visit("myapp", "/").status == 200
@@ -65,20 +65,20 @@ def test_a_release_that_is_no_longer_allowed_is_out_at_its_next_challenge(world)
     control = world.control(EE_ATTEST_INTERVAL_SEC=1)
     wire = control.wire_agent().attest(legacy=True).serve()
     world.allow(quote_measurements={"rtmr2": "ab" * 48})
-    assert wire.expect("status", timeout=5, state="invalid")["reason"] == "measurement_mismatch:rtmr2"
+    assert wire.expect("status", state="invalid")["reason"] == "measurement_mismatch:rtmr2"
     assert wire.expect_closed() == 1008
     assert not control.resolve("myapp")["allowed"]
 
 
 def test_missing_collateral_is_inconclusive_later_on_no_miss_and_the_agent_serves(world):
-    control = world.control(EE_ATTEST_INTERVAL_SEC=1, EE_ATTEST_DEADLINE_SEC=1)
+    control = world.control(EE_ATTEST_INTERVAL_SEC=1, EE_ATTEST_DEADLINE_SEC=3)
     wire = control.wire_agent().attest(legacy=True).serve()
     world.remove_collateral()
-    wire.expect("status", timeout=5, state="warning", reason="collateral_unavailable")
+    wire.expect("status", state="warning", reason="collateral_unavailable")
     # Longer than a verdict lasts: what carries it now is the network's grace.
     asked = len(wire.challenges())
-    deadline = time.monotonic() + 2.5
-    until(lambda: time.monotonic() > deadline or wire.closed, what="two intervals and a half")
+    deadline = time.monotonic() + 1 + 3 + 0.5
+    until(lambda: time.monotonic() > deadline or wire.closed, what="an interval, a deadline and a half second")
     assert not wire.closed and len(wire.challenges()) == asked  # The same quote is judged again, each minute.
     resolution = control.resolve("myapp")
     assert (resolution["status"], resolution["attestation_status"]) == ("active", "inconclusive")
@@ -142,7 +142,8 @@ def test_lesson_10_heartbeats_write_nothing_to_the_store(world):
 
     def written():
         return {file.name: (file.stat().st_size, file.stat().st_mtime_ns) for file in world.path.glob("control-plane.db*")
-                if not file.name.endswith("-shm")}  # The index of the -wal in memory: readers write it, too.
+                # The index of the -wal in memory, which readers write, too; the mark that the process lives.
+                if not file.name.endswith(("-shm", ".alive"))}
     before = written()
     assert before
     for _ in range(100):
