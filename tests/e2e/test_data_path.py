@@ -48,7 +48,7 @@ def site(shared_world):
 @pytest.fixture(scope="module")
 def wired(shared_world):
     """A control plane to which the tests bring agents spoken by hand."""
-    return shared_world.control(EE_TRUSTED_PROXIES=TRUSTED + "/32", EE_PROXY_TIMEOUT_SEC=5, EE_MAX_BODY_BYTES=MIB,
+    return shared_world.control(EE_TRUSTED_PROXIES=TRUSTED + "/32", EE_MAX_BODY_BYTES=MIB,
                                 EE_DB_PATH=shared_world.path / "wired.db")
 
 
@@ -271,13 +271,14 @@ def test_lesson_10_serving_writes_nothing_to_the_store(wired, shared_world):
     assert len(wired.get("/v1/apps/diskless/evidence").json()["items"]) == 1
     with EventStream(wired, after=0, app="diskless") as events:
         events.wait_for("attested")
-    before, bytes_before = store(), written()
+    before, bytes_before, began = store(), written(), time.monotonic()
     assert before
     for _ in range(200):
         assert wired.visit("diskless").status == 200
         agent.send({"type": "health", "status": "pass"})  # As deployed agents do after every answer.
     assert store() == before
-    assert written() - bytes_before <= 4096, "more than the mark"
+    marks = 1 + (time.monotonic() - began) // 5
+    assert written() - bytes_before <= 4096 * marks, "more than the mark, which is made each 5 s"
 
 
 # ---- 21, 22: other hosts, other visitors -------------------------------------------------------------------
@@ -758,19 +759,19 @@ def test_a_visitor_that_leaves_frees_its_place(wired):
 
 
 def test_silence_is_a_504_in_time_and_leaves_the_tunnel_up(world):
-    control = world.control(EE_PROXY_TIMEOUT_SEC=1, EE_STREAM_IDLE_SEC=1)
+    control = world.control(EE_PROXY_TIMEOUT_SEC=3, EE_STREAM_IDLE_SEC=3)
     agent = wire_app(control, "silent", lambda request: None)
     started = time.monotonic()
     refused = control.visit("silent")
     assert (refused.status, refused.reason) == (504, "proxy_timeout")
-    assert 0.9 < time.monotonic() - started < 4
+    assert 2.9 < time.monotonic() - started < 6
     request = agent.expect("proxy_request")
     agent.send({"type": "proxy_response", "request_id": request["request_id"], **text_answer("late")(request)})
     agent.serve(text_answer("in time"))
     assert control.visit("silent").text == "in time"
     # A silent backend behind our agent is the same to a visitor, whoever gives up first.
     backend = world.backend()
-    world.agent(control, backend, EE_STREAM_IDLE_SEC=1)
+    world.agent(control, backend, EE_STREAM_IDLE_SEC=3)
     refused = control.visit("myapp", "/hold/never")
     assert (refused.status, refused.reason) == (504, "proxy_timeout")
     assert control.visit("myapp", "/status/200").status == 200
