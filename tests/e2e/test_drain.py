@@ -73,7 +73,7 @@ def test_an_agent_that_stops_under_load_costs_no_request(world):
 
 def test_a_control_plane_that_stops_under_load_finishes_what_has_begun(world):
     backend = world.backend()
-    control = world.control()
+    control = world.control(EE_DRAIN_SEC=30)
     world.agent(control, backend)
     held = backend.hold("last")
     load = Load(control.proxy_port)

@@ -143,15 +143,15 @@ def test_only_so_many_read_at_once_and_nobody_else_is_held_up(world):
 
 
 def test_streams_end_when_the_control_plane_stops_or_reads_its_tokens_again(world):
-    control = world.control()
+    control = world.control(EE_DRAIN_SEC=30)
     with EventStream(control) as stream:
         control.signal(signal.SIGHUP)
         stream.wait_end()
     with EventStream(control) as stream:
         began = time.monotonic()
-        assert control.terminate() == 0
+        assert control.terminate(timeout=40) == 0
         stream.wait_end()
-        assert time.monotonic() - began < 4, "it waited for its readers"
+        assert time.monotonic() - began < 29, "it waited for its readers"
 
 
 def many_events(ledger, count, reason="x" * 1000):
@@ -184,7 +184,7 @@ def test_a_reader_that_does_not_read_is_cut_and_costs_no_memory(world):
         assert control.metric("ee_body_bytes") < 64 * 1024
         # The other has been told of some of them, and takes no more.
         until(lambda: control.metric("ee_event_streams_cut_total") == 1, 60)
-        assert control.metric("ee_event_streams") == 0
+        until(lambda: control.metric("ee_event_streams") == 0, what="the quick one's end is noticed, too")
     # It comes back, wherever it was.
     with EventStream(control, last_id=position - 10, kind="abuse_filed") as again:
         again.wait_for("abuse_filed", count=10)
@@ -289,8 +289,8 @@ def test_a_settlement_is_an_event_of_each_unit(world):
     ledger = Ledger(control)
     ledger.open_account("alice", "10")
     ledger.register_node("n1")
-    ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "app_name": "a", "period": cell(1), "vcpu_hours": "4"})
     period = cell(1)
+    ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "app_name": "a", "period": period, "vcpu_hours": "4"})
     assert control.terminate() == 0
     world.forget_when_alive()
     control = world.control(EE_SETTLE_AUTO="false", **SETTINGS, **within(cell(3)))
