@@ -60,7 +60,7 @@ def test_requests_arrive_without_what_belongs_to_the_hop(site):
 
 
 def test_large_bodies_pass_both_ways_without_filling_memory(site):
-    size = 64 * MIB
+    size = 128 * MIB
     site.get("/")
     before, peak, sha = site.rss(), 0, hashlib.sha256()
     with site.connection(timeout=60) as visitor:
@@ -72,7 +72,7 @@ def test_large_bodies_pass_both_ways_without_filling_memory(site):
                 peak = max(peak, site.rss())
         got = json.loads(visitor.read_answer().body)
         assert (got["bytes"], got["sha256"]) == (size, sha.hexdigest())
-        visitor.send(f"GET /download/64 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        visitor.send(f"GET /download/128 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         assert visitor.read_head()[0] == 200
         came = hashlib.sha256(visitor.buffered())
         left = size - len(visitor.buffered())
@@ -83,7 +83,8 @@ def test_large_bodies_pass_both_ways_without_filling_memory(site):
             if left % 16 == 0:
                 peak = max(peak, site.rss())
         assert came.digest() == sha.digest()
-    assert peak - before < 32 * MIB * memory_factor(), f"{(peak - before) / MIB:.0f} MiB more"
+    # Windows grow to 8 MiB where either side takes its time.
+    assert peak - before < 64 * MIB * memory_factor(), f"{(peak - before) / MIB:.0f} MiB more"
 
 
 def test_trailers_pass_both_ways(site):
@@ -151,7 +152,7 @@ def test_a_backend_killed_during_a_request_is_502_before_the_head_and_a_cut_behi
     assert (refused.status, refused.reason) == (502, "backend_unreachable")
     site.backend.start()
     assert site.get("/").text == "ok"
-    assert site.open_streams() == 0
+    until(lambda: site.open_streams() == 0, what="no stream is left open")
 
 
 def test_the_backend_hears_that_the_visitor_left(site):

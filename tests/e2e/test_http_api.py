@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import ADMIN_TOKEN, APP_DOMAIN
+from harness import ADMIN_TOKEN, APP_DOMAIN, until
 from raw_http import Connection
 from wire_agent import text_answer
 
@@ -321,6 +321,7 @@ def test_the_items_of_a_list_are_resolve_bodies(control):
 
 def test_an_app_in_detail(control):
     assert control.visit("alpha").text == "alpha"
+    until(lambda: control.app_agents("alpha")[0]["open_streams"] == 0, what="the stream has ended")
     body = control.app("alpha")
     assert RESOLVE_FIELDS < set(body) and re.fullmatch(TIME, body["created_at"])
     (agent,) = body["agents_detail"]
