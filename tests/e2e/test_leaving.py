@@ -48,7 +48,7 @@ def told(stream, kind, **fields):
     (None, "attestation_timeout"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_an_agent_that_fails_a_later_challenge_is_out(world, change, code):
-    market = two_nodes(world, EE_ATTEST_DEADLINE_SEC=2)
+    market = two_nodes(world, **({"EE_ATTEST_DEADLINE_SEC": 4} if change is None else {}))
     failing = market.agent("n1").serve(text_answer("n1"), challenges=False)
     market.agent("n2")
     with EventStream(market.control, app="myapp") as stream, Visitors(market.control) as visitors:
