@@ -74,7 +74,7 @@ def test_sigterm_during_the_wait_for_a_control_plane_ends_the_agent_at_once(worl
     agent = world.agent(control, world.backend(), EE_RECONNECT_MIN_SEC=60, EE_RECONNECT_MAX_SEC=60)
     control.kill()
     agent.wait_event("tunnel.lost")
-    assert agent.terminate(timeout=3) == 0
+    assert agent.terminate() == 0
 
 
 def test_the_agent_comes_back_after_the_control_plane_was_killed(world):

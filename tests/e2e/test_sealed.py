@@ -299,7 +299,7 @@ def test_what_is_open_is_finished_when_the_agent_stops(site):
 
 def test_a_connection_without_a_byte_either_way_ends(world):
     backend = PipeBackend(echo)
-    control = world.control(EE_PASSTHROUGH_BIND="127.0.0.1", EE_PASSTHROUGH_PORT=0, EE_STREAM_IDLE_SEC=1)
+    control = world.control(EE_PASSTHROUGH_BIND="127.0.0.1", EE_PASSTHROUGH_PORT=0, EE_STREAM_IDLE_SEC=3)
     world.agent(control, backend)
     visitor = HandMadeVisitor().visit(passthrough_port(control))
     with pytest.raises(ConnectionResetError):

@@ -74,9 +74,9 @@ def test_a_deployed_agent_registers_and_serves_through_both_ways_in(world, deplo
 
 
 def test_a_deployed_agent_that_beats_stays_healthy_past_the_health_timeout(world, deployed):
-    backend, control = world.backend(), world.control(EE_HEALTH_TIMEOUT_SEC=1)
+    backend, control = world.backend(), world.control(EE_HEALTH_TIMEOUT_SEC=2)
     deployed(control, backend, "--health-interval", "0.2")
-    control.wait_event("agent.health", count=12, timeout=15, **{"pass": True})
+    control.wait_event("agent.health", count=22, timeout=20, **{"pass": True})
     assert control.resolve("myapp")["health_status"] == "pass"
     assert control.visit("myapp", "/status/200").status == 200
 
