@@ -437,12 +437,12 @@ TEST_P(TunnelClientTest, EndsATunnelThatBreaksTheProtocol) {
 TEST_P(TunnelClientTest, LeavesAControlPlaneThatHasBeenSilent) {
     settings.control.port = raw.listener->port();
     settings.ping_interval = 20ms;
-    settings.silence_max = 90ms;
+    settings.silence_max = 1s;  // Or a process that is not scheduled leaves before it has pinged.
     start();
     net::Peer& peer = raw_upgraded(0);
     const MonoTime upgraded = std::chrono::steady_clock::now();
     ASSERT_TRUE(until([&] { return raw.has_request(1); }));
-    EXPECT_GE(std::chrono::steady_clock::now() - upgraded, 80ms);
+    EXPECT_GE(std::chrono::steady_clock::now() - upgraded, 990ms);
     EXPECT_NE(peer.received.find("\x89\x80"), std::string::npos);  // It had pinged.
 }
 
