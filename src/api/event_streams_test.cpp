@@ -164,7 +164,7 @@ TEST_F(EventStreamsTest, AReaderThatDoesNotReadHoldsLittleAndIsCut) {
 }
 
 TEST_F(EventStreamsTest, ASlowReaderIsNotCut) {
-    limits.heartbeat = 50ms;
+    limits.heartbeat = 500ms;
     start();
     happen(200, 1000);
     Visitor visitor(loop, net::connect_to(server->port()), 4000);
