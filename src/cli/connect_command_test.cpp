@@ -1,6 +1,8 @@
 // eectl connect against an agent of this process that may lie in any one thing.
 #include "cli/connect_command.h"
 
+#include <atomic>
+#include <csignal>
 #include <fstream>
 #include <functional>
 #include <thread>
@@ -169,6 +171,33 @@ TEST_F(ConnectCommand, AcceptsAnHonestAgent) {
         run.out.starts_with(R"({"result":"ok","app":"myapp","network":"sandbox-1","repo":"org/repo",)"))
         << run.out;
     EXPECT_EQ(heard, 32u) << "the nonce";
+}
+
+std::atomic<bool> was_interrupted = false;
+
+void wait_until_asleep(pid_t thread) {
+    for (char state = ' '; state != 'S'; std::this_thread::yield()) {
+        std::ifstream file(fmt::format("/proc/self/task/{}/stat", thread));
+        std::string stat;
+        std::getline(file, stat);
+        state = stat.at(stat.rfind(')') + 2);
+    }
+}
+
+// SIGSTOP interrupts a read that has a timeout, too.
+TEST_F(ConnectCommand, IsInterruptedByNoSignal) {
+    struct sigaction noted{};
+    struct sigaction before{};
+    noted.sa_handler = [](int) { was_interrupted = true; };
+    ASSERT_EQ(::sigaction(SIGUSR1, &noted, &before), 0);
+    honest.mistakes = [waiting = ::gettid(), thread = ::pthread_self()](Asked&) {
+        wait_until_asleep(waiting);
+        ::pthread_kill(thread, SIGUSR1);
+        while (!was_interrupted) std::this_thread::yield();
+    };
+    const EectlRun run = connect(honest);
+    EXPECT_EQ(run.code, exit_good) << run.out << run.err;
+    EXPECT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
 }
 
 struct Row {

@@ -48,7 +48,8 @@ Result<void> SealedConnection::shake_hands() {
 Result<void> SealedConnection::flush() {
     std::string_view rest = tls_.output();
     while (!rest.empty()) {
-        const ssize_t count = ::send(fd(), rest.data(), rest.size(), MSG_NOSIGNAL);
+        const ssize_t count =
+            uninterrupted([&] { return ::send(fd(), rest.data(), rest.size(), MSG_NOSIGNAL); });
         if (count <= 0) return fail("connection_lost", std::strerror(errno));
         rest.remove_prefix(static_cast<std::size_t>(count));
     }
@@ -60,7 +61,7 @@ Result<void> SealedConnection::flush() {
 Result<void> SealedConnection::read_more() {
     if (is_closed_) return fail("connection_lost", "the other end has ended the TLS session");
     char ciphertext[16 * 1024], plaintext[16 * 1024];
-    const ssize_t count = ::recv(fd(), ciphertext, sizeof ciphertext, 0);
+    const ssize_t count = uninterrupted([&] { return ::recv(fd(), ciphertext, sizeof ciphertext, 0); });
     if (count == 0) return fail("connection_lost", "the other end closed the connection");
     if (count < 0)
         return fail("connection_lost",

@@ -41,7 +41,8 @@ Result<Socket> connect_to(const net::Url& url, int timeout_s) {
         const timeval timeout{.tv_sec = timeout_s, .tv_usec = 0};
         ::setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
         ::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-        if (::connect(socket.fd(), address->ai_addr, address->ai_addrlen) == 0) return socket;
+        const auto connect = [&] { return ::connect(socket.fd(), address->ai_addr, address->ai_addrlen); };
+        if (uninterrupted(connect) == 0) return socket;
         error = errno == EINPROGRESS ? ETIMEDOUT : errno;
     }
     return unreachable(url, std::strerror(error));

@@ -1,6 +1,7 @@
 #pragma once
 // A blocking connection to whoever a URL names.
 
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
@@ -24,6 +25,15 @@ public:
 private:
     int fd_;
 };
+
+// Calls again what a signal has interrupted: where a socket has a timeout, that is also SIGSTOP (signal(7)).
+// On Linux a connect(2) that is called again waits for the first.
+template <class Call>
+auto uninterrupted(const Call& call) {
+    auto result = call();
+    while (result < 0 && errno == EINTR) result = call();
+    return result;
+}
 
 // `timeout_s` bounds connecting, and each read and write after it. Refusal `unreachable`.
 Result<Socket> connect_to(const net::Url& url, int timeout_s);
