@@ -395,12 +395,35 @@ def backend(lab):
     return lab.nginx("backend", "backend.conf", BODY=BODY)[1]
 
 
+def next_hop(name, port, keepalive=KEEPALIVE):
+    """What a hop's configuration says of the next one."""
+    return (f"upstream {name} {{ server 127.0.0.1:{port}; keepalive {keepalive}; keepalive_requests 1000000000; "
+            "keepalive_timeout 300s; }")
+
+
+def second_hop(lab, name, backend_port, keepalive=KEEPALIVE):
+    return lab.nginx(name, "hop.conf", NEXT_HOPS=next_hop("next", backend_port, keepalive), NEXT="next", ACCESS_LOG="off")
+
+
+def first_hop(lab, name, next_hops, following="next"):
+    return lab.nginx(name, "hop.conf", NEXT_HOPS=next_hops, NEXT=following,
+                     ACCESS_LOG=f"{lab.folder}/{name}.access line buffer=64k flush=1s")
+
+
 def two_hops(lab, backend_port, keepalive=KEEPALIVE):
     """The yardstick: nginx to nginx to the backend."""
-    second, second_port = lab.nginx("second", "hop.conf", NEXT_PORT=backend_port, ACCESS_LOG="off", KEEPALIVE=keepalive)
-    front, front_port = lab.nginx("front", "hop.conf", NEXT_PORT=second_port, KEEPALIVE=keepalive,
-                                  ACCESS_LOG=f"{lab.folder}/front.access line buffer=64k flush=1s")
+    second, second_port = second_hop(lab, "second", backend_port, keepalive)
+    front, front_port = first_hop(lab, "front", next_hop("next", second_port, keepalive))
     return Way("nginx, two hops", front_port, [front, second])
+
+
+def hop_each(lab, backend_port, apps):
+    """The same with a second hop for each name in `apps`, as each has an agent."""
+    seconds = [second_hop(lab, f"second-{app}", backend_port) for app in apps]
+    hops = " ".join(next_hop(app, port) for app, (_, port) in zip(apps, seconds))
+    names = " ".join(f"{app}.{DOMAIN} {app};" for app in apps)
+    front, front_port = first_hop(lab, "front-each", f"{hops} map $host $next {{ {names} }}", "$next")
+    return Way(f"nginx, {len(apps)} second hops", front_port, [front, *(process for process, _ in seconds)])
 
 
 def app_tunnel(lab, backend_port, tls=False, apps=(APP,)):

@@ -3,7 +3,7 @@
 import socket
 import time
 
-from lab import APP, BODY, DOMAIN, START_SECONDS, BenchError, app_tunnel, backend, both_ways, two_hops
+from lab import APP, BODY, DOMAIN, START_SECONDS, BenchError, app_tunnel, backend, both_ways, hop_each, two_hops
 from rows import pair_row, say
 from yardsticks import YARDSTICKS
 
@@ -15,7 +15,7 @@ LATENCY_CONNECTIONS = (16, 64)
 HALF_CONNECTIONS = 16
 SIZES = {"100k": 100 * 2**10, "1m": 2**20, "100m": 100 * 2**20}
 TRANSFERS = {"transfer_1m_1": ("1m", 1), "transfer_1m_16": ("1m", 16), "transfer_100k_64": ("100k", 64)}
-APPS = 64
+APPS, APPS_CONNECTIONS = 64, (16, 64)
 CROWD, CROWD_AGENTS = 1000, 4
 
 
@@ -82,13 +82,18 @@ def apps64(lab, wanted, options):
     """As many apps, each with an agent of its own; the requests go to one after the other."""
     port = backend(lab)
     names = [f"app-{i}" for i in range(1, APPS + 1)]
-    ways = app_tunnel(lab, port, apps=names), two_hops(lab, port)
-    for way in ways:
-        for name in names:
-            way.check(host=f"{name}.{DOMAIN}")
-    return [pair_row(f"apps64_requests_{count}", pairs_of_requests(ways, count, fewer(options), options, script="rotate.lua",
-                                                                  arguments=(APPS, DOMAIN)), "rate", "requests/s")
-            for count in (16, 64) if wanted(f"apps64_requests_{count}")]
+    tunnel = app_tunnel(lab, port, apps=names)
+    rows = []
+    for row, yardstick in (("apps64_requests", lambda: two_hops(lab, port)), ("apps64_hops", lambda: hop_each(lab, port, names))):
+        counts = [count for count in APPS_CONNECTIONS if wanted(f"{row}_{count}")]
+        ways = (tunnel, yardstick()) if counts else ()
+        for way in ways:
+            for name in names:
+                way.check(host=f"{name}.{DOMAIN}")
+        rows += [pair_row(f"{row}_{count}", pairs_of_requests(ways, count, fewer(options), options, script="rotate.lua",
+                                                             arguments=(APPS, DOMAIN)), "rate", "requests/s")
+                 for count in counts]
+    return rows
 
 
 def requests_1000(lab, _wanted, options):
