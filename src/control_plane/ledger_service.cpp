@@ -119,8 +119,9 @@ Result<KnownAtStart> read_at_start(const config::ControlPlaneConfig& config, con
     } catch (const ledger::StoreFailure& failure) {
         return fail("store_unavailable", failure.what());
     } catch (const ledger::DamagedRecord& damage) {
-        // Routing goes on; nobody can prove to be on a node.
+        // Routing goes on; nobody can prove to be on a node, and nothing is written on top of it.
         log.error("ledger.not_read", {{"detail", damage.what()}});
+        ledger.worker->checked(fail("ledger_halted", fmt::format("records: {}", damage.what())));
         out = {.nodes = {}, .counts = WindowCounts(grid), .evidence = {}, .mark = {}};
     }
     ledger.reader->end_reading();
@@ -149,10 +150,7 @@ LedgerService::LedgerService(net::Loop& loop, PreparedLedger prepared)
       log_(*store_),
       check_(std::move(prepared.check_reader),
              [this](Result<std::uint64_t> up_to) { worker_->checked(std::move(up_to)); }),
-      thread_(1, questions_max) {
-    // Questions are about later moments than this one.
-    store_->end_reading();
-}
+      thread_(1, questions_max) {}
 
 LedgerService::~LedgerService() {
     standstill_->listen({});

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "ledger/account_name.h"
+#include "ledger/meta_record.h"
 
 namespace ee::ledger {
 namespace {
@@ -96,6 +97,11 @@ Result<void> check_balances(const Posting& posting, const Change& change, const 
 }
 
 constexpr std::string_view sums_key = "sums";
+constexpr std::string_view accounts_opened = "account_count";
+
+std::uint64_t count_of(const Batch& batch, std::string_view counter) {
+    return meta_record(batch, counter, decode_number).value_or(0);
+}
 
 Money sum(Money a, Money b) {
     const auto out = checked_add(a, b);
@@ -147,8 +153,7 @@ Sums Sums::decode(std::string_view record) {
 }
 
 Sums sums_of(const Batch& batch) {
-    const auto record = batch.get(Table::meta, sums_key);
-    return record ? Sums::decode(*record) : Sums{};
+    return meta_record(batch, sums_key, Sums::decode).value_or(Sums{});
 }
 
 void add_held(Batch& batch, Money by) {
@@ -184,15 +189,18 @@ void save_account(Batch& batch, std::string_view name, const Account& account) {
 }
 
 std::uint64_t next_number(Batch& batch, std::string_view counter) {
-    const auto count = batch.get(Table::meta, counter);
-    const std::uint64_t number = count ? number_at(*count, 0) : 0;
+    const std::uint64_t number = count_of(batch, counter);
     batch.put(Table::meta, std::string(counter), KeyWriter().number(number + 1));
     return number;
 }
 
+std::uint64_t account_count(const Batch& batch) {
+    return count_of(batch, accounts_opened);
+}
+
 void open_account(Context& context, std::string_view name, const std::optional<crypto::Sha256>& token) {
     Account account;
-    account.number = next_number(context.batch, "account_count");
+    account.number = next_number(context.batch, accounts_opened);
     account.opened_at = context.now;
     account.token = token;
     save_account(context.batch, name, account);

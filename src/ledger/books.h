@@ -44,6 +44,8 @@ struct Posting {
 std::optional<Account> find_account(const Batch& batch, std::string_view name);
 // Of a count in Table::meta, which it raises: 0, 1, and so on.
 std::uint64_t next_number(Batch& batch, std::string_view counter);
+// How many were opened; none is ever closed.
+std::uint64_t account_count(const Batch& batch);
 // Opens it, at zero. It must not exist.
 void open_account(Context& context, std::string_view name, const std::optional<crypto::Sha256>& token);
 void save_account(Batch& batch, std::string_view name, const Account& account);

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/hex.h"
-#include "ledger/encoding.h"
+#include "ledger/meta_record.h"
 
 namespace ee::ledger {
 namespace {
@@ -36,6 +36,18 @@ std::string encode(const Fork& fork) {
         .number(fork.here.size)
         .array(fork.here.root)
         .take();
+}
+
+Fork decode_fork(std::string_view record) {
+    RecordReader in(record);
+    Fork fork;
+    fork.common_size = in.number();
+    fork.lost_to = in.number();
+    fork.note = in.text();
+    fork.here.size = in.number();
+    fork.here.root = in.array<32>();
+    in.finish();
+    return fork;
 }
 
 Leaf log_key_at(const Store& store, std::uint64_t index) {
@@ -160,17 +172,7 @@ Fork begin_fork(const Store& store, const Witnessed& first) {
 }
 
 std::optional<Fork> find_fork(const Store& store) {
-    const auto record = store.get(Table::meta, fork_key);
-    if (!record) return std::nullopt;
-    RecordReader in(*record);
-    Fork fork;
-    fork.common_size = in.number();
-    fork.lost_to = in.number();
-    fork.note = in.text();
-    fork.here.size = in.number();
-    fork.here.root = in.array<32>();
-    in.finish();
-    return fork;
+    return meta_record(store, fork_key, decode_fork);
 }
 
 Changes remember_fork(const Fork& fork) {
@@ -206,9 +208,7 @@ Changes accept_loss(const Store& store, const Loss& loss) {
 }
 
 std::optional<Loss> loss_to_log(const Store& store) {
-    const auto record = store.get(Table::meta, accepted_key);
-    if (!record) return std::nullopt;
-    return decode_loss(*record);
+    return meta_record(store, accepted_key, decode_loss);
 }
 
 void loss_was_logged(Batch& batch, const Loss& loss) {

@@ -41,6 +41,10 @@ private:
     EntryLines lines_;
 };
 
+std::string checkpoint_key(std::uint64_t size) {
+    return KeyWriter().number(size);
+}
+
 }  // namespace
 
 bool LeafCheck::step(const Store& store, std::uint64_t count, CheckReport& report) {
@@ -72,9 +76,14 @@ bool LeafCheck::open(const Store& store, CheckReport& report) {
     identity_ = identity_of(store);
     // Receipts of the newest leaves are under it.
     const auto head = newest_head(store);
-    if (head && !store.get(Table::checkpoints, std::string(KeyWriter().number(head->head.size))))
+    const auto kept = head ? store.get(Table::checkpoints, checkpoint_key(head->head.size)) : std::nullopt;
+    if (head && !kept)
         report.find("root",
                     fmt::format("the checkpoint of {} leaves, the newest one, is missing", head->head.size));
+    if (kept && SignedHead::decode(*kept) != *head)
+        report.find("root",
+                    fmt::format("the checkpoint of {} leaves, the newest one, is not what is kept as it",
+                                head->head.size));
     if (from_ > 0) {
         auto opened = reader.load_at(*tree, from_);
         if (!opened) {
@@ -82,6 +91,9 @@ bool LeafCheck::open(const Store& store, CheckReport& report) {
             return false;
         }
         tree_ = *std::move(opened);
+        if (!store.get(Table::checkpoints, checkpoint_key(from_)))
+            report.find("root",
+                        fmt::format("{} leaves were found good, and no checkpoint has as many", from_));
         compare_checkpoint(store, tree_, report);
         const auto before = store.leaf(from_ - 1);
         if (const auto leaf = before ? decode_leaf(as_bytes(*before)) : fail("log_range"))
@@ -125,7 +137,7 @@ void LeafCheck::compare_tiles(const Store& store, CheckReport& report) {
 }
 
 void LeafCheck::compare_checkpoint(const Store& store, const LogTree& tree, CheckReport& report) {
-    const auto record = store.get(Table::checkpoints, std::string(KeyWriter().number(tree.size())));
+    const auto record = store.get(Table::checkpoints, checkpoint_key(tree.size()));
     if (record && SignedHead::decode(*record).head != tree.head())
         report.find("root",
                     fmt::format("the checkpoint of {} leaves has another root than they", tree.size()));

@@ -7,6 +7,7 @@
 #include "ledger/account_name.h"
 #include "ledger/books.h"
 #include "ledger/leaf_check.h"
+#include "ledger/meta_record.h"
 
 namespace ee::ledger {
 namespace {
@@ -18,7 +19,9 @@ constexpr std::size_t entries_in_row = std::size_t{1} << 19;
 
 class Check {
 public:
-    Check(const Store& store, std::uint64_t from) : store_(store), batch_(store), from_(from) {}
+    // Without `from`: from where the last one ended.
+    Check(const Store& store, std::optional<std::uint64_t> from)
+        : store_(store), batch_(store), from_(from) {}
 
     CheckReport run() {
         try {
@@ -52,6 +55,9 @@ private:
             locked_.emplace(name, Locked{account.locked, account.held_locks});
             return true;
         });
+        // By their number their journals are told apart.
+        if (const std::uint64_t opened = account_count(batch_); opened != report_.accounts)
+            report_.find("accounts", fmt::format("{} were opened, {} are there", opened, report_.accounts));
     }
 
     // Each held lock is held once, and they make up what its account has locked.
@@ -99,13 +105,14 @@ private:
 
     // What lies after `from`, and of all accounts that their journals come to what they have.
     void check_leaves() {
-        LeafCheck leaves(from_, entries_in_row);
+        const std::uint64_t from = from_ ? *from_ : verified_size(store_);
+        LeafCheck leaves(from, entries_in_row);
         while (leaves.step(store_, leaves_in_step, report_)) {
         }
         for (const std::string& finding : of_journals_.findings)
             if (report_.findings.size() < CheckReport::findings_max) report_.findings.push_back(finding);
         // With no leaf left out, each account's entries were found in its journal: there are no others.
-        if (from_ == 0 && report_.is_good() && lines_ != leaves.entries())
+        if (from == 0 && report_.is_good() && lines_ != leaves.entries())
             report_.find("entries",
                          fmt::format("{} lines are in the accounts' journals, the log has {} entries", lines_,
                                      leaves.entries()));
@@ -120,12 +127,12 @@ private:
 
     const Store& store_;
     const Batch batch_;  // nothing is written into it
-    std::uint64_t from_;
+    const std::optional<std::uint64_t> from_;
     CheckReport report_;
     CheckReport of_journals_;  // told after the sums
     Sums sums_;
     std::unordered_map<std::string, Locked> locked_;
-    std::uint64_t lines_ = 0;  // of all journals
+    std::uint64_t lines_ = 0;                         // of all journals
 };
 
 }  // namespace
@@ -134,9 +141,12 @@ CheckReport check_ledger(const Store& store, std::uint64_t from) {
     return Check(store, from).run();
 }
 
+CheckReport check_since_verified(const Store& store) {
+    return Check(store, std::nullopt).run();
+}
+
 std::uint64_t verified_size(const Store& store) {
-    const auto record = store.get(Table::meta, verified_key);
-    return record ? number_at(*record, 0) : 0;
+    return meta_record(store, verified_key, decode_number).value_or(0);
 }
 
 Changes remember_verified(std::uint64_t size) {

@@ -16,7 +16,11 @@ namespace ee::ledger {
 // not be. `from` = 0 is the full check.
 CheckReport check_ledger(const Store& store, std::uint64_t from);
 
-// The size up to which a check has found the ledger good; 0: none.
+// From the last size that a check has found good: what a start asks. What says how far that is may be damaged
+// as well.
+CheckReport check_since_verified(const Store& store);
+
+// The size up to which a check has found the ledger good; 0: none. Throws DamagedRecord.
 std::uint64_t verified_size(const Store& store);
 // Keeps it: one commit, no leaves.
 Changes remember_verified(std::uint64_t size);

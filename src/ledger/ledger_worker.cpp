@@ -60,6 +60,14 @@ bool has_records(const Store& store, Table table) {
     return found;
 }
 
+Result<Log> open_log(const Store& store, const LogIdentity& if_new) {
+    try {
+        return Log::open(store, if_new);
+    } catch (const DamagedRecord& damage) {
+        return fail("ledger_damaged", fmt::format("records: {}", damage.what()));
+    }
+}
+
 }  // namespace
 
 LedgerWorker::LedgerWorker(std::unique_ptr<Store> store, Log log, Settings settings)
@@ -73,8 +81,8 @@ LedgerWorker::LedgerWorker(std::unique_ptr<Store> store, Log log, Settings setti
 Result<std::unique_ptr<LedgerWorker>> LedgerWorker::start(std::unique_ptr<Store> store,
                                                           const MakeKey& make_key, Settings settings) {
     try {
-        const CheckReport report = check_ledger(*store, verified_size(*store));
-        auto log = Log::open(*store, settings.if_new);
+        const CheckReport report = check_since_verified(*store);
+        auto log = open_log(*store, settings.if_new);
         if (!log && log.error().code != "ledger_damaged") return fail(std::move(log.error()));
         // A damaged ledger is shown, and not written to.
         std::optional<Error> damage;
@@ -84,10 +92,7 @@ Result<std::unique_ptr<LedgerWorker>> LedgerWorker::start(std::unique_ptr<Store>
             new LedgerWorker(std::move(store), std::move(held), std::move(settings)));
         if (damage) worker->halt("ledger_halted", damage->detail);
         if (!report.is_good()) worker->halt("ledger_halted", report.findings.front());
-        worker->fork_ = find_fork(*worker->store_);
-        if (worker->fork_) worker->halt(std::string(forked), worker->fork_->detail());
-        if (!worker->standstill_)
-            if (auto begun = worker->begin(make_key); !begun) return fail(std::move(begun.error()));
+        if (auto begun = worker->begin_unless_halted(make_key); !begun) return fail(std::move(begun.error()));
         worker->thread_ = std::thread([self = worker.get()] { self->work(); });
         return worker;
     } catch (const StoreFailure& failure) {
@@ -102,6 +107,19 @@ LedgerWorker::~LedgerWorker() {
     }
     wake_.notify_one();
     if (thread_.joinable()) thread_.join();
+}
+
+Result<void> LedgerWorker::begin_unless_halted(const MakeKey& make_key) {
+    try {
+        fork_ = find_fork(*store_);
+        if (fork_) halt(std::string(forked), fork_->detail());
+        if (!standstill_) return begin(make_key);
+    } catch (const DamagedRecord& damage) {
+        halt("ledger_halted", fmt::format("records: {}", damage.what()));
+    } catch (const BrokenInvariant& broken) {
+        halt("ledger_halted", broken.what());
+    }
+    return {};
 }
 
 // The start's own commit: what was checked, the grid, and the key that signs from now on.
@@ -124,6 +142,10 @@ Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
     const std::string word(to_word(settings_.rules.grid));
     const auto known = batch.get(Table::meta, grid_key);
     if (known == word) return {};
+    if (!known && has_records(*store_, Table::open_units))
+        throw DamagedRecord("'grid' is missing, and cells are not settled");
+    if (known && known != to_word(Grid::hour) && known != to_word(Grid::day))
+        throw DamagedRecord("'grid': a word that there is not");
     if (known && has_records(*store_, Table::open_units))
         return fail(
             "settle_period_in_use",

@@ -107,6 +107,7 @@ private:
     };
 
     LedgerWorker(std::unique_ptr<Store> store, Log log, Settings settings);
+    Result<void> begin_unless_halted(const MakeKey& make_key);
     Result<void> begin(const MakeKey& make_key);
     Result<void> record_grid(Batch& batch, LedgerTime now) const;
     Result<void> record_loss(Batch& batch, LedgerTime now) const;

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "ledger/encoding.h"
+#include "ledger/meta_record.h"
 
 namespace ee::ledger {
 namespace {
@@ -39,13 +39,13 @@ Result<std::int64_t> newest_time(const Store& store, std::uint64_t size) {
 }  // namespace
 
 std::optional<LogIdentity> identity_of(const Store& store) {
-    const auto record = store.get(Table::meta, identity_key);
-    if (!record) return std::nullopt;
-    RecordReader in(*record);
-    LogIdentity identity{.log_id = in.text()};
-    identity.salt_secret = in.array<32>();
-    in.finish();
-    return identity;
+    return meta_record(store, identity_key, [](std::string_view record) {
+        RecordReader in(record);
+        LogIdentity identity{.log_id = in.text()};
+        identity.salt_secret = in.array<32>();
+        in.finish();
+        return identity;
+    });
 }
 
 Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index) {
@@ -80,17 +80,12 @@ SignedHead SignedHead::decode(std::string_view record) {
     return out;
 }
 
-static std::optional<SignedHead> head_in(const std::optional<std::string>& record) {
-    if (!record) return std::nullopt;
-    return SignedHead::decode(*record);
-}
-
 std::optional<SignedHead> newest_head(const Store& store) {
-    return head_in(store.get(Table::meta, head_key));
+    return meta_record(store, head_key, SignedHead::decode);
 }
 
 std::optional<SignedHead> newest_head(const Batch& batch) {
-    return head_in(batch.get(Table::meta, head_key));
+    return meta_record(batch, head_key, SignedHead::decode);
 }
 
 std::optional<SignedHead> head_with(const Store& store, std::uint64_t leaf_index) {
@@ -109,8 +104,7 @@ Result<Bytes> LogReader::Tiles::read_tile(unsigned level, std::uint64_t index) c
     return to_bytes(as_bytes(*tile));
 }
 
-LogReader::LogReader(const Store& store)
-    : store_(store), identity_(identity_of(store)), tiles_(store), cache_(tiles_) {}
+LogReader::LogReader(const Store& store) : store_(store), tiles_(store), cache_(tiles_) {}
 
 Result<LogTree> LogReader::load() {
     if (!identity_) identity_ = identity_of(store_);

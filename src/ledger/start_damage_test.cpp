@@ -1,0 +1,182 @@
+// Whatever is damaged of what a start reads: it ends in a standstill or a refusal, and never in an exception.
+
+#include <functional>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "ledger/ledger_check.h"
+#include "ledger/test_damaged_store.h"
+#include "ledger/test_worker.h"
+
+namespace ee::ledger {
+namespace {
+
+using Key = std::pair<Table, std::string>;
+using Damaged = std::optional<std::string>;  // nullopt: it is missing
+
+std::string text_of(const Key& key) {
+    return fmt::format("{} {:?}", to_word(key.first), key.second);
+}
+
+// A ledger with accounts, a held lock, and a settled cell of which nothing is left to move.
+class StartDamageTest : public testing::Test {
+protected:
+    void SetUp() override {
+        ASSERT_TRUE(worker_.admin(OpenAccount{.account = "alice", .token = token_of("alice")}, "a"));
+        ASSERT_TRUE(worker_.admin(TestLedger::node("n1"), "n"));
+        worker_.buy(20);
+        const Period cell = cell_at(Grid::hour, worker_.now);
+        ASSERT_TRUE(worker_.admin(
+            TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)}, "lock"));
+        worker_.start();  // It remembers what it has found good.
+        worker_.buy(13);  // beyond a full record of lines
+        worker_.worker.reset();
+    }
+
+    std::string record(const Key& key) const { return worker_.memory->get(key.first, key.second).value(); }
+    void put(std::string_view key, std::string record) const {
+        Changes changes;
+        changes.of(Table::meta).emplace_back(key, std::move(record));
+        worker_.memory->commit(changes);
+    }
+
+    void erase(std::string_view key) const {
+        Changes changes;
+        changes.of(Table::meta).emplace_back(key, std::nullopt);
+        worker_.memory->commit(changes);
+    }
+    // What a start reads of the tables.
+    std::set<Key> read_at_start() {
+        std::set<Key> read;
+        EXPECT_EQ(start([&](DamagedStore& store) { store.read = &read; }), "good");
+        return read;
+    }
+
+    // How a start on a copy ends: a standstill's code and detail, a refusal's, or "good".
+    std::string start(const std::function<void(DamagedStore&)>& damage) {
+        auto store = std::make_unique<DamagedStore>(copy_of(*worker_.memory));
+        damage(*store);
+        const auto started = LedgerWorker::start(
+            std::move(store),
+            [&](const LogIdentity&, const TreeHead&) -> Result<LogKey> { return worker_.make_key(); },
+            worker_.settings());
+        if (!started) return started.error().code + ": " + started.error().detail;
+        const auto why = (*started)->standstill();
+        return why ? why->code + ": " + why->detail : "good";
+    }
+    std::string start_with(const Key& key, const Damaged& record) {
+        try {
+            return start([&](DamagedStore& store) { store.records[key] = record; });
+        } catch (const std::exception& uncaught) {
+            return fmt::format("exception: {}", uncaught.what());
+        }
+    }
+
+    // Of any length but its own, and what another record of the ledger holds.
+    std::vector<Damaged> misread(const Key& key) const {
+        const std::string whole = record(key);
+        std::vector<Damaged> out{whole + '\0', record({Table::accounts, "alice"})};
+        if (key.second != "head" || key.first != Table::meta) out.emplace_back(record({Table::meta, "head"}));
+        for (const std::size_t size : {std::size_t{0}, std::size_t{1}, whole.size() / 2, whole.size() - 1})
+            if (size < whole.size()) out.emplace_back(whole.substr(0, size));
+        std::erase(out, Damaged(whole));
+        return out;
+    }
+    std::vector<Damaged> flipped(const Key& key) const {
+        std::vector<Damaged> out;
+        for (std::size_t at = 0; at < record(key).size(); ++at) {
+            out.emplace_back(record(key));
+            (*out.back())[at] ^= static_cast<char>(1U << at % 8);
+        }
+        return out;
+    }
+
+    TestWorker worker_;
+};
+
+TEST_F(StartDamageTest, ARecordOfTheLedgerItselfHaltsOrRefusesAStart) {
+    struct Case {
+        std::string key;
+        std::string misread;               // how a start with such a record ends
+        std::vector<std::string> flipped;  // with one bit of it, one of these; none: it can't be told
+        std::string missing;
+    };
+    const std::string grid = "ledger_halted: records: 'grid'";
+    const Case cases[] = {
+        // Another size that a checkpoint has is as good to begin from.
+        {"verified", "ledger_halted: records: ", {"ledger_halted: root", "good"}, "good"},
+        {"identity", "ledger_halted: records: ", {"ledger_halted", "ledger_foreign"}, "ledger_halted: "},
+        {"head", "ledger_halted: records: ", {"ledger_halted"}, "ledger_halted: "},
+        {"sums", "ledger_halted: records: ", {"ledger_halted: sums"}, "ledger_halted: sums"},
+        {"account_count", "ledger_halted: records: ", {"ledger_halted: accounts"}, "ledger_halted: accounts"},
+        {"grid", grid, {grid}, grid},
+        {"fork", "ledger_halted: records: ", {"ledger_forked", "ledger_halted"}, "good"},
+        {"loss accepted", "ledger_halted: records: ", {"good"}, "good"},
+    };
+    for (const Case& one : cases) {
+        SCOPED_TRACE(one.key);
+        if (one.key == "fork")
+            put(one.key, remember_fork({.lost_to = 9, .note = "n"}).of(Table::meta)[0].second.value());
+        if (one.key == "loss accepted")
+            put(one.key, accept_loss(*worker_.memory, {.size = 1, .lost_size = 1})
+                             .of(Table::meta)
+                             .back()
+                             .second.value());
+        const Key key{Table::meta, one.key};
+        for (const Damaged& damaged : misread(key)) {
+            const std::string ended = start_with(key, damaged);
+            EXPECT_TRUE(ended.starts_with(one.misread)) << ended << " by " << damaged->size() << " bytes";
+        }
+        for (const Damaged& damaged : flipped(key)) {
+            const std::string ended = start_with(key, damaged);
+            EXPECT_TRUE(std::ranges::any_of(one.flipped, [&](const auto& expected) {
+                return ended.starts_with(expected);
+            })) << ended;
+        }
+        const std::string ended = start_with(key, std::nullopt);
+        EXPECT_TRUE(ended.starts_with(one.missing)) << ended;
+        if (one.key == "fork" || one.key == "loss accepted") erase(one.key);
+    }
+}
+
+// All that a start reads, so that what is read one day, too, is damaged here.
+TEST_F(StartDamageTest, WhateverRecordIsDamagedNoExceptionLeavesAStart) {
+    std::set<Table> read;
+    for (const Key& key : read_at_start()) {
+        if (!worker_.memory->get(key.first, key.second)) continue;
+        SCOPED_TRACE(text_of(key));
+        read.insert(key.first);
+        for (const auto& damages : {misread(key), flipped(key), {std::nullopt}})
+            for (const Damaged& damaged : damages) {
+                const std::string ended = start_with(key, damaged);
+                EXPECT_FALSE(ended.starts_with("exception")) << ended;
+            }
+        // Of others only that they are there is read, or of checkpoints some.
+        if (key.first != Table::accounts && key.first != Table::locks) continue;
+        for (const Damaged& damaged : misread(key))
+            EXPECT_TRUE(start_with(key, damaged).starts_with("ledger_halted: ")) << damaged->size();
+        EXPECT_TRUE(start_with(key, std::nullopt).starts_with("ledger_halted: "));
+    }
+    for (const Table table :
+         {Table::meta, Table::accounts, Table::entries, Table::locks, Table::held_locks, Table::checkpoints})
+        EXPECT_TRUE(read.contains(table)) << to_word(table);
+}
+
+TEST_F(StartDamageTest, WhateverLeafIsDamagedSinceTheLastCheckAStartHalts) {
+    const std::uint64_t verified = verified_size(*worker_.memory);
+    ASSERT_GT(verified, 0U);
+    for (std::uint64_t index = verified; index < worker_.memory->leaf_count(); ++index) {
+        const std::string whole = worker_.memory->leaf(index).value();
+        std::string other = whole;
+        other.back() ^= 1;
+        for (const Damaged& damaged : {Damaged{}, Damaged(""), Damaged(whole.substr(0, whole.size() / 2)),
+                                       Damaged(whole + '\0'), Damaged(other), worker_.memory->leaf(0)}) {
+            const std::string ended = start([&](DamagedStore& store) { store.leaves[index] = damaged; });
+            EXPECT_TRUE(ended.starts_with("ledger_halted: ")) << index << ' ' << ended;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace ee::ledger
