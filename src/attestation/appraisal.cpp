@@ -7,6 +7,7 @@
 #include "attestation/binding.h"
 #include "attestation/certificate_chain.h"
 #include "base/hex.h"
+#include "base/inconclusive.h"
 
 namespace ee::attestation {
 namespace {
@@ -151,11 +152,6 @@ Result<void> check_release(const NetworkPolicy& policy, ReleaseSource& releases,
 }
 
 }  // namespace
-
-bool is_inconclusive(std::string_view code) {
-    return code == "collateral_unavailable" || code == "allowlist_unavailable" ||
-           code.starts_with("collateral_expired:") || code.starts_with("collateral_not_yet_valid:");
-}
 
 Appraiser::Appraiser(NetworkPolicies policies, TrustAnchors anchors, CollateralSource& collateral,
                      ReleaseSource& releases)

@@ -100,10 +100,6 @@ struct Verdict {
     std::shared_ptr<const Allowlist> allowlist;
 };
 
-// Whether a refusal says that nobody could judge, rather than that the agent is wrong: such a verdict takes
-// nothing from an agent that was admitted before.
-bool is_inconclusive(std::string_view code);
-
 // Thread-safe. Blocks where its sources do: call it on a worker.
 class Appraiser {
 public:

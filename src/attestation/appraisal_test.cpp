@@ -487,14 +487,5 @@ TEST_F(Appraisal, RefusesQuotesOfOtherMakers) {
     }
 }
 
-TEST(Inconclusive, IsWhatNobodyCouldJudge) {
-    for (const char* code : {"collateral_unavailable", "collateral_expired:root_crl",
-                             "collateral_not_yet_valid:pck_crl", "allowlist_unavailable"})
-        EXPECT_TRUE(is_inconclusive(code)) << code;
-    for (const char* code : {"", "allowlist_missing", "certificate_expired",
-                             "collateral_signature_invalid:pck_crl", "quote_malformed"})
-        EXPECT_FALSE(is_inconclusive(code)) << code;
-}
-
 }  // namespace
 }  // namespace ee::attestation

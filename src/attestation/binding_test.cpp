@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "attestation/simulated_platform_ratls.h"
+#include "base/inconclusive.h"
 
 namespace ee::attestation {
 namespace {

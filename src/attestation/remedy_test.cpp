@@ -10,6 +10,7 @@
 
 #include "attestation/refusal_codes.h"
 #include "attestation/tcb_status.h"
+#include "base/inconclusive.h"
 
 namespace ee::attestation {
 namespace {
@@ -51,6 +52,14 @@ TEST(Remedy, SaysWhichAdvisories) {
     EXPECT_THAT(remedy_of("tcb_unacceptable:OutOfDate", std::vector<std::string>(20, "INTEL-SA-00837")),
                 testing::HasSubstr(" and 12 more;"));
     EXPECT_EQ(remedy_of("debug_td", {"INTEL-SA-00837"}), remedy_of("debug_td"));
+}
+
+// Of all that can be refused; a code that changes its name changes it in inconclusive.h, too.
+TEST(Inconclusive, AreFourOfTheRefusals) {
+    std::vector<std::string_view> found;
+    std::ranges::copy_if(refusal_codes, std::back_inserter(found), is_inconclusive);
+    EXPECT_THAT(found, testing::UnorderedElementsAre("collateral_unavailable", "collateral_expired",
+                                                     "collateral_not_yet_valid", "allowlist_unavailable"));
 }
 
 // A new refusal without a line in refusal_codes.h fails here.

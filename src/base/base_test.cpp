@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/claims.h"
 #include "base/hex.h"
+#include "base/inconclusive.h"
 #include "base/ip_address.h"
 #include "base/json_writer.h"
 #include "base/time.h"
@@ -185,6 +186,18 @@ TEST(Cidr, IsWrittenWithItsPrefix) {
     }
     EXPECT_EQ(Cidr::parse("192.0.2.1")->to_string(), "192.0.2.1/32");
     EXPECT_NE(Cidr::parse("10.0.0.0/8"), Cidr::parse("10.0.0.0/9"));
+}
+
+TEST(Inconclusive, IsWhatNobodyCouldJudge) {
+    for (const char* code : {"collateral_unavailable", "collateral_expired:root_crl",
+                             "collateral_not_yet_valid:pck_crl", "allowlist_unavailable"})
+        EXPECT_TRUE(is_inconclusive(code)) << code;
+    for (const char* code :
+         {"", "collateral", "collateral_mismatch:fmspc", "collateral_malformed:tcb_info",
+          "collateral_signature_invalid:pck_crl", "collateral_unavailable_x", "collateral_too_old",
+          "collateral_pending", "allowlist_missing", "allowlist_invalid:/x", "certificate_expired",
+          "quote_malformed", ":collateral_expired"})
+        EXPECT_FALSE(is_inconclusive(code)) << code;
 }
 
 }  // namespace

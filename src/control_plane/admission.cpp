@@ -4,6 +4,7 @@
 
 #include "attestation/remedy.h"
 #include "base/hex.h"
+#include "base/inconclusive.h"
 #include "control_plane/attested_verdict.h"
 
 namespace ee::control_plane {
@@ -172,7 +173,7 @@ void Admission::judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits,
 // An agent keeps its place for a while when nobody can judge its quote. But then the quote must be of the
 // platform and the TD that were judged good: else an agent could choose a quote that nobody can judge.
 void Admission::refuse_another_subject(tunnel::TunnelId id, attestation::Verdict& verdict) const {
-    if (verdict.ok || !attestation::is_inconclusive(verdict.refusal.code)) return;
+    if (verdict.ok || !is_inconclusive(verdict.refusal.code)) return;
     const registry::Agent* agent = registry_.agent_of(id);
     if (agent == nullptr || agent->verdict.subject == verdict.subject) return;
     verdict.refusal = {"measurement_mismatch:subject",

@@ -1,5 +1,6 @@
 // What admission knows of nodes: whose agents tunnels are, and which are lost with their node.
 
+#include "base/inconclusive.h"
 #include "control_plane/admission.h"
 
 namespace ee::control_plane {
@@ -13,7 +14,7 @@ Result<void> Admission::check_node(const tunnel::AttestAnswer& answer) const {
 // A quote says which code answers, not on whose node: that takes the node's token, each time.
 void Admission::refuse_wrong_node(const tunnel::AttestAnswer& answer, attestation::Verdict& verdict) const {
     if (!answer.registration.node_id) return;
-    if (!verdict.ok && !attestation::is_inconclusive(verdict.refusal.code)) return;
+    if (!verdict.ok && !is_inconclusive(verdict.refusal.code)) return;
     const auto proven = check_node(answer);
     if (proven) return;
     verdict.ok = false;

@@ -1,11 +1,11 @@
 // The challenges in a tunnel's life: asked, answered, judged, missed.
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 
 #include <fmt/format.h>
 
+#include "base/inconclusive.h"
 #include "protocol/encoder.h"
 #include "tunnel/session_machine.h"
 
@@ -13,13 +13,6 @@ namespace ee::tunnel {
 
 using protocol::ChallengeReason;
 using protocol::StatusState;
-
-bool is_inconclusive(std::string_view code) {
-    constexpr std::string_view codes[] = {"collateral_unavailable", "collateral_expired",
-                                          "collateral_not_yet_valid", "allowlist_unavailable"};
-    const std::string_view word = code.substr(0, code.find(':'));
-    return std::find(std::begin(codes), std::end(codes), word) != std::end(codes);
-}
 
 double SessionMachine::random() {
     const ByteArray<32> bytes = entropy_();

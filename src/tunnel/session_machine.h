@@ -126,9 +126,6 @@ using Entropy = std::function<ByteArray<32>()>;
 
 enum class SessionState { connected, claiming, challenged, judging, admitting, active, draining, closed };
 
-// A code that says "cannot be judged now", not "refused".
-bool is_inconclusive(std::string_view code);
-
 class SessionMachine {
 public:
     // `decoder` and `settings` are shared by the tunnels of a thread and outlive them.

@@ -585,16 +585,6 @@ TEST(SessionMachine, AtRegistrationWhatCannotBeJudgedIsRefusedForNow) {
     }
 }
 
-TEST(SessionMachine, OnlyTheFourCodesAreInconclusive) {
-    for (const char* code : {"collateral_unavailable", "collateral_expired:x", "collateral_not_yet_valid:x",
-                             "allowlist_unavailable"})
-        EXPECT_TRUE(is_inconclusive(code)) << code;
-    for (const char* code :
-         {"", "collateral", "collateral_mismatch:fmspc", "collateral_malformed:tcb_info", "allowlist_missing",
-          "allowlist_invalid:/x", "certificate_expired", "collateral_unavailable_x", "collateral_too_old"})
-        EXPECT_FALSE(is_inconclusive(code)) << code;
-}
-
 // ---- The end ----
 
 TEST(SessionMachine, ADrainedTunnelFinishesItsStreams) {
