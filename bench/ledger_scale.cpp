@@ -1,6 +1,7 @@
 // The ledger when there is much of it; bench/run.py starts it.
 //
 //   ledger_scale settle FOLDER NODES LOCKS      settles one cell with so many locks, beside transfers
+//   ledger_scale usage FOLDER LOCKS            reports on half of so many locks of one account for one app
 //   ledger_scale grow FOLDER ENTRIES...         how long a start and a proof take with so many entries
 //   ledger_scale start FILE                     how long a start takes on a ledger that is there
 //
@@ -257,6 +258,46 @@ void settle(const std::filesystem::path& file, std::uint64_t nodes, std::uint64_
         answered, moved, waits.size(), waits[waits.size() * 99 / 100], waits.back());
 }
 
+// ---- Usage ----
+
+// All locks are of one account, for one app and cell, and of as much as a report draws on: one report on half
+// of them, then many that draw on the next one each.
+void usage(const std::filesystem::path& file, std::uint64_t locks) {
+    constexpr std::int64_t lock_hours = 1000;  // micro-hours
+    constexpr int reports = 100;
+    Books books(file);
+    books.open_accounts();
+    RegisterNode node{.node = node_name(0)};
+    node.capacity_vcpus = 1000;
+    node.price = Money(1'000'000);
+    node.stake = Money(10'000'000);
+    node.token = crypto::sha256(as_bytes(node_name(0)));
+    books.ask(node);
+    const Period cell = cell_at(Grid::hour, books.now() + std::chrono::hours(1));
+    books.ask_all(locks, [&](std::uint64_t) -> Command {
+        TakeLock command{.account = account_name(0), .node = node_name(0), .app = "app", .period = cell};
+        command.amount = Money(lock_hours);
+        return command;
+    });
+    books.pass_hours(1);
+    const auto report = [&](std::int64_t hours) {
+        const auto start = Clock::now();
+        books.ask(ReportUsage{.account = account_name(0),
+                              .node = node_name(0),
+                              .app = "app",
+                              .period = cell,
+                              .hours = Hours(hours)});
+        return seconds_since(start) * 1000;
+    };
+    const double half = report(static_cast<std::int64_t>(locks / 2) * lock_hours);
+    std::vector<double> took;
+    for (int i = 0; i < reports; ++i) took.push_back(report(lock_hours));
+    std::ranges::sort(took);
+    fmt::print(R"({{"locks":{},"half_ms":{:.2f},"report_ms_p50":{:.3f},"report_ms_p99":{:.3f}}})"
+               "\n",
+               locks, half, took[reports / 2], took[reports * 99 / 100]);
+}
+
 // ---- Growing ----
 
 // Microseconds each, of a new reader's many.
@@ -328,6 +369,8 @@ int main(int count, char** arguments) {
     const auto number = [&](int at) { return std::strtoull(arguments[at], nullptr, 10); };
     if (what == "settle" && count == 5) {
         settle(std::filesystem::path(arguments[2]) / "settle.db", number(3), number(4));
+    } else if (what == "usage" && count == 4) {
+        usage(std::filesystem::path(arguments[2]) / "usage.db", number(3));
     } else if (what == "start" && count == 3) {
         start(arguments[2]);
     } else if (what == "grow" && count > 3) {
@@ -335,7 +378,9 @@ int main(int count, char** arguments) {
         for (int i = 3; i < count; ++i) sizes.push_back(number(i));
         grow(std::filesystem::path(arguments[2]) / "grow.db", sizes);
     } else {
-        fmt::print(stderr, "ledger_scale settle FOLDER NODES LOCKS | grow FOLDER ENTRIES... | start FILE\n");
+        fmt::print(stderr,
+                   "ledger_scale settle FOLDER NODES LOCKS | usage FOLDER LOCKS | grow FOLDER ENTRIES... | "
+                   "start FILE\n");
         return 2;
     }
 }

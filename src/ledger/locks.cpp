@@ -106,18 +106,27 @@ void save_unit(Batch& batch, const UnitName& name, const Unit& unit) {
     batch.put(Table::units, name.key(), unit.encode());
 }
 
-Money uncollected_of(const Batch& batch, const UnitName& unit, std::string_view account) {
-    const auto record = batch.get(Table::unit_accounts, unit_account_key(unit, account));
-    return record ? Money(static_cast<std::int64_t>(number_at(*record, 0))) : Money{};
+std::string UnitAccount::encode() const {
+    return RecordWriter().integer(uncollected.micro()).number(draws_from).take();
 }
 
-void add_uncollected(Batch& batch, const UnitName& unit, std::string_view account, Money by) {
-    if (by.is_zero()) return;
-    // The unit's own sum has been checked.
-    const Money sum = checked_add(uncollected_of(batch, unit, account), by).value();
-    std::string record;
-    append_big_endian<8>(record, static_cast<std::uint64_t>(sum.micro()));
-    batch.put(Table::unit_accounts, unit_account_key(unit, account), std::move(record));
+UnitAccount UnitAccount::decode(std::string_view record) {
+    RecordReader in(record);
+    UnitAccount out{.uncollected = Money(in.integer())};
+    if (record.size() == 8) return out;
+    out.draws_from = in.number();
+    in.finish();
+    return out;
+}
+
+UnitAccount unit_account_of(const Batch& batch, const UnitName& unit, std::string_view account) {
+    const auto record = batch.get(Table::unit_accounts, unit_account_key(unit, account));
+    return record ? UnitAccount::decode(*record) : UnitAccount{};
+}
+
+void save_unit_account(Batch& batch, const UnitName& unit, std::string_view account,
+                       const UnitAccount& record) {
+    batch.put(Table::unit_accounts, unit_account_key(unit, account), record.encode());
 }
 
 constexpr Table part_tables[] = {Table::held_locks, Table::settled_locks, Table::unit_accounts};

@@ -23,9 +23,19 @@ Result<TakenLock> take_lock(Context& context, Lock lock);
 // entry.
 std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState state, Money paid);
 
-// What of the account's usage in the unit nobody paid.
-Money uncollected_of(const Batch& batch, const UnitName& unit, std::string_view account);
-void add_uncollected(Batch& batch, const UnitName& unit, std::string_view account, Money by);
+// What is kept of an account in a unit, beside its locks.
+struct UnitAccount {
+    Money uncollected{};           // of its usage, that nobody paid
+    std::uint64_t draws_from = 0;  // its locks of lower ids are drawn to their ends
+
+    std::string encode() const;
+    // Of a ledger from before there is only the first.
+    static UnitAccount decode(std::string_view record);
+};
+// As it was saved last.
+UnitAccount unit_account_of(const Batch& batch, const UnitName& unit, std::string_view account);
+void save_unit_account(Batch& batch, const UnitName& unit, std::string_view account,
+                       const UnitAccount& record);
 // Whether it has locks or unpaid usage in the unit; whether somebody else has.
 bool has_part(const Batch& batch, const UnitName& unit, std::string_view account);
 bool others_have_part(const Batch& batch, const UnitName& unit, std::string_view account);

@@ -60,6 +60,7 @@ struct Remaining {
 
     explicit Remaining(Hours hours) : cost(exact_cost(price, hours)) {}
     Money rounded() const { return round_half_up(cost).value_or(largest_money); }
+    bool is_met() const { return cost == 0; }
     // A price of 0 meets all of it, whatever comes after.
     void change_price(Money to) {
         if (!price.is_zero()) cost = at_other_price(cost, price, to);
@@ -71,29 +72,41 @@ struct Remaining {
     }
 };
 
-// Draws on the held locks, oldest first, each at its own price. What is left is `remaining`.
+// What the lock pays of it, at its own price.
+Money draw_on(Lock& lock, Remaining& remaining) {
+    const Money left = checked_subtract(lock.amount, lock.drawn).value();
+    if (left.is_zero()) return left;
+    remaining.change_price(lock.price);
+    const Money part = std::min(left, remaining.rounded());
+    remaining.subtract(part);
+    lock.drawn = checked_add(lock.drawn, part).value();
+    return part;
+}
+
+// Draws on the held locks, oldest first, each at its own price, from the first one on that has something
+// left: those before it never have again. What is left is `remaining`.
 Money draw(Context& context, const UnitName& unit, std::string_view account, Remaining& remaining,
            std::uint64_t& first_lock) {
-    std::vector<std::uint64_t> ids;
-    context.batch.scan(Table::held_locks, held_lock_prefix(unit, account),
-                       [&](std::string_view key, std::string_view) {
-                           ids.push_back(lock_id_of(key));
-                           return true;
-                       });
+    UnitAccount kept = unit_account_of(context.batch, unit, account);
+    const std::uint64_t began = kept.draws_from;
+    const std::string prefix = held_lock_prefix(unit, account);
+    const std::string first = prefix + std::string(KeyWriter().number(began));
     Money drawn;
-    for (const std::uint64_t id : ids) {
+    std::vector<std::pair<std::uint64_t, Lock>> drawn_on;
+    context.batch.scan_from(Table::held_locks, first, [&](std::string_view key, std::string_view) {
+        if (!key.starts_with(prefix)) return false;
+        const std::uint64_t id = lock_id_of(key);
         Lock lock = find_lock(context.batch, id).value();
-        const Money left = checked_subtract(lock.amount, lock.drawn).value();
-        if (left.is_zero()) continue;
-        remaining.change_price(lock.price);
-        const Money part = std::min(left, remaining.rounded());
-        remaining.subtract(part);
-        if (part.is_zero()) break;
-        lock.drawn = checked_add(lock.drawn, part).value();
-        save_lock(context.batch, id, lock);
+        const Money part = draw_on(lock, remaining);
         drawn = checked_add(drawn, part).value();
-        if (first_lock == 0) first_lock = id;
-    }
+        // One that is not drawn to its end has met all there was.
+        if (lock.drawn == lock.amount) kept.draws_from = id + 1;
+        if (!part.is_zero()) drawn_on.emplace_back(id, std::move(lock));
+        return !remaining.is_met();
+    });
+    for (const auto& [id, lock] : drawn_on) save_lock(context.batch, id, lock);
+    if (!drawn_on.empty() && first_lock == 0) first_lock = drawn_on.front().first;
+    if (kept.draws_from != began) save_unit_account(context.batch, unit, account, kept);
     return drawn;
 }
 
@@ -148,7 +161,12 @@ Result<Booked> book_cell(Context& context, const ReportUsage& command, const Uni
     if (!uncollected) return too_large();
     record.uncollected = *uncollected;
     save_unit(context.batch, unit, record);
-    add_uncollected(context.batch, unit, command.account, booked.uncollected);
+    if (!booked.uncollected.is_zero()) {
+        UnitAccount kept = unit_account_of(context.batch, unit, command.account);
+        // The unit's own sum has been checked.
+        kept.uncollected = checked_add(kept.uncollected, booked.uncollected).value();
+        save_unit_account(context.batch, unit, command.account, kept);
+    }
     booked.leaf_index = append_leaf(context, LeafKind::usage,
                                     {command.account, unit.node, unit.app, to_text(unit.cell), hours.micro(),
                                      booked.amount.micro(), booked.uncollected.micro(), command.report_id});

@@ -1,11 +1,16 @@
 // Usage and price: invariants U1, U2, U5, U6, K6, and the defects they keep from coming back.
 
+#include <algorithm>
 #include <random>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "ledger/locks.h"
+#include "ledger/test_damaged_store.h"
 #include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
+#include "ledger/test_worker.h"
 
 namespace ee::ledger {
 namespace {
@@ -356,6 +361,63 @@ TEST(UsageRules, NobodyPaysForWhatDidNotRun) {
         show-unit n1/shop 14h              => fail (no_evidence), 0 paid, 1 returned
         show alice                         => 10
     )");
+}
+
+// However many locks there are: a report reads those it draws on, the one that stopped it, and no others.
+TEST(UsageRules, AReportReadsNoLockThatHasNothingLeftAndNoneBehindTheOneThatMeetsIt) {
+    constexpr int locks = 60;
+    TestWorker worker;
+    const Period cell = cell_at(Grid::hour, worker.now + std::chrono::hours(1));
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "open"));
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(9'000'000)}, "buy"));
+    ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "node"));  // at 0.05
+    for (int i = 0; i < locks; ++i)
+        ASSERT_TRUE(
+            worker.admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(50)},
+                         fmt::format("lock {}", i)));
+    worker.now += std::chrono::hours(1);
+    worker.worker.reset();
+    std::set<std::pair<Table, std::string>> read;
+    auto store = std::make_unique<DamagedStore>(worker.memory);
+    store->read = &read;
+    worker.worker =
+        LedgerWorker::start(
+            std::move(store),
+            [&](const LogIdentity&, const TreeHead&) -> Result<LogKey> { return worker.make_key(); },
+            worker.settings())
+            .value();
+    const auto locks_read_by = [&](std::int64_t micro_hours, std::string key) {
+        read.clear();
+        const auto reported = worker.admin(
+            ReportUsage{.account = "alice", .node = "n1", .period = cell, .hours = Hours(micro_hours)},
+            std::move(key));
+        EXPECT_TRUE(reported) << reported.error().detail;
+        EXPECT_NE(reported->body.find(R"("uncollected_usd":"0")"), std::string::npos) << reported->body;
+        return std::ranges::count(read, Table::locks, [](const auto& one) { return one.first; });
+    };
+    EXPECT_EQ(locks_read_by(40'500, "1"), 41);  // of which half of the last is left
+    EXPECT_EQ(locks_read_by(500, "2"), 1);
+    EXPECT_EQ(locks_read_by(500, "3"), 1);
+    EXPECT_EQ(locks_read_by(1'500, "4"), 2);
+    // One that is taken later, and is behind all.
+    ASSERT_TRUE(worker.admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(50)},
+                             "late"));
+    EXPECT_EQ(locks_read_by(18'000, "5"), 18);  // 43 of them have nothing left now, 17 and the late one pay
+    EXPECT_EQ(locks_read_by(1'000, "6"), 0);    // locks anew
+    EXPECT_EQ(locks_read_by(1'000, "7"), 1);    // the one of before
+    EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
+}
+
+// As it was kept before draws remembered where they ended.
+TEST(UsageRules, AnAccountsRecordOfBeforeReadsAsItWas) {
+    const std::string before = KeyWriter().number(7);
+    EXPECT_EQ(UnitAccount::decode(before).uncollected, Money(7));
+    EXPECT_EQ(UnitAccount::decode(before).draws_from, 0U);
+    const UnitAccount kept =
+        UnitAccount::decode(UnitAccount{.uncollected = Money(8), .draws_from = 9}.encode());
+    EXPECT_EQ(kept.uncollected, Money(8));
+    EXPECT_EQ(kept.draws_from, 9U);
+    EXPECT_THROW((void)UnitAccount::decode(before + "1234"), DamagedRecord);
 }
 
 }  // namespace

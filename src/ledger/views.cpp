@@ -287,7 +287,7 @@ Result<Answer> Views::settlements(const Period& period, const std::optional<std:
         if (is_account) {
             unit.paid = transfers.paid;
             unit.returned = transfers.returned;
-            unit.uncollected = uncollected_of(*batch_, name, own);
+            unit.uncollected = unit_account_of(*batch_, name, own).uncollected;
         }
         append_unit(list.json(), name, unit);
         list.json().field("moving", unit.moving).key("evidence");
