@@ -118,6 +118,9 @@ Result<Database> Database::open(const std::filesystem::path& file, Writers* writ
     }
     if (writers != nullptr) {
         database.writers_ = writers;
+        // Whoever commits first after the log has begun anew cuts off what is longer.
+        const std::string kept = fmt::format("PRAGMA journal_size_limit={}", writers->log_bytes_kept());
+        if (auto set = database.execute(kept); !set) return fail(std::move(set.error()));
         sqlite3_wal_hook(
             opened,
             [](void* told, sqlite3*, const char*, int pages) {

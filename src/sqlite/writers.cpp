@@ -18,6 +18,7 @@ constexpr int pages_at_once_min = 32;   // 128 KiB
 constexpr int pages_at_once_max = 512;  // 2 MiB
 constexpr int passes_max = 8;
 constexpr int attempts_max = 16;
+constexpr std::int64_t page_bytes = 4096 + 24;  // with its header in the log
 constexpr std::chrono::milliseconds attempts_apart{20};
 
 // The methods of a file that is synced after every few writes. SQLite hands a checkpoint's pages to the
@@ -101,6 +102,10 @@ Writers::~Writers() {
     }
     wake_.notify_one();
     copier_.join();
+}
+
+std::int64_t Writers::log_bytes_kept() const {
+    return std::int64_t{2} * log_pages_max_ * page_bytes;
 }
 
 std::optional<Writers::Turn> Writers::take_turn(std::chrono::milliseconds wait_max) {

@@ -29,6 +29,10 @@ public:
     Writers(const Writers&) = delete;
     Writers& operator=(const Writers&) = delete;
 
+    // What the log's file keeps of its length when it begins anew; more than an ordinary one ever has, for to
+    // cut it off and to let it grow again costs commits.
+    std::int64_t log_bytes_kept() const;
+
     // Until it dies nobody else has one.
     class Turn {
     public:

@@ -132,5 +132,38 @@ TEST_F(WritersTest, ALongReadKeepsTheLogAndStopsNobody) {
     EXPECT_GT(writers.copied(), before);
 }
 
+// In either way of writing it.
+TEST_F(WritersTest, AfterABurstTheLogsFileShrinks) {
+    constexpr int log_pages = 16;
+    for (const LogWrites how : {LogWrites::one_by_one, LogWrites::gathered}) {
+        const auto path = folder_ / (how == LogWrites::gathered ? "gathered.db" : "one by one.db");
+        const auto log_bytes = [&] {
+            return static_cast<std::int64_t>(std::filesystem::file_size(path.string() + "-wal"));
+        };
+        Writers writers(path, log_pages);
+        auto database = Database::open(path, &writers, how);
+        ASSERT_TRUE(database->execute("CREATE TABLE t (x INTEGER PRIMARY KEY)"));
+        auto reader = Database::open_read_only(path);
+        ASSERT_TRUE(reader->execute("BEGIN"));
+        EXPECT_EQ(count(*reader), 0);
+        std::int64_t number = 0;
+        while (log_bytes() < 4 * writers.log_bytes_kept()) insert(*database, ++number);
+        ASSERT_TRUE(reader->execute("COMMIT"));
+        const std::uint64_t before = writers.copied();
+        const auto deadline = std::chrono::steady_clock::now() + 60s;
+        while (writers.copied() == before && std::chrono::steady_clock::now() < deadline)
+            insert(*database, ++number);
+        insert(*database, ++number);
+        EXPECT_LE(log_bytes(), writers.log_bytes_kept());
+        // What it keeps stays: it is not cut off at every beginning.
+        while (writers.copied() == before + 1 && std::chrono::steady_clock::now() < deadline)
+            insert(*database, ++number);
+        const std::int64_t grown = log_bytes();
+        insert(*database, ++number);
+        EXPECT_EQ(log_bytes(), grown);
+        EXPECT_EQ(count(*database), number);
+    }
+}
+
 }  // namespace
 }  // namespace ee::sqlite
