@@ -3,6 +3,7 @@
 //   ledger_scale settle FOLDER NODES LOCKS      settles one cell with so many locks, beside transfers
 //   ledger_scale usage FOLDER LOCKS            reports on half of so many locks of one account for one app
 //   ledger_scale grow FOLDER ENTRIES...         how long a start and a proof take with so many entries
+//   ledger_scale accounts FOLDER ACCOUNTS       how long a start takes with so many accounts
 //   ledger_scale start FILE                     how long a start takes on a ledger that is there
 //
 // Prints one line of JSON; of `grow` an array, an object for each number of entries (rising). The check of a
@@ -139,13 +140,14 @@ public:
         idle.wait(lock, [&] { return answered == count; });
     }
 
-    void open_accounts() {
-        ask_all(accounts, [](std::uint64_t account) -> Command {
+    void open_accounts(std::uint64_t count = accounts) {
+        ask_all(count, [](std::uint64_t account) -> Command {
             return OpenAccount{.account = account_name(account),
                                .token = crypto::sha256(as_bytes(account_name(account)))};
         });
-        ask_all(accounts, [](std::uint64_t account) -> Command {
-            return Purchase{.account = account_name(account), .amount = Money(1'000'000'000'000)};
+        const Money each(1'000'000'000'000'000 / static_cast<std::int64_t>(count));
+        ask_all(count, [each](std::uint64_t account) -> Command {
+            return Purchase{.account = account_name(account), .amount = each};
         });
     }
     Command some_transfer() {
@@ -342,6 +344,19 @@ void grow(const std::filesystem::path& file, const std::vector<std::uint64_t>& s
     fmt::print("[{}]\n", fmt::join(lines, ","));
 }
 
+// The first of them checks what was appended; the others what goes with the number of accounts.
+void accounts_at_start(const std::filesystem::path& file, std::uint64_t count) {
+    Books books(file);
+    books.open_accounts(count);
+    books.start();
+    std::vector<double> took;
+    for (int i = 0; i < 5; ++i) took.push_back(books.start());
+    std::ranges::sort(took);
+    fmt::print(R"({{"accounts":{},"start_s_min":{:.3f},"start_s_median":{:.3f}}})"
+               "\n",
+               count, took.front(), took[took.size() / 2]);
+}
+
 // With what was appended since the mark, and the part of it that goes with the number of accounts and locks.
 void start(const std::filesystem::path& file) {
     std::uint64_t mark = 0, leaves = 0, accounts_there = 0;
@@ -371,6 +386,8 @@ int main(int count, char** arguments) {
         settle(std::filesystem::path(arguments[2]) / "settle.db", number(3), number(4));
     } else if (what == "usage" && count == 4) {
         usage(std::filesystem::path(arguments[2]) / "usage.db", number(3));
+    } else if (what == "accounts" && count == 4) {
+        accounts_at_start(std::filesystem::path(arguments[2]) / "accounts.db", number(3));
     } else if (what == "start" && count == 3) {
         start(arguments[2]);
     } else if (what == "grow" && count > 3) {
@@ -380,7 +397,7 @@ int main(int count, char** arguments) {
     } else {
         fmt::print(stderr,
                    "ledger_scale settle FOLDER NODES LOCKS | usage FOLDER LOCKS | grow FOLDER ENTRIES... | "
-                   "start FILE\n");
+                   "accounts FOLDER ACCOUNTS | start FILE\n");
         return 2;
     }
 }

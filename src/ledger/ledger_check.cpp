@@ -52,7 +52,8 @@ private:
                                          to_usd(account.available), to_usd(account.locked)));
             lines_ += account.entries;
             compare_with_last_line(batch_, name, account, of_journals_);
-            locked_.emplace(name, Locked{account.locked, account.held_locks});
+            if (!account.locked.is_zero() || account.held_locks != 0)
+                locked_.emplace(name, Locked{account.locked, account.held_locks});
             return true;
         });
         // By their number their journals are told apart.
@@ -78,7 +79,9 @@ private:
                                          to_word(lock.state), to_usd(lock.drawn), to_usd(lock.amount)));
             const auto account = locked_.find(lock.account);
             if (account == locked_.end()) {
-                report_.find("locks", fmt::format("lock {} is of {}, which is no account", id, lock.account));
+                report_.find("locks", fmt::format("lock {} is of {}, which {}", id, lock.account,
+                                                  find_account(batch_, lock.account) ? "has nothing locked"
+                                                                                     : "is no account"));
                 return true;
             }
             account->second.amount =
@@ -131,7 +134,7 @@ private:
     CheckReport report_;
     CheckReport of_journals_;  // told after the sums
     Sums sums_;
-    std::unordered_map<std::string, Locked> locked_;
+    std::unordered_map<std::string, Locked> locked_;  // of those that have something locked
     std::uint64_t lines_ = 0;                         // of all journals
 };
 

@@ -178,5 +178,25 @@ TEST_F(StartDamageTest, WhateverLeafIsDamagedSinceTheLastCheckAStartHalts) {
     }
 }
 
+// The accounts of which nothing is locked are not kept in mind while the held locks are read.
+TEST_F(StartDamageTest, AHeldLockOfAnAccountThatHasNothingLockedHaltsAStart) {
+    Account alice = Account::decode(record({Table::accounts, "alice"}));
+    alice.locked = {};
+    alice.held_locks = 0;
+    const CheckReport good = check_ledger(*worker_.memory, 0);
+    EXPECT_TRUE(good.is_good() && good.held_locks == 1);
+    DamagedStore damaged(worker_.memory);
+    damaged.records[{Table::accounts, "alice"}] = alice.encode();
+    const auto findings = check_ledger(damaged, 0).findings;
+    EXPECT_TRUE(std::ranges::any_of(findings, [](const std::string& finding) {
+        return finding.starts_with("locks: lock ") &&
+               finding.ends_with(" is of alice, which has nothing locked");
+    })) << testing::PrintToString(findings);
+    damaged.records[{Table::accounts, "alice"}] = std::nullopt;
+    EXPECT_TRUE(std::ranges::any_of(check_ledger(damaged, 0).findings, [](const std::string& finding) {
+        return finding.ends_with(" is of alice, which is no account");
+    }));
+}
+
 }  // namespace
 }  // namespace ee::ledger
