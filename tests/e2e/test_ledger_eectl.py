@@ -194,6 +194,18 @@ def another_checkpoint(database):
     database.execute("DELETE FROM ledger_checkpoints WHERE key = (SELECT max(key) FROM ledger_checkpoints)")
 
 
+def start_halted(eectl):
+    tokens = eectl.ledger.tokens
+    ledger = Ledger(eectl.ledger.control.world.control(EE_SETTLE_AUTO="false", **SETTINGS))
+    ledger.tokens = tokens
+    refused = ledger.post("/v1/accounts", {"account_id": "late"})
+    assert (refused.status, refused.reason) == (503, "ledger_halted") and refused.header("Retry-After")
+    body = ledger.ok("/readyz?verbose")
+    assert (body["status"], body["ledger"]) == ("ok", "halted") and body["ledger_detail"].startswith("ledger_halted: ")
+    assert ledger.control.get("/readyz").status == 200 and ledger.control.get("/health").json()["status"] == "ok"
+    return ledger
+
+
 @pytest.mark.parametrize("change", [more_for_bob, no_locks, another_checkpoint])
 def test_a_damaged_ledger_is_found_and_written_to_no_more(eectl, tmp_path, change):
     for name in ("alice", "bob"):
@@ -205,17 +217,24 @@ def test_a_damaged_ledger_is_found_and_written_to_no_more(eectl, tmp_path, chang
     report = eectl.json("ledger", "check", file_of(eectl), expect=1)
     assert report["good"] is False and report["findings"]
     assert "NOT" in eectl.run("ledger", "check", file_of(eectl), expect=1)
-    tokens = eectl.ledger.tokens
-    ledger = Ledger(eectl.ledger.control.world.control(EE_SETTLE_AUTO="false", **SETTINGS))
-    ledger.tokens = tokens
-    refused = ledger.post("/v1/accounts", {"account_id": "late"})
-    assert (refused.status, refused.reason) == (503, "ledger_halted") and refused.header("Retry-After")
-    body = ledger.ok("/readyz?verbose")
-    assert (body["status"], body["ledger"]) == ("ok", "halted") and body["ledger_detail"].startswith("ledger_halted: ")
-    assert ledger.control.get("/readyz").status == 200 and ledger.control.get("/health").json()["status"] == "ok"
+    ledger = start_halted(eectl)
     assert ledger.control.metric("ee_ledger_standstill", code="ledger_halted") == 1
     assert ledger.control.metric("ee_ledger_standstill", code="store_unavailable") == 0
     assert ledger.control.events("ledger.standstill", code="ledger_halted")
     with EventStream(ledger.control, after=0) as stream:
         stream.wait_for("ledger_standstill", code="ledger_halted")
     assert ADMIN_TOKEN not in json.dumps(ledger.control.log)
+
+
+# What no check of the journal reads: the start itself does.
+@pytest.mark.parametrize("table, key", [("meta", "identity"), ("meta", "verified"), ("meta", "grid"), ("meta", "head"), ("nodes", "n1")])
+def test_a_record_that_is_cut_off_halts_the_ledger_of_a_start(eectl, table, key):
+    eectl.ledger.register_node("n1")
+    eectl.ledger.control.terminate()
+    eectl.ledger.control.world.control(**SETTINGS).terminate()  # Now there is something that a start has found good.
+
+    def cut(database):
+        assert database.execute(f"UPDATE ledger_{table} SET value = substr(value, 1, 3) WHERE key = ?", (key.encode(),)).rowcount == 1
+
+    damage(file_of(eectl), cut)
+    start_halted(eectl)
