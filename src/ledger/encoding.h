@@ -19,6 +19,13 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+// A record that another one says there is. Throws DamagedRecord where it is missing.
+template <class Record>
+Record expect_record(std::optional<Record> record, std::string_view what) {
+    if (!record) throw DamagedRecord(std::string(what) + " is missing");
+    return *std::move(record);
+}
+
 // Numbers are 8 bytes, big-endian; signed ones with the sign bit flipped, so that they sort too. Throws
 // DamagedRecord where there are fewer.
 std::uint64_t number_at(std::string_view bytes, std::size_t offset);

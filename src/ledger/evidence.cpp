@@ -164,7 +164,8 @@ void each_abuse(const Batch& batch, const UnitName& unit, const Visit& visit) {
     const std::string prefix = KeyWriter().text(unit.node);
     batch.scan(Table::abuse_by_node, prefix, [&](std::string_view key, std::string_view) {
         const std::uint64_t id = number_at(key, key.size() - 8);
-        const AbuseReport report = AbuseReport::decode(batch.get(Table::abuse, AbuseReport::key(id)).value());
+        const AbuseReport report = AbuseReport::decode(
+            expect_record(batch.get(Table::abuse, AbuseReport::key(id)), "a report of abuse"));
         return !report.touches(unit) || visit(id, report);
     });
 }
@@ -214,7 +215,7 @@ std::optional<std::uint64_t> pending_abuse_of(const Batch& batch, const UnitName
 HeldMoney held_money_of(const Batch& batch, const UnitName& unit) {
     HeldMoney out;
     batch.scan(Table::held_locks, held_lock_prefix(unit), [&](std::string_view key, std::string_view) {
-        const Lock lock = find_lock(batch, lock_id_of(key)).value();
+        const Lock lock = expect_record(find_lock(batch, lock_id_of(key)), "a held lock");
         ++out.locks;
         out.locked = checked_add(out.locked, lock.amount).value();
         out.drawn = checked_add(out.drawn, lock.drawn).value();

@@ -324,7 +324,8 @@ std::deque<LedgerWorker::Waiting> LedgerWorker::wait_for_work(bool& stopping) {
 
 void LedgerWorker::run_batch(std::deque<Waiting> waiting) {
     if (const auto why = standstill()) {
-        settling_.clear();
+        for (Settling& settling : std::exchange(settling_, {}))
+            if (settling.then) settling.then->done(fail(why->code, why->detail));
         for (Waiting& command : waiting) command.done(fail(why->code, why->detail));
         return;
     }
@@ -372,28 +373,27 @@ void LedgerWorker::apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime t
     commands_.fetch_add(place, std::memory_order_relaxed);
 }
 
-LedgerWorker::Answered LedgerWorker::answer(Batch& batch, Waiting command, LedgerTime time) const {
-    Answered out{std::move(command.done), fail("ledger_halted", "it was not run")};
-    out.answer = ledger_.apply(batch, command.request, time, &out.was_known);
-    return out;
-}
-
 void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answered>& answered) {
     Settling& settling = settling_.front();
     // Who may not ask for it, or not now, is refused before anything is settled.
     if (settling.then && settling.step.from.empty() && settling.step.period) {
-        if (ledger_.check_finalize(batch, settling.then->request, time)) {
-            answered.push_back(answer(batch, *std::move(settling.then), time));
-            settling_.pop_front();
-            return;
-        }
+        if (ledger_.check_finalize(batch, settling.then->request, time))
+            return end_settling(batch, time, answered);
     }
     const auto stepped = ledger_.apply(batch, server_request(settling.step), time);
     settling.step.from = stepped ? stepped->next : "";
     if (!settling.step.from.empty()) return;
     if (settling.then) std::get<Finalize>(settling.then->request.command).judged = true;
-    if (settling.then) answered.push_back(answer(batch, *std::move(settling.then), time));
+    end_settling(batch, time, answered);
+}
+
+// Whoever asked for it is answered, whatever happens to the command.
+void LedgerWorker::end_settling(Batch& batch, LedgerTime time, std::vector<Answered>& answered) {
+    std::optional<Waiting> then = std::move(settling_.front().then);
     settling_.pop_front();
+    if (!then) return;
+    Answered& out = answered.emplace_back(std::move(then->done), fail("ledger_halted", "it was not run"));
+    out.answer = ledger_.apply(batch, then->request, time, &out.was_known);
 }
 
 void LedgerWorker::start_automatic_settlement(LedgerTime time) {

@@ -117,9 +117,9 @@ private:
     void work();
     std::deque<Waiting> wait_for_work(bool& stopping);
     void run_batch(std::deque<Waiting> waiting);
-    Answered answer(Batch& batch, Waiting command, LedgerTime now) const;
     void apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime now, std::vector<Answered>& answered);
     void settle_step(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
+    void end_settling(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
     void start_automatic_settlement(LedgerTime now);
     void commit(Batch& batch, LedgerTime now);
     void tell(const Changes& changes);

@@ -83,6 +83,22 @@ TEST(LedgerWorker, AKeyThatIsInFlightIsNotTakenTwice) {
     EXPECT_EQ(buy("k", Role::auditor).get().error().code, "forbidden");
 }
 
+// Its steps are commits of their own, before the command itself.
+TEST(LedgerWorker, WhoAskedForASettlementIsAnsweredWhenAStepOfItFails) {
+    TestWorker worker;
+    const Period cell = cell_at(Grid::hour, worker.now);
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(9)}, "2"));
+    ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "3"));
+    ASSERT_TRUE(
+        worker.admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)}, "4"));
+    worker.now += std::chrono::hours(1);
+    *worker.fails = true;
+    const auto refused = worker.admin(Finalize{.period = cell}, "5");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "store_unavailable");
+}
+
 TEST(LedgerWorker, ABundleNamesPricesAbuseAndTheLogBeforeIt) {
     TestWorker worker;
     const Period cell = cell_at(Grid::hour, worker.now);

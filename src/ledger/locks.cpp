@@ -174,7 +174,7 @@ Unit open_unit(Batch& batch, const UnitName& name) {
     if (auto known = find_unit(batch, name)) return *std::move(known);
     save_unit(batch, name, Unit{});
     batch.put(Table::open_units, name.key(), "");
-    Node node = find_node(batch, name.node).value();
+    Node node = expect_record(find_node(batch, name.node), "the node of a unit");
     ++node.open_units;
     save_node(batch, name.node, node);
     return {};
@@ -182,7 +182,7 @@ Unit open_unit(Batch& batch, const UnitName& name) {
 
 void close_unit(Batch& batch, const UnitName& name) {
     batch.erase(Table::open_units, name.key());
-    Node node = find_node(batch, name.node).value();
+    Node node = expect_record(find_node(batch, name.node), "the node of a unit");
     --node.open_units;
     save_node(batch, name.node, node);
 }

@@ -113,7 +113,7 @@ Answer list_outcomes(Context& context, const Finalize& command) {
 
 // The locks of one decided unit end; whether all did.
 bool move_unit(Context& context, const UnitName& name, std::size_t& locks_left) {
-    Unit unit = find_unit(context.batch, name).value();
+    Unit unit = expect_record(find_unit(context.batch, name), "an open unit");
     std::vector<std::uint64_t> ids;
     bool more = false;
     context.batch.scan(Table::held_locks, held_lock_prefix(name),
@@ -123,7 +123,7 @@ bool move_unit(Context& context, const UnitName& name, std::size_t& locks_left) 
                            return !more;
                        });
     for (const std::uint64_t id : ids) {
-        const Lock lock = find_lock(context.batch, id).value();
+        const Lock lock = expect_record(find_lock(context.batch, id), "a held lock");
         end_lock(context, id, lock, LockState::settled, unit.outcome == Outcome::pass ? lock.drawn : Money{});
     }
     locks_left -= ids.size();
@@ -167,7 +167,7 @@ std::string judge_units(Context& context, const Period& period, std::string_view
                         SettleMore::Pending pending, std::string_view from, std::size_t units_max) {
     const std::vector<UnitName> units = open_units_of(context, period, node, from, units_max);
     for (const UnitName& name : units) {
-        const Unit unit = find_unit(context.batch, name).value();
+        const Unit unit = expect_record(find_unit(context.batch, name), "an open unit");
         const UnitEvidence evidence = gather(context.batch, name, unit, context.now);
         if (waits_for_abuse(context, evidence, pending)) continue;
         Judgement judgement = judge(evidence);
@@ -235,7 +235,7 @@ Result<Answer> perform(Context& context, const Resolve& command) {
     decide(context, name, *unit, evidence,
            {.outcome = command.pass ? Outcome::pass : Outcome::fail,
             .reasons = {fmt::format("resolved: {}", command.reason)}});
-    const Unit settled = find_unit(context.batch, name).value();
+    const Unit settled = expect_record(find_unit(context.batch, name), "an open unit");
     Answer answer{.status = 200, .leaf_index = settled.settlement_leaf};
     JsonWriter json(answer.body);
     json.begin_object();

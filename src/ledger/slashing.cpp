@@ -39,7 +39,7 @@ std::optional<std::uint64_t> find_cause(const Batch& batch, std::string_view nod
 }
 
 Slashing find_slashing(const Batch& batch, std::uint64_t id) {
-    return Slashing::decode(batch.get(Table::slashings, Slashing::key(id)).value());
+    return Slashing::decode(expect_record(batch.get(Table::slashings, Slashing::key(id)), "a slashing"));
 }
 
 void save(Batch& batch, std::uint64_t id, const Slashing& slashing) {
@@ -60,7 +60,7 @@ std::uint64_t append_slashing(Context& context, std::uint64_t id, const Slashing
 
 // Takes the stake; fraud bans for good.
 Result<std::uint64_t> carry_out(Context& context, std::uint64_t id, Slashing& slashing) {
-    Node node = find_node(context.batch, slashing.node).value();
+    Node node = expect_record(find_node(context.batch, slashing.node), "the node of a slashing");
     const auto taken = slash_stake(context, slashing.node, node, slashing.amount, id_text(id));
     // Fraud bans whether or not there is anything to take.
     if (!taken && slashing.cause != fraud) return fail(taken.error());

@@ -163,6 +163,32 @@ TEST_F(StartDamageTest, WhateverRecordIsDamagedNoExceptionLeavesAStart) {
         EXPECT_TRUE(read.contains(table)) << to_word(table);
 }
 
+// Behind the check's back.
+TEST_F(StartDamageTest, ARecordThatIsGoneWhileItRunsHaltsIt) {
+    const Period cell = cell_at(Grid::hour, worker_.now);
+    const ReportUsage report{.account = "alice", .node = "n1", .period = cell, .hours = Hours(1'000'000)};
+    const Finalize finalize{.period = cell, .allow_pending = true};
+    const std::pair<Table, Command> cases[] = {
+        {Table::locks, report}, {Table::locks, finalize}, {Table::nodes, finalize}, {Table::units, finalize}};
+    for (const auto& [table, command] : cases) {
+        SCOPED_TRACE(to_word(table));
+        TestWorker running(copy_of(*worker_.memory), worker_.pem);
+        ASSERT_EQ(running.worker->standstill(), std::nullopt);
+        running.now = worker_.now + std::chrono::hours(3);
+        Changes gone;
+        running.memory->scan(table, "", [&, in = table](std::string_view key, std::string_view) {
+            gone.of(in).emplace_back(key, std::nullopt);
+            return true;
+        });
+        running.memory->commit(gone);
+        const auto answer = running.admin(command, "k");
+        ASSERT_FALSE(answer);
+        EXPECT_EQ(answer.error().code, "ledger_halted") << answer.error().detail;
+        ASSERT_TRUE(running.worker->standstill());
+        EXPECT_TRUE(running.worker->standstill()->detail.ends_with(" is missing"));
+    }
+}
+
 TEST_F(StartDamageTest, WhateverLeafIsDamagedSinceTheLastCheckAStartHalts) {
     const std::uint64_t verified = verified_size(*worker_.memory);
     ASSERT_GT(verified, 0U);

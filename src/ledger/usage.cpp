@@ -96,7 +96,7 @@ Money draw(Context& context, const UnitName& unit, std::string_view account, Rem
     context.batch.scan_from(Table::held_locks, first, [&](std::string_view key, std::string_view) {
         if (!key.starts_with(prefix)) return false;
         const std::uint64_t id = lock_id_of(key);
-        Lock lock = find_lock(context.batch, id).value();
+        Lock lock = expect_record(find_lock(context.batch, id), "a held lock");
         const Money part = draw_on(lock, remaining);
         drawn = checked_add(drawn, part).value();
         // One that is not drawn to its end has met all there was.

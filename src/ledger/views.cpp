@@ -117,7 +117,7 @@ Transfers transfers_of(const Batch& batch, const UnitName& name, const Unit& uni
     JsonWriter json(out.json);
     json.begin_array();
     for_each_lock(batch, name, account, [&](std::uint64_t id, std::optional<std::uint64_t> leaf) {
-        const Lock lock = find_lock(batch, id).value();
+        const Lock lock = expect_record(find_lock(batch, id), "a lock of a unit");
         const Money paid = unit.outcome == Outcome::pass ? lock.drawn : Money{};
         const Money returned = checked_subtract(lock.amount, paid).value();
         out.paid = checked_add(out.paid, paid).value();
