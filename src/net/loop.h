@@ -94,9 +94,11 @@ public:
     void defer_last(Deferred& work);
     // In the next turn: for work that was cut short to let others run.
     void resume(Deferred& work);
-    // Somebody waits for what this turn does: for the next 20 ms the background gets a twelfth of a core at
-    // most. When some of it has been ready for five seconds it catches up.
-    void favor_foreground() { favored_until_ = now_ + favored_for; }
+    // Somebody waits for what this turn does: for so long the background gets a twelfth of a core at most.
+    // When some of it has been ready for five seconds it catches up.
+    void favor_foreground(std::chrono::nanoseconds time = std::chrono::milliseconds(20)) {
+        favored_until_ = now_ + time;
+    }
     // What the background has had other threads do counts as its time.
     void charge_background(std::chrono::nanoseconds spent);
     // Destroys the object at the end of the turn, when no callback of it can be on the stack.
@@ -145,7 +147,6 @@ private:
     static constexpr std::chrono::microseconds posted_time_per_turn{500};  // from the turn's beginning
     static constexpr int background_events_at_once = 4;
     static constexpr std::chrono::microseconds background_time_per_turn{300};  // from the turn's beginning
-    static constexpr std::chrono::milliseconds favored_for{20};
     static constexpr int background_share = 12;  // one part in so many of the time
     static constexpr std::chrono::seconds background_wait_max{5};
 
