@@ -4,6 +4,7 @@ from an agent that serves."""
 import concurrent.futures
 import json
 import shutil
+import struct
 import time
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from harness import until
 from pccs import Pccs
 from programs import memory_factor
-from simulated_platform import SimulatedPlatform, eectl
+from simulated_platform import SimulatedPlatform, binary, eectl
 
 DAY = 86_400
 LIFE = 30 * DAY  # of simulated collateral
@@ -214,6 +215,28 @@ def test_what_ends_during_an_outage_is_inconclusive_where_the_network_gives_no_g
     control.wait_event("collateral.fetched", timeout=60, count=2)
     joined(control, "later")
     assert not wire.closed
+
+
+def test_a_clock_that_is_set_past_the_end_of_what_is_kept_has_it_fetched_anew(published):
+    """A machine that was suspended comes back with its wall clock weeks ahead, and its timers where they were."""
+    clock = published.world.path / "clock"
+    clock.write_bytes(struct.pack("=q", 0))
+    control = published.control(LD_PRELOAD=binary("libee_clock_shift.so"), CLOCK_SHIFT_FILE=clock,
+                                ASAN_OPTIONS="verify_asan_link_order=0")
+    joined(control, "before")
+    control.wait_event("collateral.fetched")
+    published.publish(published.issued(time.time() + 40 * DAY - 60))
+    with open(clock, "r+b") as mapped:  # It is never shorter than what is read.
+        mapped.write(struct.pack("=q", 40 * DAY))
+
+    def admitted():
+        wire = control.wire_agent(app_name="later", agent_id="later")
+        wire.register()
+        wire.answer_challenge(wire.expect("attest_request"), legacy=True)
+        return wire.expect("status", timeout=15)["reason"] == "attested"
+    # Not within the first seconds after a fetch: a clock that goes back and forth must not have us ask each time.
+    until(admitted, timeout=20, what="the collateral of the new time judges")
+    assert control.metric("ee_collateral_fetches_total", result="ok") == 2
 
 
 def test_collateral_is_kept_across_a_restart_and_a_service_that_is_gone(published):

@@ -43,10 +43,15 @@ CollateralCache::Found CollateralCache::find(const CollateralKey& key, const Mom
             return found;
         }
         at = entries_.emplace(key, Entry{.schedule = FetchSchedule(settings_.times, now.mono)}).first;
-        found.is_new = true;
+        found.is_due = true;
     }
     Entry& entry = at->second;
     entry.asked = ++questions_;
+    if (entry.kept && !entry.failure && !entry.kept->terms().valid_at(now.wall) &&
+        entry.schedule.bring_forward(now.mono)) {
+        found.is_due = true;
+        entry.settled = false;
+    }
     if (entry.kept && (entry.settled || entry.kept->terms().valid_at(now.wall)))
         found.answer = entry.kept->collateral();
     else if (entry.settled && entry.failure)

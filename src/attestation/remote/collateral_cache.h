@@ -53,11 +53,12 @@ public:
 
     struct Found {
         Result<std::shared_ptr<const Collateral>> answer;
-        bool is_new = false;                     // it is due now
+        bool is_due = false;                     // now, since this question
         std::optional<CollateralKey> dropped{};  // had to make room
     };
     // What is valid at `now`. Otherwise `collateral_pending` until the first fetch has ended, and from then
-    // on what has expired, or `collateral_unavailable` with the last failure.
+    // on what has expired, or `collateral_unavailable` with the last failure. What the wall clock has left
+    // behind although no fetch has failed is fetched anew, and pending until that has ended.
     Found find(const CollateralKey& key, const Moment& now);
 
     // The keys whose time has come; each counts as being fetched from here on.
@@ -86,7 +87,7 @@ private:
         FetchSchedule schedule;
         std::optional<JudgedCollateral> kept{};
         std::optional<Error> failure{};  // of the last fetch
-        bool settled = false;            // a fetch has ended since the start
+        bool settled = false;            // a fetch has ended since the start, and the clock went on evenly
         std::uint64_t asked = 0;         // ordinal of the last question
     };
     std::optional<CollateralKey> make_room(const CollateralKey& wanted);

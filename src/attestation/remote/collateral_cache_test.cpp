@@ -47,8 +47,8 @@ protected:
 };
 
 TEST_F(CollateralCacheTest, IsPendingUntilTheFirstFetchHasEndedAndIsFetchedOnce) {
-    EXPECT_TRUE(cache.find(key(1), at(0s)).is_new);
-    EXPECT_FALSE(cache.find(key(1), at(0s)).is_new);
+    EXPECT_TRUE(cache.find(key(1), at(0s)).is_due);
+    EXPECT_FALSE(cache.find(key(1), at(0s)).is_due);
     EXPECT_EQ(code(key(1), 0s), "collateral_pending");
     EXPECT_TRUE(cache.is_under_way(key(1), at(0s).mono));
     EXPECT_EQ(cache.take_due(at(0s).mono), std::vector{key(1)});
@@ -70,7 +70,7 @@ TEST_F(CollateralCacheTest, KeysDifferByAnchorFmspcAndCa) {
         one.find(key(1), at(0s));
         one.take_due(at(0s).mono);
         ASSERT_TRUE(one.accept(key(1), judged(start), at(0s), no_jitter));
-        EXPECT_TRUE(one.find(other, at(0s)).is_new);
+        EXPECT_TRUE(one.find(other, at(0s)).is_due);
     }
 }
 
@@ -110,6 +110,38 @@ TEST_F(CollateralCacheTest, HandsOutWhatHasExpiredDuringAnOutage) {
     cache.fail(key(1), {"collateral_unavailable", "answered 500"}, at(40 * 24h), 0.5);
     EXPECT_EQ(found_issue_date(40 * 24h), start);
     EXPECT_EQ(cache.next_due(), at(40 * 24h + 500ms).mono);
+}
+
+// A machine that was suspended: its wall clock goes on, its timers do not.
+TEST_F(CollateralCacheTest, WhatTheWallClockHasLeftBehindIsFetchedAnewAndPendingUntilThen) {
+    for (const auto stepped : {start + 40 * 24h, start - 24h}) {
+        cache = CollateralCache({.keys_max = 3, .times = {}});
+        cache.find(key(1), at(0s));
+        ASSERT_TRUE(fetch(start, 0s));
+        const auto soon = cache.find(key(1), {at(4s).mono, stepped});
+        EXPECT_FALSE(soon.is_due) << "not sooner than the service is asked otherwise";
+        EXPECT_TRUE(soon.answer);
+
+        const Moment later{at(5s).mono, stepped};
+        const auto asked = cache.find(key(1), later);
+        EXPECT_TRUE(asked.is_due);
+        EXPECT_EQ(asked.answer.error().code, "collateral_pending");
+        EXPECT_TRUE(cache.is_under_way(key(1), later.mono));
+        EXPECT_EQ(cache.next_due(), later.mono);
+        EXPECT_FALSE(cache.find(key(1), later).is_due) << "once";
+        EXPECT_EQ(cache.take_due(later.mono), std::vector{key(1)});
+        EXPECT_EQ(cache.find(key(1), later).answer.error().code, "collateral_pending");
+        if (stepped > start) {
+            ASSERT_TRUE(cache.accept(key(1), judged(stepped), later, no_jitter));
+            EXPECT_EQ(read_collateral_label(**cache.find(key(1), later).answer)->issued_at, stepped);
+        } else {
+            // Nothing of that time is published: what is kept is handed out as it is, and asked for calmly.
+            cache.fail(key(1), {"collateral_not_yet_valid:tcb_info", ""}, later, 0.5);
+            const auto kept = cache.find(key(1), later);
+            EXPECT_TRUE(kept.answer && !kept.is_due);
+            EXPECT_EQ(cache.next_due(), later.mono + 15s);
+        }
+    }
 }
 
 TEST_F(CollateralCacheTest, NeverGoesBackToAnOlderOne) {
@@ -171,12 +203,12 @@ TEST_F(CollateralCacheTest, TheOneAskedForLeastRecentlyMakesRoomUnlessItIsBeingF
     }
     cache.find(key(2), at(1ms));
     const auto fourth = cache.find(key(4), at(1ms));  // 1 is older than 3 but under way.
-    EXPECT_TRUE(fourth.is_new);
+    EXPECT_TRUE(fourth.is_due);
     EXPECT_EQ(fourth.dropped, key(3));
     EXPECT_EQ(cache.size(), 3u);
     cache.take_due(at(10s).mono);
     const auto fifth = cache.find(key(5), at(10s));  // All are under way.
-    EXPECT_FALSE(fifth.is_new);
+    EXPECT_FALSE(fifth.is_due);
     EXPECT_EQ(fifth.answer.error().code, "collateral_unavailable");
     EXPECT_EQ(cache.size(), 3u);
 }
@@ -201,7 +233,7 @@ TEST_F(CollateralCacheTest, CollateralMakesRoomLastAndOnlyForItsOwnAnchor) {
     ASSERT_TRUE(cache.accept(key(4), judged(start), at(1ms), no_jitter));
 
     const auto refused = cache.find(stranger, at(2ms));
-    EXPECT_FALSE(refused.is_new);
+    EXPECT_FALSE(refused.is_due);
     EXPECT_EQ(refused.answer.error().code, "collateral_unavailable");
     EXPECT_EQ(cache.find(key(5), at(2ms)).dropped, key(1)) << "the same anchor";
 }

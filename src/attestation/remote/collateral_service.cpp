@@ -85,7 +85,7 @@ Result<std::shared_ptr<const Collateral>> CollateralService::find(const Collater
             settle(dropped);
         });
     }
-    if (found.is_new) thread_.loop().post([this] { look(); });
+    if (found.is_due) thread_.loop().post([this] { look(); });
     return std::move(found.answer);
 }
 

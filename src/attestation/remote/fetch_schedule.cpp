@@ -15,6 +15,7 @@ void FetchSchedule::succeed(WallTime issued_at, WallTime next_update, const Mome
     milliseconds wait = to_half_life > milliseconds(0) ? to_half_life : left / 2;
     wait -= std::chrono::duration_cast<milliseconds>(wait * (random / 10));
     due_ = now.mono + std::max(wait, times_.refresh_min);
+    forward_from_ = now.mono + times_.refresh_min;
 }
 
 void FetchSchedule::fail(std::optional<WallTime> valid_until, const Moment& now, double random) {
@@ -25,6 +26,12 @@ void FetchSchedule::fail(std::optional<WallTime> valid_until, const Moment& now,
     }
     // As soon as nothing valid is left it becomes urgent.
     due_ = now.mono + std::min<milliseconds>(calm_.next(random), *valid_until - now.wall + times_.urgent_min);
+}
+
+bool FetchSchedule::bring_forward(MonoTime now) {
+    if (under_way_ || due_ <= now || now < forward_from_) return false;
+    due_ = now;
+    return true;
 }
 
 }  // namespace ee::attestation

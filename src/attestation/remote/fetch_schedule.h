@@ -39,9 +39,15 @@ public:
     // `valid_until`: of what is kept, if anything is; after that the failure is urgent.
     void fail(std::optional<WallTime> valid_until, const Moment& now, double random);
 
+    // What is kept is not valid by the wall clock, though its refresh is not due: the clock was set, or the
+    // machine was suspended. Due now, but not within `refresh_min` of the last success; false when that
+    // changes nothing.
+    bool bring_forward(MonoTime now);
+
 private:
     FetchTimes times_;
     MonoTime due_;
+    MonoTime forward_from_ = MonoTime::min();
     bool under_way_ = false;
     Backoff urgent_, calm_;
 };

@@ -53,6 +53,19 @@ TEST(FetchSchedule, RefreshesAtHalfOfTheLifeAndThenAtHalfOfWhatIsLeft) {
     }
 }
 
+TEST(FetchSchedule, IsBroughtForwardOnceAndNotRightAfterASuccess) {
+    FetchSchedule schedule({}, at(issued).mono);
+    EXPECT_FALSE(schedule.bring_forward(at(issued).mono)) << "due already";
+    schedule.start();
+    EXPECT_FALSE(schedule.bring_forward(at(issued + 1h).mono)) << "under way";
+    schedule.succeed(issued, next_update, at(issued), 0.0);
+    EXPECT_FALSE(schedule.bring_forward(at(issued + 5s - 1ms).mono));
+    EXPECT_EQ(due(schedule), issued + 15 * 24h);
+    EXPECT_TRUE(schedule.bring_forward(at(issued + 5s).mono));
+    EXPECT_EQ(due(schedule), issued + 5s);
+    EXPECT_FALSE(schedule.bring_forward(at(issued + 6s).mono));
+}
+
 // Half of a ceiling that begins at `min` and grows by what was waited, until it is at `max` for the second
 // time.
 std::vector<milliseconds> waits(milliseconds min, milliseconds max) {
