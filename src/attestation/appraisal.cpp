@@ -181,14 +181,17 @@ void Appraiser::when_settled(const Awaited& awaited, std::function<void()> on_se
     releases_.when_settled(std::get<ReleaseId>(awaited), std::move(on_settled));
 }
 
-std::string Appraiser::fresh_allowlist(const ReleaseId& release, std::string_view network,
-                                       WallTime now) const {
+std::optional<std::string> Appraiser::fresh_allowlist(const ReleaseId& release, std::string_view network,
+                                                      WallTime now) const {
     const auto policies = policies_.get();
     const NetworkPolicy* policy = policies->find(network);
-    if (policy == nullptr) return {};
+    if (policy == nullptr) return std::nullopt;
     const auto found =
         releases_.find({.release = release, .sealed = policy->sealed_required, .requester = {}}, now);
-    return found && found->fresh ? to_hex(found->allowlist->sha256) : std::string();
+    if (found) return found->fresh ? std::optional(to_hex(found->allowlist->sha256)) : std::nullopt;
+    const std::string& code = found.error().code;
+    const bool none = code == "allowlist_missing" || code.starts_with("allowlist_invalid:");
+    return none ? std::optional(std::string()) : std::nullopt;
 }
 
 Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, WallTime now,

@@ -116,9 +116,10 @@ public:
     // Calls back once, on any thread, when what was awaited has come or will not.
     void when_settled(const Awaited& awaited, std::function<void()> on_settled) const;
 
-    // The digest, in hex, of the allowlist by which this network judges the release now, when it was looked
-    // up within EE_ALLOWLIST_TTL_SEC; empty when it was not.
-    std::string fresh_allowlist(const ReleaseId& release, std::string_view network, WallTime now) const;
+    // The digest, in hex, of the allowlist by which this network judges the release now; empty when there is
+    // none that counts. nullopt when that was not looked up within EE_ALLOWLIST_TTL_SEC.
+    std::optional<std::string> fresh_allowlist(const ReleaseId& release, std::string_view network,
+                                               WallTime now) const;
 
     // The policies that judge from now on; verdicts under way keep those they began with.
     void set_policies(NetworkPolicies policies) { policies_.replace(std::move(policies)); }

@@ -371,7 +371,8 @@ void Admission::on_renewed(tunnel::Session& session, std::shared_ptr<const tunne
 }
 
 // A verdict by a copy that is being looked up anew does not renew the registration. Once the look-up has
-// found the same allowlist it is as good as one by a fresh copy.
+// found the same allowlist it is as good as one by a fresh copy; where it has found another one, or none, the
+// agent is judged by that at once.
 void Admission::confirm_later(const tunnel::Session& session) {
     const registry::Agent* agent = registry_.agent_of(session.id());
     if (agent == nullptr || agent->verdict.renews_registration) return;
@@ -388,7 +389,12 @@ void Admission::confirm(tunnel::TunnelId id, const attestation::ReleaseId& relea
     auto job = [this, &appraiser = appraiser_, &loop = loop_, id, release, network] {
         loop.post([this, id, digest = appraiser.fresh_allowlist(release, network, wall_now())] {
             const registry::Agent* agent = registry_.agent_of(id);
-            if (agent == nullptr || digest.empty() || agent->verdict.allowlist_sha256 != digest) return;
+            if (agent == nullptr || !digest) return;
+            if (agent->verdict.allowlist_sha256 != *digest) {
+                if (tunnel::Session* session = tunnels_->find(id))
+                    session->challenge(protocol::ChallengeReason::periodic);
+                return;
+            }
             if (const auto renewed = registry_.confirmed(id, wall_now()); renewed.record)
                 save(*renewed.record);
         });

@@ -1,6 +1,7 @@
 """Allowlists from the releases of a GitHub of our own, which misbehaves."""
 
 import json
+import time
 
 import pytest
 
@@ -292,6 +293,26 @@ def test_a_registration_is_renewed_by_a_copy_that_is_confirmed_after_the_verdict
     in_outage = control.resolve("myapp")["registration_expires_at"]
     control.wait_event("attestation.ok", since=control.mark(), count=2)
     assert control.resolve("myapp")["registration_expires_at"] == in_outage
+
+
+@pytest.mark.parametrize("text, code", [
+    (None, "allowlist_missing"), ("{}", "allowlist_invalid:/version"), ("another", "measurement_mismatch:rtmr0"),
+], ids=["withdrawn", "broken", "replaced"])
+def test_who_was_judged_by_a_copy_that_turns_out_to_be_old_is_challenged_at_once(world, github, text, code):
+    """Nobody waits for GitHub where there is a copy; but what it says then counts now, not at the next challenge."""
+    github.publish(allowlist(world))
+    control = control_with(world, github, EE_ALLOWLIST_TTL_SEC=1)
+    assert reason(control) == "attested"
+    seen = time.monotonic()
+    if text is None:
+        github.behave("v0.1.3", "release", lambda request: request.answer(404))
+    else:
+        github.publish(text if text == "{}" else allowlist(world, quote_measurements={"rtmr0": "ab" * 48}))
+    until(lambda: time.monotonic() > seen + 1.1, what="the copy's time is over")
+    wire = control.wire_agent().attest(legacy=True)
+    wire.answer_challenge(wire.expect("attest_request", reason="periodic"), legacy=True)
+    assert wire.expect("status", state="invalid", timeout=20)["reason"] == code
+    assert wire.expect_closed() == 1008
 
 
 # ---- A changed asset ----
