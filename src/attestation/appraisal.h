@@ -29,7 +29,8 @@ struct Challenge {
     std::string wire;  // "1" or "2"
     Bytes channel;     // TLS 1.3 exporter of the tunnel, 32 bytes; empty without
     AgentIdentity identity;
-    // The agent's address, for `legacy_cidrs` and the limit on look-ups of allowlists.
+    // The agent's address, as trusted front ends say it, for `legacy_cidrs` and the limit on look-ups of
+    // allowlists.
     std::string requester{};
     // DER, from the tunnel's TLS handshake, which has proven that the agent holds its key; empty without.
     Bytes client_certificate{};

@@ -14,13 +14,14 @@ namespace {
 // again when it was replaced meanwhile.
 constexpr int waits_max = 4;
 
-attestation::Challenge challenge_of(const tunnel::Session& session, const tunnel::AttestAnswer& answer) {
+attestation::Challenge challenge_of(const tunnel::Session& session, const net::IpAddress& address,
+                                    const tunnel::AttestAnswer& answer) {
     const protocol::Register& registration = answer.registration;
     attestation::Challenge challenge;
     challenge.nonce = answer.nonce;
     challenge.wire = answer.wire == tunnel::Wire::v1 ? "1" : "2";
     challenge.channel = session.channel();
-    challenge.requester = session.peer().ip.to_string();
+    challenge.requester = address.to_string();
     challenge.client_certificate = session.client_certificate();
     challenge.identity = {.agent_id = registration.agent_id,
                           .node_id = registration.node_id.value_or(""),
@@ -118,7 +119,7 @@ void Admission::verify(tunnel::Session& session, AnswerPtr answer) {
 }
 
 void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int waits) {
-    attestation::Challenge challenge = challenge_of(session, *answer);
+    attestation::Challenge challenge = challenge_of(session, tunnels_->address_of(session.id()), *answer);
     challenge.node_proven = answer->registration.node_id && check_node(*answer).has_value();
     // Workers finish their queue when the control plane stops, after this object: only the posted task may
     // touch it.

@@ -32,7 +32,7 @@ Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& cli
     auto session = std::make_shared<Session>(context_, id, wire, exchange.upgrade(response),
                                              [this](Session& gone) { remove(gone); });
     Session& added = *session;
-    sessions_.emplace(id, Entry{std::move(session), counted_as});
+    sessions_.emplace(id, Entry{std::move(session), client, counted_as});
     ++unattested_;
     ++unattested_by_address_[counted_as];
     if (refusal) {
@@ -66,6 +66,11 @@ std::optional<Error> Tunnels::over_limit(const net::IpAddress& client) const {
 Session* Tunnels::find(TunnelId id) const {
     const auto found = sessions_.find(id);
     return found == sessions_.end() ? nullptr : found->second.session.get();
+}
+
+net::IpAddress Tunnels::address_of(TunnelId id) const {
+    const auto found = sessions_.find(id);
+    return found == sessions_.end() ? net::IpAddress() : found->second.address;
 }
 
 net::IpAddress Tunnels::client_of(TunnelId id) const {

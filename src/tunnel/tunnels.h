@@ -29,7 +29,9 @@ public:
 
     // nullptr when the tunnel is gone.
     Session* find(TunnelId id) const;
-    // From where it came, as limits count it; of one that is gone the address of nobody.
+    // From where it came, as trusted front ends say, and as limits count that; of one that is gone the
+    // address of nobody.
+    net::IpAddress address_of(TunnelId id) const;
     net::IpAddress client_of(TunnelId id) const;
     template <class Visit>
     void for_each(Visit&& visit) const {
@@ -56,6 +58,7 @@ public:
 private:
     struct Entry {
         std::shared_ptr<Session> session;
+        net::IpAddress address;
         net::IpAddress client;
         bool unattested = true;
     };

@@ -137,3 +137,14 @@ def test_legacy_answers_come_from_listed_peers_only(world):
     control.wire_agent(agent_id="w2").attest().serve()
     reload(control, '[sandbox-1]\nlegacy_cidrs = ["127.0.0.0/8"]\n')
     control.wire_agent(agent_id="w3").attest(legacy=True).serve()
+
+
+def test_a_legacy_agent_behind_a_front_end_comes_from_where_that_says(world):
+    control = world.control(EE_NETWORKS_FILE=write(world, '[sandbox-1]\nlegacy_cidrs = ["127.0.0.0/8"]\n'))
+    wire = control.wire_agent(agent_id="w1", headers={"X-Forwarded-For": "192.0.2.9"})
+    wire.register()
+    wire.answer_challenge(wire.expect("attest_request"), legacy=True)
+    assert wire.expect("status", state="invalid")["reason"] == "binding_too_weak"
+    assert "192.0.2.9" in control.wait_event("attestation.refused", code="binding_too_weak")["detail"]
+    reload(control, '[sandbox-1]\nlegacy_cidrs = ["192.0.2.0/24"]\n')
+    control.wire_agent(agent_id="w2", headers={"X-Forwarded-For": "192.0.2.9"}).attest(legacy=True)
