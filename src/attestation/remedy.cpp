@@ -62,14 +62,16 @@ constexpr Row rows[] = {
      "simulated "
      "platform's root must be the one that EE_TDX_ROOT_CA names."},
     {"certificate_expired",
-     "Provider: fetch the platform's PCK certificate again. Operator: check the control plane's clock."},
+     "Provider: fetch the platform's PCK certificate again. Operator: check the control plane's clock; if it "
+     "is the TCB signer's, fetch the collateral again."},
     {"certificate_not_yet_valid",
      "Operator: check the control plane's clock. Provider: check the clock of the host that fetched the "
      "platform's certificates."},
     {"certificate_revoked",
      "Provider: Intel has revoked a certificate of this platform; update its firmware and register it anew "
      "for "
-     "another PCK certificate, or use another machine."},
+     "another PCK certificate, or use another machine. Operator: if it is the TCB signer's, fetch the "
+     "collateral again."},
 
     {"collateral_unavailable",
      "Operator: see in the log why the service at EE_PCCS_URL does not answer, or put the platform's "
@@ -183,6 +185,17 @@ constexpr Row rows[] = {
      "measured "
      "with. Release author: if the image is right, add its values (eectl quote show) to the release's "
      "allowlist."},
+    {"measurement_mismatch:config_sha256",
+     "Provider: set EE_APP_NAME, EE_BACKEND_URL, EE_HEALTH_URL, EE_NETWORK, EE_RELEASE_TAG and EE_REPO as "
+     "the "
+     "release says, to the letter: the claim is their digest. Release author: if they are right, publish the "
+     "digest that the agent claims."},
+    {"measurement_mismatch:tcb_min",
+     "Provider: update BIOS, microcode and TDX module to a TCB recovery of that day or later, reboot, and "
+     "register the platform again. Release author: or lower tcb_min in the release's allowlist."},
+    {"measurement_mismatch:subject",
+     "Provider: start the agent again once the control plane can judge quotes. Operator: end what keeps it "
+     "from judging, as the detail says; until then only the TD that was judged good keeps its place."},
     {"sealed_required",
      "Provider: run the sealed image of the release, not as a debug TD. Release author: publish an allowlist "
      "with \"sealed\": true. Networks of unsealed machines, such as sandbox-1, take others."},

@@ -43,6 +43,16 @@ TEST(Remedy, IsParticularForEachStatus) {
     }
 }
 
+// What to do about these has nothing to do with the image.
+TEST(Remedy, IsParticularForMismatchesThatNoOtherImageMends) {
+    std::set<std::string_view> seen = {remedy_of("measurement_mismatch:rtmr2")};
+    EXPECT_EQ(*seen.begin(), remedy_of("measurement_mismatch"));
+    for (const char* what : {"config_sha256", "tcb_min", "subject"})
+        EXPECT_TRUE(seen.insert(remedy_of(std::string("measurement_mismatch:") + what)).second) << what;
+    EXPECT_THAT(std::string(remedy_of("measurement_mismatch:config_sha256")),
+                testing::HasSubstr("EE_BACKEND_URL"));
+}
+
 TEST(Remedy, SaysWhichAdvisories) {
     EXPECT_THAT(remedy_of("advisory_refused:INTEL-SA-00837", {}),
                 testing::EndsWith("/security-center/advisory/intel-sa-00837.html."));

@@ -125,7 +125,11 @@ Verifier::Verifier() : Verifier(std::make_shared<const State>(State{att::QuoteVe
 
 Outcome<Verifier> Verifier::with_simulated_root(Bytes certificate) {
     auto anchors = att::TrustAnchors::with_simulated_root(certificate);
-    if (!anchors) return refusal_of(anchors.error());
+    if (!anchors) {
+        return Refusal{
+            anchors.error().code, anchors.error().detail,
+            "Give one certificate over a P-256 key, as DER or PEM; eectl simulate init writes one."};
+    }
     return Verifier(std::make_shared<const State>(State{att::QuoteVerifier(std::move(*anchors))}));
 }
 

@@ -109,6 +109,9 @@ TEST_F(Library, RefusesWhatIsNoCollateralAndNoCertificate) {
     EXPECT_EQ(Collateral::parse(R"({"tcb_info": 1})").refusal().code, "collateral_malformed:tcb_info");
     const ee::Bytes garbage = {1, 2, 3};
     EXPECT_EQ(Verifier::with_simulated_root(garbage).refusal().code, "certificate_malformed");
+    EXPECT_FALSE(Verifier::with_simulated_root(garbage).refusal().remedy.empty());
+    EXPECT_FALSE(Collateral::parse("[]").refusal().remedy.empty());
+    EXPECT_FALSE(Policy::parse("", "lab").refusal().remedy.empty());
 }
 
 }  // namespace
