@@ -53,8 +53,9 @@ TEST_F(EvidenceCommands, VerifyAnswersAsJson) {
     const EectlRun run = verify({"--json"});
     EXPECT_EQ(run.code, exit_good);
     EXPECT_TRUE(run.out.starts_with("{\"app_name\":\"myapp\",\"agents\":[{\"agent\":\"")) << run.out;
-    EXPECT_NE(run.out.find("\"result\":\"ok\",\"code\":null,\"detail\":null,\"differences\":[]"),
-              std::string::npos)
+    EXPECT_NE(
+        run.out.find("\"result\":\"ok\",\"code\":null,\"detail\":null,\"remedy\":null,\"differences\":[]"),
+        std::string::npos)
         << run.out;
     EXPECT_NE(run.out.find("\"complete\":true,\"ok\":true"), std::string::npos) << run.out;
     EXPECT_NE(run.out.find(R"("judged_by":{"root":"given","rules":"built_in","allowlist":"evidence",)"
@@ -201,6 +202,9 @@ TEST_F(EvidenceCommands, JudgedAtAnotherTimeItMayNotHold) {
     EXPECT_EQ(run.code, exit_refused);
     EXPECT_NE(run.out.find("collateral_expired"), std::string::npos) << run.out;
 }
+    EXPECT_NE(run.out.find("what to do   Operator: renew"), std::string::npos) << run.out;
+    const EectlRun json = verify({"--at", "2026-09-01T00:00:00Z", "--json"});
+    EXPECT_NE(json.out.find("\"remedy\":\"Operator: renew"), std::string::npos) << json.out;
 
 TEST_F(EvidenceCommands, WrongUseIsSaid) {
     EXPECT_EQ(eectl({"evidence", "verify", folder.file("absent")}).code, exit_usage);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "attestation/directory_source.h"
+#include "attestation/remedy.h"
 #include "base/json_writer.h"
 #include "cli/evidence_commands.h"
 #include "cli/evidence_judgement.h"
@@ -63,6 +64,11 @@ std::string printable(std::string text) {
     return text.empty() ? "-" : text;
 }
 
+// Empty where the refusal says itself what to do.
+std::string remedy_of(const EvidenceOutcome& outcome) {
+    return outcome.refusal ? att::remedy_of(outcome.refusal->code, outcome.verdict.advisory_ids) : "";
+}
+
 std::string joined(const std::vector<std::string>& items) {
     std::string out;
     for (const std::string& item : items) out += (out.empty() ? "" : " ") + item;
@@ -80,6 +86,7 @@ void print(std::ostream& out, const att::Evidence& evidence, const EvidenceOutco
         out << fmt::format("          {:<13}{}\n", name, printable(std::move(text)));
     };
     if (outcome.refusal) line(outcome.refusal->code + " ", outcome.refusal->detail);
+    if (const std::string remedy = remedy_of(outcome); !remedy.empty()) line("what to do", remedy);
     for (const std::string& difference : outcome.differences) line("differs", difference);
     line("evidence", evidence.id);
     if (verdict.checks.empty()) return;
@@ -115,6 +122,7 @@ void append(JsonWriter& json, const att::Evidence& evidence, const EvidenceOutco
     outcome.refusal ? json.value(outcome.refusal->code) : json.null();
     json.key("detail");
     outcome.refusal ? json.value(outcome.refusal->detail) : json.null();
+    json.field_or_null("remedy", remedy_of(outcome));
     append_list(json, "differences", outcome.differences);
     json.field("network", evidence.network)
         .field("repo", evidence.release.repo)
