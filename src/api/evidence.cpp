@@ -14,7 +14,7 @@ namespace ee::api {
 namespace {
 
 constexpr std::size_t limit_default = 50;
-constexpr std::size_t limit_max = 100;
+constexpr std::size_t limit_max = 500;  // of names; a page's bytes have a limit of their own
 
 template <class Ask>
 void answer_with(Request& request, std::vector<http::OwnedField> fields, Ask ask) {

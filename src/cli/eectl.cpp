@@ -268,6 +268,7 @@ void add_evidence_commands(CLI::App& app, EvidenceOptions& options, Command& com
     fetch_command->add_option("APP", fetch.app, "The app")->required();
     fetch_command->add_option("--url", fetch.url, url_help);
     fetch_command->add_option("--id", fetch.id, "This piece of evidence of the last 24 hours");
+    fetch_command->add_option("--cursor", fetch.cursor, "The page behind this one, as its fetch has said");
     fetch_command->add_option("--out", fetch.out, "Write to this file instead of standard output");
     fetch_command->callback(
         [&] { command = [&](Context& context) { return run_evidence_fetch(fetch, context); }; });

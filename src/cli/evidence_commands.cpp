@@ -9,10 +9,23 @@
 #include "attestation/directory_source.h"
 #include "attestation/evidence_json.h"
 #include "cli/control_plane_client.h"
+#include "cli/json_in_words.h"
 
 namespace ee::cli {
 
 namespace att = ee::attestation;
+
+namespace {
+
+// Empty: this is the last page, or no page at all, which whoever verifies it will say.
+std::string next_cursor_of(const std::string& page) {
+    simdjson::dom::parser parser;
+    std::string_view cursor;
+    if (parser.parse(page)["next_cursor"].get_string().get(cursor) != simdjson::SUCCESS) return {};
+    return std::string(cursor);
+}
+
+}  // namespace
 
 int run_evidence_fetch(const EvidenceFetchOptions& options, Context& context) {
     const auto client = ControlPlaneClient::from_environment(options.url, context);
@@ -20,11 +33,14 @@ int run_evidence_fetch(const EvidenceFetchOptions& options, Context& context) {
         context.err << "eectl: " << client.error().detail << '\n';
         return exit_usage;
     }
-    std::string target = fmt::format("/v1/apps/{}/evidence?include=collateral,allowlist&limit=100",
+    std::string target = fmt::format("/v1/apps/{}/evidence?include=collateral,allowlist&limit=500",
                                      percent_encoded(options.app));
     if (!options.id.empty()) target += "&id=" + percent_encoded(options.id);
+    if (!options.cursor.empty()) target += "&cursor=" + percent_encoded(options.cursor);
     const auto body = client->get(target);
     if (!body) return report_refusal(*client, body.error(), context);
+    if (const std::string cursor = next_cursor_of(*body); !cursor.empty())
+        context.err << "eectl: one page of several; more agents with --cursor " << printable(cursor) << '\n';
     if (options.out.empty()) {
         context.out << *body << '\n';
         return exit_good;

@@ -11,7 +11,8 @@ struct EvidenceFetchOptions {
     std::string app;
     std::string url;
     std::string out;
-    std::string id;  // empty: the newest of every agent
+    std::string id;      // empty: the newest of every agent
+    std::string cursor;  // empty: the first page
 };
 int run_evidence_fetch(const EvidenceFetchOptions& options, Context& context);
 

@@ -4,6 +4,7 @@
 
 #include "attestation/evidence_fixture.h"
 #include "cli/eectl_run.h"
+#include "cli/scripted_server.h"
 #include "crypto/certificate.h"
 
 namespace ee::cli {
@@ -201,10 +202,10 @@ TEST_F(EvidenceCommands, JudgedAtAnotherTimeItMayNotHold) {
     const EectlRun run = verify({"--at", "2026-09-01T00:00:00Z"});
     EXPECT_EQ(run.code, exit_refused);
     EXPECT_NE(run.out.find("collateral_expired"), std::string::npos) << run.out;
-}
     EXPECT_NE(run.out.find("what to do   Operator: renew"), std::string::npos) << run.out;
     const EectlRun json = verify({"--at", "2026-09-01T00:00:00Z", "--json"});
     EXPECT_NE(json.out.find("\"remedy\":\"Operator: renew"), std::string::npos) << json.out;
+}
 
 TEST_F(EvidenceCommands, WrongUseIsSaid) {
     EXPECT_EQ(eectl({"evidence", "verify", folder.file("absent")}).code, exit_usage);
@@ -222,6 +223,19 @@ TEST_F(EvidenceCommands, ControlCharactersOfTheFileDoNotReachTheTerminal) {
     write("evidence.json", agent.file());
     EXPECT_EQ(verify().out.find('\x1b'), std::string::npos);
     EXPECT_EQ(eectl({"evidence", "show", folder.file("evidence.json")}).out.find('\x1b'), std::string::npos);
+}
+
+TEST_F(EvidenceCommands, FetchSaysWhenThereAreMorePagesAndGetsThem) {
+    ScriptedServer server(
+        {ok(R"({"items":[],"next_cursor":"c/1"})"), ok(R"({"items":[],"next_cursor":null})")});
+    const EectlRun first = eectl({"evidence", "fetch", "myapp", "--url", server.url()});
+    EXPECT_EQ(first.code, exit_good) << first.err;
+    EXPECT_NE(first.err.find("one page of several; more agents with --cursor c/1\n"), std::string::npos);
+    const EectlRun last = eectl({"evidence", "fetch", "myapp", "--url", server.url(), "--cursor", "c/1"});
+    EXPECT_EQ((std::pair{last.code, last.err}), (std::pair{int{exit_good}, std::string()}));
+    ASSERT_EQ(server.requests().size(), 2u);
+    EXPECT_EQ(server.requests()[1].substr(0, server.requests()[1].find(" HTTP")),
+              "GET /v1/apps/myapp/evidence?include=collateral,allowlist&limit=500&cursor=c%2F1");
 }
 
 TEST_F(EvidenceCommands, ShowPrintsEveryField) {

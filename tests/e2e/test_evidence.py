@@ -229,7 +229,7 @@ def test_pages_name_agents_in_order_and_only_those_that_are_connected(world):
 
 
 @pytest.mark.parametrize("query, status, reason", [
-    ("?limit=0", 400, "invalid_parameter:limit"), ("?limit=101", 400, "invalid_parameter:limit"),
+    ("?limit=0", 400, "invalid_parameter:limit"), ("?limit=501", 400, "invalid_parameter:limit"),
     ("?include=quote", 400, "invalid_parameter:include"), ("?cursor=!", 400, "invalid_cursor"),
     ("?id=1&id=2", 400, "invalid_parameter:id"), ("?id=xyz", 404, "unknown_evidence")])
 def test_a_wrong_question_is_refused(world, query, status, reason):
