@@ -225,6 +225,7 @@ TEST_F(QuoteCommands, RefusalsExitOneAndNameTheirCode) {
         EXPECT_EQ(root["result"].get_string().value(), "refused");
         EXPECT_EQ(root["code"].get_string().value(), row.code);
         EXPECT_FALSE(root["detail"].get_string().value().empty());
+        EXPECT_EQ(strings_of(root, "checks").size() + strings_of(root, "not_checked").size(), 16u);
         const std::string_view remedy = root["remedy"].get_string().value();
         EXPECT_FALSE(remedy.empty());
         EXPECT_NE(human.out.find("what to do    " + std::string(remedy) + "\n"), std::string::npos)

@@ -45,6 +45,13 @@ Result<Inputs> read_inputs(const QuoteVerifyOptions& options, const Context& con
     return inputs;
 }
 
+// What to judge by cannot be read: no check was made.
+QuoteOutcome unjudged(const Error& why) {
+    QuoteOutcome out{.refusal = why, .checks = {}, .not_checked = {}, .quote = {}};
+    for (const char check : std::string_view("ABCDEFGHIJKLMNOP")) out.not_checked.emplace_back(1, check);
+    return out;
+}
+
 std::string detail_of(const QuoteOutcome& outcome) {
     if (outcome.refusal) return outcome.refusal->detail;
     if (outcome.tcb_evaluated()) return "everything that was asked for holds";
@@ -157,7 +164,7 @@ int run_quote_verify(const QuoteVerifyOptions& options, Context& context) {
     }
     const QuoteOutcome outcome =
         inputs ? judge_quote(inputs->quote, inputs->report_data, inputs->terms, inputs->at)
-               : QuoteOutcome{.refusal = inputs.error(), .checks = {}, .not_checked = {}, .quote = {}};
+               : unjudged(inputs.error());
     if (options.json) {
         context.out << to_json(outcome) << '\n';
     } else {
