@@ -108,7 +108,14 @@ class NotedCollateral final : public CollateralSource {
 public:
     explicit NotedCollateral(CollateralSource& source) : source_(source) {}
 
+    // A verdict is kept with the collateral of one kind of platform, and repeated with that. The first who
+    // asks is the challenge's quote; a client certificate's is of the same machine, or made for another one.
     Result<std::shared_ptr<const Collateral>> find(const CollateralKey& key, WallTime now) override {
+        if (!asked_) asked_ = key;
+        if (*asked_ != key)
+            return fail("platform_mismatch",
+                        fmt::format("its quote is of a platform of FMSPC {}, the challenge's of {}",
+                                    to_hex(key.fmspc), to_hex(asked_->fmspc)));
         auto found = source_.find(key, now);
         if (!found && found.error().code == "collateral_pending") pending_ = key;
         return found;
@@ -117,7 +124,7 @@ public:
 
 private:
     CollateralSource& source_;
-    std::optional<CollateralKey> pending_;
+    std::optional<CollateralKey> asked_, pending_;
 };
 
 Result<void> check_release(const NetworkPolicy& policy, ReleaseSource& releases, const Challenge& challenge,

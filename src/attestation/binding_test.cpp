@@ -202,6 +202,7 @@ TEST_F(RatlsBinding, ACertificateThatIsWrongInOneThingEarnsNothing) {
         {"certificate_revoked", [&] { certificate.quote.faults = {SimulatedFault::leaf_revoked}; }},
         {"quote_signature_invalid", [&] { certificate.quote.faults = {SimulatedFault::quote_signature}; }},
         {"quote_malformed", [&] { certificate.quote.trailing = {1}; }},
+        {"platform_mismatch", [&] { certificate.quote.fields = {field("pck_fmspc", "00906ed50000")}; }},
         {"td_attributes:29", [&] { certificate.quote.fields = {field("td_attributes", "0x30000000")}; }},
         {"measurement_mismatch:td_attributes", [&] { certificate.quote.debug = true; }},
         {"measurement_mismatch:xfam", [&] { certificate.quote.fields = {field("xfam", "0x3")}; }},

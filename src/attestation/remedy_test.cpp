@@ -82,7 +82,7 @@ TEST(Remedy, IsThereForEveryCodeInTheSource) {
         "certificate_unreadable",  "evidence_inconsistent",
         "evidence_malformed",      "policy_malformed",
         "file_too_large",          "file_unreadable",
-        "invalid_field",
+        "invalid_field",           "platform_mismatch",
     };
     const std::regex refusal(
         R"re((?:^|[^.\w])(?:fail|refuse|Error)\s*[({]\s*(?:fmt::format\(\s*)?"([a-z_]+)[":])re");
