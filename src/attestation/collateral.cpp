@@ -109,7 +109,8 @@ Result<Collateral> parse_collateral(std::string_view json) {
     simdjson::dom::parser fresh;
     simdjson::dom::parser& parser = json.size() <= usual_size ? kept : fresh;
     simdjson::dom::object object;
-    if ((parser.capacity() < json.size() &&
+    if (json.empty() ||  // Perhaps without an address, which simdjson copies from.
+        (parser.capacity() < json.size() &&
          parser.allocate(std::max(json.size(), usual_size), json_depth_max) != simdjson::SUCCESS) ||
         parser.parse(json.data(), json.size()).get_object().get(object) != simdjson::SUCCESS) {
         return fail("collateral_malformed", "not a JSON object");
