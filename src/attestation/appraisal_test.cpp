@@ -208,6 +208,24 @@ TEST_F(Appraisal, RefusesANetworkItDoesNotServe) {
     EXPECT_EQ(code(), "invalid_network");
 }
 
+// What a look-up has found since an answer was judged: nothing to go by, no allowlist, or one.
+TEST_F(Appraisal, SaysWhichAllowlistIsInForceNow) {
+    const ReleaseId release{"org/repo", "v0.1.3"};
+    const auto in_force = [&](std::string_view network) {
+        return appraiser.fresh_allowlist(release, network, at);
+    };
+    EXPECT_EQ(in_force("sandbox-1"), to_hex(releases.allowlist.sha256));
+    EXPECT_EQ(in_force("forge-9"), std::nullopt) << "a network that is gone";
+    for (const auto* none : {"allowlist_missing", "allowlist_invalid:/x"}) {
+        releases.refusal = Error{none, ""};
+        EXPECT_EQ(in_force("sandbox-1"), "") << none;
+    }
+    for (const auto* unknown : {"allowlist_pending", "allowlist_unavailable"}) {
+        releases.refusal = Error{unknown, ""};
+        EXPECT_EQ(in_force("sandbox-1"), std::nullopt) << unknown;
+    }
+}
+
 TEST_F(Appraisal, TakesLegacyAnswersWhereThePolicySaysSoAndMarksThem) {
     use_legacy();
     const Verdict verdict = judge();
