@@ -32,7 +32,7 @@ Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& cli
     auto session = std::make_shared<Session>(context_, id, wire, exchange.upgrade(response),
                                              [this](Session& gone) { remove(gone); });
     Session& added = *session;
-    sessions_.emplace(id, Entry{std::move(session), client, counted_as});
+    sessions_.emplace(id, Entry{std::move(session), client});
     ++unattested_;
     ++unattested_by_address_[counted_as];
     if (refusal) {
@@ -74,8 +74,7 @@ net::IpAddress Tunnels::address_of(TunnelId id) const {
 }
 
 net::IpAddress Tunnels::client_of(TunnelId id) const {
-    const auto found = sessions_.find(id);
-    return found == sessions_.end() ? net::IpAddress() : found->second.client;
+    return client_address(address_of(id));
 }
 
 Freed Tunnels::shed(std::size_t bytes) {
@@ -104,7 +103,7 @@ void Tunnels::uncount(Entry& entry) {
     if (!entry.unattested) return;
     entry.unattested = false;
     --unattested_;
-    const auto found = unattested_by_address_.find(entry.client);
+    const auto found = unattested_by_address_.find(client_address(entry.address));
     if (--found->second == 0) unattested_by_address_.erase(found);
 }
 

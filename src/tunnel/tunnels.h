@@ -59,7 +59,6 @@ private:
     struct Entry {
         std::shared_ptr<Session> session;
         net::IpAddress address;
-        net::IpAddress client;
         bool unattested = true;
     };
     void remove(Session& session);
