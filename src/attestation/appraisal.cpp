@@ -12,8 +12,6 @@
 namespace ee::attestation {
 namespace {
 
-constexpr std::string_view all_checks = "ABCDEFGHIJKLMNOP";
-
 // What a TD cannot change while it runs, RTMR3 left to the app.
 Bytes subject_of(const Quote& quote, const PckExtension& pck) {
     const TdReport& td = quote.body;
@@ -173,7 +171,7 @@ Verdict Appraiser::appraise(const Challenge& challenge, const Answer& answer, Wa
     auto held = judge(challenge, answer, now, verdict);
     verdict.ok = held.has_value();
     if (!held) verdict.refusal = std::move(held.error());
-    for (const char check : all_checks) {
+    for (const char check : checks_of_verdict) {
         std::string letter(1, check);
         const bool made =
             std::find(verdict.checks.begin(), verdict.checks.end(), letter) != verdict.checks.end();

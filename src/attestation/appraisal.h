@@ -52,6 +52,9 @@ struct Answer {
 // What a source is fetching for a verdict.
 using Awaited = std::variant<CollateralKey, ReleaseId>;
 
+// The checks of a verdict in their order, a letter each, as the specification of attestation names them.
+inline constexpr std::string_view checks_of_verdict = "ABCDEFGHIJKLMNOP";
+
 // Ok with a status the network's policy accepts, or one refusal: there is nothing in between.
 struct Verdict {
     bool ok = false;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "attestation/appraisal.h"
 #include "attestation/remedy.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
@@ -48,7 +49,7 @@ Result<Inputs> read_inputs(const QuoteVerifyOptions& options, const Context& con
 // What to judge by cannot be read: no check was made.
 QuoteOutcome unjudged(const Error& why) {
     QuoteOutcome out{.refusal = why, .checks = {}, .not_checked = {}, .quote = {}};
-    for (const char check : std::string_view("ABCDEFGHIJKLMNOP")) out.not_checked.emplace_back(1, check);
+    for (const char check : att::checks_of_verdict) out.not_checked.emplace_back(1, check);
     return out;
 }
 
