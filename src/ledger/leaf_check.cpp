@@ -91,10 +91,9 @@ bool LeafCheck::open(const Store& store, CheckReport& report) {
             return false;
         }
         tree_ = *std::move(opened);
-        if (!store.get(Table::checkpoints, checkpoint_key(from_)))
+        if (!compare_checkpoint(store, tree_, report))
             report.find("root",
                         fmt::format("{} leaves were found good, and no checkpoint has as many", from_));
-        compare_checkpoint(store, tree_, report);
         const auto before = store.leaf(from_ - 1);
         if (const auto leaf = before ? decode_leaf(as_bytes(*before)) : fail("log_range"))
             time_us_ = leaf->time_us;
@@ -136,11 +135,12 @@ void LeafCheck::compare_tiles(const Store& store, CheckReport& report) {
     full_.clear();
 }
 
-void LeafCheck::compare_checkpoint(const Store& store, const LogTree& tree, CheckReport& report) {
+bool LeafCheck::compare_checkpoint(const Store& store, const LogTree& tree, CheckReport& report) {
     const auto record = store.get(Table::checkpoints, checkpoint_key(tree.size()));
     if (record && SignedHead::decode(*record).head != tree.head())
         report.find("root",
                     fmt::format("the checkpoint of {} leaves has another root than they", tree.size()));
+    return record.has_value();
 }
 
 // An entry continues the one before of its account.

@@ -63,7 +63,8 @@ private:
     bool open(const Store& store, CheckReport& report);
     void read_leaves(const Store& store, std::uint64_t count, CheckReport& report);
     void compare_tiles(const Store& store, CheckReport& report);
-    static void compare_checkpoint(const Store& store, const LogTree& tree, CheckReport& report);
+    // Whether there is one of this size.
+    static bool compare_checkpoint(const Store& store, const LogTree& tree, CheckReport& report);
     void follow(std::uint64_t index, const Leaf& leaf, CheckReport& report);
     void compare_accounts(const Store& store, std::uint64_t count, CheckReport& report);
     void compare_journal(const Batch& books, std::string_view name, const Entries& entries,

@@ -145,11 +145,8 @@ void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit) {
     field(json, "paid_usd", unit.paid);
     field(json, "returned_usd", unit.returned);
     field(json, "uncollected_usd", unit.uncollected);
-    json.key("evidence_sha256");
-    if (unit.evidence.empty())
-        json.null();
-    else
-        json.value(to_hex(crypto::sha256(as_bytes(unit.evidence))));
+    json.field_or_null("evidence_sha256",
+                       unit.evidence.empty() ? "" : to_hex(crypto::sha256(as_bytes(unit.evidence))));
     json.field_or_null("settled_at", unit.is_settled() ? to_text(unit.settled_at) : "");
 }
 
@@ -235,7 +232,7 @@ Result<Answer> perform(Context& context, const Resolve& command) {
     decide(context, name, *unit, evidence,
            {.outcome = command.pass ? Outcome::pass : Outcome::fail,
             .reasons = {fmt::format("resolved: {}", command.reason)}});
-    const Unit settled = expect_record(find_unit(context.batch, name), "an open unit");
+    const Unit settled = expect_record(find_unit(context.batch, name), "a unit");
     Answer answer{.status = 200, .leaf_index = settled.settlement_leaf};
     JsonWriter json(answer.body);
     json.begin_object();

@@ -37,7 +37,7 @@ enum class Table : std::uint8_t {
     units,          // cell, node, app: what is to be settled
     open_units,     // the same keys, while they are unsettled
     moving_units,   // the same keys, while transfers of their outcome are to come
-    unit_accounts,  // cell, node, app, account: what of its usage nobody paid
+    unit_accounts,  // cell, node, app, account: what of its usage nobody paid, and where draws begin
     nodes,          // node id
     terms,          // node, effective time, number: price, capacity, tier
     standing,       // node, time, number: registered, staked, banned or not

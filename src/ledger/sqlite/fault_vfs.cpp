@@ -206,6 +206,7 @@ std::size_t FaultyDisk::most_unsynced(const std::filesystem::path& file) const {
     const auto found = images_.find(file.string());
     return found == images_.end() ? 0 : found->second.most_unsynced;
 }
+
 bool FaultyDisk::has_failed() const {
     const std::lock_guard guard(mutex_);
     return has_failed_;
