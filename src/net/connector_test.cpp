@@ -66,19 +66,26 @@ TEST(Connector, SaysWhyNobodyAnswered) {
     EXPECT_TRUE(run_until(loop, [&] { return why == "connect_failed"; }));
 }
 
+// One worker, which does nothing until the gate is unlocked.
+struct HeldWorkers {
+    HeldWorkers() {
+        gate.lock();
+        EXPECT_TRUE(workers.run([this] { const std::lock_guard wait(gate); }));
+    }
+    std::mutex gate;
+    WorkerPool workers{1, 8};
+};
+
 TEST(Connector, MayDieWhileANameIsLookedUp) {
     Loop loop;
-    std::mutex gate;
-    gate.lock();
     {
-        WorkerPool workers(1, 8);
-        ASSERT_TRUE(workers.run([&] { const std::lock_guard wait(gate); }));
+        HeldWorkers held;
         {
-            Connector connector(loop, workers);
+            Connector connector(loop, held.workers);
             // Not in dotted form, so it goes the way of names; no name server is needed.
             connector.connect({"http", "127.1", 1, ""}, 5s, [&](Result<Fd>) { FAIL(); });
         }
-        gate.unlock();
+        held.gate.unlock();
     }
     run_turns(loop, 3);  // The answer to the look-up.
 }
@@ -97,18 +104,15 @@ TEST(Connector, RefusesWhenTooManyNamesAreLookedUp) {
 
 TEST(Connector, GivesUpAtTheDeadline) {
     Loop loop;
-    std::mutex gate;
-    gate.lock();
-    WorkerPool workers(1, 8);
-    ASSERT_TRUE(workers.run([&] { const std::lock_guard wait(gate); }));
-    Connector connector(loop, workers);
+    HeldWorkers held;
+    Connector connector(loop, held.workers);
     std::string why;
     connector.connect({"http", "app.example", 80, ""}, 20ms,
                       [&](Result<Fd> socket) { why = socket.error().detail; });
     EXPECT_TRUE(run_until(loop, [&] { return !why.empty(); }));
     EXPECT_EQ(why, "app.example:80: no connection in time");
     EXPECT_FALSE(connector.busy());
-    gate.unlock();
+    held.gate.unlock();
 }
 
 }  // namespace
