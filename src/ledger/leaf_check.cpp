@@ -91,7 +91,9 @@ bool LeafCheck::open(const Store& store, CheckReport& report) {
             return false;
         }
         tree_ = *std::move(opened);
-        if (!compare_checkpoint(store, tree_, report))
+        if (checkpoint_at(store, from_))
+            compare_checkpoint(report);
+        else
             report.find("root",
                         fmt::format("{} leaves were found good, and no checkpoint has as many", from_));
         const auto before = store.leaf(from_ - 1);
@@ -121,7 +123,7 @@ void LeafCheck::read_leaves(const Store& store, std::uint64_t count, CheckReport
         if (leaf->kind == LeafKind::entry) follow(next_, *leaf, report);
         tree_.append(log_leaf_hash(salt_of(*identity_, next_), as_bytes(*bytes)), full_);
         compare_tiles(store, report);
-        compare_checkpoint(store, tree_, report);
+        if (checkpoint_at(store, next_ + 1)) compare_checkpoint(report);
     }
 }
 
@@ -135,12 +137,24 @@ void LeafCheck::compare_tiles(const Store& store, CheckReport& report) {
     full_.clear();
 }
 
-bool LeafCheck::compare_checkpoint(const Store& store, const LogTree& tree, CheckReport& report) {
-    const auto record = store.get(Table::checkpoints, checkpoint_key(tree.size()));
-    if (record && SignedHead::decode(*record).head != tree.head())
+// Whether there is one of this size, which is not smaller than the last time. There is one for every commit,
+// of many leaves.
+bool LeafCheck::checkpoint_at(const Store& store, std::uint64_t size) {
+    const std::string key = checkpoint_key(size);
+    if (checkpoint_.key < key) {
+        checkpoint_ = {.key = checkpoint_key(UINT64_MAX), .record = {}};
+        store.scan(Table::checkpoints, key, [&](std::string_view found, std::string_view record) {
+            checkpoint_ = {.key = std::string(found), .record = std::string(record)};
+            return false;
+        });
+    }
+    return checkpoint_.key == key;
+}
+
+void LeafCheck::compare_checkpoint(CheckReport& report) const {
+    if (SignedHead::decode(checkpoint_.record).head != tree_.head())
         report.find("root",
-                    fmt::format("the checkpoint of {} leaves has another root than they", tree.size()));
-    return record.has_value();
+                    fmt::format("the checkpoint of {} leaves has another root than they", tree_.size()));
 }
 
 // An entry continues the one before of its account.

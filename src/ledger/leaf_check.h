@@ -53,6 +53,10 @@ private:
         std::uint64_t leaf;
         State after;
     };
+    struct KeptCheckpoint {
+        std::string key{};
+        std::string record{};
+    };
     // Of one account, in the leaves from `row_` on; the first one came upon `before`.
     struct Entries {
         State before{};
@@ -63,8 +67,8 @@ private:
     bool open(const Store& store, CheckReport& report);
     void read_leaves(const Store& store, std::uint64_t count, CheckReport& report);
     void compare_tiles(const Store& store, CheckReport& report);
-    // Whether there is one of this size.
-    static bool compare_checkpoint(const Store& store, const LogTree& tree, CheckReport& report);
+    bool checkpoint_at(const Store& store, std::uint64_t size);
+    void compare_checkpoint(CheckReport& report) const;
     void follow(std::uint64_t index, const Leaf& leaf, CheckReport& report);
     void compare_accounts(const Store& store, std::uint64_t count, CheckReport& report);
     void compare_journal(const Batch& books, std::string_view name, const Entries& entries,
@@ -83,6 +87,7 @@ private:
     std::uint64_t entries_ = 0;
     std::int64_t time_us_ = INT64_MIN;
     LogTree tree_;
+    KeptCheckpoint checkpoint_;  // the first one that is not smaller than the tree
     std::vector<Tile> full_;
     std::unordered_map<std::string, Entries> accounts_;
 };

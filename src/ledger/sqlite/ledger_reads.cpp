@@ -218,18 +218,22 @@ std::uint64_t LedgerReads::leaf_count() {
     return static_cast<std::uint64_t>(only_number(statements_.leaf_count));
 }
 
+// Rows of leaves stay as they are, whatever the snapshot: the last one that was read is kept for its other
+// leaves.
 std::optional<std::string> LedgerReads::leaf(std::uint64_t index) {
-    take_snapshot();
-    sqlite::Statement& row = statements_.leaf.bind(1, static_cast<std::int64_t>(index));
-    std::optional<std::string> leaf;
-    bool has_leaf = false;
-    if (step(row)) {
-        const std::uint64_t place = index - static_cast<std::uint64_t>(row.number(0));
-        has_leaf = place < static_cast<std::uint64_t>(row.number(1));
-        if (has_leaf) leaf = leaf_in(row.view(2), place);
+    if (!leaves_.has(index)) {
+        take_snapshot();
+        sqlite::Statement& row = statements_.leaf.bind(1, static_cast<std::int64_t>(index));
+        leaves_ = {};
+        if (step(row))
+            leaves_ = {.first = static_cast<std::uint64_t>(row.number(0)),
+                       .count = static_cast<std::uint64_t>(row.number(1)),
+                       .bytes = std::string(row.view(2))};
+        row.reset();
     }
-    row.reset();
-    if (has_leaf && !leaf) throw StoreFailure("a row of leaves is shorter than they are");
+    if (!leaves_.has(index)) return std::nullopt;
+    auto leaf = leaf_in(leaves_.bytes, index - leaves_.first);
+    if (!leaf) throw StoreFailure("a row of leaves is shorter than they are");
     return leaf;
 }
 

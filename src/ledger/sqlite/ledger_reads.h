@@ -46,6 +46,12 @@ private:
     struct Statements {
         sqlite::Statement begin, end, last_commit, recent, leaf_count, leaf, tile;
     };
+    struct LeafRow {
+        bool has(std::uint64_t index) const { return index >= first && index - first < count; }
+
+        std::uint64_t first = 0, count = 0;
+        std::string bytes{};
+    };
     LedgerReads(sqlite::Database& database, Statements statements, std::shared_ptr<RecentChanges> recent)
         : database_(&database),
           statements_(std::move(statements)),
@@ -67,7 +73,8 @@ private:
     bool shares_recent_;
     std::shared_ptr<RecentChanges> recent_;
     std::unique_ptr<RecentChanges::Hold> hold_;  // while there is a snapshot
-    std::uint64_t as_of_ = 0;                    // the commit the snapshot ends with
+    LeafRow leaves_;
+    std::uint64_t as_of_ = 0;  // the commit the snapshot ends with
     int scans_ = 0;
 };
 

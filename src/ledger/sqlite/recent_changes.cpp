@@ -123,6 +123,7 @@ const RecentChanges::Version* RecentChanges::version_of(const Node& node, std::u
 
 std::optional<RecentChanges::Change> RecentChanges::find(Table table, std::string_view key,
                                                          std::uint64_t as_of) const {
+    if (of(table).count.load(std::memory_order_acquire) == 0) return std::nullopt;
     const ReaderLock lock(*this);
     const auto& places = of(table).by_key;
     const auto found = places.find(key);
@@ -182,6 +183,7 @@ void RecentChanges::clear() {
     for (Records& records : tables_) {
         records.by_key.clear();
         records.in_order.clear();
+        records.count = 0;
     }
     rows_.clear();
     folded_.clear();
@@ -203,6 +205,7 @@ void RecentChanges::add_records(const Row& row) {
         if (found == records.by_key.end()) {
             // Of some tables each key comes after those before.
             records.by_key.insert(records.in_order.emplace_hint(records.in_order.end(), in.key, version));
+            records.count.store(records.in_order.size(), std::memory_order_release);
             continue;
         }
         const Node& node = **found;
@@ -310,6 +313,7 @@ void RecentChanges::forget_folded(std::unique_lock<std::mutex>& lock) {
         } else {
             records.by_key.erase(folded.place);
             records.in_order.erase(folded.place);
+            records.count.store(records.in_order.size(), std::memory_order_release);
         }
         folded_.pop_front();
     }

@@ -75,6 +75,7 @@ class RecentChanges {
         explicit Records(std::pmr::memory_resource* memory) : in_order(memory), by_key(memory) {}
         Nodes in_order;
         std::pmr::unordered_set<Place, PlaceHash, SameKey> by_key;  // Most reads are of one key.
+        std::atomic<std::size_t> count = 0;  // for readers without the lock: of many tables there are none
     };
 
 public:
@@ -184,7 +185,7 @@ private:
     mutable std::mutex mutex_;  // The writer alone changes what is below but for held_, and reads it without.
     mutable std::atomic<int> readers_waiting_ = 0;
     std::pmr::unsynchronized_pool_resource memory_;
-    std::vector<Records> tables_;
+    std::deque<Records> tables_;
     std::deque<Row> rows_;
     std::size_t records_ = 0, bytes_ = 0;  // of rows that are not being folded
     std::uint64_t last_ = 0;
