@@ -28,6 +28,20 @@ struct Readiness {
     bool ready() const { return !draining && store_ok; }
 };
 
+// What only the operator is shown of it.
+struct ReadinessDetail {
+    // Collateral that was fetched, or is to be, for one platform.
+    struct Collateral {
+        bool is_intels = true;  // or of the root at EE_TDX_ROOT_CA
+        std::string fmspc{};    // hex
+        std::string_view ca{};  // platform, processor
+        std::optional<WallTime> next_update{};
+        std::optional<Error> failure{};  // of the last fetch
+    };
+    std::vector<Collateral> collateral{};
+    std::vector<std::string> dangerous_settings{};  // sentences
+};
+
 struct Services {
     net::Loop& loop;
     registry::Registry& registry;
@@ -55,6 +69,7 @@ struct Services {
     // Challenges the agents of these tunnels, now or as fast as answers can be judged.
     std::function<void(std::span<const registry::TunnelId>)> challenge;
     std::function<Readiness()> readiness;
+    std::function<ReadinessDetail()> readiness_detail;
     std::vector<std::string> networks;
     MonoTime started_at;
     std::size_t body_bytes_max;  // Of a forwarded request.

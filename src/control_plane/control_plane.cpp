@@ -274,6 +274,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .challenge =
                     [this](std::span<const tunnel::TunnelId> agents) { challenge_round_.challenge(agents); },
                 .readiness = [this] { return api::Readiness{draining_, !admission_.store_failed()}; },
+                .readiness_detail = readiness_detail(collateral_, config),
                 .networks = names_of(*appraiser_.policies()),
                 .started_at = loop_.now(),
                 .body_bytes_max = config.body_bytes_max},

@@ -3,6 +3,8 @@
 #include "attestation/directory_source.h"
 #include "attestation/remote/collateral_verifier.h"
 #include "attestation/remote/preferred_collateral.h"
+#include "base/hex.h"
+#include "config/dangerous_settings.h"
 
 namespace ee::control_plane {
 
@@ -30,6 +32,21 @@ CollateralSources make_collateral_sources(const config::ControlPlaneConfig& conf
         });
     sources.both = std::make_unique<attestation::PreferredCollateral>(*sources.directory, *sources.service);
     return sources;
+}
+
+std::function<api::ReadinessDetail()> readiness_detail(const CollateralSources& sources,
+                                                       const config::ControlPlaneConfig& config) {
+    return [&sources, dangerous = config::dangerous_settings(config)] {
+        api::ReadinessDetail detail{.dangerous_settings = dangerous};
+        for (attestation::CollateralCache::State& state : sources.service->states())
+            detail.collateral.push_back(
+                {.is_intels = state.key.anchor_spki_sha256 == attestation::intel_root_spki_sha256,
+                 .fmspc = to_hex(state.key.fmspc),
+                 .ca = to_string(state.key.ca),
+                 .next_update = state.next_update,
+                 .failure = std::move(state.failure)});
+        return detail;
+    };
 }
 
 }  // namespace ee::control_plane

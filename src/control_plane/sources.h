@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "api/services.h"
 #include "attestation/collateral_source.h"
 #include "attestation/remote/collateral_service.h"
 #include "attestation/trust_anchor.h"
@@ -27,5 +28,10 @@ CollateralSources make_collateral_sources(const config::ControlPlaneConfig& conf
                                           const attestation::TrustAnchors& anchors,
                                           std::shared_ptr<const net::TlsContext> tls,
                                           const telemetry::Log& log, telemetry::Metrics& metrics);
+
+// What only the operator is shown: the service's collateral, as it is when asked, and what is dangerous of
+// the settings. `sources` outlives it.
+std::function<api::ReadinessDetail()> readiness_detail(const CollateralSources& sources,
+                                                       const config::ControlPlaneConfig& config);
 
 }  // namespace ee::control_plane

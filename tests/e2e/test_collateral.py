@@ -83,6 +83,24 @@ def test_agents_that_come_at_once_wait_for_one_fetch_and_are_all_admitted(publis
     assert control.metric("ee_collateral_next_update_timestamp_seconds") > time.time()
 
 
+def test_the_admin_is_shown_how_it_stands_with_collateral(published):
+    def shown():
+        return control.admin_get("/readyz?verbose").json()["collateral"]
+
+    control = published.control()
+    assert shown() == []
+    published.pccs.behave = 500
+    refused(control)
+    [failed] = shown()
+    assert (failed["root"], failed["ca"], failed["status"], failed["next_update"]) == ("own", "platform", "unavailable", None)
+    assert failed["failure"].startswith("collateral_unavailable: ") and "500" in failed["failure"]
+    published.pccs.behave = "ok"
+    control.wait_event("collateral.fetched", timeout=30)
+    [held] = shown()
+    assert held == {**failed, "status": "ok", "next_update": held["next_update"], "failure": None}
+    assert held["next_update"] > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 def test_a_slow_service_holds_up_nobody_but_those_who_need_it(published):
     backend = published.world.backend()
     published.world.put_collateral()

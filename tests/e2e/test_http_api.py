@@ -57,6 +57,9 @@ def test_readyz_tells_the_admin_more(control):
     assert (refused.status, refused.reason) == (401, "unauthorized")
     body = control.admin_get("/readyz?verbose").json()
     assert (body["status"], body["store"], body["draining"]) == ("ok", "ok", False)
+    assert body["collateral"] == []  # It comes from files here.
+    dangerous = [sentence.split(" ")[0].rstrip(":") for sentence in body["dangerous_settings"]]
+    assert dangerous == ["EE_TDX_ROOT_CA", "EE_ALLOWLIST_DIR"]
 
 
 def test_a_stopping_control_plane_takes_nothing_new_and_finishes_what_is_under_way(world):

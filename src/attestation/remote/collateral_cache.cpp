@@ -153,4 +153,15 @@ std::optional<WallTime> CollateralCache::earliest_next_update() const {
     return earliest;
 }
 
+std::vector<CollateralCache::State> CollateralCache::states() const {
+    std::vector<State> out;
+    out.reserve(entries_.size());
+    for (const auto& [key, entry] : entries_) {
+        State& state = out.emplace_back(State{.key = key});
+        if (entry.kept) state.next_update = entry.kept->terms().next_update;
+        state.failure = entry.failure;
+    }
+    return out;
+}
+
 }  // namespace ee::attestation

@@ -82,6 +82,14 @@ public:
     // The earliest nextUpdate of all that is kept.
     std::optional<WallTime> earliest_next_update() const;
 
+    // How it stands with each platform that was asked for.
+    struct State {
+        CollateralKey key;
+        std::optional<WallTime> next_update{};  // nullopt: there is none
+        std::optional<Error> failure{};         // of the last fetch
+    };
+    std::vector<State> states() const;
+
 private:
     struct Entry {
         FetchSchedule schedule;

@@ -74,6 +74,24 @@ TEST_F(CollateralCacheTest, KeysDifferByAnchorFmspcAndCa) {
     }
 }
 
+TEST_F(CollateralCacheTest, ShowsHowItStandsWithEachPlatform) {
+    cache.find(key(1), at(0s));
+    cache.find(key(2), at(0s));
+    cache.take_due(at(0s).mono);
+    ASSERT_TRUE(cache.accept(key(1), judged(start), at(1s), no_jitter));
+    cache.fail(key(2), {"collateral_unavailable", "answered 500"}, at(1s), no_jitter);
+    cache.find(key(3), at(2s));
+    const auto states = cache.states();
+    ASSERT_EQ(states.size(), 3u);
+    EXPECT_EQ(states[0].key, key(1));
+    EXPECT_EQ(states[0].next_update, judged(start).terms().next_update);
+    EXPECT_FALSE(states[0].failure);
+    EXPECT_FALSE(states[1].next_update);
+    ASSERT_TRUE(states[1].failure);
+    EXPECT_EQ(states[1].failure->detail, "answered 500");
+    EXPECT_FALSE(states[2].next_update || states[2].failure);
+}
+
 TEST_F(CollateralCacheTest, RemembersWhyAFetchFailedAlsoDuringTheNextOne) {
     cache.find(key(1), at(0s));
     cache.take_due(at(0s).mono);

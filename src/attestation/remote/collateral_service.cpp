@@ -89,6 +89,11 @@ Result<std::shared_ptr<const Collateral>> CollateralService::find(const Collater
     return std::move(found.answer);
 }
 
+std::vector<CollateralCache::State> CollateralService::states() const {
+    const std::lock_guard lock(mutex_);
+    return cache_.states();
+}
+
 void CollateralService::when_settled(const CollateralKey& key, std::function<void()> on_settled) {
     {
         const std::lock_guard lock(mutex_);

@@ -45,6 +45,9 @@ public:
     // key has ended, well or not; soon when there is none. Any thread.
     void when_settled(const CollateralKey& key, std::function<void()> on_settled) override;
 
+    // Any thread.
+    std::vector<CollateralCache::State> states() const;
+
 private:
     void restore();
     void look();
@@ -64,7 +67,7 @@ private:
     telemetry::Gauge& next_update_;
     std::optional<CollateralFiles> files_;
 
-    std::mutex mutex_;  // of the next two
+    mutable std::mutex mutex_;  // of the next two
     CollateralCache cache_;
     std::multimap<CollateralKey, std::function<void()>> waiting_;
 
