@@ -1,9 +1,14 @@
 #include "cli/apps_commands.h"
 
+#include <atomic>
+#include <csignal>
 #include <fstream>
 #include <thread>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "cli/eectl_run.h"
 #include "cli/http_call.h"
@@ -178,6 +183,41 @@ TEST(AppsShow, OverTlsTheServersNameMustBeCertified) {
         // A token is never sent to a server that has not shown who it is.
         EXPECT_EQ(server.requests().empty(), row.code != exit_good);
     }
+}
+
+std::atomic<bool> was_interrupted = false;
+
+// Its socket has a timeout: signal(7).
+TEST(AppsShow, NoSignalInterruptsTheTlsHandshake) {
+    struct sigaction noted{};
+    struct sigaction before{};
+    noted.sa_handler = [](int) { was_interrupted = true; };
+    ASSERT_EQ(::sigaction(SIGUSR1, &noted, &before), 0);
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+    ASSERT_EQ(::listen(listener, 1), 0);
+    ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    std::atomic<bool> has_returned = false;
+    std::thread silent([&, waiting = ::gettid(), thread = ::pthread_self()] {
+        const int peer = ::accept(listener, nullptr, nullptr);
+        wait_until_asleep(waiting);
+        ::pthread_kill(thread, SIGUSR1);
+        while (!was_interrupted) std::this_thread::yield();
+        wait_until_asleep(waiting);
+        EXPECT_FALSE(has_returned) << "it waits for the handshake";
+        ::close(peer);
+    });
+    const EectlRun run = eectl(
+        {"apps", "show", "x", "--url", "https://127.0.0.1:" + std::to_string(ntohs(address.sin_port))}, {});
+    has_returned = true;
+    silent.join();
+    EXPECT_EQ(run.code, exit_refused) << run.out;
+    ::close(listener);
+    EXPECT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
 }
 
 TEST(HttpResponse, ChunkedBodiesAreJoined) {

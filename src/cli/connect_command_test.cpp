@@ -175,15 +175,6 @@ TEST_F(ConnectCommand, AcceptsAnHonestAgent) {
 
 std::atomic<bool> was_interrupted = false;
 
-void wait_until_asleep(pid_t thread) {
-    for (char state = ' '; state != 'S'; std::this_thread::yield()) {
-        std::ifstream file(fmt::format("/proc/self/task/{}/stat", thread));
-        std::string stat;
-        std::getline(file, stat);
-        state = stat.at(stat.rfind(')') + 2);
-    }
-}
-
 // SIGSTOP interrupts a read that has a timeout, too.
 TEST_F(ConnectCommand, IsInterruptedByNoSignal) {
     struct sigaction noted{};

@@ -2,10 +2,12 @@
 // Runs eectl in this process, for tests.
 
 #include <filesystem>
+#include <fstream>
 #include <initializer_list>
 #include <map>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -55,5 +57,15 @@ public:
 private:
     std::filesystem::path path_;
 };
+
+// Of this process.
+inline void wait_until_asleep(pid_t thread) {
+    for (char state = ' '; state != 'S'; std::this_thread::yield()) {
+        std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+        std::string stat;
+        std::getline(file, stat);
+        state = stat.at(stat.rfind(')') + 2);
+    }
+}
 
 }  // namespace ee::cli

@@ -91,7 +91,11 @@ Result<void> exchange_tls(const net::Url& url, const Socket& socket, const HttpC
                  const_cast<char*>(name->c_str()));
         SSL_set1_host(ssl.get(), name->c_str());
     }
-    if (SSL_connect(ssl.get()) != 1) {
+    const int connected = uninterrupted([&] {
+        errno = 0;
+        return SSL_connect(ssl.get());
+    });
+    if (connected != 1) {
         const long verified = SSL_get_verify_result(ssl.get());
         if (verified != X509_V_OK) return unreachable(url, X509_verify_cert_error_string(verified));
         return unreachable(url, crypto::take_openssl_errors());
