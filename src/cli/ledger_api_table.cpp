@@ -121,7 +121,7 @@ constexpr ApiCommand table[] = {
     {"node", "unstake", "Return its stake to where it came from", "POST", "/v1/nodes/{}/unstake", "NODE",
      optional_reason, ""},
     {"node", "slashings", "Slashings, proposed and done", "GET", "/v1/slashings", "", slashing_status,
-     "slashing_id node_id cause amount_usd status proposed_at done_at reason"},
+     "slashing_id node_id cause amount_usd status proposed_at done_at reason evidence"},
     {"settlement", "list", "Outcomes of a period; --json has their evidence", "GET", "/v1/settlements/{}",
      "PERIOD", unit,
      "cell node_id app_name outcome reasons paid_usd returned_usd uncollected_usd settled_at"},

@@ -151,6 +151,13 @@ struct RecordSlots {
 struct RecordOutage {
     Outage outage{};
 };
+// Attestation fraud that challenges have shown: proposed, never carried out by this.
+struct ProposeFraud {
+    std::string node{};
+    std::string event_id{};  // the same evidence has the same one
+    std::string reason{};
+    std::string evidence{};  // a JSON object
+};
 struct RecordLeaf {  // an allowlist, a policy, a key that came into force
     LeafKind kind = LeafKind::policy;
     std::vector<std::string> fields{};
@@ -177,7 +184,7 @@ struct SettleMore {
 using Command =
     std::variant<OpenAccount, RotateToken, Purchase, Redeem, Transfer, TakeLock, ReleaseLock, ReportUsage,
                  RegisterNode, Unstake, Ban, Slash, Observe, FileAbuse, DecideAbuse, Finalize, Resolve,
-                 RecordSlots, RecordOutage, RecordLeaf, RecordCall, SettleMore>;
+                 RecordSlots, RecordOutage, ProposeFraud, RecordLeaf, RecordCall, SettleMore>;
 
 // For std::visit over a Command: one function a kind.
 template <class... Cases>

@@ -113,6 +113,8 @@ public:
         std::copy(bytes.begin(), bytes.end(), out.begin());
         return out;
     }
+    // Fields that were added later are at the end, and absent in records from before.
+    bool has_more() const { return !rest_.empty(); }
     void finish() const;
 
 private:

@@ -34,6 +34,7 @@ bool is_allowed(const Context& context, const Command& command) {
             [&](const Finalize&) { return admin || context.is_server(); },
             [&](const RecordSlots&) { return context.is_server(); },
             [&](const RecordOutage&) { return context.is_server(); },
+            [&](const ProposeFraud&) { return context.is_server(); },
             [&](const RecordLeaf&) { return context.is_server(); },
             [&](const SettleMore&) { return context.is_server(); },
             [&](const RecordCall&) { return !context.is_server(); },

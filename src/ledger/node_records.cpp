@@ -303,6 +303,7 @@ std::string Slashing::encode() const {
     append(out, event_ids);
     out.integer(amount.micro()).text(reason).byte(static_cast<std::uint8_t>(state));
     out.integer(to_us(proposed_at)).integer(to_us(done_at));
+    if (!evidence.empty()) out.text(evidence);
     return out.take();
 }
 
@@ -317,6 +318,7 @@ Slashing Slashing::decode(std::string_view record) {
     out.state = read_word<SlashingState>(in);
     out.proposed_at = read_time(in);
     out.done_at = read_time(in);
+    if (in.has_more()) out.evidence = in.text();
     in.finish();
     return out;
 }

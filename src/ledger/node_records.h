@@ -155,6 +155,7 @@ struct Slashing {
     SlashingState state = SlashingState::proposed;
     LedgerTime proposed_at{};
     LedgerTime done_at{};
+    std::string evidence{};  // of fraud that challenges have shown: a JSON object; else empty
 
     std::string encode() const;
     static Slashing decode(std::string_view record);

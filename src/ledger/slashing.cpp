@@ -50,12 +50,15 @@ void save(Batch& batch, std::uint64_t id, const Slashing& slashing) {
         batch.put(Table::causes, cause_key(slashing.node, slashing.cause, event), number);
 }
 
-// A slashing's leaf; the index names it.
+// A slashing's leaf; the index names it. A proposal's says what it is made for.
 std::uint64_t append_slashing(Context& context, std::uint64_t id, const Slashing& slashing) {
+    std::string reason = slashing.reason;
+    if (slashing.state == SlashingState::proposed && !slashing.evidence.empty())
+        reason += ": " + slashing.evidence;
     return append_leaf(
         context, LeafKind::slashing,
         {id_text(id), slashing.node, fmt::format("{}:{}", slashing.cause, to_word(slashing.state)),
-         slashing.amount.micro(), slashing.reason});
+         slashing.amount.micro(), reason});
 }
 
 // Takes the stake; fraud bans for good.
@@ -74,13 +77,18 @@ Result<std::uint64_t> carry_out(Context& context, std::uint64_t id, Slashing& sl
     return append_slashing(context, id, slashing);
 }
 
-// For one event.
-void propose(Context& context, Slashing slashing) {
-    if (slashing.amount.is_zero()) return;
+std::uint64_t record_proposal(Context& context, Slashing& slashing) {
     slashing.proposed_at = context.now;
     const std::uint64_t id = context.batch.leaf_count() + 1;
     append_slashing(context, id, slashing);
     save(context.batch, id, slashing);
+    return id;
+}
+
+// For one event.
+void propose(Context& context, Slashing slashing) {
+    if (slashing.amount.is_zero()) return;
+    const std::uint64_t id = record_proposal(context, slashing);
     if (!context.rules.slash_auto) return;
     // There is stake: the amount was capped by it.
     if (const auto done = carry_out(context, id, slashing); !done)
@@ -187,6 +195,11 @@ void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashin
     for (const std::string& event : slashing.event_ids) json.value(event);
     json.end_array().field("proposed_at", to_text(slashing.proposed_at));
     json.field_or_null("done_at", slashing.state == SlashingState::done ? to_text(slashing.done_at) : "");
+    json.key("evidence");
+    if (slashing.evidence.empty())
+        json.null();
+    else
+        json.raw(slashing.evidence);
 }
 
 Result<Answer> perform(Context& context, const Slash& command) {
@@ -207,8 +220,12 @@ Result<Answer> perform(Context& context, const Slash& command) {
     if (*known) {
         id = **known;
         slashing = find_slashing(context.batch, id);
-        // The admin may take less than was proposed, never more of a claim than what it is about.
-        if (command.amount) slashing.amount = std::min(slashing.amount, *command.amount);
+        // Fraud costs all there is by now. Of the rest the admin may take less than was proposed, never more
+        // of a claim than what it is about.
+        if (command.cause == fraud)
+            slashing.amount = stake_of(context.batch, command.node);
+        else if (command.amount)
+            slashing.amount = std::min(slashing.amount, *command.amount);
         slashing.reason = command.reason;
     } else {
         const auto amount = amount_of(context, command);
@@ -222,6 +239,25 @@ Result<Answer> perform(Context& context, const Slash& command) {
     json.begin_object();
     append_slashing(json, id, slashing);
     json.end_object();
+    return answer;
+}
+
+// Never carried out here, whatever the rules say of other proposals; a node without stake is proposed too,
+// for the ban.
+Result<Answer> perform(Context& context, const ProposeFraud& command) {
+    if (!find_node(context.batch, command.node)) return unknown_node(command.node);
+    Answer answer{.status = 201, .body = "{}"};
+    if (find_cause(context.batch, command.node, fraud, command.event_id)) {
+        answer.replayed = true;
+        return answer;
+    }
+    Slashing slashing{.node = command.node,
+                      .cause = std::string(fraud),
+                      .event_ids = {command.event_id},
+                      .amount = stake_of(context.batch, command.node),
+                      .reason = command.reason,
+                      .evidence = command.evidence};
+    record_proposal(context, slashing);
     return answer;
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/leaf.h"
+#include "ledger/nodes.h"
 #include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
 
@@ -176,6 +178,116 @@ TEST(SlashingRules, StakeIsTakenFromTheLastPartFirst) {
         show bob                           => 6
         show @slashed                      => 5
     )");
+}
+
+// ---- Fraud that challenges have shown ----
+
+ProposeFraud fraud_of(std::string node, std::string event = "foreign_quote:1") {
+    return {.node = std::move(node),
+            .event_id = std::move(event),
+            .reason = "a relayed quote",
+            .evidence = R"({"kind":"foreign_quote"})"};
+}
+
+Slash carried_out(std::string event = "foreign_quote:1") {
+    return {.node = "n1",
+            .cause = "attestation_fraud",
+            .event_ids = {std::move(event)},
+            .reason = "seen by the admin"};
+}
+
+std::vector<Slashing> slashings_of(const TestLedger& ledger) {
+    std::vector<Slashing> out;
+    ledger.store.scan(Table::slashings, "", [&](std::string_view, std::string_view record) {
+        out.push_back(Slashing::decode(record));
+        return true;
+    });
+    return out;
+}
+
+bool is_banned(const TestLedger& ledger) {
+    return find_node(Batch(ledger.store), "n1").value().banned;
+}
+
+TEST(FraudProposals, AreMadeOnceAndNeverCarriedOutAutomatically) {
+    for (const bool slash_auto : {false, true}) {
+        TestLedger ledger({.slash_auto = slash_auto});
+        ledger.open_everything();
+        const auto first = ledger.server(fraud_of("n1"));
+        ASSERT_TRUE(first);
+        EXPECT_FALSE(first->replayed);
+        EXPECT_TRUE(ledger.server(fraud_of("n1"))->replayed);
+        const auto known = slashings_of(ledger);
+        ASSERT_EQ(known.size(), 1u);
+        EXPECT_EQ(known[0].cause, "attestation_fraud");
+        EXPECT_EQ(known[0].state, SlashingState::proposed);
+        EXPECT_EQ(to_usd(known[0].amount), "10");
+        EXPECT_EQ(ledger.available("stake:n1"), "10");
+        EXPECT_FALSE(is_banned(ledger));
+        // Another cause, of another event.
+        EXPECT_FALSE(ledger.server(fraud_of("n1", "foreign_quote:2"))->replayed);
+        EXPECT_EQ(slashings_of(ledger).size(), 2u);
+    }
+}
+
+TEST(FraudProposals, AreInTheLogWithTheirEvidenceAndKeepIt) {
+    TestLedger ledger;
+    ledger.open_everything();
+    ASSERT_TRUE(ledger.server(fraud_of("n1")));
+    const auto leaf = decode_leaf(as_bytes(ledger.store.leaf(ledger.store.leaf_count() - 1).value()));
+    ASSERT_TRUE(leaf);
+    EXPECT_EQ(leaf->text("cause"), "attestation_fraud:proposed");
+    EXPECT_EQ(leaf->text("reason"), R"(a relayed quote: {"kind":"foreign_quote"})");
+    ASSERT_TRUE(ledger.admin(carried_out()));
+    const auto known = slashings_of(ledger);
+    ASSERT_EQ(known.size(), 1u);
+    EXPECT_EQ(known[0].reason, "seen by the admin");
+    EXPECT_EQ(known[0].evidence, R"({"kind":"foreign_quote"})");
+}
+
+TEST(FraudProposals, CostAllTheStakeThereIsByThenAndTheNodesPlace) {
+    TestLedger ledger;
+    ledger.open_everything();
+    ASSERT_TRUE(ledger.server(fraud_of("n1")));
+    RegisterNode more{.node = "n1"};
+    more.stake = Money(25'000'000);
+    ASSERT_TRUE(ledger.admin(more));
+    Slash slash = carried_out();
+    slash.amount = Money(1'000'000);  // Not less than all.
+    ASSERT_TRUE(ledger.admin(slash));
+    EXPECT_EQ(ledger.available("stake:n1"), "0");
+    EXPECT_EQ(ledger.available("@slashed"), "25");
+    EXPECT_TRUE(is_banned(ledger));
+    const auto again = ledger.admin(carried_out());
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code, "already_slashed");
+    EXPECT_TRUE(ledger.server(fraud_of("n1"))->replayed) << "what is done is not proposed again";
+}
+
+TEST(FraudProposals, AreTheServersAloneAndOfKnownNodes) {
+    TestLedger ledger;
+    ledger.open_everything();
+    EXPECT_EQ(ledger.admin(fraud_of("n1")).error().code, "forbidden");
+    EXPECT_EQ(ledger.server(fraud_of("n9")).error().code, "unknown_node");
+    EXPECT_TRUE(slashings_of(ledger).empty());
+}
+
+TEST(FraudProposals, ANodeWithoutStakeIsProposedForTheBan) {
+    TestLedger ledger;
+    ledger.open_everything();
+    ASSERT_TRUE(ledger.admin(Unstake{.node = "n1", .reason = "leaves"}));
+    ASSERT_TRUE(ledger.server(fraud_of("n1")));
+    ASSERT_TRUE(ledger.admin(carried_out()));
+    EXPECT_TRUE(is_banned(ledger));
+}
+
+TEST(FraudProposals, SlashingsFromBeforeHaveNoEvidence) {
+    const Slashing before{.node = "n1", .cause = "abuse", .event_ids = {"7"}, .reason = "r"};
+    EXPECT_EQ(Slashing::decode(before.encode()).evidence, "");
+    Slashing after = before;
+    after.evidence = "{}";
+    EXPECT_EQ(Slashing::decode(after.encode()).evidence, "{}");
+    EXPECT_EQ(after.encode().substr(0, before.encode().size()), before.encode());
 }
 
 }  // namespace

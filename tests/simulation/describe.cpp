@@ -92,6 +92,9 @@ std::string say(const RecordSlots& c) {
 std::string say(const RecordOutage& c) {
     return fmt::format("outage {} {}", to_text(c.outage.from), c.outage.to ? to_text(*c.outage.to) : "-");
 }
+std::string say(const ProposeFraud& c) {
+    return fmt::format("fraud {} {}", c.node, c.event_id);
+}
 std::string say(const RecordLeaf&) {
     return "leaf";
 }

@@ -74,7 +74,8 @@ bool Model::may(const ledger::Command& command) const {
     if (std::holds_alternative<FileAbuse>(command)) return is("launcher");
     if (std::holds_alternative<Finalize>(command)) return admin || server;
     if (std::holds_alternative<RecordSlots>(command) || std::holds_alternative<RecordOutage>(command) ||
-        std::holds_alternative<RecordLeaf>(command) || std::holds_alternative<SettleMore>(command))
+        std::holds_alternative<ProposeFraud>(command) || std::holds_alternative<RecordLeaf>(command) ||
+        std::holds_alternative<SettleMore>(command))
         return server;
     if (std::holds_alternative<RecordCall>(command)) return !server;
     return admin;

@@ -149,6 +149,7 @@ private:
     Expected perform(const ledger::Resolve& command);
     Expected perform(const ledger::RecordSlots& command);
     Expected perform(const ledger::RecordOutage& command);
+    Expected perform(const ledger::ProposeFraud& command);
     Expected perform(const ledger::RecordLeaf& command);
     Expected perform(const ledger::RecordCall& command);
     Expected perform(const ledger::SettleMore& command);

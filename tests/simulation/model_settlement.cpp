@@ -375,6 +375,18 @@ void Model::propose(Slashing slashing) {
     if (rules_.slash_auto) slash(slashings.back());
 }
 
+// Of fraud, by its evidence; carried out by nobody but the admin.
+Expected Model::perform(const ledger::ProposeFraud& command) {
+    if (!nodes.contains(command.node)) return refused({"unknown_node"});
+    if (find_slashing(command.node, "attestation_fraud", command.event_id) != nullptr)
+        return {.replayed = true};
+    slashings.push_back({.node = command.node,
+                         .cause = "attestation_fraud",
+                         .events = {command.event_id},
+                         .amount = stake_of(command.node)});
+    return {};
+}
+
 Expected Model::perform(const ledger::Slash& command) {
     std::set<std::string> codes;
     const bool fraud = command.cause == "attestation_fraud", downtime = command.cause == "downtime_migration";
@@ -402,7 +414,9 @@ Expected Model::perform(const ledger::Slash& command) {
     const Int stake = stake_of(command.node);
     Int amount = 0;
     if (proposal != nullptr) {
-        amount = command.amount ? std::min(proposal->amount, Int(command.amount->micro())) : proposal->amount;
+        amount = fraud            ? stake
+                 : command.amount ? std::min(proposal->amount, Int(command.amount->micro()))
+                                  : proposal->amount;
     } else if (fraud) {
         amount = stake;
     } else if (command.cause == "abuse") {

@@ -248,6 +248,10 @@ Step Workload::abuse(const Model& model) {
 }
 
 Step Workload::slash(const Model& model) {
+    if (chance(12))
+        return by(
+            Role::server,
+            ProposeFraud{.node = node(), .event_id = pick(event_names), .reason = "r", .evidence = "{}"});
     Slash command{
         .node = node(), .cause = pick(std::array{"downtime_migration", "other", "abuse"}), .reason = "r"};
     if (chance(25)) command.cause = "attestation_fraud";
