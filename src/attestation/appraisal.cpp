@@ -227,6 +227,7 @@ Result<void> Appraiser::judge(const Challenge& challenge, const Answer& answer, 
                                                   .collateral_grace = policy->collateral_grace},
                                                  now);
     verdict.checks = std::move(verification.checks);
+    verdict.foreign_report_data = verification.foreign_report_data;
     if (!verification.quote) {
         // What is refused whatever the collateral says does not wait for it.
         if (verification.refusal->code == "collateral_pending") verdict.awaits = *collateral.pending();

@@ -79,6 +79,10 @@ struct Verdict {
     std::string tcb_date;  // RFC 3339, empty when not evaluated
     std::vector<std::string> advisory_ids;
 
+    // Of a quote that fails check C and nothing else of A to N, on a tunnel with its node's token: perhaps it
+    // was made for another challenge.
+    std::optional<ReportData> foreign_report_data;
+
     CheckList checks;  // made, in order; the last one refused, if any did
     CheckList not_checked;
 

@@ -104,7 +104,7 @@ QuoteVerifier::QuoteVerifier(TrustAnchors anchors, const CacheLimits& limits)
 
 Verification QuoteVerifier::verify(ByteSpan bytes, const VerifyOptions& options, WallTime now) const {
     Verification out;
-    auto verified = verify_steps(bytes, options, now, out.checks);
+    auto verified = verify_steps(bytes, options, now, out);
     out.not_checked = left_out(out.checks);
     if (verified)
         out.quote = std::move(*verified);
@@ -158,14 +158,20 @@ Result<TcbEvaluation> QuoteVerifier::check_collateral(const VerifiedQuote& verif
 }
 
 Result<VerifiedQuote> QuoteVerifier::verify_steps(ByteSpan bytes, const VerifyOptions& options, WallTime now,
-                                                  CheckList& checks) const {
+                                                  Verification& out) const {
+    CheckList& checks = out.checks;
     auto quote = check_layout(bytes, checks);
     if (!quote) return fail(std::move(quote.error()));
     if (options.report_data || options.report_data_refusal) {
         checks.emplace_back("C");
         if (auto held = check_report_data(*quote, options); !held) {
             if (!options.goes_on_for_the_record) return fail(held.error());
-            return for_the_record(held.error(), verify_signed(std::move(*quote), options, now, checks));
+            const ReportData actual = quote->body.report_data;
+            const auto rest = verify_signed(std::move(*quote), options, now, checks);
+            // Not where only the message is wrong, nor where collateral has not judged the platform.
+            if (rest && options.collateral != nullptr && actual != options.report_data)
+                out.foreign_report_data = actual;
+            return for_the_record(held.error(), rest);
         }
     }
     return verify_signed(std::move(*quote), options, now, checks);

@@ -75,6 +75,8 @@ struct Verification {
     CheckList not_checked;  // of A to N
     std::optional<Error> refusal;
     std::optional<VerifiedQuote> quote;
+    // The quote's report data where they, and nothing else of A to N, are not what was asked for.
+    std::optional<ReportData> foreign_report_data;
 
     // Everything that could be judged held.
     bool crypto_ok() const { return quote.has_value(); }
@@ -96,7 +98,7 @@ public:
 
 private:
     Result<VerifiedQuote> verify_steps(ByteSpan bytes, const VerifyOptions& options, WallTime now,
-                                       CheckList& checks) const;
+                                       Verification& out) const;
 
     // From check D on.
     Result<VerifiedQuote> verify_signed(Quote quote, const VerifyOptions& options, WallTime now,

@@ -170,10 +170,36 @@ TEST(QuoteVerifier, JudgesAQuoteOfAnotherChallengeToItsEndForTheRecord) {
             << verification.refusal->detail;
         EXPECT_EQ(letters(verification.checks), row.made);
         EXPECT_FALSE(verification.crypto_ok());
+        EXPECT_EQ(verification.foreign_report_data.has_value(), row.faults.empty());
+        EXPECT_EQ(verification.foreign_report_data.value_or(filled(0x11)), filled(0x11));
         // One of this challenge is judged as ever.
         options.report_data = filled(0x11);
         EXPECT_EQ(verifier().verify(quote, options, at).crypto_ok(), row.faults.empty());
     }
+}
+
+TEST(QuoteVerifier, OnlyReportDataThatAreJudgedToTheEndAndWrongAreForeign) {
+    CountingCollateral source;
+    source.collateral = collateral_with();
+    const VerifyOptions foreign{.report_data = filled(0x22),
+                                .report_data_refusal = {},
+                                .goes_on_for_the_record = true,
+                                .collateral = &source};
+    const auto is_foreign = [](const VerifyOptions& options) {
+        return verifier().verify(quote_with({}), options, at).foreign_report_data.has_value();
+    };
+    EXPECT_TRUE(is_foreign(foreign));
+    VerifyOptions changed = foreign;
+    changed.goes_on_for_the_record = false;
+    EXPECT_FALSE(is_foreign(changed));
+    changed = foreign;
+    changed.collateral = nullptr;
+    EXPECT_FALSE(is_foreign(changed)) << "nobody has judged the platform";
+    changed = foreign;
+    changed.report_data = filled(0x11);
+    EXPECT_FALSE(is_foreign(changed)) << "it is of this challenge";
+    changed.report_data_refusal = Error{"report_data_mismatch", "the message says something else"};
+    EXPECT_FALSE(is_foreign(changed)) << "only the message is wrong";
 }
 
 TEST(QuoteVerifier, ComparesAllOfTheReportData) {
