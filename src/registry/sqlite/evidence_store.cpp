@@ -58,11 +58,12 @@ public:
         sqlite::Statement replace, keep, refer, refer_to_own, keep_content;
     };
 
-    Impl(sqlite::Database written, sqlite::Database read, Statements statements, OnFailure on_failure,
-         const EvidenceLimits& limits)
+    Impl(sqlite::Database written, sqlite::Database read, Statements statements, ChallengeRecords challenges,
+         OnFailure on_failure, const EvidenceLimits& limits)
         : written_(std::move(written)),
           read_(std::move(read)),
           statements_(std::move(statements)),
+          challenges_(std::move(challenges)),
           on_failure_(std::move(on_failure)),
           limits_(limits),
           writer_([this] { write_loop(); }) {}
@@ -74,6 +75,11 @@ public:
         }
         changed_.notify_all();
         writer_.join();
+    }
+
+    void on_shared_key(OnSharedKey told) {
+        const std::lock_guard guard(told_mutex_);
+        on_shared_key_ = std::move(told);
     }
 
     void keep(EvidenceRecord record) {
@@ -126,12 +132,21 @@ private:
                 forget_known();  // Rolled back, too.
                 on_failure_(written.error());
             }
+            tell_shared_keys();
             {
                 const std::lock_guard guard(mutex_);
                 done_ += batch.size();
             }
             changed_.notify_all();
             batch.clear();
+        }
+    }
+
+    // Also where the transaction failed: both were judged good.
+    void tell_shared_keys() {
+        for (const SharedKey& shared : challenges_.take_shared_keys()) {
+            const std::lock_guard guard(told_mutex_);
+            if (on_shared_key_) on_shared_key_(shared);
         }
     }
 
@@ -145,6 +160,7 @@ private:
     Result<void> write_all(const std::vector<EvidenceRecord>& batch) {
         for (const EvidenceRecord& record : batch)
             if (auto done = write_record(record); !done) return done;
+        if (auto done = challenges_.prune(batch.back().judged_at, batch.size()); !done) return done;
         // In either direction: a clock that was set back must not put off the next time.
         const std::int64_t now_ms = to_ms(batch.back().judged_at);
         if (std::abs(now_ms - pruned_at_ms_) < prune_interval_ms) return {};
@@ -162,6 +178,8 @@ private:
     }
 
     Result<void> write_record(const EvidenceRecord& record) {
+        if (record.challenge)
+            if (auto done = challenges_.keep(*record.challenge); !done) return done;
         if (auto done = statements_.replace.bind(1, record.app_name).bind(2, record.id).run(); !done)
             return done;
         if (written_.changes() > 0) known_sets_.clear();  // It may have been the last that referred to one.
@@ -205,12 +223,16 @@ private:
     sqlite::Database written_;
     mutable sqlite::Database read_;
     Statements statements_;
+    ChallengeRecords challenges_;
     const OnFailure on_failure_;
     const EvidenceLimits limits_;
     std::unordered_map<std::string, std::int64_t> known_;  // contents on disk, by SHA-256
     std::map<std::vector<std::int64_t>, std::int64_t>
         known_sets_;  // records whose references stand for a set
     std::int64_t pruned_at_ms_ = 0;
+
+    std::mutex told_mutex_;
+    OnSharedKey on_shared_key_;
 
     mutable std::mutex mutex_, read_mutex_;
     mutable std::condition_variable changed_;
@@ -232,6 +254,8 @@ Result<std::unique_ptr<EvidenceStore>> EvidenceStore::open(const std::filesystem
     if (!written) return fail(std::move(written.error()));
     if (auto set = written->execute("PRAGMA synchronous=NORMAL"); !set) return fail(std::move(set.error()));
     if (auto done = migrate_evidence(*written); !done) return fail(std::move(done.error()));
+    auto challenges = ChallengeRecords::open(*written);
+    if (!challenges) return fail(std::move(challenges.error()));
     auto read = sqlite::Database::open(file);
     if (!read) return fail(std::move(read.error()));
     auto replace = written->prepare(replace_sql), keep = written->prepare(keep_sql);
@@ -241,8 +265,13 @@ Result<std::unique_ptr<EvidenceStore>> EvidenceStore::open(const std::filesystem
         if (!*statement) return fail(std::move(statement->error()));
     Impl::Statements statements{std::move(*replace), std::move(*keep), std::move(*refer),
                                 std::move(*refer_to_own), std::move(*keep_content)};
-    return std::unique_ptr<EvidenceStore>(new EvidenceStore(std::make_unique<Impl>(
-        std::move(*written), std::move(*read), std::move(statements), std::move(on_failure), limits)));
+    return std::unique_ptr<EvidenceStore>(
+        new EvidenceStore(std::make_unique<Impl>(std::move(*written), std::move(*read), std::move(statements),
+                                                 std::move(*challenges), std::move(on_failure), limits)));
+}
+
+void EvidenceStore::on_shared_key(OnSharedKey on_shared_key) {
+    impl_->on_shared_key(std::move(on_shared_key));
 }
 
 void EvidenceStore::keep(EvidenceRecord record) {
@@ -300,6 +329,13 @@ Result<std::vector<ContentName>> EvidenceStore::references_of(std::int64_t seq) 
 Result<std::optional<StoredContent>> EvidenceStore::content(std::string_view sha256) const {
     return impl_->read(content_sql,
                        [&](sqlite::Statement& statement) { return read_content(statement.bind(1, sha256)); });
+}
+
+Result<std::optional<ChallengeRecord>> EvidenceStore::find_challenge(const ByteArray<32>& report_data_sha256,
+                                                                     WallTime now) const {
+    return impl_->read(ChallengeRecords::find_sql, [&](sqlite::Statement& statement) {
+        return ChallengeRecords::find(statement, report_data_sha256, now);
+    });
 }
 
 }  // namespace ee::registry

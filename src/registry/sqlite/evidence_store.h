@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "registry/sqlite/challenge_records.h"
 #include "registry/sqlite/evidence_schema.h"
 #include "sqlite/writers.h"
 
@@ -33,6 +34,7 @@ struct EvidenceRecord {
     WallTime judged_at{};
     std::string json;
     std::vector<SharedContent> contents;
+    std::optional<ChallengeRecord> challenge = std::nullopt;  // kept longer than the rest
 };
 
 struct StoredEvidence {
@@ -69,6 +71,10 @@ public:
     EvidenceStore(const EvidenceStore&) = delete;
     EvidenceStore& operator=(const EvidenceStore&) = delete;
 
+    // Hears, on the store's own thread, of agents' keys that were on record for another node. Before the
+    // first keep(); with {} nothing is told from then on.
+    void on_shared_key(OnSharedKey on_shared_key);
+
     // Any thread. At most 4096 wait; more are not kept.
     void keep(EvidenceRecord record);
 
@@ -79,6 +85,9 @@ public:
     Result<std::optional<StoredEvidence>> newest(std::string_view app_name, std::string_view agent) const;
     Result<std::vector<ContentName>> references_of(std::int64_t seq) const;
     Result<std::optional<StoredContent>> content(std::string_view sha256) const;
+    // The challenge of the last 30 days that asked for report data of this SHA-256.
+    Result<std::optional<ChallengeRecord>> find_challenge(const ByteArray<32>& report_data_sha256,
+                                                          WallTime now) const;
 
 private:
     class Impl;
