@@ -200,6 +200,7 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
     }
     refuse_another_subject(id, verdict);
     refuse_wrong_node(answer, verdict);
+    show_foreign(answer, verdict);
     verdicts_total_.count(verdict.ok ? "ok" : verdict.refusal.code);
     tunnel::Session* session = tunnels_->find(id);
     if (session == nullptr) return;

@@ -7,6 +7,7 @@
 
 #include "attestation/appraisal.h"
 #include "control_plane/evidence_recorder.h"
+#include "control_plane/fraud_watch.h"
 #include "control_plane/node_directory.h"
 #include "control_plane/slot_recorder.h"
 #include "control_plane/witnesses.h"
@@ -43,6 +44,8 @@ public:
     void know_nodes(const NodeDirectory& nodes) { nodes_ = &nodes; }
     // What tunnels of nodes show is recorded by this from now on.
     void record_slots(SlotRecorder& slots) { slots_ = &slots; }
+    // Quotes that may have been made for other challenges are shown to it from now on.
+    void watch_fraud(FraudWatch& frauds) { frauds_ = &frauds; }
     // Told of the app whenever an agent of it has shown fresh evidence.
     void tell_attested(std::function<void(std::string_view app)> told) { attested_ = std::move(told); }
     // Closes the tunnels of nodes that are banned, or have another token than these have shown.
@@ -89,6 +92,7 @@ private:
     void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);
     Result<void> check_node(const tunnel::AttestAnswer& answer) const;
     void refuse_wrong_node(const tunnel::AttestAnswer& answer, attestation::Verdict& verdict) const;
+    void show_foreign(const tunnel::AttestAnswer& answer, const attestation::Verdict& verdict) const;
     void refuse_another_subject(tunnel::TunnelId id, attestation::Verdict& verdict) const;
     void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, Judged judged);
     std::string settle(const tunnel::Session& session);
@@ -117,6 +121,7 @@ private:
     Witnesses* witnesses_ = nullptr;
     const NodeDirectory* nodes_ = nullptr;
     SlotRecorder* slots_ = nullptr;
+    FraudWatch* frauds_ = nullptr;
     std::function<void(std::string_view app)> attested_;
     // The verdict on a tunnel's last answer, until the session asks for its consequence.
     std::unordered_map<tunnel::TunnelId, Judged> verdicts_;

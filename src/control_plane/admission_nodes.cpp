@@ -2,6 +2,7 @@
 
 #include "base/inconclusive.h"
 #include "control_plane/admission.h"
+#include "crypto/digest.h"
 
 namespace ee::control_plane {
 
@@ -19,6 +20,20 @@ void Admission::refuse_wrong_node(const tunnel::AttestAnswer& answer, attestatio
     if (proven) return;
     verdict.ok = false;
     verdict.refusal = proven.error();
+}
+
+// A quote that nothing is wrong with but the challenge.
+void Admission::show_foreign(const tunnel::AttestAnswer& answer, const attestation::Verdict& verdict) const {
+    const protocol::Register& registration = answer.registration;
+    if (frauds_ == nullptr || !verdict.foreign_report_data || !registration.node_id || !check_node(answer))
+        return;
+    frauds_->shown({.answered = {.report_data_sha256 = crypto::sha256(*verdict.foreign_report_data),
+                                 .agent_id = registration.agent_id,
+                                 .app_name = registration.app_name,
+                                 .node_id = *registration.node_id,
+                                 .at = answer.answered_at.wall},
+                    .nonce = answer.nonce,
+                    .quote = crypto::sha256(answer.response.quote)});
 }
 
 void Admission::close_lost(std::span<const NodeDirectory::Lost> lost) {

@@ -11,6 +11,7 @@
 #include "control_plane/challenge_round.h"
 #include "control_plane/event_recorder.h"
 #include "control_plane/evidence_reader.h"
+#include "control_plane/fraud_watch.h"
 #include "control_plane/ledger_service.h"
 #include "control_plane/listener_tls.h"
 #include "control_plane/networks.h"
@@ -170,6 +171,7 @@ private:
     LedgerService ledger_;
     NodeDirectory nodes_;
     SlotRecorder slots_;
+    FraudWatch frauds_;
     net::WorkerPool workers_;
     Witnesses witnesses_;
     Admission admission_;
@@ -227,6 +229,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       nodes_(registry_.nodes()),
       slots_(loop_, ledger_, log, *std::move(prepared.known.mark), prepared.known.evidence,
              slot_settings(config)),
+      frauds_(loop_, ledger_, *evidence_store_, log, 2 * admission_settings(config).attest_deadline),
       // One core is the data plane's; verification takes the others, and at least one thread.
       workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max,
                net::WorkerPriority::background),
@@ -311,6 +314,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
             for (const events::Event& event : events) events_.log().add(event);
         });
     admission_.record_slots(slots_);
+    admission_.watch_fraud(frauds_);
     admission_.tell_attested([this](std::string_view app) { forwarder_.attested(app); });
     record_policies();
 }

@@ -22,12 +22,27 @@ std::vector<registry::SharedContent> contents_of(const attestation::Verdict& ver
     return out;
 }
 
+// Deployed agents' report data are the same at each challenge: they tell of none.
+std::optional<registry::ChallengeRecord> challenge_of(const attestation::Challenge& challenge,
+                                                      const attestation::Answer& answer,
+                                                      const attestation::Verdict& verdict) {
+    if (verdict.legacy) return std::nullopt;
+    registry::ChallengeRecord out{.report_data_sha256 = crypto::sha256(answer.report_data),
+                                  .agent_id = challenge.identity.agent_id,
+                                  .app_name = challenge.identity.app_name,
+                                  .node_id = challenge.identity.node_id,
+                                  .at = verdict.judged_at};
+    if (!verdict.agent_key.empty()) out.agent_key = crypto::sha256(verdict.agent_key);
+    return out;
+}
+
 }  // namespace
 
 registry::EvidenceRecord EvidenceRecorder::prepare(const attestation::Challenge& challenge,
                                                    attestation::Answer answer,
                                                    const attestation::Verdict& verdict) const {
     const PolicyText policy = text_of(verdict.policy);
+    auto asked = challenge_of(challenge, answer, verdict);
     const attestation::Evidence evidence =
         attestation::make_evidence(log_id_, policy.sha256, challenge, std::move(answer), verdict);
     std::vector<registry::SharedContent> contents = contents_of(verdict);
@@ -37,7 +52,8 @@ registry::EvidenceRecord EvidenceRecorder::prepare(const attestation::Challenge&
             .agent = evidence.agent,
             .judged_at = verdict.judged_at,
             .json = attestation::evidence_json(evidence),
-            .contents = std::move(contents)};
+            .contents = std::move(contents),
+            .challenge = std::move(asked)};
 }
 
 EvidenceRecorder::PolicyText EvidenceRecorder::text_of(

@@ -2,6 +2,7 @@
 // Admission over real tunnels, stores and a ledger in memory, and agents of a simulated platform: for tests.
 
 #include <fcntl.h>
+#include <set>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -123,13 +124,19 @@ struct SimulatedAgent {
         attestation::SimulatedQuoteRequest request;
         request.report_data = response.report_data;
         request.debug = debug;
+        request.faults = faults;
+        shown = response.report_data;
         response.quote = attestation::make_simulated_quote(platform(), request);
-        response.signature = to_bytes(key.sign(attestation::session_message(response.report_data)));
+        if (signs)
+            response.signature = to_bytes(key.sign(attestation::session_message(response.report_data)));
         wire->send(response);
     }
 
     protocol::Register registration;
     std::optional<Secret> node_token;
+    bool signs = true;
+    std::set<attestation::SimulatedFault> faults;  // of its quotes
+    ByteArray<64> shown{};                         // the report data that it quoted last
     std::unique_ptr<TestAgent> wire;
     crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
 };
