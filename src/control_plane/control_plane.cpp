@@ -11,7 +11,6 @@
 #include "control_plane/challenge_round.h"
 #include "control_plane/event_recorder.h"
 #include "control_plane/evidence_reader.h"
-#include "control_plane/fraud_watch.h"
 #include "control_plane/ledger_service.h"
 #include "control_plane/listener_tls.h"
 #include "control_plane/networks.h"
