@@ -253,7 +253,7 @@ class Lab:
             "EE_CONTROL_BIND": "127.0.0.1", "EE_CONTROL_PORT": control_port, "EE_PROXY_BIND": "127.0.0.1",
             "EE_PROXY_PORT": proxy_port, "EE_APP_DOMAIN": DOMAIN, "EE_DB_PATH": store, **certificate,
             "EE_COLLATERAL_DIR": self.folder / "collateral", "EE_ALLOWLIST_DIR": self.folder / "allowlists",
-            "EE_TDX_ROOT_CA": platform / "root.pem", "EE_ATTEST_INTERVAL_SEC": 86400, "EE_HEALTH_TIMEOUT_SEC": 3600,
+            "EE_TDX_ROOT_CA": platform / "root.pem", "EE_ATTEST_INTERVAL_SEC": 86400, "EE_HEALTH_TIMEOUT_SEC": 1800,
             "EE_ADMIT_RPS": 1000000, "EE_MAX_UNREGISTERED": 100000, "EE_MAX_UNREGISTERED_PER_ADDRESS": 100000,
             "EE_DRAIN_SEC": 1, "EE_LOG_FORMAT": "json", "EE_LOG_LEVEL": "info", **self.product_environment})
         started = process.event("control.started")

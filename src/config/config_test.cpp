@@ -183,13 +183,13 @@ TEST_F(ConfigTest, TokensAreAListSoThatTheyCanBeRotated) {
 }
 
 TEST_F(ConfigTest, ASecretMayComeFromAFile) {
-    const std::string token = write("token", "s3cret\n");
+    const std::string admin = write("admin", "s3cret\n"), metrics = write("metrics", "other\n");
     const ControlPlaneConfig config =
-        good({"--metrics-token-file", token.c_str()}, {{"EE_ADMIN_TOKEN_FILE", token}});
+        good({"--metrics-token-file", metrics.c_str()}, {{"EE_ADMIN_TOKEN_FILE", admin}});
     ASSERT_EQ(config.admin_tokens.size(), 1u);
     EXPECT_EQ(config.admin_tokens[0].reveal(), "s3cret");
     ASSERT_EQ(config.metrics_tokens.size(), 1u);
-    EXPECT_EQ(config.metrics_tokens[0].reveal(), "s3cret");
+    EXPECT_EQ(config.metrics_tokens[0].reveal(), "other");
 }
 
 TEST_F(ConfigTest, AnEmptyTokenClosesTheRoleWhateverTheFileSays) {
@@ -386,6 +386,25 @@ TEST_F(ConfigTest, WebhooksAreSignedAndNobodyOnTheWayReadsThem) {
             << sentence;
     EXPECT_THAT(refusal({}, with("https://hooks.example.com", "whsec_hunter2")), Not(HasSubstr("hunter2")));
     EXPECT_THAT(good({}, {{"EE_WEBHOOK_SECRET", secret}}).warnings, Contains(HasSubstr("EE_WEBHOOK_SECRET")));
+}
+
+TEST_F(ConfigTest, NoTwoRolesShareAToken) {
+    const Environment shared = {{"EE_ADMIN_TOKEN", "one,hunter2"}, {"EE_LAUNCHER_TOKEN", "hunter2,two"}};
+    const std::string text = refusal({}, shared);
+    EXPECT_THAT(text, HasSubstr("EE_ADMIN_TOKEN and EE_LAUNCHER_TOKEN have a token in common"));
+    EXPECT_THAT(text, Not(HasSubstr("hunter2")));
+    EXPECT_THAT(refusal({}, {{"EE_UPTIME_TOKEN", "x"}, {"EE_AUDITOR_TOKEN", "x"}, {"EE_METRICS_TOKEN", "x"}}),
+                HasSubstr("has 3 problems:"));
+    good({}, {{"EE_ADMIN_TOKEN", "one,two"}, {"EE_LAUNCHER_TOKEN", "three"}});
+}
+
+TEST_F(ConfigTest, ACellHasAtLeastTwoWindows) {
+    EXPECT_THAT(refusal({}, {{"EE_HEALTH_TIMEOUT_SEC", "1801"}}),
+                AllOf(HasSubstr("EE_HEALTH_TIMEOUT_SEC = 1801"), HasSubstr("at most 1800")));
+    good({}, {{"EE_HEALTH_TIMEOUT_SEC", "1800"}});
+    good({}, {{"EE_HEALTH_TIMEOUT_SEC", "43200"}, {"EE_SETTLE_PERIOD", "day"}});
+    EXPECT_THAT(refusal({}, {{"EE_HEALTH_TIMEOUT_SEC", "43201"}, {"EE_SETTLE_PERIOD", "day"}}),
+                HasSubstr("at most 43200"));
 }
 
 TEST_F(ConfigTest, SettingsThatContradictEachOtherAreRefused) {

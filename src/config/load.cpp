@@ -135,7 +135,37 @@ void check_webhook(Resolved& resolved) {
         resolved.add_warning("EE_WEBHOOK_SECRET has no effect: EE_WEBHOOK_URL is not set");
 }
 
+// Who files an abuse report is not who decides it; and who has one role's token has no other's.
+void check_roles(Resolved& resolved) {
+    constexpr std::string_view roles[] = {"EE_ADMIN_TOKEN", "EE_LAUNCHER_TOKEN", "EE_UPTIME_TOKEN",
+                                          "EE_METRICS_TOKEN", "EE_AUDITOR_TOKEN"};
+    for (std::size_t i = 0; i < std::size(roles); ++i)
+        for (std::size_t j = i + 1; j < std::size(roles); ++j) {
+            const auto one = resolved.tokens(roles[i]), other = resolved.tokens(roles[j]);
+            const bool share = std::ranges::any_of(one, [&](const Secret& token) {
+                return std::ranges::any_of(
+                    other, [&](const Secret& also) { return token.reveal() == also.reveal(); });
+            });
+            if (share)
+                resolved.add_problem(fmt::format(
+                    "{} and {} have a token in common: each role must have its own", roles[i], roles[j]));
+        }
+}
+
+// What is judged of a cell are its whole windows.
+void check_windows(Resolved& resolved) {
+    const std::int64_t cell_s = resolved.text("EE_SETTLE_PERIOD") == "day" ? 86400 : 3600;
+    const std::int64_t window_s = resolved.integer("EE_HEALTH_TIMEOUT_SEC");
+    if (window_s > cell_s / 2)
+        resolved.add_problem(fmt::format(
+            "EE_HEALTH_TIMEOUT_SEC = {} is more than half of what EE_SETTLE_PERIOD settles at once: "
+            "must be at most {}",
+            window_s, cell_s / 2));
+}
+
 void check_control_plane(Resolved& resolved) {
+    check_roles(resolved);
+    check_windows(resolved);
     check_github(resolved);
     check_webhook(resolved);
     check_pair(resolved, "EE_TLS_CERT", "EE_TLS_KEY");

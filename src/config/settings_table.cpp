@@ -123,7 +123,8 @@ constexpr Setting table[] = {
      "agents are warned this long before a registration ends; at most `EE_REGISTRATION_TTL_DAYS`"},
     {"EE_NAME_RESERVE_DAYS", control, days(0, 36500), "90",
      "how long an expired app name stays reserved for its repository and network"},
-    {"EE_HEALTH_TIMEOUT_SEC", control, seconds(1, day_s), "120", "silence that fails an agent"},
+    {"EE_HEALTH_TIMEOUT_SEC", control, seconds(1, day_s), "120",
+     "silence that fails an agent; at most half of what EE_SETTLE_PERIOD settles at once"},
 
     // Roles and store.
     {"EE_ADMIN_TOKEN", control, tokens(), "", "bearer tokens of the admin role; empty closes it"},
