@@ -46,6 +46,7 @@ void post_resolve(Request& request) {
                                .node = body.text("node_id"),
                                .app = body.optional_name("app_name"),
                                .pass = outcome == "pass",
+                               .allow_pending = body.flag_or("allow_pending", false),
                                .reason = body.text("reason")};
     });
 }

@@ -56,6 +56,7 @@ constexpr ApiField finalize[] = {{"node_id", ""},
 constexpr ApiField resolve[] = {{"node_id", "", text, required},
                                 {"app_name", ""},
                                 {"outcome", "pass or fail", text, required},
+                                {"allow_pending", "Also where abuse reports are not decided", flag},
                                 {"reason", "", text, required}};
 constexpr ApiField abuse[] = {
     {"node_id", "", text, required},          {"reason", "", text, required},    {"app_name", ""},

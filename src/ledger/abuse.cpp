@@ -33,8 +33,9 @@ Result<Period> period_of(const Context& context, const FileAbuse& command) {
     return period;
 }
 
-// What settlements that can't be changed any more paid for what was abused, and no claim has had before.
-Money claim_revenue(Context& context, const AbuseReport& report) {
+// Proposes to take from the stake what settlements that can't be changed any more paid for what was abused,
+// and no claim has had before. Where there is no stake it stays to be claimed.
+void claim_revenue(Context& context, std::uint64_t id, const AbuseReport& report) {
     Money sum;
     std::vector<std::pair<UnitName, Unit>> claimed;
     const auto step = step_of(context.rules.grid);
@@ -49,12 +50,12 @@ Money claim_revenue(Context& context, const AbuseReport& report) {
                 return true;
             });
     }
+    for (const auto& [name, unit] : claimed) sum = checked_add(sum, unit.paid).value_or(largest_money);
+    if (!propose_abuse_claim(context, report.node, id, sum)) return;
     for (auto& [name, unit] : claimed) {
         unit.claimed = unit.paid;
         save_unit(context.batch, name, unit);
-        sum = checked_add(sum, unit.paid).value_or(largest_money);
     }
-    return sum;
 }
 
 }  // namespace
@@ -114,8 +115,7 @@ Result<Answer> perform(Context& context, const DecideAbuse& command) {
         context, LeafKind::abuse_decision,
         {id_text(command.report), report.node, report.app, to_text(report.period), to_word(report.state),
          report.decided_by.empty() ? context.principal : report.decided_by});
-    if (command.authorize)
-        propose_abuse_claim(context, report.node, command.report, claim_revenue(context, report));
+    if (command.authorize) claim_revenue(context, command.report, report);
     Answer answer{.status = 200, .leaf_index = leaf};
     JsonWriter json(answer.body);
     json.begin_object();

@@ -115,6 +115,18 @@ TEST(AbuseRules, PendingItStopsTheSettlementDeniedItDoesNothing) {
         show-slashings                     => none
     )");
     run_in_world(R"(
+        # Nor is what nobody can say decided over it.
+        lock alice n1/c 13h 1h
+        slot n1/c s 13h pppppopppppppppppppppppppppppp
+        abuse n1/c 13h as=R
+        clock 14:00
+        finalize 13h pending=yes
+        show-unit n1/c 13h                 => inconclusive (hole)
+        resolve n1/c 13h pass              => abuse_pending
+        resolve n1/c 13h fail              => abuse_pending
+        resolve n1/c 13h pass pending=yes  => pass
+    )");
+    run_in_world(R"(
         abuse n1/a 13h as=R
         clock 14:00
         finalize 13h pending=yes           => 4 settled
@@ -174,6 +186,20 @@ TEST(AbuseRules, AfterSettlementItClaimsStakeAndNothingElseOnce) {
         show-slashings                     => n2 abuse 2 proposed
         slash n2 abuse R $100              => 2
         show stake:n2                      => 0
+    )");
+    run_in_world(R"(
+        # where there is no stake, what is claimed stays to be claimed
+        abuse n1 13h as=R
+        abuse n1 13h as=S
+        clock 14:00
+        finalize 13h pending=yes
+        settle
+        node n1 stake=0
+        decide R authorize
+        show-slashings                     => none
+        node n1 stake=10
+        decide S authorize
+        show-slashings                     => n1 abuse 5 proposed
     )");
     run_in_world(R"(
         # cells of one report that are settled and cells that are not

@@ -132,6 +132,7 @@ struct Resolve {
     std::string node{};
     std::string app{};
     bool pass = false;
+    bool allow_pending = false;
     std::string reason{};
 };
 

@@ -11,7 +11,6 @@ struct Interval {
     std::int64_t end;
 
     bool overlaps(const Interval& other) const { return start < other.end && other.start < end; }
-    bool contains(const Interval& other) const { return start <= other.start && other.end <= end; }
 };
 
 Interval interval_of(const Period& period) {
@@ -39,10 +38,11 @@ Expected expected_of(const Slot& slot, const Period& cell) {
 }
 
 // A slot that is expected in no whole window and had no challenge says nothing of the cell: without more, its
-// node was not there.
+// node was not there. One that was drained in it was, until somebody told it to go.
 bool says_something(const Slot& slot, const Period& cell) {
     if (slot.challenges_passed > 0 || slot.challenges_missed > 0 || slot.challenges_inconclusive > 0)
         return true;
+    if (slot.drained_at && *slot.drained_at >= LedgerTime{cell.start}) return true;
     if (slot.window_s == 0) return false;
     const Expected expected = expected_of(slot, cell);
     return expected.first < expected.last;
@@ -52,7 +52,7 @@ bool says_something(const Slot& slot, const Period& cell) {
 // different lengths of window are judged each by its own.
 using Windows = std::map<std::pair<std::int64_t, std::int64_t>, Window>;
 
-Windows collect(const UnitEvidence& evidence) {
+Windows expected_windows(const UnitEvidence& evidence) {
     Windows windows;
     for (const UnitEvidence::AgentSlot& agent : evidence.slots) {
         const Slot& slot = agent.slot;
@@ -65,12 +65,44 @@ Windows collect(const UnitEvidence& evidence) {
             const Window seen =
                 place < slot.windows.size() ? static_cast<Window>(slot.windows[place]) : Window::unknown;
             auto [window, is_new] = windows.try_emplace({k * length, (k + 1) * length}, seen);
-            // The better word counts: pass, then what nobody can say, then a miss.
-            if (seen == Window::pass || (window->second == Window::miss && seen != Window::pass))
-                window->second = seen;
+            // What nobody can say is better than a miss.
+            if (window->second == Window::miss) window->second = seen;
         }
     }
     return windows;
+}
+
+// A window that one of them is expected in passes by any of them, also by one that came in the middle of it.
+Windows collect(const UnitEvidence& evidence) {
+    Windows windows = expected_windows(evidence);
+    for (const UnitEvidence::AgentSlot& agent : evidence.slots) {
+        const Slot& slot = agent.slot;
+        if (slot.window_s == 0) continue;
+        const std::int64_t length = static_cast<std::int64_t>(slot.window_s) * 1'000'000;
+        const std::int64_t base = slot.first_window(evidence.unit.cell);
+        for (std::size_t place = 0; place < slot.windows.size(); ++place) {
+            if (static_cast<Window>(slot.windows[place]) != Window::pass) continue;
+            const std::int64_t start = (base + static_cast<std::int64_t>(place)) * length;
+            const auto window = windows.find({start, start + length});
+            if (window != windows.end()) window->second = Window::pass;
+        }
+    }
+    return windows;
+}
+
+// Whether outside observations that it was well cover all of it, together.
+bool is_filled(const Interval& window, const UnitEvidence& evidence) {
+    std::vector<Interval> well;
+    for (const UnitEvidence::Seen& seen : evidence.observations)
+        if (seen.observation.type == ObservationType::health_pass)
+            well.push_back({to_us(seen.observation.from), to_us(seen.observation.to)});
+    std::ranges::sort(well, {}, &Interval::start);
+    std::int64_t covered = window.start;
+    for (const Interval& one : well) {
+        if (one.start > covered) break;
+        covered = std::max(covered, one.end);
+    }
+    return covered >= window.end;
 }
 
 struct Reasons {
@@ -86,20 +118,13 @@ void judge_windows(const UnitEvidence& evidence, Reasons& reasons) {
         return std::ranges::any_of(
             evidence.outages, [&](const Outage& outage) { return interval_of(outage).overlaps(window); });
     };
-    const auto filled = [&](const Interval& window) {
-        return std::ranges::any_of(evidence.observations, [&](const UnitEvidence::Seen& seen) {
-            const Observation& o = seen.observation;
-            return o.type == ObservationType::health_pass &&
-                   Interval{to_us(o.from), to_us(o.to)}.contains(window);
-        });
-    };
     for (const auto& [key, seen] : collect(evidence)) {
         if (seen == Window::pass) continue;
         const Interval window{key.first, key.second};
         const bool is_hole = seen != Window::miss || overlaps_outage(window);
         if (!is_hole)
             reasons.health_miss = true;
-        else if (!filled(window))
+        else if (!is_filled(window, evidence))
             reasons.hole = true;
     }
 }

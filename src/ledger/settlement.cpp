@@ -78,13 +78,18 @@ std::vector<UnitName> open_units_of(const Context& context, const Period& period
     return units;
 }
 
+Result<void> check_no_pending_abuse(const Context& context, const UnitName& name) {
+    const auto pending = pending_abuse_of(context.batch, name);
+    if (!pending) return {};
+    return fail("abuse_pending",
+                fmt::format("abuse report {} touches {} in {} and is not decided; decide it, or "
+                            "send \"allow_pending\": true",
+                            *pending, name.node, to_text(name.cell)));
+}
+
 Result<void> check_no_pending_abuse(const Context& context, const Finalize& command) {
     for (const UnitName& name : open_units_of(context, command.period, command.node, "", everything)) {
-        if (const auto pending = pending_abuse_of(context.batch, name))
-            return fail("abuse_pending",
-                        fmt::format("abuse report {} touches {} in {} and is not decided; decide it, or "
-                                    "send \"allow_pending\": true",
-                                    *pending, name.node, to_text(name.cell)));
+        if (auto checked = check_no_pending_abuse(context, name); !checked) return checked;
     }
     return {};
 }
@@ -229,6 +234,8 @@ Result<Answer> perform(Context& context, const Resolve& command) {
         return fail("not_inconclusive",
                     fmt::format("by what is known now, {} of {} is {}: finalize it", to_text(*cell),
                                 command.node, to_word(judgement.outcome)));
+    if (!command.allow_pending)
+        if (auto checked = check_no_pending_abuse(context, name); !checked) return fail(checked.error());
     decide(context, name, *unit, evidence,
            {.outcome = command.pass ? Outcome::pass : Outcome::fail,
             .reasons = {fmt::format("resolved: {}", command.reason)}});

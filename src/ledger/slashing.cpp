@@ -86,13 +86,15 @@ std::uint64_t record_proposal(Context& context, Slashing& slashing) {
 }
 
 // For one event.
-void propose(Context& context, Slashing slashing) {
-    if (slashing.amount.is_zero()) return;
+// False: there is nothing to take.
+bool propose(Context& context, Slashing slashing) {
+    if (slashing.amount.is_zero()) return false;
     const std::uint64_t id = record_proposal(context, slashing);
-    if (!context.rules.slash_auto) return;
+    if (!context.rules.slash_auto) return true;
     // There is stake: the amount was capped by it.
     if (const auto done = carry_out(context, id, slashing); !done)
         throw BrokenInvariant(fmt::format("slashing {}: {}", id, done.error().detail));
+    return true;
 }
 
 LedgerTime first_downtime(const Context& context, const Slash& command) {
@@ -179,12 +181,12 @@ void propose_downtime_penalty(Context& context, std::string_view node, std::stri
                       .reason = fmt::format("down from {} to {}", to_text(seen.from), to_text(seen.to))});
 }
 
-void propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue) {
-    propose(context, {.node = std::string(node),
-                      .cause = std::string(abuse),
-                      .event_ids = {id_text(report)},
-                      .amount = std::min(revenue, stake_of(context.batch, node)),
-                      .reason = "abuse authorized after its cells were settled"});
+bool propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue) {
+    return propose(context, {.node = std::string(node),
+                             .cause = std::string(abuse),
+                             .event_ids = {id_text(report)},
+                             .amount = std::min(revenue, stake_of(context.batch, node)),
+                             .reason = "abuse authorized after its cells were settled"});
 }
 
 void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashing) {

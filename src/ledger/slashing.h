@@ -14,6 +14,6 @@ Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now
 void propose_downtime_penalty(Context& context, std::string_view node, std::string_view event_id,
                               const Observation& seen);
 // For abuse that was authorised after its cell was paid: at most `revenue`.
-void propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue);
+bool propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue);
 
 }  // namespace ee::ledger

@@ -387,6 +387,7 @@ std::string Script::resolve(const Words& words) {
                        .node = place.node,
                        .app = place.app,
                        .pass = words.at(3) == "pass",
+                       .allow_pending = words.named.contains("pending"),
                        .reason = words.get("reason", "looked")},
                "admin", [](const std::string& body) { return member(body, "outcome"); });
 }

@@ -144,7 +144,7 @@ Result<Booked> book_cell(Context& context, const ReportUsage& command, const Uni
     if (auto counted = count_hours(context, unit, *terms, hours); !counted) return fail(counted.error());
 
     const Money price = *terms->price;
-    if (round_half_up(exact_cost(price, hours)).value_or(largest_money) >= amount_max)
+    if (round_half_up(exact_cost(price, hours)).value_or(largest_money) > amount_max)
         return fail("invalid_amount", fmt::format("{} vCPU-hours at {} USD cost more than {} USD",
                                                   to_text(hours), to_usd(price), to_usd(amount_max)));
     Remaining remaining(hours);

@@ -275,9 +275,10 @@ TEST(UsageRules, NothingRunsIntoOverflow) {
         # L8
         open alice
         node n1 cpus=1000000 price=1000000000 stake=1
-        use alice n1 13h 1h id=r1          => invalid_amount      # as much as an amount may not be
+        use alice n1 13h 1.000001h id=r1   => invalid_amount      # more than an amount may be
+        use alice n1 13h 1h id=r1          => 0 + 1000000000
         use alice n1 13h 0.999999h id=r2   => 0 + 999999000
-        use alice n1 13h 999999h id=r3     => invalid_amount
+        use alice n1 13h 999998h id=r3     => invalid_amount
         node n2 cpus=8 price=0.000001 stake=1
         buy alice 1000000000
         lock alice n2 14h $1000000000

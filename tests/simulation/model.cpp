@@ -415,7 +415,7 @@ std::string Model::book_cell(const ledger::ReportUsage& command, const UnitKey& 
     sum += hours;
     if (sum > terms->capacity * rules_.step_s * 1'000'000 / 3600) return "exceeds_capacity";
 
-    if ((*terms->price * hours + 500'000) / 1'000'000 >= most) return "invalid_amount";
+    if ((*terms->price * hours + 500'000) / 1'000'000 > most) return "invalid_amount";
     // Millionths of a micro-USD at `price`; what is left after each lock. At first the hours, priced 1.
     Int cost = hours, price = 1;
     const auto whole = [&] { return (cost + 500'000) / 1'000'000; };

@@ -106,6 +106,7 @@ void Model::judge_slots(const UnitKey& key, bool& miss, bool& attest_miss, bool&
         if (std::get<0>(place) != start || std::get<1>(place) != node) continue;
         if (!app.empty() && std::get<2>(place) != app) continue;
         if (slot.passed || slot.missed || slot.open) silent = false;
+        if (slot.drained && *slot.drained >= from) silent = false;
         if (slot.missed) attest_miss = true;
         if (slot.open) open = true;
         for (std::int64_t k = from / slot.window - 1; k * slot.window < to; ++k) {
@@ -117,6 +118,24 @@ void Model::judge_slots(const UnitKey& key, bool& miss, bool& attest_miss, bool&
             words[{begin, end}] += known == slot.windows.end() || known->second == '\0' ? '?' : known->second;
         }
     }
+    // Whoever was heard in one of them, expected or not.
+    for (const auto& [place, slot] : slots_) {
+        if (std::get<0>(place) != start || std::get<1>(place) != node) continue;
+        if (!app.empty() && std::get<2>(place) != app) continue;
+        for (const auto& [k, letter] : slot.windows) {
+            const auto word = words.find({k * slot.window, (k + 1) * slot.window});
+            if (letter == 'p' && word != words.end()) word->second += 'p';
+        }
+    }
+    // By the second, as observations come.
+    const auto is_filled = [&](std::int64_t moment) {
+        return std::ranges::any_of(observations_, [&](const auto& entry) {
+            const ledger::Observation& seen_outside = entry.second;
+            return entry.first.first == node && (seen_outside.app.empty() || seen_outside.app == app) &&
+                   seen_outside.type == ledger::ObservationType::health_pass &&
+                   micros(seen_outside.from) <= moment && moment < micros(seen_outside.to);
+        });
+    };
     for (const auto& [window, seen] : words) {
         if (seen.find('p') != std::string::npos) continue;
         const bool all_missed = seen.find_first_not_of('m') == std::string::npos;
@@ -127,12 +146,10 @@ void Model::judge_slots(const UnitKey& key, bool& miss, bool& attest_miss, bool&
             miss = true;
             continue;
         }
-        hole |= std::ranges::none_of(observations_, [&](const auto& entry) {
-            const ledger::Observation& seen_outside = entry.second;
-            return entry.first.first == node && (seen_outside.app.empty() || seen_outside.app == app) &&
-                   seen_outside.type == ledger::ObservationType::health_pass &&
-                   micros(seen_outside.from) <= window.first && window.second <= micros(seen_outside.to);
-        });
+        bool filled = true;
+        for (std::int64_t moment = window.first; moment < window.second && filled; moment += 1'000'000)
+            filled = is_filled(moment);
+        hole |= !filled;
     }
 }
 
@@ -267,6 +284,7 @@ Expected Model::perform(const ledger::Resolve& command) {
         return refused({"period_finalized"});
     if (unit->second.outcome == Outcome::open || judge(key).outcome != Outcome::inconclusive)
         return refused({"not_inconclusive"});
+    if (!command.allow_pending && has_pending(key)) return refused({"abuse_pending"});
     settle(key, {command.pass ? Outcome::pass : Outcome::fail, "resolved: " + command.reason});
     return {.members = {{"outcome", command.pass ? "pass" : "fail"},
                         {"paid_usd", usd(unit->second.paid)},
@@ -322,9 +340,10 @@ Expected Model::perform(const ledger::DecideAbuse& command) {
     report->state = command.authorize ? 'a' : 'd';
     if (!command.authorize) return {.members = {{"status", "denied"}}};
     Int revenue = 0;
+    const bool has_stake = stake_of(report->node) > 0;
     for (auto& [key, unit] : units) {
         if (unit.outcome != Outcome::pass || unit.claimed > 0 || !touched(key, *report)) continue;
-        unit.claimed = unit.paid;
+        if (has_stake) unit.claimed = unit.paid;
         revenue += unit.paid;
     }
     propose({.node = report->node,

@@ -269,8 +269,12 @@ Step Workload::slash(const Model& model) {
 
 Step Workload::settle(const Model& model) {
     if (chance(8)) {
-        Resolve command{
-            .period = cell(model, -4, -1), .node = node(), .app = app(), .pass = chance(2), .reason = "r"};
+        Resolve command{.period = cell(model, -4, -1),
+                        .node = node(),
+                        .app = app(),
+                        .pass = chance(2),
+                        .allow_pending = chance(2),
+                        .reason = "r"};
         for (const auto& [key, unit] : model.units) {
             if (unit.outcome != (chance(9) ? Outcome::pass : Outcome::inconclusive) || !chance(2)) continue;
             const Seconds start{std::chrono::seconds{std::get<0>(key)}};
