@@ -107,16 +107,16 @@ class Process:
         state = "runs" if code is None else f"ended with {code}"
         return BenchError(f"{self.name} {state}: {why}\n" + "\n".join(self.text().splitlines()[-10:]))
 
-    def event(self, name, seconds=START_SECONDS):
-        """The first line of its JSON log with this event, as soon as it is there."""
+    def event(self, name, seconds=START_SECONDS, count=1):
+        """The first line of its JSON log with this event, as soon as so many are there."""
         deadline = time.monotonic() + seconds
         while True:
             ended = self.popen.poll() is not None
-            for line in self.text().splitlines():
-                if f'"event":"{name}"' in line:
-                    return json.loads(line)
+            lines = [line for line in self.text().splitlines() if f'"event":"{name}"' in line]
+            if len(lines) >= count:
+                return json.loads(lines[0])
             if ended or time.monotonic() > deadline:
-                raise self.failed(f"no {name} within {seconds} s")
+                raise self.failed(f"{len(lines)} of {count} {name} within {seconds} s")
             time.sleep(0.02)
 
     def stop(self):
@@ -265,16 +265,26 @@ class Lab:
 
     def agents(self, control, backend_port, apps):
         """Starts one agent for each name in `apps`, and waits until all serve."""
-        ca = {"EE_TLS_CA": self.certificate()[0]} if control.tls else {}
-        processes = [self.start("agent", [self.bin / "easyenclave-agent"], {
-            "EE_CONTROL_WS": control.url, "EE_REPO": REPO, "EE_RELEASE_TAG": RELEASE, "EE_APP_NAME": app,
-            "EE_NETWORK": NETWORK, "EE_BACKEND_URL": f"http://127.0.0.1:{backend_port}",
-            "EE_QUOTE_PROVIDER": "simulated", "EE_SIMULATED_TDX_DIR": self.platform(), **ca,
-            "EE_STATE_DIR": self.folder / f"agent-state-{self._number}", "EE_DRAIN_SEC": 1, "EE_LOG_FORMAT": "json",
-            "EE_LOG_LEVEL": "info", **self.product_environment}) for app in apps]
+        processes = [self.start("agent", [self.bin / "easyenclave-agent"],
+                                {"EE_APP_NAME": app, **self.agent_environment(control, backend_port)}) for app in apps]
         for process in processes:
             process.event("agent.serving")
         return processes
+
+    def agents_in_one(self, control, backend_port, apps):
+        """The same agents in one process."""
+        process = self.start("agents", [self.bin / "agents", *apps], self.agent_environment(control, backend_port))
+        process.event("agent.serving", count=len(apps))
+        return [process]
+
+    def agent_environment(self, control, backend_port):
+        """Of an agent whose app is still to be named."""
+        ca = {"EE_TLS_CA": self.certificate()[0]} if control.tls else {}
+        return {
+            "EE_CONTROL_WS": control.url, "EE_REPO": REPO, "EE_RELEASE_TAG": RELEASE, "EE_NETWORK": NETWORK,
+            "EE_BACKEND_URL": f"http://127.0.0.1:{backend_port}", "EE_QUOTE_PROVIDER": "simulated",
+            "EE_SIMULATED_TDX_DIR": self.platform(), **ca, "EE_STATE_DIR": self.folder / f"agent-state-{self._number}",
+            "EE_DRAIN_SEC": 1, "EE_LOG_FORMAT": "json", "EE_LOG_LEVEL": "info", **self.product_environment}
 
 
 def ask(port, path, host):
@@ -426,10 +436,10 @@ def hop_each(lab, backend_port, apps):
     return Way(f"nginx, {len(apps)} second hops", front_port, [front, *(process for process, _ in seconds)])
 
 
-def app_tunnel(lab, backend_port, tls=False, apps=(APP,)):
+def app_tunnel(lab, backend_port, tls=False, apps=(APP,), in_one=False):
     """The product: control plane, v2 tunnel, an agent for each name in `apps`, backend."""
     control = lab.control(tls)
-    agents = lab.agents(control, backend_port, apps)
+    agents = (lab.agents_in_one if in_one else lab.agents)(control, backend_port, apps)
     return Way("TLS tunnel" if tls else "tunnel", control.proxy_port, [control, *agents])
 
 

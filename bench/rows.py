@@ -17,6 +17,7 @@ GOALS = {
     "latency_half_p50": (AT_MOST, 1), "latency_half_p99": (AT_MOST, 1),
     "transfer_1m_1": (AT_LEAST, 1.5), "transfer_1m_16": (AT_LEAST, 1.2), "transfer_100m_1": (AT_LEAST, 1.2),
     "tls_requests_16": (AT_LEAST, 1), "tls_requests_64": (AT_LEAST, 1),
+    "apps64_tunnels_16": (AT_LEAST, 1), "apps64_tunnels_64": (AT_LEAST, 1.25),
     "apps64_requests_16": (AT_LEAST, 1), "apps64_requests_64": (AT_LEAST, 1.25),
     "ssh_requests_16": (AT_LEAST, 1.1), "chisel_requests_16": (AT_LEAST, 2),
     "frp_requests_16": (AT_LEAST, 1), "rathole_requests_16": (AT_LEAST, 1),

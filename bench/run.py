@@ -48,8 +48,8 @@ FIGURES = (
     Figure(serving.requests, tuple(name for c in serving.CONNECTIONS for name in serving.request_names(c)), PRODUCT),
     Figure(serving.latency_half, ("latency_half_p50", "latency_half_p99"), PRODUCT, (*SERVING, "h2load")),
     Figure(serving.requests_1000, ("requests_1000",), PRODUCT),
-    Figure(serving.apps64, tuple(f"apps64_{row}_{c}" for row in ("requests", "hops") for c in serving.APPS_CONNECTIONS), PRODUCT,
-           seconds=180),
+    Figure(serving.apps64, tuple(f"apps64_{row}_{c}" for row in ("tunnels", "requests", "hops")
+                                 for c in serving.APPS_CONNECTIONS), (*PRODUCT, "agents"), seconds=240),
     Figure(serving.transfer, (*serving.TRANSFERS, "transfer_100m_1", "upload_100m_1"), PRODUCT),
     Figure(serving.tls_requests, tuple(f"tls_requests_{c}" for c in serving.CONNECTIONS), PRODUCT, (*SERVING, "openssl")),
     Figure(serving.tls_transfer, ("tls_transfer_100m_1",), PRODUCT, (*SERVING, "openssl")),

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from functools import cache
 
 from lab import APP, BODY, DOMAIN, START_SECONDS, BenchError, app_tunnel, backend, both_ways, hop_each, two_hops
 from rows import pair_row, say
@@ -82,11 +83,15 @@ def apps64(lab, wanted, options):
     """As many apps, each with an agent of its own; the requests go to one after the other."""
     port = backend(lab)
     names = [f"app-{i}" for i in range(1, APPS + 1)]
-    tunnel = app_tunnel(lab, port, apps=names)
+    hops = cache(lambda: two_hops(lab, port))
+    agents = cache(lambda: app_tunnel(lab, port, apps=names))
     rows = []
-    for row, yardstick in (("apps64_requests", lambda: two_hops(lab, port)), ("apps64_hops", lambda: hop_each(lab, port, names))):
+    for row, ours, theirs in (
+            ("apps64_tunnels", lambda: app_tunnel(lab, port, apps=names, in_one=True), hops),
+            ("apps64_requests", agents, hops),
+            ("apps64_hops", agents, lambda: hop_each(lab, port, names))):
         counts = [count for count in APPS_CONNECTIONS if wanted(f"{row}_{count}")]
-        ways = (tunnel, yardstick()) if counts else ()
+        ways = (ours(), theirs()) if counts else ()
         for way in ways:
             for name in names:
                 way.check(host=f"{name}.{DOMAIN}")

@@ -2,11 +2,7 @@
 
 #include <csignal>
 
-#include "agent/health_prober.h"
 #include "agent/identity.h"
-#include "agent/sealed.h"
-#include "agent/tunnel_client.h"
-#include "agent/witness.h"
 #include "attestation/provider/quote_providers.h"
 #include "net/signals.h"
 
@@ -21,60 +17,105 @@ attestation::QuoteProviderKind kind_of(config::QuoteProviderKind kind) {
     }
 }
 
-int refuse(const telemetry::Log& log, const Error& error) {
-    log.error("agent.cannot_start", {{"code", error.code}, {"detail", error.detail}});
-    return 1;
-}
-
 Result<std::shared_ptr<const net::TlsContext>> client_tls(const config::AgentConfig& config,
                                                           const net::Url& url) {
     if (url.scheme != "wss" && url.scheme != "https") return std::shared_ptr<const net::TlsContext>();
     return net::TlsContext::client(config.tls_ca.value_or(""));
 }
 
-SealedSettings sealed_settings(const config::AgentConfig& config, const net::Url& backend,
-                               std::shared_ptr<const net::TlsContext> backend_tls) {
+SealedSettings sealed_settings(const AgentParts& parts) {
+    const config::AgentConfig& config = parts.config;
     return {.identity = {.role = std::string(attestation::agent_role),
                          .app_name = config.app_name,
                          .repo = config.repo,
                          .release_tag = config.release_tag,
                          .network = config.network},
-            .backend = backend,
-            .backend_tls = std::move(backend_tls)};
+            .backend = parts.backend,
+            .backend_tls = parts.backend_tls};
 }
 
-attestation::AgentIdentity identity_of(const config::AgentConfig& config, const std::string& agent_id) {
-    return {.agent_id = agent_id,
-            .node_id = config.node_id.value_or(""),
-            .app_name = config.app_name,
-            .repo = config.repo,
-            .release_tag = config.release_tag,
-            .network = config.network};
+BackendSettings backend_settings(const AgentParts& parts) {
+    return {.url = parts.backend,
+            .tls = parts.backend_tls,
+            .timeout = parts.config.proxy_timeout,
+            .idle_time = parts.config.stream_idle_time,
+            .body_bytes_max = parts.config.body_bytes_max};
+}
+
+TunnelClientSettings tunnel_settings(const AgentParts& parts, Sealed& sealed, Witness& witness) {
+    const config::AgentConfig& config = parts.config;
+    return {.control = parts.control,
+            .tls = parts.control_tls,
+            .identity = {.agent_id = parts.agent_id,
+                         .node_id = config.node_id.value_or(""),
+                         .app_name = config.app_name,
+                         .repo = config.repo,
+                         .release_tag = config.release_tag,
+                         .network = config.network},
+            .node_token = config.node_token,
+            .measurements = parts.claims,
+            .reconnect_min = config.reconnect_min,
+            .reconnect_max = config.reconnect_max,
+            .drain_timeout = config.drain_timeout,
+            .body_bytes_max = config.body_bytes_max,
+            .sealed = &sealed,
+            .witness = &witness};
 }
 
 }  // namespace
+
+Result<AgentParts> prepare_agent(const config::AgentConfig& config) {
+    auto control = net::parse_url(config.control_ws);
+    auto backend = net::parse_url(config.backend_url);
+    auto health = net::parse_url(config.health_url.value_or(config.backend_url));
+    for (const auto* url : {&control, &backend, &health})
+        if (!*url) return fail(url->error());
+    auto agent_id = agent_id_of(config);
+    if (!agent_id) return fail(agent_id.error());
+    auto claims = claims_of(config);
+    if (!claims) return fail(claims.error());
+    auto provider =
+        attestation::make_quote_provider(kind_of(config.quote_provider), config.simulated_dir.value_or(""));
+    if (!provider) return fail(provider.error());
+    auto tls = client_tls(config, *control), backend_tls = client_tls(config, *backend),
+         health_tls = client_tls(config, *health);
+    for (const auto* context : {&tls, &backend_tls, &health_tls})
+        if (!*context) return fail(context->error());
+    return AgentParts{.config = config,
+                      .control = std::move(*control),
+                      .backend = std::move(*backend),
+                      .health = std::move(*health),
+                      .control_tls = std::move(*tls),
+                      .backend_tls = std::move(*backend_tls),
+                      .health_tls = std::move(*health_tls),
+                      .agent_id = std::move(*agent_id),
+                      .claims = std::move(*claims),
+                      .provider = std::move(*provider)};
+}
+
+Agent::Agent(net::Loop& loop, net::WorkerPool& workers, const telemetry::Log& log, const AgentParts& parts)
+    : backend_(make_backend(loop, workers, backend_settings(parts))),
+      sealed_(loop, workers, *parts.provider, log, sealed_settings(parts)),
+      witness_(loop, workers, log, parts.config.state_dir),
+      client_(loop, workers, *parts.provider, *backend_, log, tunnel_settings(parts, sealed_, witness_)),
+      prober_(loop, workers, parts.health, !parts.config.health_url, parts.health_tls,
+              parts.config.health_interval,
+              [this](bool pass, const std::string& detail) { client_.report_health(pass, detail); }) {}
+
+void Agent::start() {
+    prober_.start();
+    client_.start();
+}
 
 int run_agent(const config::AgentConfig& config) {
     const telemetry::Log log(*telemetry::parse_log_level(config.log_level),
                              *telemetry::parse_log_format(config.log_format));
     for (const std::string& warning : config.warnings) log.warn("config.warning", {{"detail", warning}});
-
-    const auto control = net::parse_url(config.control_ws);
-    const auto backend_url = net::parse_url(config.backend_url);
-    const auto health_url = net::parse_url(config.health_url.value_or(config.backend_url));
-    for (const auto* url : {&control, &backend_url, &health_url})
-        if (!*url) return refuse(log, url->error());
-    const auto agent_id = agent_id_of(config);
-    if (!agent_id) return refuse(log, agent_id.error());
-    auto claims = claims_of(config);
-    if (!claims) return refuse(log, claims.error());
-    auto provider =
-        attestation::make_quote_provider(kind_of(config.quote_provider), config.simulated_dir.value_or(""));
-    if (!provider) return refuse(log, provider.error());
-    const auto tls = client_tls(config, *control), backend_tls = client_tls(config, *backend_url),
-               health_tls = client_tls(config, *health_url);
-    for (const auto* context : {&tls, &backend_tls, &health_tls})
-        if (!*context) return refuse(log, context->error());
+    const Result<AgentParts> parts = prepare_agent(config);
+    if (!parts) {
+        log.error("agent.cannot_start", {{"code", parts.error().code}, {"detail", parts.error().detail}});
+        return 1;
+    }
 
     net::raise_descriptor_limit();
     net::Loop loop;
@@ -82,40 +123,18 @@ int run_agent(const config::AgentConfig& config) {
     net::Signals signals(loop, {SIGTERM, SIGINT}, [&](int signal) { on_signal(signal); });
     std::signal(SIGPIPE, SIG_IGN);
     net::WorkerPool workers(2, 64);
-    const std::unique_ptr<Backend> backend = make_backend(loop, workers,
-                                                          {.url = *backend_url,
-                                                           .tls = *backend_tls,
-                                                           .timeout = config.proxy_timeout,
-                                                           .idle_time = config.stream_idle_time,
-                                                           .body_bytes_max = config.body_bytes_max});
-    Sealed sealed(loop, workers, **provider, log, sealed_settings(config, *backend_url, *backend_tls));
-    Witness witness(loop, workers, log, config.state_dir);
-    TunnelClient client(loop, workers, **provider, *backend, log,
-                        {.control = *control,
-                         .tls = *tls,
-                         .identity = identity_of(config, *agent_id),
-                         .node_token = config.node_token,
-                         .measurements = std::move(*claims),
-                         .reconnect_min = config.reconnect_min,
-                         .reconnect_max = config.reconnect_max,
-                         .drain_timeout = config.drain_timeout,
-                         .body_bytes_max = config.body_bytes_max,
-                         .sealed = &sealed,
-                         .witness = &witness});
-    HealthProber prober(loop, workers, *health_url, !config.health_url, *health_tls, config.health_interval,
-                        [&](bool pass, const std::string& detail) { client.report_health(pass, detail); });
+    Agent agent(loop, workers, log, *parts);
     bool stopping = false;
     on_signal = [&](int signal) {
         if (std::exchange(stopping, true)) return loop.stop();  // A second signal: now.
-        log.info("agent.stopping", {{"signal", signal}, {"open_requests", backend->requests_open()}});
-        client.stop([&loop] { loop.stop(); });
+        log.info("agent.stopping", {{"signal", signal}, {"open_requests", agent.requests_open()}});
+        agent.stop([&loop] { loop.stop(); });
     };
     log.info("agent.started", {{"app", config.app_name},
-                               {"agent", *agent_id},
+                               {"agent", parts->agent_id},
                                {"control", config.control_ws},
                                {"backend", config.backend_url}});
-    prober.start();
-    client.start();
+    agent.start();
     loop.run();
     log.info("agent.stopped");
     return 0;

@@ -1,9 +1,51 @@
 #pragma once
-// The agent as a program: builds its parts, runs until a signal.
+// The agent: how its parts are built, and the program that runs them until a signal.
 
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/backend.h"
+#include "agent/health_prober.h"
+#include "agent/sealed.h"
+#include "agent/tunnel_client.h"
+#include "agent/witness.h"
+#include "attestation/quote_provider.h"
+#include "base/claims.h"
 #include "config/agent_config.h"
 
 namespace ee::agent {
+
+// What the settings name, read and checked. Workers may use it until they are joined.
+struct AgentParts {
+    config::AgentConfig config;
+    net::Url control, backend, health;
+    std::shared_ptr<const net::TlsContext> control_tls, backend_tls, health_tls;
+    std::string agent_id;
+    Claims claims;
+    std::unique_ptr<attestation::QuoteProvider> provider;
+};
+
+// Refusals: of the URLs, the state folder, the claims, the quote provider and the certificates.
+Result<AgentParts> prepare_agent(const config::AgentConfig& config);
+
+// One agent, on a loop that others may share. The parts outlive it and the workers.
+class Agent {
+public:
+    Agent(net::Loop& loop, net::WorkerPool& workers, const telemetry::Log& log, const AgentParts& parts);
+
+    void start();
+    // Finishes the requests under way, within EE_DRAIN_SEC.
+    void stop(std::function<void()> on_stopped) { client_.stop(std::move(on_stopped)); }
+    std::size_t requests_open() const { return backend_->requests_open(); }
+
+private:
+    const std::unique_ptr<Backend> backend_;
+    Sealed sealed_;
+    Witness witness_;
+    TunnelClient client_;
+    HealthProber prober_;
+};
 
 // The exit code: 0 after a clean stop, 1 when it could not start, 78 for a bad setting.
 int run_agent(const config::AgentConfig& config);
