@@ -116,9 +116,9 @@ TEST(WebSocketFrames, EveryLengthAroundTheEncodingBordersGoesRound) {
 
 TEST(WebSocketFrames, MasksAtEveryAlignmentAndPhase) {
     for (std::size_t begin = 0; begin < 16; ++begin) {
-        for (std::size_t size = 0; size < 40; ++size) {
+        for (std::size_t size = 0; size < 100; ++size) {
             for (std::size_t phase = 0; phase < 4; ++phase) {
-                std::string text(64, 'a');
+                std::string text(128, 'a');
                 std::string expected = text;
                 for (std::size_t i = 0; i < size; ++i) {
                     expected[begin + i] = static_cast<char>('a' ^ key[(i + phase) % 4]);
