@@ -1,8 +1,10 @@
 #include "http/fields.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <charconv>
+#include <cstring>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -27,6 +29,17 @@ constexpr unsigned char lower(char c) {
 
 bool is_blank(char c) {
     return c == ' ' || c == '\t';
+}
+
+// Whether eight characters are letters or '-', as those of most names are: each test sets the top bit of a
+// byte that passes it. A character beyond ASCII has that bit, and none passes.
+bool eight_are_letters(const char* text) {
+    constexpr std::uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+    std::uint64_t bytes;
+    std::memcpy(&bytes, text, sizeof bytes);
+    const std::uint64_t folded = (bytes | (ones * 0x20)) & ~tops, dashes = (bytes ^ (ones * '-')) & ~tops;
+    const std::uint64_t letters = (folded + ones * (0x80 - 'a')) & ~(folded + ones * (0x7f - 'z'));
+    return ((letters | ~(dashes + ones * 0x7f)) & ~bytes & tops) == tops;
 }
 
 // The options of all Connection fields. Few, so that a head cannot make the look-up costly.
@@ -64,6 +77,10 @@ bool istarts_with(std::string_view text, std::string_view prefix) {
 }
 
 bool is_token(std::string_view text) {
+    while (text.size() >= 8 && eight_are_letters(text.data())) {
+        if (text.size() == 8) return true;
+        text.remove_prefix(std::min<std::size_t>(8, text.size() - 8));  // The last eight may overlap.
+    }
     for (const char c : text) {
         if (!token_characters[static_cast<unsigned char>(c)]) return false;
     }
@@ -75,12 +92,14 @@ std::size_t find_control(std::string_view text, std::size_t from) {
 #if defined(__SSE2__)
     const __m128i highest_control = _mm_set1_epi8(0x1f);
     const __m128i del = _mm_set1_epi8(0x7f);
-    for (; i + 16 <= text.size(); i += 16) {
+    while (i + 16 <= text.size()) {
         __m128i bytes;
         __builtin_memcpy(&bytes, text.data() + i, sizeof bytes);
         const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, highest_control), bytes);
         const int found = _mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(bytes, del)));
         if (found != 0) return i + static_cast<std::size_t>(std::countr_zero(static_cast<unsigned>(found)));
+        if (i + 16 == text.size()) return text.size();
+        i = std::min(i + 16, text.size() - 16);  // The last sixteen overlap those before.
     }
 #endif
     while (i < text.size() && !is_control(text[i])) ++i;
@@ -158,19 +177,20 @@ bool is_hop_by_hop(std::string_view name) {
 
 bool copy_end_to_end(std::span<const Field> fields, std::vector<Field>& out) {
     out.clear();
-    ConnectionOptions options;
+    std::optional<ConnectionOptions> options;  // Few heads have any.
     for (const Field& field : fields) {
         if (!iequals(field.name, "connection")) continue;
-        for_each_token(field.value, [&](std::string_view option) { options.add(option); });
+        if (!options) options.emplace();
+        for_each_token(field.value, [&](std::string_view option) { options->add(option); });
     }
-    if (options.overflow) return false;
+    if (options && options->overflow) return false;
 
     for (const Field& field : fields) {
         if (is_hop_by_hop(field.name)) continue;
         // Connection must not name end-to-end fields (RFC 9110 section 7.6.1); taking these two away
         // would change where the message goes or ends.
-        const bool kept = iequals(field.name, "host") || iequals(field.name, "content-length");
-        if (!kept && options.has(field.name)) continue;
+        const bool is_named = options && options->has(field.name);
+        if (is_named && !iequals(field.name, "host") && !iequals(field.name, "content-length")) continue;
         out.push_back(field);
     }
     if (has_token(fields, "te", "trailers")) out.push_back({"TE", "trailers"});

@@ -47,6 +47,18 @@ TEST(Fields, EveryByteIsJudgedAsRfc9110Says) {
     EXPECT_FALSE(is_valid_field_value("x\t"));
 }
 
+TEST(Fields, ATokenIsJudgedByEachOfItsCharacters) {
+    for (std::size_t size = 1; size < 26; ++size) {
+        for (std::size_t at = 0; at < size; ++at) {
+            for (int byte = 0; byte < 256; ++byte) {
+                std::string name = std::string("Letters-andTheirLikes-Only").substr(0, size);
+                name[at] = static_cast<char>(byte);
+                ASSERT_EQ(is_token(name), is_token(name.substr(at, 1))) << size << ' ' << at << ' ' << byte;
+            }
+        }
+    }
+}
+
 TEST(Fields, FindsAndCounts) {
     const std::vector<Field> fields = {{"A", "1"}, {"b", "2"}, {"a", "3"}};
     EXPECT_EQ(find(fields, "a"), "1");

@@ -127,7 +127,15 @@ bool append_status_line(std::string& out, int status, std::string_view reason) {
 
 bool append_field(std::string& out, std::string_view name, std::string_view value) {
     if (!is_token(name) || !is_valid_field_value(value)) return false;
-    out.append(name).append(": ").append(value).append("\r\n");
+    const std::size_t at = out.size();
+    out.resize(at + name.size() + value.size() + 4);  // Once: this is done for each field of each message.
+    char* to = out.data() + at;
+    to += name.copy(to, name.size());
+    *to++ = ':';
+    *to++ = ' ';
+    to += value.copy(to, value.size());
+    *to++ = '\r';
+    *to = '\n';
     return true;
 }
 
