@@ -177,6 +177,14 @@ TEST(ConstantTimeEqual, ComparesContentAndLength) {
     EXPECT_FALSE(constant_time_equal(as_bytes("abc"), as_bytes("ab")));
 }
 
+TEST(IpAddress, IsWrittenAsItIsRead) {
+    for (int byte = 0; byte < 256; ++byte) {
+        const std::string text = std::to_string(byte) + ".0.199." + std::to_string(255 - byte);
+        ASSERT_TRUE(IpAddress::parse(text)) << text;
+        EXPECT_EQ(IpAddress::parse(text)->to_string(), text);
+    }
+}
+
 TEST(Cidr, IsWrittenWithItsPrefix) {
     for (const char* text : {"10.0.0.0/8", "0.0.0.0/0", "192.0.2.1/32", "::/0", "2001:db8::/32", "::1/128"}) {
         const auto network = Cidr::parse(text);

@@ -1,6 +1,7 @@
 #include "base/hex.h"
 
 #include <array>
+#include <cstring>
 
 namespace ee {
 namespace {
@@ -19,6 +20,13 @@ constexpr auto digit_values = [] {
     return table;
 }();
 
+constexpr auto digit_pairs = [] {
+    constexpr char digits[] = "0123456789abcdef";
+    std::array<std::array<char, 2>, 256> table{};
+    for (std::size_t i = 0; i < table.size(); ++i) table[i] = {digits[i >> 4], digits[i & 15]};
+    return table;
+}();
+
 std::uint8_t digit(char c) {
     return digit_values[static_cast<std::uint8_t>(c)];
 }
@@ -26,13 +34,12 @@ std::uint8_t digit(char c) {
 }  // namespace
 
 void append_hex(std::string& out, ByteSpan bytes) {
-    constexpr char digits[] = "0123456789abcdef";
     const std::size_t at = out.size();
     out.resize(at + bytes.size() * 2);
     char* to = out.data() + at;
     for (const std::uint8_t byte : bytes) {
-        *to++ = digits[byte >> 4];
-        *to++ = digits[byte & 15];
+        std::memcpy(to, digit_pairs[byte].data(), 2);
+        to += 2;
     }
 }
 

@@ -28,14 +28,15 @@ bool IpAddress::is_v4() const {
 
 std::string IpAddress::to_string() const {
     if (is_v4()) {  // By hand: this is on the path of every request, and inet_ntop goes through sprintf.
-        std::string text;
+        char text[INET_ADDRSTRLEN];
+        char* end = text;
         for (std::size_t i = 12; i < 16; ++i) {
-            char digits[3];
-            const auto end = std::to_chars(digits, digits + sizeof digits, bytes_[i]).ptr;
-            if (i > 12) text.push_back('.');
-            text.append(digits, end);
+            if (i > 12) *end++ = '.';
+            if (bytes_[i] >= 100) *end++ = static_cast<char>('0' + bytes_[i] / 100);
+            if (bytes_[i] >= 10) *end++ = static_cast<char>('0' + bytes_[i] / 10 % 10);
+            *end++ = static_cast<char>('0' + bytes_[i] % 10);
         }
-        return text;
+        return std::string(text, end);
     }
     char text[INET6_ADDRSTRLEN];
     ::inet_ntop(AF_INET6, bytes_.data(), text, sizeof text);

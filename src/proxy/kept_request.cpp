@@ -20,11 +20,12 @@ void KeptRequest::keep(const tunnel::StreamRequest& request, std::string_view ho
                        request.scheme.size() + request.authority.size() + request.protocol.size() +
                        host.size();
     for (const http::Field& field : request.fields) size += field.name.size() + field.value.size();
-    text_.reserve(size);
-    const auto keep = [&](std::string_view text) {
-        const std::size_t at = text_.size();
-        text_.append(text);
-        return std::string_view(text_).substr(at);
+    text_.resize(size);
+    char* to = text_.data();
+    const auto keep = [&to](std::string_view text) {
+        const std::string_view kept(to, text.size());
+        to += text.copy(to, text.size());
+        return kept;
     };
     request_.method = keep(request.method);
     request_.target = keep(request.target);
@@ -36,7 +37,7 @@ void KeptRequest::keep(const tunnel::StreamRequest& request, std::string_view ho
     if (has_host_) fields_.push_back({"Host", keep(host)});
     for (const http::Field& field : request.fields)
         if (!http::iequals(field.name, "host")) fields_.push_back({keep(field.name), keep(field.value)});
-    EE_CHECK(text_.size() <= size);  // Else it has moved.
+    EE_CHECK(to <= text_.data() + size);
     const std::size_t head_size = size - request.body.size();
     held_.set(request.body.size() + (head_size > usual_head_bytes_max ? head_size : 0));
 }
