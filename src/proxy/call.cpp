@@ -240,7 +240,8 @@ void Call::VisitorSide::on_body(std::string_view bytes) {
 }
 
 void Call::VisitorSide::on_body_end(std::span<const http::Field> trailers) {
-    call_.flow_.end(trailers);
+    RequestFields& passed = call_.forwarder_.request_fields_;
+    call_.flow_.end(passed.build_trailers(trailers) ? passed.result() : std::span<const http::Field>());
 }
 
 void Call::VisitorSide::on_written(std::size_t body_bytes) {

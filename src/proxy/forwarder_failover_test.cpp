@@ -1,5 +1,4 @@
 #include "proxy/forwarder_fixture.h"
-#include "proxy/streaming_agent.h"
 
 namespace ee::proxy {
 namespace {
@@ -200,14 +199,7 @@ TEST_F(FailoverTest, BodiesThatAreKeptAreCounted) {
 
 // ---- v2 ----
 
-struct StreamingFailoverTest : ForwarderTest {
-    std::unique_ptr<StreamingAgent> stream_from(std::string agent_id) {
-        auto agent = std::make_unique<StreamingAgent>(loop, control.port());
-        EXPECT_TRUE(attest(agent->wire, tunnel::test_registration(std::move(agent_id))));
-        agent->flush();
-        return agent;
-    }
-};
+using StreamingFailoverTest = ForwarderTest;
 
 TEST_F(StreamingFailoverTest, ASmallBodyIsGatheredAndSentAgain) {
     auto first = stream_from("a1");

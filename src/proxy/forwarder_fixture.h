@@ -1,5 +1,6 @@
 #pragma once
-// Visitors, agents and the registry between them, over TCP; the agents say what a test tells them to.
+// Visitors, agents of either wire and the registry between them, over TCP; the agents say what a test tells
+// them to.
 
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "http/server.h"
 #include "proxy/forwarder.h"
 #include "proxy/proxy_handler.h"
+#include "proxy/streaming_agent.h"
 #include "proxy/test_agents.h"
 
 namespace ee::proxy {
@@ -38,6 +40,12 @@ protected:
         auto agent = std::make_unique<tunnel::TestAgent>(loop, net::connect_to(control.port()));
         agent->upgrade();
         EXPECT_TRUE(attest(*agent, tunnel::test_registration(std::move(agent_id), max_requests)));
+        return agent;
+    }
+    std::unique_ptr<StreamingAgent> stream_from(std::string agent_id = "a1") {
+        auto agent = std::make_unique<StreamingAgent>(loop, control.port());
+        EXPECT_TRUE(attest(agent->wire, tunnel::test_registration(std::move(agent_id))));
+        agent->flush();  // Its SETTINGS.
         return agent;
     }
     std::unique_ptr<net::Peer> visit() {

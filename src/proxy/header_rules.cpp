@@ -32,6 +32,15 @@ bool is_ours_in_requests(std::string_view name) {
     }
 }
 
+// What a request's trailers must not say (RFC 9110 section 6.5.1): where it goes, who asks, what its body is,
+// whether it is wanted. A backend that merges trailers into the head would act on it.
+bool is_never_a_trailer(std::string_view name) {
+    return http::istarts_with(name, "ee-") || http::istarts_with(name, "if-") ||
+           is_one_of(name,
+                     {"host", "te", "trailer", "authorization", "cookie", "content-type", "content-encoding",
+                      "content-range", "cache-control", "pragma", "max-forwards", "range"});
+}
+
 // On the control listener's origin: what a browser would keep for all of it, beyond this answer.
 bool is_dropped_from_answers(std::string_view name, Origin origin) {
     if (http::istarts_with(name, "ee-") || is_one_of(name, {"content-length", "x-request-id"})) return true;
@@ -85,6 +94,14 @@ bool RequestFields::build(std::span<const http::Field> fields, const RequestCont
     result_.push_back({"Via", via_});
     result_.push_back({"X-Request-Id", context.request_id});
     result_.push_back({"traceparent", context.traceparent});
+    return true;
+}
+
+bool RequestFields::build_trailers(std::span<const http::Field> fields) {
+    if (!http::copy_end_to_end(fields, result_)) return false;
+    std::erase_if(result_, [](const http::Field& field) {
+        return is_ours_in_requests(field.name) || is_never_a_trailer(field.name);
+    });
     return true;
 }
 

@@ -30,6 +30,8 @@ public:
     // False when the message must be refused (Connection names too many options). The answer's views point
     // into `fields` and into this object, until the next call.
     [[nodiscard]] bool build(std::span<const http::Field> fields, const RequestContext& context);
+    // Of a request's trailers: without what we say or may not be said there.
+    [[nodiscard]] bool build_trailers(std::span<const http::Field> fields);
     std::span<const http::Field> result() const { return result_; }
 
 private:

@@ -117,6 +117,52 @@ TEST(RequestFields, SaysWhatTheVisitorUsed) {
     EXPECT_EQ(request.value({{"Via", "1.0 fred"}, {"via", "2 p"}}, "via"), "1.0 fred, 2 p, 1.1 easyenclave");
 }
 
+TEST(RequestFields, TrailersAreNoWayAroundThat) {
+    RequestFields fields;
+    const auto passed = [&](std::vector<Field> given) {
+        EXPECT_TRUE(fields.build_trailers(given));
+        Lines out;
+        for (const Field& field : fields.result())
+            out.push_back(std::string(field.name) + ": " + std::string(field.value));
+        return out;
+    };
+    for (const char* name : {"EE-Attestation",
+                             "ee-client",
+                             "EE-Require",
+                             "X-Forwarded-For",
+                             "x-forwarded-proto",
+                             "X-Forwarded-Host",
+                             "X-EE-App",
+                             "X-Request-Id",
+                             "Forwarded",
+                             "Via",
+                             "traceparent",
+                             "Host",
+                             "Content-Length",
+                             "Content-Type",
+                             "content-encoding",
+                             "Content-Range",
+                             "Authorization",
+                             "Cookie",
+                             "Expect",
+                             "If-Match",
+                             "Range",
+                             "Cache-Control",
+                             "Max-Forwards",
+                             "Transfer-Encoding",
+                             "TE",
+                             "Trailer",
+                             "Connection",
+                             "Proxy-Authorization"})
+        EXPECT_EQ(passed({{name, "trailers"}, {"X-Sum", "1"}}), Lines{"X-Sum: 1"}) << name;
+    EXPECT_EQ(passed({{"Content-Digest", "sha-256=:YQ==:"}, {"grpc-status", "0"}}),
+              (Lines{"Content-Digest: sha-256=:YQ==:", "grpc-status: 0"}));
+    std::string many;
+    for (int i = 0; i < 65; ++i) many += "x" + std::to_string(i) + ",";
+    const Field options{"Connection", many};
+    EXPECT_FALSE(fields.build_trailers({&options, 1}));
+}
+
 // ---- Answers ----
 
 Lines answer(std::vector<http::Field> given, const AnswerContext& context) {

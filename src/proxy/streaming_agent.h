@@ -56,13 +56,16 @@ struct StreamingAgent final : http::Http2Observer {
         received.append(bytes);
         if (consumes) session.consume(stream, bytes.size());
     }
-    void on_end(http::Http2StreamId, std::span<const http::Field>) override { ended = true; }
+    void on_end(http::Http2StreamId, std::span<const http::Field> fields) override {
+        for (const http::Field& field : fields) trailers += fmt::format("{}={} ", field.name, field.value);
+        ended = true;
+    }
     void on_reset(http::Http2StreamId, std::uint32_t code) override { reset_code = code; }
 
     tunnel::TestAgent wire;
     http::Http2Session session{{.role = http::Http2Settings::Role::server, .connect_protocol = true}, *this};
     http::Http2StreamId last = 0;
-    std::string asked, received;
+    std::string asked, received, trailers;
     bool ended = false, consumes = true;
     std::optional<std::uint32_t> reset_code;
 };
