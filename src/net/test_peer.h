@@ -51,10 +51,13 @@ inline std::pair<Fd, Fd> socket_pair() {
 }
 
 // A connection to a listener on 127.0.0.1: the kernel completes it before it is accepted.
-inline Fd connect_to(std::uint16_t port) {
+// From a loopback address (127.0.0.0/8), where that matters.
+inline Fd connect_to(std::uint16_t port, std::uint32_t from = INADDR_LOOPBACK) {
     Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(from);
+    EE_CHECK(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EE_CHECK(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);

@@ -216,10 +216,26 @@ bool Forwarder::has_room_for(const tunnel::Session* session) const {
                                                            : !settings_.memory->is_pressed();
 }
 
-Error Forwarder::exceeded(Call& call, const RateLimits::Exceeded& why) {
+Error Forwarder::exceeded(const RateLimits::Exceeded& why) {
     rate_limited_[static_cast<std::size_t>(why.limit)]->add();
-    call.set_retry_after(why.retry_after_s);
     return {"rate_limited", why.detail};
+}
+
+Error Forwarder::exceeded(Call& call, const RateLimits::Exceeded& why) {
+    call.set_retry_after(why.retry_after_s);
+    return exceeded(why);
+}
+
+Result<Buckets::Pass> Forwarder::take_client(const net::IpAddress& client, MonoTime now) {
+    auto pass = rate_limits_.take_client(client, now);
+    if (!pass) return fail(exceeded(pass.error()));
+    return std::move(*pass);
+}
+
+Result<Buckets::Pass> Forwarder::take_app(std::string_view app, MonoTime now) {
+    auto pass = rate_limits_.take_app(app, now);
+    if (!pass) return fail(exceeded(pass.error()));
+    return std::move(*pass);
 }
 
 void Forwarder::refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,

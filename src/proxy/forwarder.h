@@ -114,6 +114,10 @@ public:
             registry_.readmitted(attempt.agent().app, attempt.agent().agent_id, {loop_.now(), wall_now()});
     }
 
+    // What a visit counts against, until it ends. Refusal: `rate_limited`.
+    Result<Buckets::Pass> take_client(const net::IpAddress& client, MonoTime now);
+    Result<Buckets::Pass> take_app(std::string_view app, MonoTime now);
+
     const ForwardSettings& settings() const { return settings_; }
     // Known once the listeners have their ports.
     void set_names(registry::PublicNames names) { settings_.names = std::move(names); }
@@ -159,6 +163,7 @@ private:
     // nullopt: all candidates stay.
     std::optional<PickedRelease> keep_one_release(std::string_view app);
     bool has_room_for(const tunnel::Session* session) const;
+    Error exceeded(const RateLimits::Exceeded& why);
     Error exceeded(Call& call, const RateLimits::Exceeded& why);
     // Valid until the next call.
     std::string_view traceparent(std::span<const http::Field> fields);

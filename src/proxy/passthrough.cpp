@@ -1,5 +1,6 @@
 #include "proxy/passthrough.h"
 
+#include "base/client_address.h"
 #include "http/target.h"
 #include "proxy/passthrough_call.h"
 
@@ -36,12 +37,28 @@ Result<void> Passthrough::listen(const std::string& address, std::uint16_t port)
 
 void Passthrough::accept(net::Fd socket, const net::Endpoint& peer) {
     connections_.add();
-    if (calls_.size() >= settings_.connections_max || hellos_ >= settings_.hellos_max)
-        return refused_.count("too_many_connections");
+    if (!has_room_for(peer)) return refused_.count("too_many_connections");
     const auto call = std::make_shared<PassthroughCall>(*this, std::move(socket), peer);
     calls_.emplace(call.get(), call);
     open_.add(1);
     call->start();
+}
+
+bool Passthrough::has_room_for(const net::Endpoint& peer) const {
+    if (calls_.size() >= settings_.connections_max || hellos_ >= settings_.hellos_max) return false;
+    const auto found = hellos_of_client_.find(client_address(peer.ip));
+    return found == hellos_of_client_.end() || found->second < settings_.hellos_per_client_max;
+}
+
+void Passthrough::hello_begins(const net::Endpoint& peer) {
+    ++hellos_;
+    ++hellos_of_client_[client_address(peer.ip)];
+}
+
+void Passthrough::hello_ends(const net::Endpoint& peer) {
+    --hellos_;
+    const auto found = hellos_of_client_.find(client_address(peer.ip));
+    if (--found->second == 0) hellos_of_client_.erase(found);
 }
 
 Result<std::string> Passthrough::app_of(std::string_view server_name) const {

@@ -23,8 +23,10 @@ struct PassthroughSettings {
     // How long a visitor may take nothing of what is left for it once the agent is done.
     std::chrono::milliseconds idle_time = std::chrono::seconds(300);
     std::size_t connections_max = 16384;
-    std::size_t hellos_max = 2048;  // Connections whose ClientHello is not complete.
-    BodyMemory* memory = nullptr;   // Where what visitors have not taken is counted. May be null.
+    // Connections whose ClientHello is not complete: in all, and of one client's address.
+    std::size_t hellos_max = 2048;
+    std::size_t hellos_per_client_max = 64;
+    BodyMemory* memory = nullptr;  // Where what visitors have not taken is counted. May be null.
 };
 
 class PassthroughCall;
@@ -49,6 +51,9 @@ private:
     void accept(net::Fd socket, const net::Endpoint& peer);
     // The app a server name asks for; `unknown_app` when it is not <app>.<domain>.
     Result<std::string> app_of(std::string_view server_name) const;
+    bool has_room_for(const net::Endpoint& peer) const;
+    void hello_begins(const net::Endpoint& peer);
+    void hello_ends(const net::Endpoint& peer);
     void remove(PassthroughCall& call);
 
     net::Loop& loop_;
@@ -65,6 +70,7 @@ private:
     std::unique_ptr<net::Listener> listener_;
     std::unordered_map<PassthroughCall*, std::shared_ptr<PassthroughCall>> calls_;
     std::size_t hellos_ = 0;
+    std::unordered_map<net::IpAddress, std::size_t> hellos_of_client_;
 };
 
 }  // namespace ee::proxy

@@ -32,7 +32,7 @@ PassthroughCall::PassthroughCall(Passthrough& owner, net::Fd socket, const net::
           status_ = status_slow_hello;
           cut({"hello_timeout", "no complete ClientHello in time"});
       }) {
-    ++owner_.hellos_;
+    owner_.hello_begins(peer_);
     visitor_.count_output(owner_.settings_.memory);
 }
 
@@ -45,19 +45,23 @@ void PassthroughCall::start() {
 
 void PassthroughCall::leave_reading() {
     hello_due_.cancel();
-    if (state_ == State::reading) --owner_.hellos_;
+    if (state_ == State::reading) owner_.hello_ends(peer_);
 }
 
 // ---- The ClientHello ----
 
 Result<void> PassthroughCall::open(const std::string& server_name) {
-    auto app = owner_.app_of(server_name);
-    if (!app) return fail(std::move(app.error()));
-    app_ = std::move(*app);
-    opened_at_ = std::chrono::steady_clock::now();
     const Moment now{owner_.loop_.now(), wall_now()};
+    auto app = owner_.app_of(server_name);
+    if (app) app_ = *app;
+    auto client_pass = owner_.forwarder_.take_client(peer_.ip, now.mono);
+    if (!client_pass) return fail(std::move(client_pass.error()));
+    if (!app) return fail(std::move(app.error()));
+    opened_at_ = std::chrono::steady_clock::now();
     const auto session = owner_.forwarder_.choose(app_, now, Carrier::streams_only);
     if (!session) return fail(session.error());
+    auto app_pass = owner_.forwarder_.take_app(app_, now.mono);
+    if (!app_pass) return fail(std::move(app_pass.error()));
     const std::string client = peer_.ip.to_string();
     const http::Field fields[] = {{tunnel::sealed_client_field, client}};
     const auto opened = (*session)->open_stream({.method = "CONNECT",
@@ -72,6 +76,8 @@ Result<void> PassthroughCall::open(const std::string& server_name) {
     if (!opened) return fail(opened.error());
     leave_reading();
     state_ = State::carried;
+    client_pass_ = std::move(*client_pass);
+    app_pass_ = std::move(*app_pass);
     flow_.begin((*session)->id(), *opened);
     rtt_ = (*session)->rtt().value_or(std::chrono::microseconds(-1));
     if ((*session)->registration()) agent_ = (*session)->registration()->agent_id;
@@ -200,6 +206,8 @@ void PassthroughCall::on_failed(const Error& error) {
 
 void PassthroughCall::finish() {
     leave_reading();
+    client_pass_ = {};
+    app_pass_ = {};
     if (!error_.empty()) owner_.refused_.count(error_);
     // A connection without a byte is a port check, and no visit.
     if (owner_.visit_log_.enabled() && request_bytes_ > 0) {

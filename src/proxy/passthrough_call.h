@@ -64,6 +64,7 @@ private:
     int status_ = 0;
     std::string app_, agent_, error_;
     Attempt attempt_;
+    Buckets::Pass client_pass_, app_pass_;  // What it counts against while it is carried.
     std::uint64_t request_bytes_ = 0, response_bytes_ = 0;
     MonoTime started_at_ = std::chrono::steady_clock::now();
     std::optional<MonoTime> opened_at_, sent_at_, head_at_;

@@ -250,6 +250,77 @@ TEST_F(PassthroughTest, TakesSoManyConnections) {
     ASSERT_TRUE(until([&] { return passthrough->open_connections() == 0; }));
 }
 
+// ---- Limits of one client and one app ----
+
+TEST_F(PassthroughTest, KeepsNoMoreWaitingHellosOfOneClient) {
+    settings.hellos_per_client_max = 2;
+    open();
+    const auto agent = come();
+    const auto first = visit(""), second = visit("\x16");
+    ASSERT_TRUE(until([&] { return passthrough->open_connections() == 2; }));
+    EXPECT_EQ(hear(hello("myapp.app.test")), "");
+    EXPECT_EQ(refused("too_many_connections"), 1);
+    Peer other(loop, net::connect_to(passthrough->port(), INADDR_LOOPBACK + 1));
+    other.say(hello("myapp.app.test"));
+    ASSERT_TRUE(until([&] { return !agent->received.empty(); })) << "another client's are its own";
+    first->stream.reset();
+    ASSERT_TRUE(until([&] { return passthrough->open_connections() == 2; }));
+    agent->received.clear();
+    const auto third = visit(hello("myapp.app.test"));
+    ASSERT_TRUE(until([&] { return !agent->received.empty(); })) << "there is room again";
+}
+
+TEST_F(PassthroughTest, TakesSoManyConnectionsASecond) {
+    const struct {
+        RateLimitSettings limits;
+        const char* name;
+    } rows[] = {{{.client_rps = 1}, "other.app.test"}, {{.app_rps = 1}, "myapp.app.test"}};
+    const auto agent = come();
+    for (const auto& row : rows) {
+        forwarder.set_rate_limits(row.limits);
+        const double before = refused("rate_limited");
+        std::vector<std::unique_ptr<Peer>> visitors;
+        while (visitors.size() < 40 && refused("rate_limited") == before) {
+            const std::size_t reached = agent->received.size();
+            visitors.push_back(visit(hello(row.name)));
+            ASSERT_TRUE(
+                until([&] { return agent->received.size() > reached || !visitors.back()->closed.empty(); }));
+        }
+        EXPECT_GT(visitors.size(), 10u) << "as many may come at once";
+        EXPECT_EQ(refused("rate_limited"), before + 1);
+        EXPECT_EQ(visitors.back()->received, alert(80));
+        ASSERT_TRUE(until(
+            [&] { return logged().find("\"status\":429,\"error\":\"rate_limited\"") != std::string::npos; }));
+    }
+}
+
+TEST_F(PassthroughTest, AConnectionCountsAgainstItsClientAndItsAppUntilItEnds) {
+    const auto agent = come();
+    const net::IpAddress here = *net::IpAddress::parse("127.0.0.1");
+    for (const bool of_client : {true, false}) {
+        forwarder.set_rate_limits(of_client ? RateLimitSettings{.client_rps = 1}
+                                            : RateLimitSettings{.app_rps = 1});
+        // All but one of those that may be open, come in long ago.
+        std::vector<Buckets::Pass> passes;
+        for (int i = 0; i < 99; ++i) {
+            const MonoTime at = loop.now() - 200s + i * 1s;
+            auto pass = of_client ? forwarder.take_client(here, at) : forwarder.take_app("myapp", at);
+            ASSERT_TRUE(pass) << i;
+            passes.push_back(std::move(*pass));
+        }
+        const double before = refused("rate_limited");
+        for (int round = 0; round < 2; ++round) {
+            agent->received.clear();
+            const auto visitor = visit(hello("myapp.app.test"));
+            ASSERT_TRUE(until([&] { return !agent->received.empty(); })) << round;
+            EXPECT_EQ(hear(hello("myapp.app.test")), alert(80));
+            EXPECT_EQ(refused("rate_limited"), before + round + 1);
+            visitor->stream.reset();
+            ASSERT_TRUE(until([&] { return passthrough->open_connections() == 0; }));
+        }
+    }
+}
+
 // ---- Ends ----
 
 TEST_F(PassthroughTest, TellsEachSideThatTheOtherBrokeOff) {
