@@ -19,6 +19,7 @@ Call::Call(Forwarder& forwarder, http::Exchange& exchange, const ForwardRequest&
       flow_(forwarder.tunnels_),
       origin_(request.origin),
       is_head_(exchange.head().method == "HEAD"),
+      is_whole_(!request.body_follows || !exchange.head().protocol.empty()),
       client_(request.visitor.client),
       started_at_(exchange.started_at()),
       request_bytes_(request.body.size()),
@@ -202,8 +203,13 @@ void Call::send_again(const Error& lost) {
     forwarder_.retried_.add();
 }
 
+// A visitor that stalls its own upload, or what it is sent, shall put no agent out of routing.
+bool Call::is_agents_failure(const Error& error) const {
+    return error.code != "proxy_timeout" || (is_whole_ && !head_at_);
+}
+
 void Call::on_failed(const Error& error) {
-    forwarder_.failed(attempt_, error.code);
+    if (is_agents_failure(error)) forwarder_.failed(attempt_, error.code);
     attempt_ = {};
     if (goes_on_elsewhere(error)) return;
     error_ = error.code;
@@ -240,6 +246,7 @@ void Call::VisitorSide::on_body(std::string_view bytes) {
 }
 
 void Call::VisitorSide::on_body_end(std::span<const http::Field> trailers) {
+    call_.is_whole_ = true;
     RequestFields& passed = call_.forwarder_.request_fields_;
     call_.flow_.end(passed.build_trailers(trailers) ? passed.result() : std::span<const http::Field>());
 }

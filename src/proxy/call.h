@@ -83,6 +83,7 @@ private:
     AnswerContext answer_context() const;
     void let_go_of_copy();
     void answered();
+    bool is_agents_failure(const Error& error) const;
     bool goes_on_elsewhere(const Error& error);
     void send_again(const Error& lost);
     void become_websocket(std::span<const http::Field> fields);
@@ -99,6 +100,7 @@ private:
     bool begun_ = false;
     bool interim_ = false;  // An interim answer has come: the agent has begun.
     bool body_follows_ = false;
+    bool is_whole_;  // All of the request is here: it is the agent's turn.
     Carrier carrier_ = Carrier::any;
     std::unique_ptr<const Requirement> requirement_;
     MonoTime asked_at_{};

@@ -1,4 +1,7 @@
 // Requests whose bodies are streamed to v2 agents.
+#include <algorithm>
+#include <functional>
+
 #include "proxy/forwarder_fixture.h"
 
 namespace ee::proxy {
@@ -6,7 +9,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const std::string upload = "POST /up HTTP/1.1\r\nHost: myapp.example\r\nTransfer-Encoding: chunked\r\n\r\n";
+const std::string upload =
+    "POST /up HTTP/1.1\r\nHost: myapp.example\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 TEST_F(ForwarderTest, PassesTrailersThatSayNothingOfOurs) {
     const auto agent = stream_from();
@@ -18,6 +22,58 @@ TEST_F(ForwarderTest, PassesTrailersThatSayNothingOfOurs) {
     ASSERT_TRUE(until([&] { return agent->ended; }));
     EXPECT_EQ(agent->received, "hi");
     EXPECT_EQ(agent->trailers, "x-sum=1 ");
+}
+
+// ---- What counts against an agent ----
+
+struct FailingAgentTest : ForwarderTest {
+    static tunnel::TunnelSettings impatient() {
+        tunnel::TunnelSettings out;
+        out.stream_idle_time = 150ms;
+        return out;
+    }
+    FailingAgentTest() : ForwarderTest(impatient()) {}
+
+    // So many at once, each after the one before has reached the agent.
+    std::vector<std::unique_ptr<net::Peer>> ask_all(
+        int count, StreamingAgent& agent, const std::string& request,
+        const std::function<void()>& then = [] {}) {
+        std::vector<std::unique_ptr<net::Peer>> visitors;
+        for (int i = 0; i < count; ++i) {
+            const http::Http2StreamId before = agent.last;
+            visitors.push_back(visit());
+            visitors.back()->say(request);
+            EXPECT_TRUE(until([&] { return agent.last != before; }));
+            then();
+        }
+        return visitors;
+    }
+    bool all_over(const std::vector<std::unique_ptr<net::Peer>>& visitors) {
+        return until([&] {
+            return std::ranges::all_of(visitors,
+                                       [](const auto& visitor) { return !visitor->closed.empty(); });
+        });
+    }
+    std::uint64_t ejections() { return metrics.counter("ee_proxy_ejections_total", "").value(); }
+};
+
+TEST_F(FailingAgentTest, AVisitorThatStallsItsUploadPutsNoAgentOut) {
+    const auto agent = stream_from();
+    const auto stalled = ask_all(6, *agent, upload + "5\r\nhel");
+    ASSERT_TRUE(all_over(stalled));
+    EXPECT_TRUE(stalled[0]->received.starts_with("HTTP/1.1 504 ")) << stalled[0]->received;
+    EXPECT_EQ(ejections(), 0u);
+    const auto whole = ask_all(5, *agent, upload + "2\r\nhi\r\n0\r\n\r\n");
+    ASSERT_TRUE(all_over(whole)) << "the agent's turn";
+    EXPECT_TRUE(whole[0]->received.starts_with("HTTP/1.1 504 ")) << whole[0]->received;
+    EXPECT_EQ(ejections(), 1u);
+}
+
+TEST_F(FailingAgentTest, AnAnswerThatStopsPutsNoAgentOut) {
+    const auto agent = stream_from();
+    const auto begun = ask_all(6, *agent, get("/"), [&] { agent->respond(200); });
+    ASSERT_TRUE(all_over(begun));
+    EXPECT_EQ(ejections(), 0u);
 }
 
 }  // namespace
