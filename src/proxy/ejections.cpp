@@ -88,9 +88,8 @@ std::optional<MonoTime> Ejections::out_until(AgentName agent) const {
     return record == nullptr ? std::nullopt : record->out_until;
 }
 
-bool Attempt::failed(std::string_view code, MonoTime now) {
+bool Attempt::failed(std::string_view code, bool is_lost, MonoTime now) {
     if (ejections_ == nullptr || !Ejections::counts(code)) return false;
-    const bool is_lost = code == "tunnel_closed";
     return ejections_->failed(agent_, is_lost ? tunnel_ : 0, std::exchange(is_probe_, false), now);
 }
 

@@ -114,8 +114,9 @@ public:
         return ejections_ != nullptr && ejections_->succeeded(agent_);
     }
     const Ejections::AgentName& agent() const { return agent_; }
-    // True when that has put the agent out.
-    bool failed(std::string_view code, MonoTime now);
+    Ejections::Tunnel tunnel() const { return tunnel_; }
+    // `is_lost`: with its tunnel. True when that has put the agent out.
+    bool failed(std::string_view code, bool is_lost, MonoTime now);
 
 private:
     Ejections* ejections_ = nullptr;

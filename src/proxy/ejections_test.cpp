@@ -104,7 +104,7 @@ TEST_F(EjectionsTest, ATunnelThatDiesIsOneFailureHoweverManyRequestsItTakesAlong
 
 TEST_F(EjectionsTest, AnAttemptAtNobodyHasNoOutcome) {
     Attempt none;
-    EXPECT_FALSE(none.failed("tunnel_closed", start));
+    EXPECT_FALSE(none.failed("tunnel_closed", true, start));
     EXPECT_FALSE(none.answered());
 }
 
@@ -112,9 +112,9 @@ TEST_F(EjectionsTest, AnAttemptTellsItsOutcomeOnce) {
     const auto attempt = [&](Ejections::Tunnel tunnel, MonoTime now) {
         return Attempt(ejections, a1, tunnel, now);
     };
-    for (int i = 0; i < 4; ++i) EXPECT_FALSE(attempt(1, start).failed("proxy_timeout", start));
-    EXPECT_FALSE(attempt(1, start).failed("bad_agent_answer", start));
-    EXPECT_TRUE(attempt(1, start).failed("tunnel_closed", start));
+    for (int i = 0; i < 4; ++i) EXPECT_FALSE(attempt(1, start).failed("proxy_timeout", false, start));
+    EXPECT_FALSE(attempt(1, start).failed("bad_agent_answer", false, start));
+    EXPECT_TRUE(attempt(1, start).failed("tunnel_closed", true, start));
     ASSERT_TRUE(ejections.is_out(a1, start));
     {
         const Attempt left = attempt(2, start + 10s);
@@ -123,14 +123,14 @@ TEST_F(EjectionsTest, AnAttemptTellsItsOutcomeOnce) {
         Attempt probe;
         probe = attempt(2, start + 10s);
         Attempt other = attempt(2, start + 10s);
-        EXPECT_FALSE(other.failed("tunnel_closed", start + 11s));
-        EXPECT_TRUE(probe.failed("tunnel_closed", start + 11s));
+        EXPECT_FALSE(other.failed("tunnel_closed", true, start + 11s));
+        EXPECT_TRUE(probe.failed("tunnel_closed", true, start + 11s));
     }
     EXPECT_EQ(ejections.out_until(a1), start + 31s);
     EXPECT_TRUE(attempt(3, start + 31s).answered());
     EXPECT_TRUE(ejections.empty());
     EXPECT_FALSE(attempt(3, start + 31s).answered());
-    EXPECT_FALSE(attempt(3, start + 31s).failed("proxy_timeout", start + 31s));
+    EXPECT_FALSE(attempt(3, start + 31s).failed("proxy_timeout", false, start + 31s));
     EXPECT_FALSE(attempt(3, start + 31s).answered()) << "it was not out";
 }
 

@@ -50,7 +50,10 @@ void Forwarder::leave_out_ejected(std::string_view app, MonoTime now) {
 
 void Forwarder::failed(Attempt& attempt, std::string_view code) {
     const Moment now{loop_.now(), wall_now()};
-    if (!attempt.failed(code, now.mono)) return;
+    // An agent that refuses streams on a tunnel that goes on fails each time.
+    const tunnel::Session* session = tunnels_.find(attempt.tunnel());
+    const bool is_lost = code == "tunnel_closed" && (session == nullptr || !session->takes_requests());
+    if (!attempt.failed(code, is_lost, now.mono)) return;
     ejected_.add();
     const Ejections::AgentName& agent = attempt.agent();
     const MonoTime until = ejections_.out_until(agent).value_or(now.mono);

@@ -76,5 +76,24 @@ TEST_F(FailingAgentTest, AnAnswerThatStopsPutsNoAgentOut) {
     EXPECT_EQ(ejections(), 0u);
 }
 
+TEST_F(FailingAgentTest, AnAgentThatRefusesEveryRequestIsPutOut) {
+    const auto agent = stream_from();
+    const std::string post =
+        "POST / HTTP/1.1\r\nHost: myapp.example\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    const auto refused = ask_all(5, *agent, post, [&] { agent->reset(http::http2_code::refused_stream); });
+    ASSERT_TRUE(all_over(refused));
+    EXPECT_NE(refused[0]->received.find("\"tunnel_closed\""), std::string::npos) << refused[0]->received;
+    EXPECT_EQ(ejections(), 1u);
+}
+
+TEST_F(FailingAgentTest, AnAgentThatIsLostWithManyRequestsIsNotPutOut) {
+    const auto agent = stream_from();
+    const auto lost = ask_all(6, *agent, upload);
+    agent->wire.stream.abort();
+    ASSERT_TRUE(all_over(lost));
+    EXPECT_NE(lost[0]->received.find("\"tunnel_closed\""), std::string::npos) << lost[0]->received;
+    EXPECT_EQ(ejections(), 0u);
+}
+
 }  // namespace
 }  // namespace ee::proxy

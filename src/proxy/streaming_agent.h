@@ -42,8 +42,8 @@ struct StreamingAgent final : http::Http2Observer {
         session.end_body(last);
         flush();
     }
-    void reset() {
-        session.reset(last, http::http2_code::connect_error);
+    void reset(std::uint32_t code = http::http2_code::connect_error) {
+        session.reset(last, code);
         flush();
     }
 

@@ -333,6 +333,10 @@ void Session::deliver(protocol::ProxyResponse response) {
 
 // ---- Streams ----
 
+bool Session::takes_requests() const {
+    return !closed_ && !draining_ && mux_ && (v2_ == nullptr || !v2_->is_draining());
+}
+
 Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserver& observer, MonoTime now) {
     if (closed_ || draining_ || !mux_) return fail("tunnel_closed", "the tunnel takes no new requests");
     auto opened = mux_->open(request, observer, now);

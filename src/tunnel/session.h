@@ -121,6 +121,7 @@ public:
     // ---- The handle through which requests travel; see Multiplexer ----
     // Besides: `tunnel_closed` when the tunnel does not serve.
     Result<StreamId> open_stream(const StreamRequest& request, StreamObserver& observer, MonoTime now);
+    bool takes_requests() const;
     bool streams_bodies() const { return v2_ != nullptr; }
     void send_body(StreamId id, std::string_view bytes);
     void end_body(StreamId id, std::span<const http::Field> trailers);
