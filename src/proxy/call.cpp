@@ -79,10 +79,13 @@ void Call::was_with(const tunnel::Session& session) {
     if (session.registration()) not_agents_.push_back(session.registration()->agent_id);
 }
 
+void Call::sending() {
+    if (attempts_ > 0) opened_at_ = std::chrono::steady_clock::now();
+    sent_at_.reset();
+}
+
 void Call::opened(tunnel::Session& session, tunnel::StreamId id) {
     ++attempts_;
-    if (attempts_ > 1) opened_at_ = std::chrono::steady_clock::now();
-    sent_at_.reset();
     whole_body_ = whole_body_bytes_;
     flow_.begin(session.id(), id);
     rtt_ = session.rtt().value_or(std::chrono::microseconds(-1));

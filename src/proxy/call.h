@@ -49,6 +49,8 @@ public:
     // Until an agent is chosen.
     void wait() { exchange_->set_observer(&visitor_side_); }
 
+    // To be called before each agent that it is given to: on v1 it is sent at once.
+    void sending();
     // Takes the stream's events from here on, and the rest of the request's body where it follows.
     void opened(tunnel::Session& session, tunnel::StreamId id);
     void on_failed(const Error& error) override;

@@ -135,6 +135,7 @@ void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, cons
         call->keep(wanted, host);
         return await_evidence(std::move(call), now);
     }
+    call->sending();
     const auto opened = session->open_stream(wanted, *call, now.mono);
     if (opened) {
         if (call->may_be_sent_twice(wanted)) call->keep(wanted, host);

@@ -69,6 +69,7 @@ bool Forwarder::send_elsewhere(Call& call) {
     for (int i = 0; i < choices_max; ++i) {
         const auto session = choose(call.app(), now, call.selection());
         if (!session) return false;
+        call.sending();
         const auto opened = (*session)->open_stream(call.kept((*session)->streams_bodies()), call, now.mono);
         if (opened) {
             call.opened(**session, *opened);

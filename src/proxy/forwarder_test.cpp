@@ -36,8 +36,8 @@ TEST_F(ForwarderTest, CarriesARequestToAnAgentAndItsAnswerBack) {
               "Content-Length: 3\r\nConnection: close\r\n\r\nout");
     EXPECT_EQ(forwarder->open_calls(), 0u);
     const std::string line = logged();
-    for (const char* part :
-         {"\"my-id\"", "\"198.51.100.7\"", "\"myapp\"", "\"a1\"", "\"POST\"", "\"/a/b\"", "201"})
+    for (const char* part : {"\"my-id\"", "\"198.51.100.7\"", "\"myapp\"", "\"a1\"", "\"POST\"", "\"/a/b\"",
+                             "201", "\"queue_us\":", "\"upstream_us\":"})
         EXPECT_NE(line.find(part), std::string::npos) << part << " in " << line;
     EXPECT_EQ(line.find("secret"), std::string::npos);  // Queries may hold credentials.
     EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
