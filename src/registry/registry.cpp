@@ -307,7 +307,13 @@ void Registry::forget_oldest_disconnected(App& app) const {
     if (count > settings_.disconnected_max) app.remove(**oldest);
 }
 
+// One of each kind from each tunnel, and none that nobody could ask for: else a stranger's messages would
+// push out what operators look for.
 void Registry::record_refusal(Refusal refusal) {
+    if (refusal.app_name.empty()) return;
+    std::erase_if(refusals_, [&](const Refusal& other) {
+        return other.peer_address == refusal.peer_address && other.code == refusal.code;
+    });
     refusals_.push_front(std::move(refusal));
     if (refusals_.size() > settings_.refusals_max) refusals_.pop_back();
 }

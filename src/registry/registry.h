@@ -203,7 +203,8 @@ public:
     // Empty: there is none. Valid until the next call that changes the registry.
     std::span<const ReleaseWeight> rollout_of(std::string_view app_name) const;
 
-    // For the operator's eyes; changes nobody's standing.
+    // For the operator's eyes, by app; changes nobody's standing. Of the same code and tunnel the last is
+    // kept.
     void record_refusal(Refusal refusal);
     const std::deque<Refusal>& refusals() const { return refusals_; }  // Newest first.
 

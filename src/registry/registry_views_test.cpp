@@ -231,10 +231,24 @@ TEST_F(RegistryViewsTest, TheDetailShowsEveryAgentAndTheLastEvents) {
 
 TEST_F(RegistryViewsTest, RefusalsAreKeptUpToALimit) {
     for (int i = 0; i < 1000; ++i)
-        registry.record_refusal({now().wall, i % 2 ? "a" : "b", "", "", "nonce_mismatch", std::to_string(i)});
+        registry.record_refusal({now().wall, i % 2 ? "a" : "b", "", "192.0.2.1:" + std::to_string(i),
+                                 "nonce_mismatch", std::to_string(i)});
     EXPECT_EQ(registry.refusals().size(), 500u);
     EXPECT_EQ(registry.refusals().front().detail, "999");
     EXPECT_EQ(registry.counts().apps, 0u);
+}
+
+TEST_F(RegistryViewsTest, AStrangersMessagesPushOutNoRefusal) {
+    registry.record_refusal({now().wall, "a", "", "192.0.2.1:1", "nonce_mismatch", "told"});
+    for (int i = 0; i < 1000; ++i) {
+        registry.record_refusal({now().wall, "", "", "192.0.2.9:1", "unexpected_message", ""});
+        registry.record_refusal({now().wall, "b", "", "192.0.2.9:2", "bad_json", std::to_string(i)});
+    }
+    registry.record_refusal({now().wall, "b", "", "192.0.2.9:2", "unexpected_message", ""});
+    ASSERT_EQ(registry.refusals().size(), 3u);
+    EXPECT_EQ(registry.refusals()[0].code, "unexpected_message");
+    EXPECT_EQ(registry.refusals()[1].detail, "999") << "the last";
+    EXPECT_EQ(registry.refusals()[2].detail, "told");
 }
 
 TEST_F(RegistryViewsTest, TrafficIsCountedByTunnel) {
