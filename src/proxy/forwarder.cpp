@@ -148,23 +148,19 @@ void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, cons
     static_cast<void>(call.release());
 }
 
-// Where an agent takes whole requests only, bodies are gathered first.
+// Where an agent takes whole requests only, bodies are gathered first. What nobody will get is not read.
 http::BodyTerms Forwarder::body_terms(std::string_view app, const http::RequestHead& head) {
-    if (!streams_bodies(app)) return {.bytes_max = settings_.whole_body_bytes_max};
-    if (head.framing == http::Framing::length && head.content_length <= kept_body_bytes_max &&
-        is_idempotent(head.method))
-        return {.bytes_max = kept_body_bytes_max};
-    return {.bytes_max = std::numeric_limits<std::size_t>::max(), .streamed = true};
-}
-
-bool Forwarder::streams_bodies(std::string_view app) {
-    bool all = true;
+    bool all_stream = true;
     const auto visited =
         registry_.visit_candidates(app, {loop_.now(), wall_now()}, [&](const registry::Agent& agent) {
             const tunnel::Session* session = tunnels_.find(agent.tunnel);
-            all = all && (session == nullptr || session->streams_bodies());
+            all_stream = all_stream && (session == nullptr || session->streams_bodies());
         });
-    return visited && all;
+    if (!all_stream) return {.bytes_max = settings_.whole_body_bytes_max};
+    if (visited && head.framing == http::Framing::length && head.content_length <= kept_body_bytes_max &&
+        is_idempotent(head.method))
+        return {.bytes_max = kept_body_bytes_max};
+    return {.bytes_max = std::numeric_limits<std::size_t>::max(), .streamed = true};
 }
 
 Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, const Selection& selection) {

@@ -48,7 +48,7 @@ struct ForwardRequest {
     std::string_view target;
     std::span<const http::Field> fields;
     std::string_view body;
-    bool body_follows = false;  // The exchange streams it: only where streams_bodies() said so.
+    bool body_follows = false;  // The exchange streams it: only where body_terms() said so.
     Origin origin = Origin::app;
     bool described = false;  // By a message: the fields were written by who sent it, not on its way here.
 };
@@ -126,7 +126,6 @@ public:
 
 private:
     friend class Call;
-    bool streams_bodies(std::string_view app);
     // Whom choose() has left out, and why.
     struct LeftOut {
         bool v1 = false;

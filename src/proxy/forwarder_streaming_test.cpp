@@ -24,6 +24,16 @@ TEST_F(ForwarderTest, PassesTrailersThatSayNothingOfOurs) {
     EXPECT_EQ(agent->trailers, "x-sum=1 ");
 }
 
+TEST_F(ForwarderTest, AnUnknownAppsBodyIsNotWaitedFor) {
+    for (const char* begin :
+         {"POST / HTTP/1.1\r\nContent-Length: 5000000", "PUT / HTTP/1.1\r\nContent-Length: 9"}) {
+        const auto visitor = visit();
+        visitor->say(std::string(begin) + "\r\nHost: nobody.example\r\n\r\n");
+        ASSERT_TRUE(until([&] { return !visitor->received.empty(); })) << begin;
+        EXPECT_TRUE(visitor->received.starts_with("HTTP/1.1 404 ")) << visitor->received;
+    }
+}
+
 // ---- What counts against an agent ----
 
 struct FailingAgentTest : ForwarderTest {
