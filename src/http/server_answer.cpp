@@ -17,6 +17,7 @@ bool ServerConnection::interim(int status, std::span<const Field> fields) {
     if (status == 100 && std::exchange(told_to_continue_, true)) return true;
     if (!append_response_head(stream_->output(), status, fields)) return false;
     stream_->flush_later();
+    if (observer_ != nullptr && !deadline_.armed()) arm_deadline(server_.limits_.write_idle_time);
     return true;
 }
 

@@ -541,6 +541,19 @@ TEST_F(HttpStreaming, GivesUpAVisitorThatTakesNothingButNotOneThatIsOwedNothing)
     EXPECT_TRUE(until([&] { return idle->received.ends_with("another\r\n"); }));
 }
 
+TEST_F(HttpStreaming, GivesUpAVisitorThatTakesNoInterimAnswers) {
+    limits.write_idle_time = 50ms;
+    handler.serve = [](Transfer&) {};
+    open();
+    const auto visitor = visit();
+    visitor->say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    Transfer& transfer = next();
+    visitor->stream.pause_reading();
+    const std::string hint(16 << 20, 'x');  // More than the kernel holds for the two sockets.
+    ASSERT_TRUE(transfer.exchange->interim(103, std::array{Field{"Link", hint}}));
+    EXPECT_TRUE(until([&] { return transfer.gone == 1; }));
+}
+
 TEST_F(HttpStreaming, GivesUpAVisitorThatTakesNothingOfEarlierAnswersWhileALaterRequestIsServed) {
     limits.write_idle_time = 50ms;
     const std::string big(100 * 1024, 'b');

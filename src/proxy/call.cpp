@@ -10,6 +10,12 @@ namespace ee::proxy {
 namespace {
 
 constexpr std::chrono::milliseconds retry_delay{100};
+constexpr std::string_view unwritable_fields =
+    "the agent's answer has header fields that cannot be passed on";
+// Of interim answers to one request: they are not flow-controlled, and a few bytes of HPACK make a large
+// head.
+constexpr std::size_t interim_heads_max = 16;
+constexpr std::size_t interim_bytes_max = std::size_t{64} * 1024;
 
 }  // namespace
 
@@ -107,7 +113,9 @@ void Call::on_sent() {
 
 void Call::on_interim(int status, std::span<const http::Field> fields) {
     AnswerFields& passed = forwarder_.answer_fields_;
-    interim_ = true;
+    for (const http::Field& field : fields) interim_bytes_ += field.name.size() + field.value.size();
+    if (++interim_heads_ > interim_heads_max || interim_bytes_ > interim_bytes_max)
+        return refuse_answer("the agent sent too many interim answers, or too large ones");
     // 100 is ours to say, and one that cannot be written is no loss.
     if (status != 100 && passed.build(fields, {.origin = origin_, .request_id = request_id_}))
         static_cast<void>(exchange_->interim(status, passed.result()));
@@ -137,7 +145,8 @@ void Call::on_head(int status, std::span<const http::Field> fields,
     AnswerFields& passed = forwarder_.answer_fields_;
     const bool is_built = passed.build(fields, answer_context());
     if (is_built && !websocket_accept_.empty() && status == 200) return become_websocket(passed.result());
-    if (!is_built || !exchange_->begin(status, passed.result(), content_length)) return refuse_answer();
+    if (!is_built || !exchange_->begin(status, passed.result(), content_length))
+        return refuse_answer(unwritable_fields);
     begun_ = true;
 }
 
@@ -149,17 +158,17 @@ void Call::become_websocket(std::span<const http::Field> fields) {
     bool is_written = http::append_field(response, "Sec-WebSocket-Accept", websocket_accept_);
     for (const http::Field& field : fields)
         is_written = is_written && http::append_field(response, field.name, field.value);
-    if (!is_written) return refuse_answer();
+    if (!is_written) return refuse_answer(unwritable_fields);
     response.append("\r\n");
     begun_ = true;
     websocket_ = exchange_->upgrade(response).stream;
     websocket_->set_handler(visitor_side_);
 }
 
-// The head of the agent's answer cannot be passed on.
-void Call::refuse_answer() {
+// What the agent answers cannot be passed on.
+void Call::refuse_answer(std::string_view why) {
     flow_.cancel();
-    on_failed({"bad_agent_answer", "the agent's answer has header fields that cannot be passed on"});
+    on_failed({"bad_agent_answer", std::string(why)});
 }
 
 void Call::on_body(std::string_view bytes) {
@@ -193,7 +202,7 @@ void Call::on_body_taken(std::size_t bytes) {
 // The tunnel was lost before a byte of the answer had come, and the request may be sent again. That is done a
 // moment later: agents of one machine die together, and those that are dead already shall be known to be.
 bool Call::goes_on_elsewhere(const Error& error) {
-    if (error.code != "tunnel_closed" || interim_ || !may_repeat_ || !kept_ || again_) return false;
+    if (error.code != "tunnel_closed" || interim_heads_ > 0 || !may_repeat_ || !kept_ || again_) return false;
     not_agents_.push_back(agent_);
     if (!forwarder_.may_retry(*this)) return false;
     again_ = std::make_unique<net::Timer>(forwarder_.loop_, [this, error] { send_again(error); });

@@ -89,7 +89,7 @@ private:
     bool goes_on_elsewhere(const Error& error);
     void send_again(const Error& lost);
     void become_websocket(std::span<const http::Field> fields);
-    void refuse_answer();
+    void refuse_answer(std::string_view why);
     void visitor_left();
     void finish();
 
@@ -100,9 +100,9 @@ private:
     Origin origin_;
     bool is_head_;
     bool begun_ = false;
-    bool interim_ = false;  // An interim answer has come: the agent has begun.
     bool body_follows_ = false;
     bool is_whole_;  // All of the request is here: it is the agent's turn.
+    std::size_t interim_heads_ = 0, interim_bytes_ = 0;  // Once one has come, the agent has begun.
     Carrier carrier_ = Carrier::any;
     std::unique_ptr<const Requirement> requirement_;
     MonoTime asked_at_{};

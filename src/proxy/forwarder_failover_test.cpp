@@ -244,6 +244,43 @@ TEST_F(StreamingFailoverTest, NothingIsSentAgainOnceAnAnswerHasBegun) {
     }
 }
 
+TEST_F(StreamingFailoverTest, PassesInterimAnswersOnUpToALimit) {
+    const std::string large(20 * 1024, 'x');
+    const struct {
+        const char* what;
+        int heads;
+        std::string_view value;
+        bool is_refused;
+    } rows[] = {
+        {"as many as may be", 16, "</a>", false},
+        {"too many", 17, "</a>", true},
+        {"as large as may be", 3, large, false},
+        {"too large", 4, large, true},
+    };
+    for (const auto& row : rows) {
+        const auto agent = stream_from("a1");
+        const auto visitor = visit();
+        visitor->say(get("/"));
+        ASSERT_TRUE(until([&] { return agent->last != 0; })) << row.what;
+        for (int i = 0; i < row.heads; ++i)
+            agent->session.interim(agent->last, 103, std::vector<http::Field>{{"link", row.value}});
+        agent->flush();
+        if (!row.is_refused) agent->respond(204, {}, true);
+        ASSERT_TRUE(until([&] { return !visitor->closed.empty(); })) << row.what;
+        int passed = 0;
+        for (std::size_t at = 0; (at = visitor->received.find("HTTP/1.1 103 ", at)) != std::string::npos;
+             ++at)
+            ++passed;
+        EXPECT_EQ(passed, row.is_refused ? row.heads - 1 : row.heads) << row.what;
+        EXPECT_EQ(visitor->received.find("HTTP/1.1 204 ") == std::string::npos, row.is_refused) << row.what;
+        EXPECT_EQ(visitor->received.find("bad_agent_answer") != std::string::npos, row.is_refused)
+            << row.what;
+        EXPECT_EQ(agent->reset_code.has_value(), row.is_refused) << row.what;
+        agent->wire.stream.abort();
+        ASSERT_TRUE(until([&] { return tunnels.size() == 0; }));
+    }
+}
+
 // ---- Ejection ----
 
 struct EjectionTest : FailoverTest {
