@@ -71,6 +71,8 @@ int Http2Session::Callbacks::on_begin_frame(nghttp2_session* nghttp2, const nght
     if (header->type == NGHTTP2_HEADERS && header->stream_id < self(user_data).last_request_ &&
         nghttp2_session_find_stream(nghttp2, header->stream_id) == nullptr)
         nghttp2_session_terminate_session(nghttp2, NGHTTP2_PROTOCOL_ERROR);
+    if (header->type != NGHTTP2_CONTINUATION)
+        self(user_data).unfinished_head_ = header->type == NGHTTP2_HEADERS ? header->stream_id : 0;
     return 0;
 }
 
@@ -104,6 +106,7 @@ int Http2Session::Callbacks::on_frame_recv(nghttp2_session*, const nghttp2_frame
     const bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     switch (frame->hd.type) {
         case NGHTTP2_HEADERS:
+            session.unfinished_head_ = 0;
             if (Stream* stream = stream_of(user_data, frame->hd.stream_id)) session.on_headers(*stream, end);
             break;
         case NGHTTP2_DATA:
@@ -132,6 +135,7 @@ int Http2Session::Callbacks::on_data_chunk(nghttp2_session*, std::uint8_t, std::
 
 int Http2Session::Callbacks::on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t code,
                                              void* user_data) {
+    if (self(user_data).unfinished_head_ == id) self(user_data).unfinished_head_ = 0;
     if (Stream* stream = stream_of(user_data, id)) self(user_data).on_closed(*stream, code);
     return 0;
 }

@@ -42,7 +42,7 @@ Http2ServerConnection::Http2ServerConnection(Server& server, std::unique_ptr<net
     stream_->set_handler(*this);
     stream_->resume_reading();
     stream_->flush_later();
-    deadline_.arm_after(server_.limits_.head_time);
+    arm_at(server_.loop_.now() + server_.limits_.head_time);
 }
 
 // ---- Bytes ----
@@ -50,6 +50,7 @@ Http2ServerConnection::Http2ServerConnection(Server& server, std::unique_ptr<net
 void Http2ServerConnection::on_data(std::span<char> data) {
     if (ended_ || broken_) return;
     broken_ = !session_.receive({data.data(), data.size()});
+    look_at_head();
     stream_->flush_later();
 }
 
@@ -182,19 +183,47 @@ void Http2ServerConnection::on_deferred() {
 
 // ---- Deadlines ----
 
+// No other frame may come within a head, but what was asked before is served whatever becomes of it.
+void Http2ServerConnection::look_at_head() {
+    const Http2StreamId id = session_.unfinished_head();
+    if (id == std::exchange(unfinished_head_, id) || id == 0) return;
+    head_due_ = server_.loop_.now() + server_.limits_.head_time;
+    if (exchanges_.empty() && head_due_ < due_) arm_at(head_due_);
+}
+
 // Without a stream the connection is idle; with one, what moves is looked at from time to time.
 void Http2ServerConnection::arm_deadline() {
     if (ended_ || (draining_ && takes_streams_)) return;
     written_before_ = stream_->bytes_out();
     const ServerLimits& limits = server_.limits_;
-    deadline_.arm_after(exchanges_.empty() ? limits.keep_alive_time : limits.write_idle_time);
+    const MonoTime now = server_.loop_.now();
+    if (!exchanges_.empty()) return arm_at(now + limits.write_idle_time);
+    const MonoTime due = now + (takes_streams_ ? limits.keep_alive_time : limits.head_time);
+    arm_at(unfinished_head_ == 0 ? due : std::min(due, head_due_));
+}
+
+void Http2ServerConnection::arm_at(MonoTime due) {
+    due_ = due;
+    deadline_.arm_at(due);
 }
 
 void Http2ServerConnection::on_deadline() {
     if (stream_->pending_output() > 0 && stream_->bytes_out() == written_before_) return end();
+    if (exchanges_.empty()) {
+        if (unfinished_head_ != 0 && server_.loop_.now() >= head_due_) return give_up_head();
+        if (!takes_streams_) return end();
+    }
     if (exchanges_.empty() || draining_) close_to_new();
     give_up_stalled();
     arm_deadline();
+}
+
+// There is no stream yet that an answer could be given on.
+void Http2ServerConnection::give_up_head() {
+    server_.handler_.on_refused(peer_, 408, {"request_timeout", "the request's head did not arrive in time"});
+    session_.goaway(http2_code::no_error);
+    session_.pull(stream_->output(), unsent_bytes_max);
+    close();
 }
 
 void Http2ServerConnection::close_to_new() {
@@ -218,7 +247,7 @@ void Http2ServerConnection::drain() {
     session_.begin_drain();
     stream_->flush_later();
     written_before_ = stream_->bytes_out();
-    deadline_.arm_after(farewell);
+    arm_at(server_.loop_.now() + farewell);
 }
 
 }  // namespace ee::http

@@ -59,9 +59,11 @@ private:
     // go_on() comes for the exchange at the end of the turn.
     void defer(Http2StreamId id);
     void pull_more();
-    void close_when_finished();
+    void look_at_head();
     void arm_deadline();
+    void arm_at(MonoTime due);
     void on_deadline();
+    void give_up_head();
     void close_to_new();
     void give_up_stalled();
     void close();
@@ -79,6 +81,9 @@ private:
     std::vector<Field> fields_;         // Of the answer being written.
     MonoTime last_progress_;            // When the visitor took something.
     std::uint64_t written_before_ = 0;  // Bytes out when the deadline was armed.
+    MonoTime due_;                      // When it was armed for.
+    Http2StreamId unfinished_head_ = 0;
+    MonoTime head_due_;  // When that one must be complete.
     bool has_served_ = false;
     bool draining_ = false;
     bool takes_streams_ = true;  // Until the last GOAWAY.

@@ -533,6 +533,95 @@ TEST_F(Http2ServerTest, ConnectionsWithoutARequestEnd) {
     EXPECT_TRUE(until([&] { return !partial.closed.empty(); }));
 }
 
+// A visitor that begins a head behind its first request, and does not end it.
+struct UnfinishedHeads : Http2ServerTest {
+    UnfinishedHeads() {
+        handler.serve = [this](Transfer& transfer) {
+            if (answers) transfer.respond(200, "served");
+        };
+    }
+    static std::string frame(std::uint8_t type, std::uint8_t flags, char stream, std::string_view payload,
+                             std::size_t announced) {
+        std::string out = {0,
+                           static_cast<char>(announced >> 8),
+                           static_cast<char>(announced),
+                           static_cast<char>(type),
+                           static_cast<char>(flags),
+                           0,
+                           0,
+                           0,
+                           stream};
+        return out.append(payload);
+    }
+    std::unique_ptr<net::Peer> begin(std::string_view second) {
+        auto peer = std::make_unique<net::Peer>(loop, net::connect_to(server->port()));
+        peer->say(std::string(http2_preface) + frame(4, 0, 0, "", 0));
+        peer->say(frame(1, 5, 1, head, head.size()));
+        EXPECT_TRUE(until([&] { return !handler.transfers.empty(); }));
+        peer->say(second);
+        run_turns(loop, 5);
+        return peer;
+    }
+
+    static constexpr std::string_view head =
+        "\x82\x86\x84\x41\x09"
+        "a.example";
+    const std::string without_end = frame(1, 1, 3, head, head.size());
+    const std::string in_pieces = frame(1, 5, 3, head.substr(0, 1), 16000);
+    bool answers = true;
+};
+
+TEST_F(UnfinishedHeads, AreGivenUp) {
+    limits.head_time = 60ms;
+    open();
+    for (const std::string& second : {without_end, in_pieces}) {
+        handler.refused.clear();
+        handler.transfers.clear();
+        const auto peer = begin(second);
+        ASSERT_TRUE(until([&] { return !peer->closed.empty(); }));
+        EXPECT_EQ(handler.refused, (std::vector<std::string>{"408 request_timeout"}));
+        EXPECT_NE(peer->received.find("served"), std::string::npos);
+    }
+}
+
+TEST_F(UnfinishedHeads, DoNotHurtWhatIsBeingServed) {
+    limits.head_time = 30ms;
+    answers = false;
+    open();
+    const auto peer = begin(without_end);
+    bool later = false;
+    net::Timer late(loop, [&] { later = true; });
+    late.arm_after(150ms);
+    ASSERT_TRUE(until([&] { return later; }));
+    EXPECT_EQ(peer->closed, "");
+    transfer(0).respond(200, "served");
+    ASSERT_TRUE(until([&] { return !peer->closed.empty(); }));
+    EXPECT_NE(peer->received.find("served"), std::string::npos);
+    EXPECT_EQ(handler.refused, (std::vector<std::string>{"408 request_timeout"}));
+}
+
+TEST_F(UnfinishedHeads, DoNotHoldUpTheEndOfTheServer) {
+    limits.head_time = 1500ms;  // Longer than until the last GOAWAY.
+    open();
+    const auto peer = begin(without_end);
+    server->drain();
+    EXPECT_TRUE(until([&] { return server->connections() == 0; }));
+}
+
+TEST_F(UnfinishedHeads, AreServedOnceTheyAreComplete) {
+    limits.head_time = 60ms;
+    open();
+    const auto peer = begin(without_end);
+    peer->say(frame(9, 4, 3, "", 0));
+    ASSERT_TRUE(until([&] { return handler.transfers.size() == 2; }));
+    bool later = false;
+    net::Timer late(loop, [&] { later = true; });
+    late.arm_after(150ms);
+    ASSERT_TRUE(until([&] { return later; }));
+    EXPECT_EQ(peer->closed, "");
+    EXPECT_TRUE(handler.refused.empty());
+}
+
 TEST_F(Http2ServerTest, OneStalledStreamIsGivenUpAndTheOthersGoOn) {
     limits.write_idle_time = 60ms;
     handler.serve = [](Transfer&) {};

@@ -163,6 +163,8 @@ public:
     void goaway(std::uint32_t code);
 
     bool is_draining() const { return draining_; }
+    // A server's: whose HEADERS have begun and are not complete; 0 when there are none such.
+    Http2StreamId unfinished_head() const { return unfinished_head_; }
     std::size_t open_streams() const { return streams_.size(); }
     std::size_t stream_limit() const;
     bool takes_connect_protocol() const;  // The peer.
@@ -222,7 +224,8 @@ private:
     std::vector<Http2StreamId> taken_;
     std::size_t unconsumed_ = 0;
     HeldBytes queued_;
-    Http2StreamId last_request_ = 0;       // A server's newest stream.
+    Http2StreamId last_request_ = 0;  // A server's newest stream.
+    Http2StreamId unfinished_head_ = 0;
     std::optional<Http2StreamId> probed_;  // Whose bytes are counted until a PING comes back.
     bool has_peer_settings_ = false;
     bool is_crowded_ = false;      // By what is unconsumed here.
