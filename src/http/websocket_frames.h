@@ -83,6 +83,12 @@ public:
         return message_.capacity() > std::string().capacity() ? message_.capacity() : 0;
     }
 
+    // Nothing more of the connection is read.
+    void stop() {
+        finished_ = true;
+        std::string().swap(message_);
+    }
+
 private:
     using Step = tl::expected<std::optional<Event>, FrameError>;
 

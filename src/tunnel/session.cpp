@@ -81,8 +81,19 @@ void Session::on_data(std::span<char> data) {
         }
         run_actions();
     }
-    gathered_.set(decoder_.held_bytes());
+    count_gathered();
     if (!closed_ && output_is_full()) stream_->pause_reading();
+}
+
+void Session::count_gathered() {
+    if (closed_) decoder_.stop();
+    const std::size_t held = decoder_.held_bytes();
+    if (held != gathered_.bytes()) gathered_at_ = context_.loop.now();
+    gathered_.set(held);
+    if (held == 0) return gathered_since_.reset();
+    if (gathered_since_) return;
+    gathered_since_ = context_.loop.now();
+    schedule_timer();
 }
 
 // An agent reads its requests while it answers others, so these alone must never stop us from listening.
@@ -96,7 +107,7 @@ bool Session::output_is_full() const {
 
 void Session::on_event(const http::Event& event) {
     switch (event.kind) {
-        case http::Event::Kind::text: return on_text(event.payload);
+        case http::Event::Kind::text: gathered_since_.reset(); return on_text(event.payload);
         case http::Event::Kind::binary:
             if (v2_ != nullptr) return on_frames(event.payload);
             return machine_.receive_binary(actions_);
@@ -376,6 +387,11 @@ void Session::cancel_stream(StreamId id) {
 }
 
 void Session::shed_stream(StreamId id) {
+    if (id == 0) {
+        refuse({"overloaded", "a message that had not come whole was among what held the most memory"},
+               std::nullopt);
+        return count_gathered();
+    }
     if (closed_ || v2_ == nullptr) return;
     v2_->shed(id);
     after_streams_changed();
@@ -394,6 +410,8 @@ void Session::pump() {
         stream_->flush_later();
     }
     empty_buffer(text_);
+    machine_.expect_answer(v1_->outstanding() > 0);
+    decoder_.set_limits(limits_of(machine_));
 }
 
 void Session::after_streams_changed() {
@@ -426,6 +444,11 @@ void Session::on_timer() {
         machine_.idle(actions_);
         return run_actions();
     }
+    if (gathered_since_ && time >= message_deadline()) {
+        machine_.message_stalled(actions_);
+        run_actions();
+        return count_gathered();
+    }
     if (time >= next_ping_) {
         send_ping();
         next_ping_ = time + keep_alive.ping_interval;
@@ -449,6 +472,7 @@ void Session::schedule_timer() {
         if (const auto at = mux_->next_deadline()) due = std::min(due, *at);
     }
     if (on_probe_) due = std::min(due, probe_until_);
+    if (gathered_since_) due = std::min(due, message_deadline());
     // A timer that fires too early finds nothing to do and is set again: cheaper than moving it each time.
     if (timer_.armed() && timer_due_ <= due) return;
     timer_due_ = due;

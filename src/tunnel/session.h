@@ -72,6 +72,8 @@ struct TunnelSettings {
     BodyMemory* memory = nullptr;
     // An agent that shows no client certificate is refused with `ratls_missing`.
     bool client_certificate_required = false;
+    // For a message that comes in pieces, beyond answer_time.
+    std::chrono::milliseconds message_time = std::chrono::seconds(30);
     // How long a closed tunnel may take to read what it was sent last.
     std::chrono::milliseconds farewell_time = std::chrono::seconds(10);
 };
@@ -133,11 +135,14 @@ public:
     // v2: bytes of answers that visitors have not taken, and of requests that the agent has not. v1: of an
     // answer that has not come whole.
     std::size_t held_bytes() const { return v2_ != nullptr ? v2_->held_bytes() : gathered_.bytes(); }
-    // Of each stream of v2: `visit(id, bytes, last_active)`.
+    // Of each stream of v2, and as stream 0 of a message that has not come whole: `visit(id, bytes,
+    // last_active)`.
     template <class Visit>
     void visit_held(Visit&& visit) const {
+        if (gathered_.bytes() > 0) visit(StreamId{0}, gathered_.bytes(), gathered_at_);
         if (v2_ != nullptr) v2_->visit_held(visit);
     }
+    // Of stream 0: ends the tunnel.
     void shed_stream(StreamId id);
 
 private:
@@ -149,6 +154,10 @@ private:
 
     void on_event(const http::Event& event);
     void on_text(std::string_view text);
+    void count_gathered();
+    MonoTime message_deadline() const {
+        return *gathered_since_ + context_.settings.answer_time + context_.settings.message_time;
+    }
     void on_frames(std::string_view bytes);
     void run_actions();
     void carry_out(Action& action);
@@ -171,7 +180,9 @@ private:
     net::Endpoint peer_;
     std::function<void(Session&)> on_gone_;
     http::FrameDecoder decoder_;
-    HeldBytes gathered_;  // By it.
+    HeldBytes gathered_;                      // By it.
+    MonoTime gathered_at_{};                  // When that changed.
+    std::optional<MonoTime> gathered_since_;  // When the message began that it gathers.
     SessionMachine machine_;
     std::unique_ptr<Multiplexer> mux_;  // Once it is active: one of these.
     MultiplexerV1* v1_ = nullptr;

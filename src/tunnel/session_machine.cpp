@@ -1,5 +1,7 @@
 #include "tunnel/session_machine.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "protocol/encoder.h"
@@ -49,8 +51,16 @@ void SessionMachine::message_too_large(Actions& out) {
 }
 
 void SessionMachine::idle(Actions& out) {
+    time_out("no pong and no other message came for too long", out);
+}
+
+void SessionMachine::message_stalled(Actions& out) {
+    time_out("a message was begun and did not end in time", out);
+}
+
+void SessionMachine::time_out(std::string detail, Actions& out) {
     if (state_ == SessionState::closed) return;
-    const Error error{"idle_timeout", "no pong and no other message came for too long"};
+    const Error error{"idle_timeout", std::move(detail)};
     out.push_back(Refused{error, true});
     send({.state = StatusState::invalid, .reason = error.code, .detail = error.detail}, out);
     close(CloseCode::going_away, error.code, out);
@@ -164,8 +174,9 @@ std::optional<MonoTime> SessionMachine::next_deadline() const {
 
 std::size_t SessionMachine::text_bytes_max() const {
     if (!attested_) return protocol::text_bytes_max_unattested;
-    return wire_ == Wire::v2 ? protocol::text_bytes_max_v2
-                             : protocol::answer_text_bytes_max(settings_.body_bytes_max);
+    if (wire_ == Wire::v2) return protocol::text_bytes_max_v2;
+    const std::size_t answer = protocol::answer_text_bytes_max(settings_.body_bytes_max);
+    return answer_due_ ? answer : std::min(answer, protocol::text_bytes_max_v2);
 }
 
 }  // namespace ee::tunnel

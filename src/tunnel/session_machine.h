@@ -142,6 +142,8 @@ public:
     void message_too_large(Actions& out);
     // No pong and nothing else came for 30 s.
     void idle(Actions& out);
+    // A message was begun and did not end.
+    void message_stalled(Actions& out);
     // The connection is gone; no further action comes.
     void socket_closed();
 
@@ -173,6 +175,8 @@ public:
     std::optional<MonoTime> next_deadline() const;
     // When the answer to the challenge asked last was due.
     MonoTime challenge_deadline() const { return challenge_deadline_; }
+    // v1: whether a request is unanswered; without one no message is as large as an answer may be.
+    void expect_answer(bool is_due) { answer_due_ = is_due; }
     // The limit that holds for the next text message.
     std::size_t text_bytes_max() const;
 
@@ -195,6 +199,7 @@ private:
     // Recorded against an attested agent, of no consequence before.
     void fail_challenge(const Error& error, std::optional<std::uint32_t> retry_after_s, Actions& out);
     void close(CloseCode code, std::string_view reason, Actions& out);
+    void time_out(std::string detail, Actions& out);
     void accept(const std::string& checkpoint, Actions& out);
     double random();
 
@@ -204,6 +209,7 @@ private:
     Entropy entropy_;
     SessionState state_ = SessionState::connected;
     bool attested_ = false;
+    bool answer_due_ = false;
     int malformed_in_a_row_ = 0;
     std::optional<MonoTime> give_up_at_;  // register_timeout, later the end of draining.
     std::string drain_reason_;

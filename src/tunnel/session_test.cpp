@@ -517,6 +517,46 @@ TEST_F(TunnelSession, RefusesATooLargeMessageByItsHeaderAlone) {
     EXPECT_EQ(agent->heard.back(), "close 1009 message_too_large");
 }
 
+TEST_F(TunnelSession, TakesAMessageLargerThanOthersOnlyWhileARequestIsUnanswered) {
+    activate();
+    TestVisitor visitor;
+    ASSERT_TRUE(open(visitor, "/"));
+    ASSERT_TRUE(until([&] { return agent->requests.size() == 1; }));
+    const std::string body(300 * 1024, 'b');
+    agent->answer(agent->requests[0].request_id, body);
+    ASSERT_TRUE(until([&] { return visitor.got == "200 " + body + "."; }));
+    agent->answer(agent->requests[0].request_id, body);
+    ASSERT_TRUE(closes());
+    EXPECT_EQ(agent->heard.back(), "close 1009 message_too_large");
+}
+
+TEST_F(TunnelSession, AMessageThatDoesNotEndEndsTheTunnel) {
+    settings.message_time = 60ms;
+    activate();
+    // One after the other, none of them whole at any moment, and each in time.
+    const std::string health = R"({"type":"health","status":"pass"})";
+    bool later = false;
+    net::Timer late(loop, [&] { later = true; });
+    late.arm_after(150ms);
+    agent->frame(http::Opcode::text, health.substr(0, 30), false);
+    for (std::size_t passed = 0; !later; ++passed) {
+        agent->frame(http::Opcode::continuation, health.substr(30));
+        agent->frame(http::Opcode::text, health.substr(0, 30), false);
+        ASSERT_TRUE(until([&] { return owner.count("health pass") > passed; }));
+    }
+    EXPECT_EQ(agent->closed, "");
+    bool again = false;
+    net::Timer pings(loop, [&] { again = true; });
+    for (int i = 0; !gone && i < 1000; ++i) {
+        again = false;
+        agent->frame(http::Opcode::ping, "still here");
+        pings.arm_after(10ms);
+        ASSERT_TRUE(until([&] { return again || gone; }));
+    }
+    EXPECT_EQ(agent->heard.back(), "close 1001 idle_timeout");
+    EXPECT_TRUE(owner.has("refused idle_timeout"));
+}
+
 TEST_F(TunnelSession, RefusesBinaryMessages) {
     activate();
     for (int i = 1; i < 10; ++i) {

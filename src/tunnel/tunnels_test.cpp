@@ -72,13 +72,33 @@ TEST_F(TunnelsTest, CountsAMessageWhileItIsGathered) {
     ASSERT_TRUE(until([&] { return agent->has_heard("challenge register"); }));
     agent->attest();
     ASSERT_TRUE(until([&] { return agent->has_heard("status ok attested"); }));
-    agent->frame(http::Opcode::text, std::string(300'000, ' '), false);
-    ASSERT_TRUE(until([&] { return memory.held() >= 300'000; }));
+    agent->frame(http::Opcode::text, std::string(200'000, ' '), false);
+    ASSERT_TRUE(until([&] { return memory.held() >= 200'000; }));
     EXPECT_EQ(tunnels->find(1)->held_bytes(), memory.held());
     agent.reset();
     EXPECT_TRUE(until([&] { return tunnels->size() == 0; }));
     run_until(loop, [] { return true; });
     EXPECT_EQ(memory.held(), 0u);
+}
+
+TEST_F(TunnelsTest, EndsTheTunnelWhoseUnfinishedMessageHoldsTheMost) {
+    BodyMemory memory(1 << 20);
+    settings.memory = &memory;
+    open();
+    auto small = come(), large = come();
+    small->frame(http::Opcode::text, std::string(10'000, ' '), false);
+    large->frame(http::Opcode::text, std::string(50'000, ' '), false);
+    ASSERT_TRUE(until([&] { return memory.held() >= 60'000; }));
+    const Freed freed = tunnels->shed(40'000);
+    EXPECT_EQ(freed.count, 1u);
+    EXPECT_GE(freed.bytes, 50'000u);
+    EXPECT_LT(memory.held(), 50'000u) << "before the farewell is over";
+    ASSERT_TRUE(until([&] { return !large->closed.empty(); }));
+    EXPECT_EQ(large->heard, (Words{"status invalid overloaded", "close 1008 overloaded"}));
+    EXPECT_EQ(small->closed, "");
+    small.reset();
+    ASSERT_TRUE(until([&] { return tunnels->size() == 0; }));
+    loop.collect();
 }
 
 TEST_F(TunnelsTest, RefusesWhatIsNoUpgrade) {
