@@ -41,6 +41,7 @@ constexpr StatusRow rows[] = {
     {"allowlist_not_seen", 409},
     {"allowlist_invalid", 409},
     {"not_ready", 503},
+    {"too_many_tunnels", 503},
     {"bad_request", 400},
     {"upgrade_required", 426},
     {"unsupported_websocket_version", 426},

@@ -153,6 +153,7 @@ TEST(StatusOf, EveryRefusalHasItsStatus) {
         {"unsupported_websocket_version", 426},
         {"too_many_wrong_tokens", 429},
         {"not_ready", 503},
+        {"too_many_tunnels", 503},
         {"insufficient_credit", 409},
         {"ledger_halted", 503},
         {"never_heard_of", 500},

@@ -25,6 +25,7 @@ Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& cli
     if (!acceptance) return fail(acceptance.error());
     const net::IpAddress counted_as = client_address(client);
     const std::optional<Error> refusal = over_limit(counted_as);
+    if (refusal && farewells_ >= limits_.unattested_max) return fail(*refusal);
     std::string response;
     http::append_websocket_acceptance(response, *acceptance);
     const TunnelId id = ++last_id_;
@@ -32,12 +33,15 @@ Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& cli
     auto session = std::make_shared<Session>(context_, id, wire, exchange.upgrade(response),
                                              [this](Session& gone) { remove(gone); });
     Session& added = *session;
-    sessions_.emplace(id, Entry{std::move(session), client});
+    sessions_.emplace(id, Entry{std::move(session), client, !refusal, refusal.has_value()});
+    if (refusal) {
+        ++farewells_;
+        added.refuse(*refusal, 10);
+        return {};
+    }
     ++unattested_;
     ++unattested_by_address_[counted_as];
-    if (refusal) {
-        added.refuse(*refusal, 10);
-    } else if (settings_.client_certificate_required && added.client_certificate().empty()) {
+    if (settings_.client_certificate_required && added.client_certificate().empty()) {
         added.refuse(
             {"ratls_missing",
              "agents must show an RA-TLS client certificate here (EE_RATLS is require): it is asked for "
@@ -48,7 +52,7 @@ Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& cli
 }
 
 std::optional<Error> Tunnels::over_limit(const net::IpAddress& client) const {
-    if (sessions_.size() >= limits_.tunnels_max)
+    if (sessions_.size() - farewells_ >= limits_.tunnels_max)
         return Error{"too_many_tunnels",
                      "all " + std::to_string(limits_.tunnels_max) + " tunnels are in use"};
     if (unattested_ >= limits_.unattested_max)
@@ -111,6 +115,7 @@ void Tunnels::remove(Session& session) {
     const auto found = sessions_.find(session.id());
     if (found == sessions_.end()) return;
     uncount(found->second);
+    if (found->second.is_refused) --farewells_;
     loop_.dispose(std::move(found->second.session));
     sessions_.erase(found);
 }

@@ -24,7 +24,8 @@ public:
 
     // Serves GET /v1/tunnel: upgrades. Over a limit the agent is told `too_many_tunnels`, without a client
     // certificate where one is required `ratls_missing`. Refused, and not answered, with the codes of
-    // http::accept_websocket().
+    // http::accept_websocket(), and with `too_many_tunnels` while as many are being told so as may be
+    // unattested.
     Result<void> accept(http::Exchange& exchange, const net::IpAddress& client);
 
     // nullptr when the tunnel is gone.
@@ -60,6 +61,7 @@ private:
         std::shared_ptr<Session> session;
         net::IpAddress address;
         bool unattested = true;
+        bool is_refused = false;  // Over a limit: it counts against none.
     };
     void remove(Session& session);
     void uncount(Entry& entry);
@@ -73,6 +75,7 @@ private:
     std::unordered_map<TunnelId, Entry> sessions_;
     std::unordered_map<net::IpAddress, std::size_t> unattested_by_address_;
     std::size_t unattested_ = 0;
+    std::size_t farewells_ = 0;  // Refused, and not gone yet.
     TunnelId last_id_ = 0;
 };
 

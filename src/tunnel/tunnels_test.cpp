@@ -166,6 +166,30 @@ TEST_F(TunnelsTest, HoldsEveryLimitAndSaysWhichOneInsideTheTunnel) {
     }
 }
 
+TEST_F(TunnelsTest, WhatIsRefusedCountsAgainstNobody) {
+    limits = {.tunnels_max = 5, .unattested_max = 3, .unattested_per_address_max = 1};
+    open();
+    const auto first = come();
+    ASSERT_TRUE(until([&] { return tunnels->size() == 1; }));
+    std::vector<std::unique_ptr<TestAgent>> refused;
+    for (std::size_t i = 0; i < 3; ++i) {
+        refused.push_back(come());
+        refused.back()->stream.pause_reading();  // Does not end its side.
+        ASSERT_TRUE(until([&] { return tunnels->size() == 2 + i; }));
+    }
+    EXPECT_EQ(tunnels->unattested(), 1u);
+    const auto too_many = come();
+    ASSERT_TRUE(until([&] { return too_many->response.ends_with("too_many_tunnels"); }));
+    EXPECT_TRUE(too_many->response.starts_with("HTTP/1.1 400 ")) << "without a tunnel";
+    client = *net::IpAddress::parse("192.0.2.2");
+    const auto other = come();
+    other->send(test_registration());
+    EXPECT_TRUE(until([&] { return other->has_heard("challenge register"); }));
+    refused.clear();
+    ASSERT_TRUE(until([&] { return tunnels->size() == 2; }));
+    EXPECT_EQ(tunnels->unattested(), 2u);
+}
+
 TEST_F(TunnelsTest, AnAttestedTunnelMakesRoomForOneThatTries) {
     limits.unattested_max = 1;
     open();
