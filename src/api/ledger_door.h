@@ -30,9 +30,11 @@ class LedgerDoor {
 public:
     virtual ~LedgerDoor() = default;
 
-    // Both call back on the loop, later, once.
+    // This and ask() call back on the loop, later, once.
     using OnReply = std::function<void(Result<ledger::Reply>)>;
     virtual void run(ledger::Request request, OnReply on_reply) = 0;
+    // See LedgerWorker.
+    virtual void recorded_until(ledger::LedgerTime time) = 0;
     // The question is asked on another thread, beside the writer. False, and nothing is called, when too many
     // wait.
     using Question = std::function<Result<Shown>(const LedgerView&)>;

@@ -71,6 +71,7 @@ public:
     ~LedgerService() override;
 
     void run(ledger::Request request, OnReply on_reply) override;
+    void recorded_until(ledger::LedgerTime time) override { worker_->recorded_until(time); }
     bool ask(Question question, std::function<void(Result<std::string>)> on_answer) override;
     // From now on `nodes` hears of every change of nodes, `events` of settlements, abuse, slashing and a
     // standstill: on the loop, before whoever asked for it is answered. `counts` belongs to the writing

@@ -212,9 +212,12 @@ void SlotRecorder::mark(LedgerTime at) {
 void SlotRecorder::tick() {
     if (stopped_) return;
     const MonoTime mono = std::chrono::steady_clock::now();
-    outages_.tick(mono, now());
-    if (mono - marked_at_ >= mark_time) mark(now());
+    // The clock may step at any moment: what is told is what was looked at.
+    const LedgerTime at = now();
+    outages_.tick(mono, at);
+    if (mono - marked_at_ >= mark_time) mark(at);
     plan();
+    if (!windows_.is_urgent() && at < windows_.next_end()) tell_recorded(at);
     ticks_.arm_after(tick_time);
 }
 
@@ -238,9 +241,11 @@ void SlotRecorder::plan() {
 
 void SlotRecorder::record() {
     if (stopped_) return;
-    outages_.tick(std::chrono::steady_clock::now(), now());
-    for (ledger::RecordSlots& command : windows_.take(now())) run(std::move(command));
+    const LedgerTime at = now();
+    outages_.tick(std::chrono::steady_clock::now(), at);
+    for (ledger::RecordSlots& command : windows_.take(at)) run(std::move(command));
     plan();
+    tell_recorded(at);
 }
 
 // ---- To the ledger ----
@@ -248,6 +253,7 @@ void SlotRecorder::record() {
 void SlotRecorder::run(ledger::Command command) {
     ledger::Request request{.caller = {.role = ledger::Role::server}};
     request.command = command;
+    ++unanswered_;
     ledger_.run(std::move(request),
                 [this, command = std::move(command)](const Result<ledger::Reply>& reply) mutable {
                     ran(std::move(command), reply);
@@ -259,18 +265,34 @@ void SlotRecorder::run(ledger::Command command) {
 void SlotRecorder::ran(ledger::Command command, const Result<ledger::Reply>& reply) {
     if (const auto* slots = std::get_if<ledger::RecordSlots>(&command); slots != nullptr && reply)
         log_.debug("slots.recorded", {{"cell", to_text(slots->cell)}, {"slots", slots->seen.size()}});
-    if (reply || stopped_) return;
+    --unanswered_;
+    if (stopped_) return;
+    if (reply) return answered();
     if (reply.error().code != "ledger_busy") {
         if (std::exchange(not_recorded_for_, reply.error().code) != reply.error().code)
             log_.error("slot.not_recorded", {{"code", reply.error().code}, {"detail", reply.error().detail}});
-        return;
+        return answered();
     }
+    telling_.reset();
     refused_.push_back(std::move(command));
     if (!retries_.armed()) retries_.arm_after(retry_time);
 }
 
 void SlotRecorder::retry() {
     for (ledger::Command& command : std::exchange(refused_, {})) run(std::move(command));
+}
+
+// All up to `until` has been handed over. The ledger answers in the order it was asked, but what it has no
+// time for at once.
+void SlotRecorder::tell_recorded(LedgerTime until) {
+    if (telling_ || !refused_.empty()) return;  // The next tick tells more.
+    if (unanswered_ == 0) return ledger_.recorded_until(until);
+    telling_ = Telling{.until = until, .unanswered = unanswered_};
+}
+
+void SlotRecorder::answered() {
+    if (!telling_ || --telling_->unanswered > 0) return;
+    ledger_.recorded_until(std::exchange(telling_, std::nullopt)->until);
 }
 
 void SlotRecorder::stop() {

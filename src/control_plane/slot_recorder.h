@@ -76,7 +76,15 @@ private:
     void run(ledger::Command command);
     void ran(ledger::Command command, const Result<ledger::Reply>& reply);
     void retry();
+    void tell_recorded(ledger::LedgerTime until);
+    void answered();
     void mark(ledger::LedgerTime at);
+
+    // What the ledger is told once it has answered the commands that were under way then.
+    struct Telling {
+        ledger::LedgerTime until;
+        std::size_t unanswered = 0;
+    };
 
     net::Loop& loop_;
     api::LedgerDoor& ledger_;
@@ -88,7 +96,9 @@ private:
     std::unordered_map<TunnelId, Carried> tunnels_;
     std::map<std::string, std::string, std::less<>> in_force_;  // what was sent last, by name
     std::vector<ledger::Command> refused_;                      // for want of time; tried again
-    std::string not_recorded_for_;                              // the code that was logged last
+    std::size_t unanswered_ = 0;                                // commands
+    std::optional<Telling> telling_;
+    std::string not_recorded_for_;  // the code that was logged last
     MonoTime marked_at_{};
     MonoTime records_due_{};
     bool stopped_ = false;

@@ -48,14 +48,7 @@ struct SlotRecorderTest : testing::Test {
         return found ? static_cast<std::size_t>(std::ranges::count(found->windows, static_cast<char>(kind)))
                      : 0;
     }
-    std::vector<ledger::Outage> outages() const {
-        std::vector<ledger::Outage> out;
-        door.books.store.scan(ledger::Table::outages, "", [&](std::string_view, std::string_view record) {
-            out.push_back(ledger::Outage::decode(record));
-            return true;
-        });
-        return out;
-    }
+    std::vector<ledger::Outage> outages() const { return door.outages(); }
     void serve(TunnelId tunnel = 1, std::string agent = "a1") {
         recorder->serves(tunnel, {"n1", "shop", std::move(agent)}, loop.now() + 30s, "e1");
     }
@@ -164,6 +157,45 @@ TEST_F(SlotRecorderTest, AnAnswerThatIsLateBecauseTheServerStoodStillIsNoMiss) {
     // A bad answer is one, whenever it comes.
     recorder->missed(1, loop.now(), 30s, {"nonce_mismatch", ""});
     ASSERT_TRUE(until([&] { return slot()->challenges_missed == 1; }));
+}
+
+TEST_F(SlotRecorderTest, TheLedgerIsToldHowFarAllIsRecordedOnceItHasAnswered) {
+    write_mark(ledger_now() - 3600s);
+    door.busy = true;
+    start(600s);
+    serve();
+    const LedgerTime started_at = ledger_now();
+    // The outage, and the slot: neither is recorded.
+    ASSERT_TRUE(until([&] { return door.refused >= 2; }));
+    EXPECT_FALSE(door.told);
+    door.busy = false;
+    ASSERT_TRUE(until([&] { return door.told.has_value(); }));
+    EXPECT_GE(door.outages_when_told, 1u);
+    EXPECT_TRUE(slot());
+    EXPECT_GT(*door.told, started_at);
+    // And again, with nothing new, until the end.
+    const LedgerTime first = *door.told;
+    ASSERT_TRUE(until([&] { return *door.told > first; }));
+    EXPECT_LE(*door.told, ledger_now());
+    recorder->stop();
+    door.told.reset();
+    const LedgerTime stopped_at = ledger_now();
+    ASSERT_TRUE(until([&] { return ledger_now() > stopped_at + 1200ms; }));
+    EXPECT_FALSE(door.told);
+}
+
+// What waits for others to share its commit is not recorded yet.
+TEST_F(SlotRecorderTest, NothingIsToldBeforeWhatWaitsForItsCommit) {
+    start(600s);
+    ASSERT_TRUE(until([&] { return door.told.has_value(); }));
+    for (int challenge = 2; challenge < 5; ++challenge) {
+        const LedgerTime before = *door.told;
+        if (challenge == 2) serve();
+        recorder->passed(1, loop.now() + 1s, "e2");
+        ASSERT_TRUE(until([&] { return *door.told > before; }));
+        ASSERT_TRUE(slot());
+        EXPECT_EQ(slot()->challenges_passed, static_cast<std::uint32_t>(challenge));
+    }
 }
 
 TEST_F(SlotRecorderTest, TheMarkSurvivesAndAGapBecomesAnOutage) {

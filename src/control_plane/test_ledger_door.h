@@ -30,6 +30,10 @@ public:
         }
         loop_.post([on_reply = std::move(on_reply), reply] { on_reply(reply); });
     }
+    void recorded_until(ledger::LedgerTime time) override {
+        told = time;
+        outages_when_told = outages().size();
+    }
     bool ask(Question, std::function<void(Result<std::string>)>) override { return false; }
     State state() const override { return {}; }
     Counts counts() const override { return {}; }
@@ -46,7 +50,18 @@ public:
         return found;
     }
 
+    std::vector<ledger::Outage> outages() const {
+        std::vector<ledger::Outage> out;
+        books.store.scan(ledger::Table::outages, "", [&](std::string_view, std::string_view record) {
+            out.push_back(ledger::Outage::decode(record));
+            return true;
+        });
+        return out;
+    }
+
     ledger::TestLedger books;
+    std::optional<ledger::LedgerTime> told;  // until when all is recorded
+    std::size_t outages_when_told = 0;
     bool busy = false;
     int refused = 0, commands = 0;
 

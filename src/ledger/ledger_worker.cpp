@@ -8,11 +8,6 @@
 namespace ee::ledger {
 namespace {
 
-using namespace std::chrono_literals;
-
-// How often automatic settlement looks whether a cell is due.
-constexpr auto settle_look = 1s;
-
 constexpr std::string_view grid_key = "grid";
 
 constexpr std::string_view forked = "ledger_forked";
@@ -264,6 +259,15 @@ void LedgerWorker::run(Request request, Done done) {
     wake_.notify_one();
 }
 
+void LedgerWorker::recorded_until(LedgerTime time) {
+    if (!settings_.settle_auto) return;
+    {
+        const std::lock_guard guard(mutex_);
+        told_recorded_ = time;
+    }
+    wake_.notify_one();
+}
+
 void LedgerWorker::listen(OnCommit on_commit) {
     const std::lock_guard guard(mutex_);
     on_commit_ = std::make_shared<OnCommit>(std::move(on_commit));
@@ -304,13 +308,11 @@ std::deque<LedgerWorker::Waiting> LedgerWorker::wait_for_work(bool& stopping) {
     std::unique_lock lock(mutex_);
     const auto has_work = [&] {
         return stopping_ || !waiting_.empty() || !settling_.empty() || !witnessed_.empty() ||
-               checked_.has_value();
+               told_recorded_ || checked_.has_value();
     };
-    if (settings_.settle_auto)
-        wake_.wait_for(lock, settle_look, has_work);
-    else
-        wake_.wait(lock, has_work);
+    wake_.wait(lock, has_work);
     stopping = stopping_;
+    if (told_recorded_) recorded_until_ = *std::exchange(told_recorded_, std::nullopt);
     std::deque<Waiting> taken;
     if (waiting_.size() <= settings_.batch_max) {
         taken.swap(waiting_);
@@ -398,7 +400,9 @@ void LedgerWorker::end_settling(Batch& batch, LedgerTime time, std::vector<Answe
 
 void LedgerWorker::start_automatic_settlement(LedgerTime time) {
     if (!settings_.settle_auto) return;
-    const Seconds due = cell_at(settings_.rules.grid, time - settings_.settle_delay).start;
+    // Either clock may have been set back since.
+    const LedgerTime known = std::min(time, recorded_until_);
+    const Seconds due = cell_at(settings_.rules.grid, known - settings_.settle_delay).start;
     if (LedgerTime{due} <= settled_until_) return;
     settled_until_ = due;
     const Period all{.start = {}, .end = due};

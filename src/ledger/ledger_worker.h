@@ -69,6 +69,10 @@ public:
     using Done = std::function<void(Result<Reply>)>;
     void run(Request request, Done done);
 
+    // Any thread. Whoever records evidence has been answered about all that there was up to `time`. Cells are
+    // settled automatically only as far as this was said: what is not recorded yet must not be missing there.
+    void recorded_until(LedgerTime time);
+
     // Any thread. What a witness has shown: a fork ends writing, also after a restart, until
     // accept_loss().
     void witnessed(Witnessed what);
@@ -136,6 +140,7 @@ private:
     LogReader reader_;
     std::uint64_t last_commit_from_ = 0;  // its first leaf
     std::deque<Settling> settling_;
+    LedgerTime recorded_until_{};
     LedgerTime settled_until_{};  // by automatic settlement
     std::optional<Fork> fork_;
 
@@ -144,6 +149,7 @@ private:
     std::deque<Waiting> waiting_;
     std::unordered_set<std::string> in_flight_;  // callers' keys
     std::vector<Witnessed> witnessed_;
+    std::optional<LedgerTime> told_recorded_;  // until when; not looked at yet
     std::optional<Result<std::uint64_t>> checked_;
     std::optional<Standstill> standstill_;
     std::shared_ptr<const SignedHead> head_;

@@ -260,6 +260,36 @@ TEST(LedgerWorker, SettlesStepByStepAndAnswersAtTheEnd) {
     EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
 }
 
+// What happened to a cell may be recorded after it is due: an outage that a start, or a clock's step, shows.
+TEST(LedgerWorker, SettlesByItselfOnlyAsFarAsAllIsSaidToBeRecorded) {
+    TestWorker worker;
+    worker.settle_auto = true;
+    worker.start();
+    const Period cell = cell_at(Grid::hour, worker.now);
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice", .token = token_of("alice")}, "1"));
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(9)}, "2"));
+    ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "3"));
+    ASSERT_TRUE(
+        worker.admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)}, "4"));
+    const LedgerTime due = LedgerTime{cell.end} + std::chrono::hours(1);
+    worker.now = due + std::chrono::hours(5);
+    worker.start();
+    // Each commit is a look at what is due; a settlement takes a few.
+    const auto outcome = [&] {
+        worker.buy(5);
+        return find_unit(Batch(*worker.memory), {.cell = cell, .node = "n1"}).value().outcome;
+    };
+    EXPECT_EQ(outcome(), Outcome::open) << "nobody has said anything";
+    worker.worker->recorded_until(due - std::chrono::microseconds(1));
+    EXPECT_EQ(outcome(), Outcome::open) << "of this cell not all is recorded";
+    ASSERT_TRUE(worker.as(
+        {.role = Role::server},
+        RecordOutage{.outage = {.from = LedgerTime{cell.start}, .to = worker.now, .cause = "not_running"}},
+        ""));
+    worker.worker->recorded_until(due);
+    EXPECT_EQ(outcome(), Outcome::inconclusive);
+}
+
 TEST(LedgerWorker, ManyCallersShareCommits) {
     TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));

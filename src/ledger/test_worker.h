@@ -61,7 +61,7 @@ public:
     LedgerWorker::Settings settings() {
         LedgerWorker::Settings out{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {7}}};
         out.clock = [this] { return now; };
-        out.settle_auto = false;
+        out.settle_auto = settle_auto;
         return out;
     }
     void buy(int times = 1) {
@@ -87,6 +87,7 @@ public:
     std::string pem;
     std::shared_ptr<bool> fails = std::make_shared<bool>(false);
     LedgerTime now = test_start;
+    bool settle_auto = false;  // from the next start on
     std::unique_ptr<LedgerWorker> worker;
 
 private:

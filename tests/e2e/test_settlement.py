@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import time
 import pytest
 
 from harness import ADMIN_TOKEN, lasting_port, until
+from ledger_client import SETTINGS, Ledger, cell
 from simulated_platform import binary
 
 WINDOW = 4
@@ -232,6 +234,29 @@ def test_a_control_plane_that_was_away_is_held_against_nobody(network):
     assert (resolved["outcome"], resolved["paid_usd"]) == ("pass", "0.2")
     until(lambda: network.balance("node:n1")["available_usd"] == "0.2", what="the node is paid")
     verify_receipt(network.world, resolved["receipt"])
+
+
+# All its cells are due at once, before anybody looks at the clock again.
+def test_no_cell_is_settled_before_the_step_of_the_clock_that_ended_it_is_recorded(world):
+    clock = world.path / "clock"
+    clock.write_bytes(struct.pack("=q", 0))
+    control = world.control(LD_PRELOAD=binary("libee_clock_shift.so"), CLOCK_SHIFT_FILE=clock,
+                            ASAN_OPTIONS="verify_asan_link_order=0", **SETTINGS)
+    ledger = Ledger(control)
+    ledger.open_account("alice", "100")
+    ledger.register_node("n1")
+    cells = [cell(hours) for hours in range(1, 6)]
+    for period in cells:
+        ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "vcpu_hours": "4", "period": period}, "alice")
+    with open(clock, "r+b") as mapped:  # It is never shorter than what is read.
+        mapped.write(struct.pack("=q", 30 * HOUR))
+    control.wait_event("control.outage", cause="clock_step")
+
+    def outcomes():
+        return [item["outcome"] for period in cells for item in ledger.ok(f"/v1/settlements/{period}")["items"]]
+    until(lambda: "open" not in outcomes(), what="all are settled")
+    assert outcomes() == ["inconclusive"] * len(cells)
+    assert ledger.balance("alice") == ("99", "1")
 
 
 def test_whom_the_apps_owner_dismisses_owes_nothing_more(network):
