@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr std::uintmax_t old_bytes_max = 64 * 1024;
 
 // The control plane takes no longer one. Some signature must be in the log's name, at least.
-Result<ledger::Checkpoint> read_note(const std::string& note) {
+Result<ledger::UnverifiedCheckpoint> read_note(const std::string& note) {
     if (note.size() > protocol::checkpoint_bytes_max)
         return fail("checkpoint_too_large", std::to_string(note.size()) + " bytes, taken are " +
                                                 std::to_string(protocol::checkpoint_bytes_max));
@@ -29,7 +29,7 @@ Result<ledger::Checkpoint> read_note(const std::string& note) {
     const std::string name = ledger::log_origin(parsed->checkpoint.log_id);
     if (std::ranges::none_of(parsed->signatures, [&](const auto& line) { return line.name == name; }))
         return fail("checkpoint_unsigned", "no signature is by " + name);
-    return std::move(parsed->checkpoint);
+    return parsed;
 }
 
 std::string read_file(const fs::path& file) {
@@ -100,7 +100,8 @@ void Witness::told(const std::string& note, const std::string& proof) {
     const auto checkpoint = read_note(note);
     if (!checkpoint) return refuse(checkpoint.error());
     if (note_.empty()) return take(note, *checkpoint, false);
-    const auto next = ledger::check_continuation(held_, *checkpoint, proof);
+    const auto next = ledger::check_continuation(held_.checkpoint, checkpoint->checkpoint, proof,
+                                                 ledger::losses_named(held_));
     if (!next && next.error().code == "witness_other_log") {
         log_.warn("witness.other_log", {{"detail", next.error().detail}, {"held", note_}});
         return take(note, *checkpoint, true);
@@ -115,7 +116,7 @@ void Witness::told(const std::string& note, const std::string& proof) {
     }
 }
 
-void Witness::take(const std::string& note, const ledger::Checkpoint& checkpoint, bool keeps_old) {
+void Witness::take(const std::string& note, const ledger::UnverifiedCheckpoint& checkpoint, bool keeps_old) {
     if (keeps_old && old_.size() < old_bytes_max) old_.append(note_);
     note_ = note;
     held_ = checkpoint;

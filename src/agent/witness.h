@@ -25,12 +25,13 @@ public:
     // What is held; empty: nothing yet.
     const std::string& note() const { return note_; }
     // Takes a checkpoint that goes on from the held one, as `proof` shows, and keeps it. Else logs why not,
-    // and holds what it has. Of another log: begins anew. What can't be gone on from is added to
+    // and holds what it has. A loss that the log admits is gone on with once: what comes after it is not lost
+    // by it. Of another log: begins anew. What can't be gone on from is added to
     // `checkpoints.old`. Whether the log's key signed is not known here.
     void told(const std::string& note, const std::string& proof);
 
 private:
-    void take(const std::string& note, const ledger::Checkpoint& checkpoint, bool keeps_old);
+    void take(const std::string& note, const ledger::UnverifiedCheckpoint& checkpoint, bool keeps_old);
     void save();
 
     net::Loop& loop_;
@@ -38,7 +39,7 @@ private:
     const telemetry::Log& log_;
     const std::filesystem::path folder_;
     std::string note_;
-    ledger::Checkpoint held_;
+    ledger::UnverifiedCheckpoint held_;
     std::string old_;  // to be added to checkpoints.old
     bool saving_ = false;
     bool unsaved_ = false;

@@ -144,6 +144,41 @@ TEST_F(WitnessTest, TakesALossOnlyFromTheLogItself) {
     EXPECT_EQ(kept("checkpoints.old"), held + "\n");
 }
 
+TEST_F(WitnessTest, TakesALossOnceAlsoAfterARestart) {
+    grow_to(5);
+    const Bytes leaf =
+        ledger::encode_leaf({.kind = ledger::LeafKind::restored,
+                             .fields = {ledger::field(std::uint64_t{4}), ledger::field(std::uint64_t{9})}})
+            .value();
+    const ledger::Salt salt{1};
+    const ledger::Hash hash = ledger::log_leaf_hash(salt, leaf);
+    std::vector<ledger::Tile> full;
+    tree.append(hash, full);
+    const NoTiles tiles;
+    ledger::TileCache cache(tiles);
+    const ledger::ProvenLeaf proven{
+        .index = 5, .leaf = leaf, .salt = salt, .path = tree.inclusion_proof(5, 6, cache).value()};
+    const auto marked = [&](const ledger::TreeHead& head) {
+        return signed_note(head) + ledger::loss_mark({.log_id = std::string(32, 'a'), .head = head},
+                                                     {ledger::loss_id(hash)}, {7});
+    };
+    const std::string told = marked(tree.head());
+    witness->told(signed_note({.size = 7, .root = {1}}), "");
+    witness->told(told, ledger::write_loss(proven));
+    ASSERT_EQ(witness->note(), told);
+    grow_to(8);
+    const std::string held = marked(tree.head());
+    witness->told(held, proof_from(6));
+    ASSERT_EQ(witness->note(), held);
+    // The log goes back to where it was when it said so.
+    witness->told(told, ledger::write_loss(proven));
+    EXPECT_EQ(witness->note(), held);
+    ASSERT_TRUE(is_kept(held));
+    start();
+    witness->told(told, ledger::write_loss(proven));
+    EXPECT_EQ(witness->note(), held);
+}
+
 TEST_F(WitnessTest, AFileThatHoldsNoCheckpointIsReplacedByTheNextOne) {
     fs::create_directory(folder());
     std::ofstream(folder() / "checkpoint") << "nonsense";

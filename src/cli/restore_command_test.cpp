@@ -71,6 +71,8 @@ TEST_F(RestoreTest, RefusesWhatItCannotDo) {
     EXPECT_EQ(eectl({"restore", file, "--size", "40"}).code, exit_usage) << "it must be said";
     EXPECT_TRUE(says(eectl({"restore", "--accept-loss", file}).err, "size_missing"));
     EXPECT_TRUE(says(eectl({"restore", "--accept-loss", file, "--size", "2"}).err, "size_too_small"));
+    const std::string far = "1000000000";
+    EXPECT_TRUE(says(eectl({"restore", "--accept-loss", file, "--size", far}).err, "at most 1000002 in all"));
     const auto held = sqlite::FileLock::take(file + ".lock");
     const EectlRun refused = eectl({"restore", "--accept-loss", file, "--size", "40"});
     EXPECT_EQ(refused.code, exit_refused);

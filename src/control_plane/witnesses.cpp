@@ -79,10 +79,8 @@ Result<void> Witnesses::answer(const api::LedgerView& view, ledger::LoggedKeys& 
         if (!path) return fail(path.error());
         out.proof = ledger::write_consistency(size, *path);
     }
-    if (out.witnessed.finding == Finding::lost) {
-        const auto loss = ledger::loss_of(view.store, size);
-        if (!loss) return {};
-        const auto leaf = view.log.prove(view.tree, loss->leaf_index, head->head.size);
+    if (out.witnessed.loss) {
+        const auto leaf = view.log.prove(view.tree, out.witnessed.loss->leaf_index, head->head.size);
         if (!leaf) return fail(leaf.error());
         out.proof = ledger::write_loss(*leaf);
     }

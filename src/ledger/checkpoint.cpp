@@ -115,13 +115,17 @@ std::string checkpoint_text(const Checkpoint& checkpoint) {
 
 std::string sign_checkpoint(const Checkpoint& checkpoint, const crypto::SigningKey& key) {
     EE_CHECK(key.kind() == crypto::KeyKind::ed25519 && is_log_id(checkpoint.log_id));
-    std::string text = checkpoint_text(checkpoint);
+    const std::string text = checkpoint_text(checkpoint);
     const std::string name = log_origin(checkpoint.log_id);
     const KeyHash key_hash = note_key_hash(name, key.public_bytes());
     const ByteArray<64> signature = key.sign(as_bytes(text));
+    return text + '\n' + signature_line(name, key_hash, signature);
+}
+
+std::string signature_line(std::string_view name, const KeyHash& key_hash, ByteSpan signature) {
     Bytes line(key_hash.begin(), key_hash.end());
     line.insert(line.end(), signature.begin(), signature.end());
-    return fmt::format("{}\n{}{} {}\n", text, signature_prefix, name, to_base64(line));
+    return fmt::format("{}{} {}\n", signature_prefix, name, to_base64(line));
 }
 
 Result<UnverifiedCheckpoint> parse_checkpoint(std::string_view note) {

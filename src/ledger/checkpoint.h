@@ -43,6 +43,9 @@ std::string checkpoint_text(const Checkpoint& checkpoint);
 // The whole note. `key` is an Ed25519 key.
 std::string sign_checkpoint(const Checkpoint& checkpoint, const crypto::SigningKey& key);
 
+// "— <name> <base64>\n": a line of a note's signatures.
+std::string signature_line(std::string_view name, const KeyHash& key_hash, ByteSpan signature);
+
 struct NoteSignature {
     std::string name;
     KeyHash key_hash;

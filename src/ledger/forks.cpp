@@ -59,6 +59,14 @@ Leaf log_key_at(const Store& store, std::uint64_t index) {
     return *std::move(leaf);
 }
 
+// Of what the books, a store or a batch, have logged.
+template <class Books>
+LossId id_of(const Books& books, const LogIdentity& identity, const Loss& loss) {
+    const auto leaf = books.leaf(loss.leaf_index);
+    if (!leaf) throw DamagedRecord(fmt::format("leaf {}, an accepted loss, is missing", loss.leaf_index));
+    return loss_id(tree_leaf(identity, loss.leaf_index, *leaf));
+}
+
 }  // namespace
 
 void LoggedKeys::catch_up(const Store& store) {
@@ -67,49 +75,64 @@ void LoggedKeys::catch_up(const Store& store) {
         if (!identity) return;
         log_id_ = identity->log_id;
     }
-    store.scan(Table::log_keys, std::string(KeyWriter().number(next_leaf_)),
-               [&](std::string_view key, std::string_view) {
-                   const std::uint64_t index = number_at(key, 0);
-                   const Leaf leaf = log_key_at(store, index);
-                   ByteArray<32> raw;
-                   std::ranges::copy(leaf.bytes("public_key"), raw.begin());
-                   const KeyHash hash = note_key_hash(log_origin(log_id_), raw);
-                   next_leaf_ = index + 1;
-                   // Without a TEE it is the same key at each start.
-                   const auto [from, to] = keys_.equal_range(hash);
-                   if (std::none_of(from, to, [&](const auto& known) { return known.second.raw() == raw; }))
-                       keys_.emplace(hash, crypto::Ed25519PublicKey::from_raw(raw));
-                   return true;
-               });
+    store.scan(
+        Table::log_keys, std::string(KeyWriter().number(next_leaf_)),
+        [&](std::string_view key, std::string_view) {
+            const std::uint64_t index = number_at(key, 0);
+            const Leaf leaf = log_key_at(store, index);
+            ByteArray<32> raw;
+            std::ranges::copy(leaf.bytes("public_key"), raw.begin());
+            const KeyHash hash = note_key_hash(log_origin(log_id_), raw);
+            next_leaf_ = index + 1;
+            // Without a TEE it is the same key at each start.
+            const auto [from, to] = keys_.equal_range(hash);
+            if (std::none_of(from, to, [&](const auto& known) { return known.second.key.raw() == raw; }))
+                keys_.emplace(hash, Key{.first_leaf = index, .key = crypto::Ed25519PublicKey::from_raw(raw)});
+            return true;
+        });
 }
 
-Result<Checkpoint> LoggedKeys::verify(std::string_view note) const {
+Result<std::uint64_t> LoggedKeys::verify(std::string_view note) const {
     const auto parsed = parse_checkpoint(note);
     if (!parsed) return fail(parsed.error());
     if (parsed->checkpoint.log_id != log_id_)
         return fail("checkpoint_other_log",
                     fmt::format("it is of log {}, this is log {}", parsed->checkpoint.log_id, log_id_));
-    Result<Checkpoint> verified =
-        fail("checkpoint_unsigned", fmt::format("{} signatures over size {}, none by a key of this log",
-                                                parsed->signatures.size(), parsed->checkpoint.head.size));
+    Error why{"checkpoint_unsigned", fmt::format("{} signatures over size {}, none by a key of this log",
+                                                 parsed->signatures.size(), parsed->checkpoint.head.size)};
     for (const NoteSignature& line : parsed->signatures) {
         const auto [from, to] = keys_.equal_range(line.key_hash);
         for (auto key = from; key != to; ++key) {
-            verified = verify_checkpoint(note, key->second);
-            if (verified) return verified;
+            const auto verified = verify_checkpoint(note, key->second.key);
+            if (verified) return key->second.first_leaf;
+            why = verified.error();
         }
     }
-    return verified;
+    return fail(std::move(why));
 }
 
-std::optional<Loss> loss_of(const Store& store, std::uint64_t witnessed) {
+std::optional<Loss> loss_of(const Store& store, std::uint64_t witnessed, const History& history) {
     std::optional<Loss> found;
     store.scan(Table::meta, loss_prefix, [&](std::string_view key, std::string_view record) {
         if (!key.starts_with(loss_prefix)) return false;
-        if (const Loss loss = decode_loss(record); loss.covers(witnessed)) found = loss;
+        const Loss loss = decode_loss(record);
+        // The leaf before is that of the start's key.
+        if (loss.covers(witnessed) && history.key_leaf + 1 < loss.leaf_index &&
+            std::ranges::find(history.losses, id_of(store, expect_record(identity_of(store), "'identity'"),
+                                                    loss)) == history.losses.end())
+            found = loss;
         return true;
     });
     return found;
+}
+
+std::vector<LossId> losses_logged(const Batch& batch, const LogIdentity& identity) {
+    std::vector<LossId> out;
+    batch.scan(Table::meta, loss_prefix, [&](std::string_view, std::string_view record) {
+        out.push_back(id_of(batch, identity, decode_loss(record)));
+        return true;
+    });
+    return out;
 }
 
 Result<Witnessed> judge_witnessed(const Store& store, LogReader& reader, const LogTree& tree,
@@ -127,9 +150,9 @@ Result<Witnessed> judge_witnessed(const Store& store, LogReader& reader, const L
             return out;
         }
     }
-    auto verified = keys.verify(note);
-    if (!verified) return fail(std::move(verified.error()));
-    out.checkpoint = *std::move(verified);
+    auto key_leaf = keys.verify(note);
+    if (!key_leaf) return fail(std::move(key_leaf.error()));
+    out.checkpoint = parsed->checkpoint;
     if (size > tree.size()) {
         out.here = tree.head();
         out.finding = Witnessed::Finding::newer;
@@ -139,7 +162,11 @@ Result<Witnessed> judge_witnessed(const Store& store, LogReader& reader, const L
         out.here = {.size = size, .root = *root};
         if (*root != out.checkpoint.head.root) out.finding = Witnessed::Finding::differs;
     }
-    if (out.is_fork() && loss_of(store, size)) out.finding = Witnessed::Finding::lost;
+    if (!out.is_fork()) return out;
+    const LogIdentity identity = expect_record(identity_of(store), "'identity'");
+    out.loss =
+        loss_of(store, size, {.key_leaf = *key_leaf, .losses = losses_marked(*parsed, identity.salt_secret)});
+    if (out.loss) out.finding = Witnessed::Finding::lost;
     return out;
 }
 
@@ -193,9 +220,20 @@ Result<Loss> accepted_loss(const Store& store, std::optional<std::uint64_t> lost
     if (fork && to < fork->lost_to)
         return fail("size_too_small",
                     fmt::format("a witness has seen {} leaves of it, accepted are {}", fork->lost_to, to));
+    if (fork && to > fork->lost_to)
+        return fail("size_too_large",
+                    fmt::format("a witness has seen {} leaves of it, no more can be accepted: "
+                                "leave the size out. One that has seen more stops the "
+                                "ledger again",
+                                fork->lost_to));
     if (to <= kept)
         return fail("size_too_small",
                     fmt::format("{} leaves are there: with {} in all nothing was lost", kept, to));
+    if (!fork && to - kept > unseen_lost_max)
+        return fail("size_too_large",
+                    fmt::format("{} leaves are there and no witness has shown more: at most {} in all can be "
+                                "accepted. Where more were lost, start: a witness shows how many",
+                                kept, kept + unseen_lost_max));
     return Loss{.size = kept, .lost_size = to - kept};
 }
 

@@ -18,14 +18,18 @@ class LoggedKeys {
 public:
     // Reads those that were logged since the last time.
     void catch_up(const Store& store);
-    // The checkpoint, once one of them has signed it. Refusals of verify_checkpoint(), and
-    // `checkpoint_other_log`.
-    Result<Checkpoint> verify(std::string_view note) const;
+    // The leaf that logged the key which has signed the note, the first one where it is the same at each
+    // start. Refusals of verify_checkpoint(), and `checkpoint_other_log`.
+    Result<std::uint64_t> verify(std::string_view note) const;
 
 private:
+    struct Key {
+        std::uint64_t first_leaf;
+        crypto::Ed25519PublicKey key;
+    };
     std::string log_id_;
     std::uint64_t next_leaf_ = 0;
-    std::multimap<KeyHash, crypto::Ed25519PublicKey> keys_;
+    std::multimap<KeyHash, Key> keys_;
 };
 
 // Entries that were lost, by a leaf of kind "restored" (`leaf_index`) or, before it, by an operator's word.
@@ -37,8 +41,19 @@ struct Loss {
     bool covers(std::uint64_t witnessed) const { return witnessed > size && witnessed - size <= lost_size; }
     friend bool operator==(const Loss&, const Loss&) = default;
 };
-// The newest one that explains a checkpoint of this size.
-std::optional<Loss> loss_of(const Store& store, std::uint64_t witnessed);
+// Entries that can be said to be lost although no witness has shown any.
+inline constexpr std::uint64_t unseen_lost_max = 1'000'000;
+
+// Which history a checkpoint is of, as far as it says so.
+struct History {
+    std::uint64_t key_leaf = 0;    // of the key that has signed it, the first one
+    std::vector<LossId> losses{};  // it has gone through
+};
+// The newest loss that explains a checkpoint of this size: one of before it. What the log signed from the
+// start on that logged the loss is never explained by it.
+std::optional<Loss> loss_of(const Store& store, std::uint64_t witnessed, const History& history = {});
+// All that the log says; also the one that this batch logs.
+std::vector<LossId> losses_logged(const Batch& batch, const LogIdentity& identity);
 
 struct Witnessed {
     enum class Finding {
@@ -50,7 +65,8 @@ struct Witnessed {
     Finding finding = Finding::consistent;
     Checkpoint checkpoint{};
     std::string note{};
-    TreeHead here{};  // the log as it was compared: all of it, or at the witnessed size
+    TreeHead here{};             // the log as it was compared: all of it, or at the witnessed size
+    std::optional<Loss> loss{};  // that explains it
 
     bool is_fork() const { return finding == Finding::newer || finding == Finding::differs; }
 };
@@ -81,7 +97,7 @@ Changes remember_fork(const Fork& fork);
 // An operator's word that what followed the kept entries, up to `lost_to` of them in all, is gone. Without
 // `lost_to`: what witnesses have shown. Ends the fork; the next start's key signs the leaf that says so.
 // Refusals: `size_missing` (nobody has shown anything), `size_too_small` (something beyond it was shown, or
-// the log has as many).
+// the log has as many), `size_too_large` (no witness has shown as many; or unseen_lost_max, where none has).
 Result<Loss> accepted_loss(const Store& store, std::optional<std::uint64_t> lost_to);
 Changes accept_loss(const Store& store, const Loss& loss);
 

@@ -178,6 +178,96 @@ TEST_F(ForksTest, MoreThanWasAcceptedIsAForkAgain) {
     EXPECT_EQ(code_after(worker, *found), "ledger_forked");
 }
 
+// What the log goes on with after an accepted loss is no part of it, though it has sizes of the lost range.
+class AfterALossTest : public ForksTest {
+protected:
+    // `fresh_key`: as in a TEE. The worker that has accepted it.
+    TestWorker& with_loss(bool fresh_key) {
+        first.buy(20);
+        witnessed = first.worker->head()->note;
+        TestWorker& worker = restored(0);
+        EXPECT_EQ(code_after(worker, judge(*worker.memory, witnessed).value()), "ledger_forked");
+        if (fresh_key) worker.pem.clear();
+        accept(worker, std::nullopt);
+        return worker;
+    }
+    static std::string goes_on(TestWorker& worker, int& number) {
+        EXPECT_TRUE(worker.admin(Purchase{.account = "bob", .amount = Money(2)},
+                                 "later " + std::to_string(++number)));
+        return worker.worker->head()->note;
+    }
+    static std::string without_mark(const std::string& note) {
+        return note.substr(0, note.rfind('\n', note.size() - 2) + 1);
+    }
+
+    int number = 0;
+};
+
+TEST_F(AfterALossTest, ARollbackIsFoundOutAtEverySize) {
+    for (const bool fresh_key : {false, true}) {
+        SCOPED_TRACE(fresh_key);
+        TestWorker& worker = with_loss(fresh_key);
+        const auto again = copy_of(*worker.memory);
+        for (int i = 0; i < 5; ++i) {
+            const auto found = judge(*again, goes_on(worker, number));
+            ASSERT_TRUE(found) << found.error().detail;
+            ASSERT_TRUE(loss_of(*again, found->checkpoint.head.size)) << "of a size that was lost";
+            EXPECT_EQ(found->finding, Finding::newer);
+        }
+        // Also once it is longer, and after a start: outside a TEE the key is the same.
+        if (!fresh_key) worker.start();
+        const std::string note = goes_on(worker, number);
+        TestWorker rolled_back(again, first.pem);
+        EXPECT_TRUE(rolled_back.admin(OpenAccount{.account = "erin"}, "erin"));
+        for (int i = 0; i < 12; ++i)
+            EXPECT_TRUE(
+                rolled_back.admin(Purchase{.account = "erin", .amount = Money(3)}, std::to_string(i)));
+        const auto found = judge(*again, fresh_key ? without_mark(note) : note);
+        ASSERT_TRUE(found) << found.error().detail;
+        EXPECT_EQ(found->finding, Finding::differs);
+        EXPECT_EQ(code_after(rolled_back, *found), "ledger_forked");
+        EXPECT_EQ(judge(*again, witnessed)->finding, Finding::lost);
+    }
+}
+
+TEST_F(AfterALossTest, NobodyElseCanSayThatALostCheckpointCameAfterIt) {
+    TestWorker& worker = with_loss(false);
+    const auto parsed = parse_checkpoint(worker.worker->head()->note);
+    const auto named = losses_named(*parsed);
+    ASSERT_EQ(named.size(), 1u);
+    const std::string made_up = loss_mark(parse_checkpoint(witnessed)->checkpoint, named, {8});
+    EXPECT_EQ(judge(*worker.memory, witnessed + made_up)->finding, Finding::lost);
+    const std::string own = worker.worker->head()->note;
+    EXPECT_EQ(judge(*worker.memory, witnessed + own.substr(without_mark(own).size()))->finding,
+              Finding::lost);
+}
+
+// A copy that has the first loss only.
+TEST_F(AfterALossTest, EachLossExplainsOnlyWhatHasNotGoneThroughIt) {
+    TestWorker& worker = with_loss(false);
+    const auto again = copy_of(*worker.memory);
+    const std::string between = goes_on(worker, number);
+    TestWorker rolled_back(again, first.pem);
+    ASSERT_EQ(code_after(rolled_back, judge(*again, between).value()), "ledger_forked");
+    const auto once = copy_of(*again);
+    accept(rolled_back, std::nullopt);
+    EXPECT_EQ(losses_named(*parse_checkpoint(rolled_back.worker->head()->note)).size(), 2u);
+    EXPECT_EQ(judge(*again, between)->finding, Finding::lost) << "by the second";
+    EXPECT_EQ(judge(*again, witnessed)->finding, Finding::lost) << "by the first";
+    EXPECT_TRUE(judge(*once, rolled_back.worker->head()->note)->is_fork());
+    EXPECT_TRUE(check_ledger(*again, 0).is_good());
+}
+
+TEST_F(ForksTest, NoMoreIsAcceptedThanSomebodyHasSeen) {
+    EXPECT_EQ(accepted_loss(*copy, copied_size + unseen_lost_max + 1).error().code, "size_too_large");
+    EXPECT_TRUE(accepted_loss(*copy, copied_size + unseen_lost_max));
+    TestWorker& worker = restored(0);
+    ASSERT_EQ(code_after(worker, judge(*worker.memory, witnessed).value()), "ledger_forked");
+    worker.worker.reset();
+    EXPECT_EQ(accepted_loss(*worker.memory, witnessed_size + 1).error().code, "size_too_large");
+    EXPECT_TRUE(accepted_loss(*worker.memory, witnessed_size));
+}
+
 TEST_F(ForksTest, EveryWitnessThatComesMeanwhileAddsToWhatIsToBeAccepted) {
     first.buy(2);
     const std::string later = first.worker->head()->note;

@@ -126,6 +126,7 @@ Result<void> LedgerWorker::begin(const MakeKey& make_key) {
     const LedgerTime time = now();
     log_.begin_key(batch, *std::move(key), to_us(time));
     if (auto recorded = record_loss(batch, time); !recorded) return recorded;
+    log_.mark_losses(losses_logged(batch, log_.identity()));
     if (auto recorded = record_grid(batch, time); !recorded) return recorded;
     commit(batch, time);
     if (has_records(*store_, Table::moving_units)) settling_.push_back({.step = {}, .then = {}});

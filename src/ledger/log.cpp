@@ -23,11 +23,6 @@ std::string encode(const LogIdentity& identity) {
     return RecordWriter().text(identity.log_id).array(identity.salt_secret).take();
 }
 
-// The hash in the tree of a leaf that the store or a batch has.
-Hash tree_leaf(const LogIdentity& identity, std::uint64_t index, std::string_view leaf) {
-    return log_leaf_hash(salt_of(identity, index), as_bytes(leaf));
-}
-
 Result<std::int64_t> newest_time(const Store& store, std::uint64_t size) {
     const auto bytes = store.leaf(size - 1);
     if (!bytes) return damaged(fmt::format("leaf {}, the newest one, is missing", size - 1));
@@ -56,6 +51,10 @@ Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index) {
     Salt salt;
     std::copy_n(digest.begin(), salt.size(), salt.begin());
     return salt;
+}
+
+Hash tree_leaf(const LogIdentity& identity, std::uint64_t index, std::string_view leaf) {
+    return log_leaf_hash(salt_of(identity, index), as_bytes(leaf));
 }
 
 std::string SignedHead::encode() const {
@@ -283,7 +282,9 @@ Changes Log::seal(Batch& batch, std::int64_t time_us) {
         EE_CHECK(key_.has_value());
         next.last_time_us = time_us;
         SignedHead head{.head = next.tree.head(), .log_key_index = key_index_, .time_us = time_us};
-        head.note = sign_checkpoint({.log_id = identity_.log_id, .head = head.head}, *key_);
+        const Checkpoint checkpoint{.log_id = identity_.log_id, .head = head.head};
+        head.note =
+            sign_checkpoint(checkpoint, *key_) + loss_mark(checkpoint, losses_, identity_.salt_secret);
         batch.put(Table::checkpoints, KeyWriter().number(head.head.size), head.encode());
         batch.put(Table::meta, std::string(head_key), head.encode());
         next.head = std::move(head);

@@ -10,6 +10,7 @@
 #include "crypto/signing_key.h"
 #include "ledger/batch.h"
 #include "ledger/log_tree.h"
+#include "ledger/loss_mark.h"
 #include "ledger/receipt.h"
 
 namespace ee::ledger {
@@ -22,6 +23,9 @@ struct LogIdentity {
     friend bool operator==(const LogIdentity&, const LogIdentity&) = default;
 };
 std::optional<LogIdentity> identity_of(const Store& store);
+
+// The hash in the tree of a leaf that the store or a batch has.
+Hash tree_leaf(const LogIdentity& identity, std::uint64_t index, std::string_view leaf);
 
 // A function of the secret and the index, so that none need be kept.
 Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index);
@@ -131,6 +135,9 @@ public:
     // Appends the leaf of a key, which signs this batch's checkpoint and all later ones.
     void begin_key(Batch& batch, LogKey key, std::int64_t time_us);
 
+    // That checkpoints from now on have gone through these.
+    void mark_losses(std::vector<LossId> losses) { losses_ = std::move(losses); }
+
     // Takes the batch: its leaves in the tree and, where there are any, the checkpoint. A key has begun by
     // then. Call committed() once the changes are on disk; without it the log stays as it was.
     Changes seal(Batch& batch, std::int64_t time_us);
@@ -152,6 +159,7 @@ private:
     std::int64_t last_time_us_ = 0;
     std::optional<crypto::SigningKey> key_;
     std::uint64_t key_index_ = 0;
+    std::vector<LossId> losses_;
     std::optional<State> sealed_;
 };
 

@@ -1,5 +1,6 @@
 #include "ledger/witness_proof.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -65,7 +66,7 @@ Result<ProofPath> take_path(std::string_view rest) {
 
 // The held entries are gone, and the log says so where nobody can take it back.
 Result<Continuation> check_loss(const Checkpoint& held, const Checkpoint& told, std::uint64_t index,
-                                std::string_view rest) {
+                                std::string_view rest, const std::vector<LossId>& followed) {
     const auto line = take_line(rest);
     const auto bytes = line ? from_base64(*line) : std::nullopt;
     Salt salt{};
@@ -79,9 +80,12 @@ Result<Continuation> check_loss(const Checkpoint& held, const Checkpoint& told, 
         return fail("witness_loss_not_said",
                     fmt::format("leaf {} says that after {} leaves {} were lost, held is {}", index, size,
                                 lost, named(held)));
+    const Hash hash = log_leaf_hash(salt, *bytes);
+    if (std::ranges::find(followed, loss_id(hash)) != followed.end())
+        return fail("witness_loss_before",
+                    fmt::format("leaf {} says what was lost before {}, which is held", index, named(held)));
     const auto included = verify_inclusion(
-        {.leaf = log_leaf_hash(salt, *bytes), .index = index, .size = told.head.size, .root = told.head.root},
-        *path);
+        {.leaf = hash, .index = index, .size = told.head.size, .root = told.head.root}, *path);
     if (!included) return fail(included.error());
     return Continuation::restored;
 }
@@ -103,13 +107,14 @@ std::string write_loss(const ProvenLeaf& restored) {
 }
 
 Result<Continuation> check_continuation(const Checkpoint& held, const Checkpoint& told,
-                                        std::string_view proof) {
+                                        std::string_view proof, const std::vector<LossId>& followed) {
     if (held.log_id != told.log_id)
         return fail("witness_other_log", fmt::format("held is a checkpoint of log {}, told one of log {}",
                                                      held.log_id, told.log_id));
     std::string_view rest = proof;
     const std::string_view first = take_line(rest).value_or("");
-    if (const auto index = number_after(first, lost_word)) return check_loss(held, told, *index, rest);
+    if (const auto index = number_after(first, lost_word))
+        return check_loss(held, told, *index, rest, followed);
     const std::string both = fmt::format("held is {}, told {}", named(held), named(told));
     if (told.head.size < held.head.size) return fail("witness_went_back", both);
     if (told.head.size == held.head.size) {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "ledger/checkpoint.h"
+#include "ledger/loss_mark.h"
 #include "ledger/merkle.h"
 #include "ledger/receipt.h"
 
@@ -24,8 +25,9 @@ enum class Continuation { same, appended, restored };
 // Refusals: `witness_other_log`; `witness_went_back` (the one told is smaller), `witness_other_root` (the
 // same size, another root), `witness_unproven` (larger, and no proof from the held size comes with it), each
 // naming both; `witness_proof_malformed`; `witness_loss_not_said` (the leaf says nothing of the held size);
-// `consistency_invalid:...`, `inclusion_invalid:...`.
+// `witness_loss_before` (the held one has gone through this loss already: it is among `followed`, which its
+// note names); `consistency_invalid:...`, `inclusion_invalid:...`.
 Result<Continuation> check_continuation(const Checkpoint& held, const Checkpoint& told,
-                                        std::string_view proof);
+                                        std::string_view proof, const std::vector<LossId>& followed = {});
 
 }  // namespace ee::ledger

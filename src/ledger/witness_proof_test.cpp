@@ -43,6 +43,14 @@ TEST_F(WitnessProofTest, AWitnessGoesOnToWhatIsProven) {
         EXPECT_EQ(check_continuation(lost(size), at(20), loss()).value(), Continuation::restored);
 }
 
+TEST_F(WitnessProofTest, AWitnessGoesOnWithALossOnce) {
+    const LossId id = loss_id(log.leaf_hashes[19]), other = {1};
+    EXPECT_EQ(check_continuation(lost(15), at(20), loss(), {other}).value(), Continuation::restored);
+    const auto again = check_continuation(lost(15), at(20), loss(), {other, id});
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code, "witness_loss_before");
+}
+
 TEST_F(WitnessProofTest, AWitnessStaysWhereNothingLeadsOn) {
     Checkpoint other_log = at(20);
     other_log.log_id = std::string(32, 'b');

@@ -167,6 +167,51 @@ def test_an_accepted_loss_is_in_the_log_and_witnesses_go_on_from_there(world):
     control.wait_event("ledger.standstill", 20, code="ledger_forked")
 
 
+def test_a_rollback_after_an_accepted_loss_is_found_out_as_well(world):
+    """At sizes that the lost history had, too: what the log said after the loss is not lost by it."""
+    control, port, agent = witnessed_ledger(world)
+    buy(control, *(f"lost too {i}" for i in range(9)))
+    assert agent.terminate() == 0
+    agent = world.agent(control, world.backend())
+    agent_holds(world, head(control)["checkpoint"])
+    lost_to = head(control)["tree_size"]
+    assert control.terminate() == 0
+    put_back(world, "older.db")
+    control = world.control(EE_CONTROL_PORT=port)
+    control.wait_event("ledger.standstill", 20, code="ledger_forked")
+    assert control.terminate() == 0
+    database = world.path / "control-plane.db"
+    too_large = eectl("restore", "--accept-loss", database, "--size", lost_to + 1, check=False)
+    assert too_large.returncode == 1 and "size_too_large" in too_large.stderr
+    eectl("restore", "--accept-loss", database)
+    control = world.control(EE_CONTROL_PORT=port)
+    agent.wait_event("witness.entries_lost", 20)
+    assert control.terminate() == 0
+    copy_database(world, "after.db")
+
+    control = world.control(EE_CONTROL_PORT=port)
+    buy(control, "only in the new history")
+    assert agent.terminate() == 0
+    agent = world.agent(control, world.backend())
+    agent_holds(world, head(control)["checkpoint"])
+    note, shown = held(world), head(control)["tree_size"]
+    assert shown < lost_to
+    assert control.terminate() == 0
+    put_back(world, "after.db")
+    control = world.control(EE_CONTROL_PORT=port)
+    control.wait_event("witness.fork", 20, found="newer")
+    control.wait_event("ledger.standstill", 20, code="ledger_forked")
+    assert head(control)["tree_size"] < shown and ledger_state(control) == "forked"
+    assert held(world) == note
+    # It is accepted as the first one was.
+    assert control.terminate() == 0
+    eectl("restore", "--accept-loss", database)
+    control = world.control(EE_CONTROL_PORT=port)
+    agent.wait_event("witness.entries_lost", 20)
+    buy(control, "after both")
+    assert ledger_state(control) == "ok" and not control.events("witness.fork")
+
+
 def test_two_histories_of_one_copy_are_a_fork(world):
     control, port, agent = witnessed_ledger(world)
     size = head(control)["tree_size"]
