@@ -159,7 +159,7 @@ constexpr Setting table[] = {
 
     // The ledger.
     {"EE_SETTLE_PERIOD", control, choice("hour day"), "hour",
-     "the ledger's grid, UTC; it changes only while nothing is to be settled"},
+     "the ledger's grid, UTC; it stays once there is a lock or a usage report"},
     {"EE_SETTLE_AUTO", control, of(Kind::boolean), "true", "settle each cell by itself"},
     {"EE_SETTLE_DELAY_SEC", control, seconds(0, 30 * day_s), "3600", "so long after a cell's end"},
     {"EE_LOCK_AHEAD_SEC", control, seconds(0, 366 * day_s), "86400", "how far ahead a lock's cell may start"},

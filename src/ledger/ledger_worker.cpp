@@ -138,17 +138,17 @@ Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
     const std::string word(to_word(settings_.rules.grid));
     const auto known = batch.get(Table::meta, grid_key);
     if (known == word) return {};
-    if (!known && has_records(*store_, Table::open_units))
-        throw DamagedRecord("'grid' is missing, and cells are not settled");
+    // Their keys have no end: of which cell one is, settled or not, the grid says.
+    const bool has_units = has_records(*store_, Table::units);
+    if (!known && has_units) throw DamagedRecord("'grid' is missing, and there are cells of it");
     if (known && known != to_word(Grid::hour) && known != to_word(Grid::day))
         throw DamagedRecord("'grid': a word that there is not");
-    if (known && has_records(*store_, Table::open_units))
-        return fail(
-            "settle_period_in_use",
-            fmt::format(
-                "EE_SETTLE_PERIOD was {} and cells of it are not settled; set it back, settle them, then "
-                "change it to {}",
-                *known, word));
+    if (known && has_units)
+        return fail("settle_period_in_use",
+                    fmt::format("EE_SETTLE_PERIOD is {0} in this ledger and can't become {1}: locks or usage "
+                                "are recorded by it, and what was settled is named by it. Set it to {0}; {1} "
+                                "needs a ledger that has none yet",
+                                *known, word));
     const Request request = server_request(RecordLeaf{.kind = LeafKind::grid, .fields = {word}});
     if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
     batch.put(Table::meta, std::string(grid_key), word);
