@@ -170,7 +170,7 @@ def test_an_accepted_loss_is_in_the_log_and_witnesses_go_on_from_there(world):
 def test_a_rollback_after_an_accepted_loss_is_found_out_as_well(world):
     """At sizes that the lost history had, too: what the log said after the loss is not lost by it."""
     control, port, agent = witnessed_ledger(world)
-    buy(control, *(f"lost too {i}" for i in range(9)))
+    buy(control, *(f"lost-too-{i}" for i in range(9)))
     assert agent.terminate() == 0
     agent = world.agent(control, world.backend())
     agent_holds(world, head(control)["checkpoint"])
@@ -190,7 +190,7 @@ def test_a_rollback_after_an_accepted_loss_is_found_out_as_well(world):
     copy_database(world, "after.db")
 
     control = world.control(EE_CONTROL_PORT=port)
-    buy(control, "only in the new history")
+    buy(control, "only-in-the-new-history")
     assert agent.terminate() == 0
     agent = world.agent(control, world.backend())
     agent_holds(world, head(control)["checkpoint"])
@@ -208,7 +208,7 @@ def test_a_rollback_after_an_accepted_loss_is_found_out_as_well(world):
     eectl("restore", "--accept-loss", database)
     control = world.control(EE_CONTROL_PORT=port)
     agent.wait_event("witness.entries_lost", 20)
-    buy(control, "after both")
+    buy(control, "after-both")
     assert ledger_state(control) == "ok" and not control.events("witness.fork")
 
 
