@@ -48,12 +48,6 @@ registry::Claim claim_of(const protocol::Register& registration) {
             registration.node_id ? std::string_view(*registration.node_id) : std::string_view()};
 }
 
-// The app's owner wants nothing more of the agent: no fault of its node's.
-bool is_owners_end(std::string_view reason) {
-    return reason == "join_not_allowed" || reason == "app_forgotten" || reason == "app_bound_to_other_repo" ||
-           reason == "app_bound_to_other_network";
-}
-
 std::string joined(const std::vector<std::string>& parts) {
     std::string out;
     for (const std::string& part : parts) out.append(out.empty() ? "" : ",").append(part);
@@ -154,9 +148,8 @@ bool Admission::is_outdated(const attestation::NetworkPolicies& judged_by, const
 }
 
 void Admission::judge_anew(tunnel::TunnelId id, AnswerPtr answer) {
-    tunnel::Session* session = tunnels_->find(id);
-    if (session != nullptr && session->machine().state() != tunnel::SessionState::closed)
-        judge(*session, answer, 0);
+    if (tunnel::Session* session = find_open(id)) return judge(*session, answer, 0);
+    judged_late(id, *answer, fail("allowlist_unavailable", "the tunnel was closed before a verdict"));
 }
 
 // Once what a source fetches has come, or its deadline: the answer is judged anew, as if it came then.
@@ -164,9 +157,8 @@ void Admission::judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits,
                             const attestation::Awaited& awaited) {
     appraiser_.when_settled(awaited, [this, &loop = loop_, id, answer = std::move(answer), waits] {
         loop.post([this, id, answer, waits] {
-            tunnel::Session* session = tunnels_->find(id);
-            if (session != nullptr && session->machine().state() != tunnel::SessionState::closed)
-                judge(*session, answer, waits + 1);
+            if (tunnel::Session* session = find_open(id)) return judge(*session, answer, waits + 1);
+            judged_late(id, *answer, fail("allowlist_unavailable", "the tunnel was closed before a verdict"));
         });
     });
 }
@@ -202,6 +194,8 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
     refuse_wrong_node(answer, verdict);
     show_foreign(answer, verdict);
     verdicts_total_.count(verdict.ok ? "ok" : verdict.refusal.code);
+    const bool is_open = find_open(id) != nullptr;
+    if (!is_open) judged_late(id, answer, verdict.ok ? Result<void>() : fail(verdict.refusal));
     tunnel::Session* session = tunnels_->find(id);
     if (session == nullptr) return;
     const protocol::Register& registration = answer.registration;
@@ -234,7 +228,7 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
         return session->judged(fail(refusal));
     }
     // A tunnel that was closed meanwhile asks for no consequence.
-    if (session->machine().state() == tunnel::SessionState::closed) return;
+    if (!is_open) return;
     verdicts_[id] = std::move(judged);
     session->judged({});
 }
@@ -471,7 +465,7 @@ void Admission::on_closed(tunnel::Session& session, const std::string& reason) {
             slots_->dismissed(session.id(), false);
         else if (is_owners_end(reason))
             slots_->dismissed(session.id(), true);
-        slots_->left(session.id());
+        slots_->left(session.id(), open_challenge_of(session, reason));
     }
     const auto& registration = session.registration();
     if (!registration) return;

@@ -88,8 +88,13 @@ private:
     // Has an answer judged on a worker. `waits`: how often its judgement has waited for a source already.
     void judge(tunnel::Session& session, const AnswerPtr& answer, int waits);
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;
+    tunnel::Session* find_open(tunnel::TunnelId id) const;
+    void judged_late(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, const Result<void>& verdict);
     void judge_anew(tunnel::TunnelId id, AnswerPtr answer);
     void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);
+    std::optional<SlotRecorder::OpenChallenge> open_challenge_of(const tunnel::Session& session,
+                                                                 std::string_view reason) const;
+    static bool is_owners_end(std::string_view reason);
     Result<void> check_node(const tunnel::AttestAnswer& answer) const;
     void refuse_wrong_node(const tunnel::AttestAnswer& answer, attestation::Verdict& verdict) const;
     void show_foreign(const tunnel::AttestAnswer& answer, const attestation::Verdict& verdict) const;

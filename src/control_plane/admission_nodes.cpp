@@ -54,6 +54,37 @@ void Admission::close_lost(std::span<const NodeDirectory::Lost> lost) {
     });
 }
 
+// The app's owner wants nothing more of the agent: no fault of its node's.
+bool Admission::is_owners_end(std::string_view reason) {
+    return reason == "join_not_allowed" || reason == "app_forgotten" || reason == "app_bound_to_other_repo" ||
+           reason == "app_bound_to_other_network";
+}
+
+// Whoever hangs up at a challenge has not answered it; who may not go on serving is asked for nothing more.
+std::optional<SlotRecorder::OpenChallenge> Admission::open_challenge_of(const tunnel::Session& session,
+                                                                        std::string_view reason) const {
+    const tunnel::Owed owed = session.machine().owed();
+    if (owed == tunnel::Owed::nothing || reason == "node_banned" || is_owners_end(reason))
+        return std::nullopt;
+    return SlotRecorder::OpenChallenge{.deadline = session.machine().challenge_deadline(),
+                                       .time = settings_.attest_deadline,
+                                       .is_answered = owed == tunnel::Owed::verdict};
+}
+
+tunnel::Session* Admission::find_open(tunnel::TunnelId id) const {
+    tunnel::Session* session = tunnels_->find(id);
+    const bool is_open = session != nullptr && session->machine().state() != tunnel::SessionState::closed;
+    return is_open ? session : nullptr;
+}
+
+// Its tunnel was closed meanwhile.
+void Admission::judged_late(tunnel::TunnelId id, const tunnel::AttestAnswer& answer,
+                            const Result<void>& verdict) {
+    const protocol::Register& registration = answer.registration;
+    if (slots_ == nullptr || !registration.node_id) return;
+    slots_->judged_late(id, {*registration.node_id, registration.app_name, registration.agent_id}, verdict);
+}
+
 // Through no fault of the agent's. One that serves keeps its place as when a source can't be asked: whoever
 // floods us with answers must not put others out. One that is new may come again.
 void Admission::no_verdict(tunnel::Session& session, const Error& reason) {

@@ -124,5 +124,41 @@ TEST_F(AdmissionTest, ChallengesOfANodesAgentsAreRecorded) {
     EXPECT_EQ(door.books.store.leaf_count(), 1u);
 }
 
+TEST_F(AdmissionTest, HangingUpDoesNotEscapeAChallenge) {
+    settings.attest_deadline = tunnel_settings.session.attestation.deadline = std::chrono::seconds(1);
+    open();
+    record_slots();
+    put_node("n1");
+    const auto challenged = [&](const std::string& id) {
+        auto agent = serve_on("n1", id);
+        tunnels->find(registry.tunnel_of("myapp", id))
+            ->challenge(protocol::ChallengeReason::operator_request);
+        EXPECT_TRUE(until([&] { return agent->wire->has_heard("challenge operator"); }));
+        return agent;
+    };
+    challenged("a-silent")->wire->stream.abort();
+    EXPECT_TRUE(until([&] { return challenges("a-silent") == "1 1 0, 1"; })) << challenges("a-silent");
+
+    // Answered, and gone before the verdict.
+    const auto bad = challenged("a-bad");
+    {
+        const int arrived = releases.arrived;
+        const std::lock_guard hold(releases.gate);
+        bad->attest_legacy();
+        ASSERT_TRUE(until([&] { return releases.arrived > arrived; }));
+        bad->wire->stream.abort();
+        ASSERT_TRUE(until([&] { return registry.tunnel_of("myapp", "a-bad") == registry::no_tunnel; }));
+    }
+    EXPECT_TRUE(until([&] { return challenges("a-bad") == "1 1 0, 1"; })) << challenges("a-bad");
+
+    // Whom nobody wants any more owes nothing.
+    const auto unwelcome = challenged("a-unwelcome");
+    tunnels->find(registry.tunnel_of("myapp", "a-unwelcome"))->refuse({"app_forgotten", ""}, std::nullopt);
+    door.told.reset();
+    const auto after = ledger_now() + std::chrono::milliseconds(1500);
+    ASSERT_TRUE(until([&] { return door.told && *door.told > after; }));
+    EXPECT_EQ(challenges("a-unwelcome"), "1 0 0, 1");
+}
+
 }  // namespace
 }  // namespace ee::control_plane

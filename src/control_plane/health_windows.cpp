@@ -119,8 +119,10 @@ void HealthWindows::challenge(const SlotName& name, LedgerTime deadline, Challen
                               std::string verdict, LedgerTime now) {
     advance(now);
     const Period cell = ledger::cell_at(grid_, deadline);
-    if (cell < cell_) return count_late(name, cell, outcome, std::move(verdict));
     const auto found = slots_.find(name);
+    const bool has_left = found == slots_.end() && cell == cell_ &&
+                          (outcome == ChallengeOutcome::missed || outcome == ChallengeOutcome::inconclusive);
+    if (cell < cell_ || has_left) return count_late(name, cell, outcome, std::move(verdict));
     if (found == slots_.end()) return;
     Tracked& tracked = found->second;
     if (cell == cell_) {
@@ -131,7 +133,8 @@ void HealthWindows::challenge(const SlotName& name, LedgerTime deadline, Challen
     }
 }
 
-// Judged after the cell of its deadline had ended. It may have been settled: then nothing changes.
+// Judged after the cell of its deadline had ended, or of a slot that is not in its cell. It may have been
+// settled: then nothing changes.
 void HealthWindows::count_late(const SlotName& name, const Period& cell, ChallengeOutcome outcome,
                                std::string verdict) {
     Tracked late;

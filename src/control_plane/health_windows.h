@@ -43,7 +43,8 @@ public:
     void alive(const SlotName& name, ledger::LedgerTime now);
     // By the operator: nothing more is expected of it in this cell.
     void drained(const SlotName& name, ledger::LedgerTime now);
-    // It counts in the cell of `deadline`. `verdict`: the digest of its evidence; empty: none.
+    // It counts in the cell of `deadline`, one that was not passed also where the slot had left before that
+    // cell. `verdict`: the digest of its evidence; empty: none.
     void challenge(const SlotName& name, ledger::LedgerTime deadline, ChallengeOutcome outcome,
                    std::string verdict, ledger::LedgerTime now);
 

@@ -302,6 +302,21 @@ TEST_F(HealthWindowsTest, AMissAheadCountsThoughTheSlotIsGone) {
     EXPECT_EQ(recorded.slot("12:00").challenges_missed, 0u);
 }
 
+// It had hung up in the cell before, and has not come back by the deadline.
+TEST_F(HealthWindowsTest, AMissCountsThoughTheSlotLeftBeforeItsCell) {
+    begin("12:00");
+    windows->serves(a1, at("12:55"));
+    windows->left(a1, at("12:59:55"));
+    record("13:00");
+    windows->challenge(a1, at("13:00:20"), ChallengeOutcome::passed, "", at("13:00:20"));
+    record("13:00:21");
+    EXPECT_EQ(recorded.windows("13:00"), "none");
+    windows->challenge(a1, at("13:00:20"), ChallengeOutcome::missed, "", at("13:00:20"));
+    record("13:00:21");
+    record("14:00");
+    EXPECT_EQ(recorded.outcome("13:00"), "fail attest_miss");
+}
+
 TEST_F(HealthWindowsTest, AVerdictThatComesAfterAllTakesBackThatThereWasNone) {
     begin("12:00");
     windows->serves(a1, at("12:55"));

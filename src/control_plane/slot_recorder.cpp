@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "attestation/appraisal.h"
+#include "base/inconclusive.h"
 
 namespace ee::control_plane {
 
@@ -113,6 +114,7 @@ SlotRecorder::Carried* SlotRecorder::find(TunnelId tunnel) {
 void SlotRecorder::serves(TunnelId tunnel, SlotName name, MonoTime deadline, std::string evidence) {
     if (stopped_) return;
     const LedgerTime at = now();
+    attested_again(name);
     windows_.serves(name, at);
     // The slot begins now: an earlier cell has none that the challenge could count for.
     windows_.challenge(name, std::max(wall_of(deadline), at), ChallengeOutcome::passed, std::move(evidence),
@@ -154,18 +156,23 @@ void SlotRecorder::missed(TunnelId tunnel, MonoTime deadline, std::chrono::secon
                           const Error& reason) {
     Carried* carried = find(tunnel);
     if (carried == nullptr) return;
+    miss(carried->name, deadline, time, reason);
+    plan();
+}
+
+void SlotRecorder::miss(const SlotName& name, MonoTime deadline, std::chrono::seconds time,
+                        const Error& reason) {
     // Had this process stood still, an answer in time would lie unread.
     outages_.tick(std::chrono::steady_clock::now(), now());
     const LedgerTime due = wall_of(deadline);
     const bool is_ours = reason.code == "attestation_timeout" && outages_.overlaps(due - time, due);
-    windows_.challenge(carried->name, due,
-                       is_ours ? ChallengeOutcome::inconclusive : ChallengeOutcome::missed, "", now());
-    log_.info("slot.challenge_missed", {{"node", carried->name.node},
-                                        {"app", carried->name.app},
-                                        {"agent", carried->name.agent},
+    windows_.challenge(name, due, is_ours ? ChallengeOutcome::inconclusive : ChallengeOutcome::missed, "",
+                       now());
+    log_.info("slot.challenge_missed", {{"node", name.node},
+                                        {"app", name.app},
+                                        {"agent", name.agent},
                                         {"code", reason.code},
                                         {"counts", !is_ours}});
-    plan();
 }
 
 void SlotRecorder::alive(TunnelId tunnel) {
@@ -181,12 +188,61 @@ void SlotRecorder::dismissed(TunnelId tunnel, bool by_operator) {
     plan();
 }
 
-void SlotRecorder::left(TunnelId tunnel) {
+void SlotRecorder::left(TunnelId tunnel, const std::optional<OpenChallenge>& open) {
     Carried* carried = find(tunnel);
     if (carried == nullptr) return;
+    if (open) {
+        left_open_.insert_or_assign({carried->name, tunnel},
+                                    LeftOpen{.challenge = *open, .inconclusive = carried->open});
+        if (!open->is_answered) left_open_due_ = std::min(left_open_due_, open->deadline);
+    }
     if (!carried->dismissed) windows_.left(carried->name, now());
     outages_.tunnel_left(carried->name, !carried->dismissed, now());
     tunnels_.erase(tunnel);
+    plan();
+}
+
+// ---- Challenges that tunnels have left open ----
+
+void SlotRecorder::attested_again(const SlotName& name) {
+    miss_overdue();
+    auto open = left_open_.lower_bound({name, TunnelId{0}});
+    while (open != left_open_.end() && open->first.first == name) {
+        open->second.has_attested_again = true;
+        open = open->second.challenge.is_answered ? std::next(open) : left_open_.erase(open);
+    }
+}
+
+void SlotRecorder::miss_overdue() {
+    if (loop_.now() < left_open_due_) return;
+    left_open_due_ = MonoTime::max();
+    for (auto open = left_open_.begin(); open != left_open_.end();) {
+        const OpenChallenge& challenge = open->second.challenge;
+        if (!challenge.is_answered && challenge.deadline <= loop_.now()) {
+            miss(open->first.first, challenge.deadline, challenge.time,
+                 {"attestation_timeout", "its tunnel was closed, and it has not attested again"});
+            open = left_open_.erase(open);
+            continue;
+        }
+        if (!challenge.is_answered) left_open_due_ = std::min(left_open_due_, challenge.deadline);
+        ++open;
+    }
+}
+
+void SlotRecorder::judged_late(TunnelId tunnel, const SlotName& name, const Result<void>& verdict) {
+    const auto found = left_open_.find({name, tunnel});
+    if (stopped_ || found == left_open_.end()) return;
+    const LeftOpen open = found->second;
+    left_open_.erase(found);
+    const LedgerTime at = now(), due = wall_of(open.challenge.deadline);
+    if (verdict && open.inconclusive)
+        windows_.challenge(name, *open.inconclusive, ChallengeOutcome::resolved, "", at);
+    else if (verdict)
+        windows_.challenge(name, due, ChallengeOutcome::passed, "", at);
+    else if (!is_inconclusive(verdict.error().code))
+        miss(name, open.challenge.deadline, open.challenge.time, verdict.error());
+    else if (!open.inconclusive && !open.has_attested_again)
+        windows_.challenge(name, due, ChallengeOutcome::inconclusive, "", at);
     plan();
 }
 
@@ -212,6 +268,7 @@ void SlotRecorder::mark(LedgerTime at) {
 void SlotRecorder::tick() {
     if (stopped_) return;
     const MonoTime mono = std::chrono::steady_clock::now();
+    miss_overdue();
     // The clock may step at any moment: what is told is what was looked at.
     const LedgerTime at = now();
     outages_.tick(mono, at);
@@ -233,7 +290,8 @@ void SlotRecorder::plan() {
     }
     std::chrono::microseconds delay = windows_.next_end() - now();
     if (windows_.is_urgent()) delay = std::min<std::chrono::microseconds>(delay, gather_time);
-    const MonoTime due = loop_.now() + std::max<std::chrono::microseconds>(delay, 0us);
+    const MonoTime due =
+        std::min(loop_.now() + std::max<std::chrono::microseconds>(delay, 0us), left_open_due_);
     if (records_.armed() && records_due_ <= due) return;
     records_due_ = due;
     records_.arm_at(due);
@@ -241,6 +299,7 @@ void SlotRecorder::plan() {
 
 void SlotRecorder::record() {
     if (stopped_) return;
+    miss_overdue();
     const LedgerTime at = now();
     outages_.tick(std::chrono::steady_clock::now(), at);
     for (ledger::RecordSlots& command : windows_.take(at)) run(std::move(command));

@@ -53,7 +53,16 @@ public:
     // It takes no more requests, and that it leaves is no loss: another tunnel has its place, the agent said
     // so, or it was told to. `by_operator`: nothing more is expected of the slot in this cell.
     void dismissed(TunnelId tunnel, bool by_operator);
-    void left(TunnelId tunnel);
+    // `open`: the challenge that it leaves without a verdict.
+    struct OpenChallenge {
+        MonoTime deadline{};
+        std::chrono::seconds time{};  // that the agent had
+        bool is_answered = false;     // the verdict is still to come: judged_late()
+    };
+    // One without an answer is missed at its deadline, unless the slot has attested again by then.
+    void left(TunnelId tunnel, const std::optional<OpenChallenge>& open = std::nullopt);
+    // The verdict on an answer whose tunnel has left meanwhile. It counts, whatever the slot did since.
+    void judged_late(TunnelId tunnel, const SlotName& name, const Result<void>& verdict);
 
     // A policy or an allowlist came into force: a leaf, unless it is the one of last time.
     void in_force(ledger::LeafKind kind, std::string name, std::vector<std::string> fields);
@@ -67,7 +76,15 @@ private:
         bool dismissed = false;
         std::optional<ledger::LedgerTime> open{};  // deadline of a challenge without a verdict
     };
+    struct LeftOpen {
+        OpenChallenge challenge;
+        std::optional<ledger::LedgerTime> inconclusive{};  // its deadline, where it is recorded as such
+        bool has_attested_again = false;
+    };
     Carried* find(TunnelId tunnel);
+    void miss(const SlotName& name, MonoTime deadline, std::chrono::seconds time, const Error& reason);
+    void attested_again(const SlotName& name);
+    void miss_overdue();
     ledger::LedgerTime now() const;
     ledger::LedgerTime wall_of(MonoTime at) const;
     void tick();
@@ -94,6 +111,8 @@ private:
     HealthWindows windows_;
     Outages outages_;
     std::unordered_map<TunnelId, Carried> tunnels_;
+    std::map<std::pair<SlotName, TunnelId>, LeftOpen> left_open_;
+    MonoTime left_open_due_ = MonoTime::max();  // the first deadline of those without an answer
     std::map<std::string, std::string, std::less<>> in_force_;  // what was sent last, by name
     std::vector<ledger::Command> refused_;                      // for want of time; tried again
     std::size_t unanswered_ = 0;                                // commands

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "control_plane/test_ledger_door.h"
@@ -157,6 +158,59 @@ TEST_F(SlotRecorderTest, AnAnswerThatIsLateBecauseTheServerStoodStillIsNoMiss) {
     // A bad answer is one, whenever it comes.
     recorder->missed(1, loop.now(), 30s, {"nonce_mismatch", ""});
     ASSERT_TRUE(until([&] { return slot()->challenges_missed == 1; }));
+}
+
+// Each leaves a challenge open; "passed missed inconclusive" after its deadline.
+TEST_F(SlotRecorderTest, WhoHangsUpAtAChallengeHasMissedItUnlessItAttestsAgain) {
+    start(600s);
+    const auto challenges = [&](std::string_view agent) {
+        const auto found = slot(agent);
+        return found ? fmt::format("{} {} {}", found->challenges_passed, found->challenges_missed,
+                                   found->challenges_inconclusive)
+                     : "none";
+    };
+    const auto leave = [&](TunnelId tunnel, const std::string& agent, bool is_answered) {
+        serve(tunnel, agent);
+        recorder->left(tunnel, SlotRecorder::OpenChallenge{
+                                   .deadline = loop.now() + 1s, .time = 1s, .is_answered = is_answered});
+    };
+    const auto judge = [&](TunnelId tunnel, const std::string& agent, const Result<void>& verdict) {
+        recorder->judged_late(tunnel, {"n1", "shop", agent}, verdict);
+    };
+    leave(1, "gone", false);
+    leave(2, "back", false);
+    serve(12, "back");
+    leave(3, "good", true);
+    judge(3, "good", {});
+    leave(4, "bad", true);
+    serve(14, "bad");  // Which does not undo its answer.
+    judge(4, "bad", fail("debug_td"));
+    leave(5, "unclear", true);
+    judge(5, "unclear", fail("collateral_unavailable"));
+    leave(6, "unclear-back", true);
+    serve(16, "unclear-back");
+    judge(6, "unclear-back", fail("collateral_unavailable"));
+    judge(7, "nobody", fail("debug_td"));
+    serve(8, "late");
+    recorder->left(8, SlotRecorder::OpenChallenge{.deadline = loop.now(), .time = 1s});
+    serve(18, "late");
+    ASSERT_TRUE(until([&] { return challenges("gone") == "1 1 0"; })) << challenges("gone");
+    EXPECT_EQ(challenges("back"), "2 0 0");
+    EXPECT_EQ(challenges("good"), "2 0 0");
+    EXPECT_EQ(challenges("bad"), "2 1 0");
+    EXPECT_EQ(challenges("unclear"), "1 0 1");
+    EXPECT_EQ(challenges("unclear-back"), "2 0 0");
+    EXPECT_EQ(challenges("nobody"), "none");
+    EXPECT_EQ(challenges("late"), "2 1 0");
+}
+
+TEST_F(SlotRecorderTest, AnOutageOverAChallengeThatWasLeftOpenMakesItInconclusive) {
+    write_mark(ledger_now() - 60s);
+    start(600s);
+    serve();
+    recorder->left(1, SlotRecorder::OpenChallenge{.deadline = loop.now(), .time = 30s});
+    ASSERT_TRUE(until([&] { return slot() && slot()->challenges_inconclusive == 1; }));
+    EXPECT_EQ(slot()->challenges_missed, 0u);
 }
 
 TEST_F(SlotRecorderTest, TheLedgerIsToldHowFarAllIsRecordedOnceItHasAnswered) {

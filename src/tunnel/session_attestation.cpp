@@ -122,6 +122,7 @@ void SessionMachine::accept(const std::string& checkpoint, Actions& out) {
 
 void SessionMachine::fail_challenge(const Error& error, std::optional<std::uint32_t> retry_after_s,
                                     Actions& out) {
+    challenge_.reset();
     // An agent that has not attested yet may be anybody: nothing is recorded against the name it gave.
     if (attested_) out.push_back(AttestMiss{error});
     refuse(error, retry_after_s, out);

@@ -67,6 +67,8 @@ void SessionMachine::time_out(std::string detail, Actions& out) {
 }
 
 void SessionMachine::socket_closed() {
+    if (state_ == SessionState::active && (challenge_ || judging_))
+        owed_ = judging_ ? Owed::verdict : Owed::answer;
     state_ = SessionState::closed;
     schedule_.stop();
     give_up_at_.reset();

@@ -124,6 +124,9 @@ struct AdmissionTerms {
 // Fills 32 bytes with what nobody can guess: nonces are made of them.
 using Entropy = std::function<ByteArray<32>()>;
 
+// What is open of a challenge when a tunnel that serves is closed.
+enum class Owed { nothing, answer, verdict };
+
 enum class SessionState { connected, claiming, challenged, judging, admitting, active, draining, closed };
 
 class SessionMachine {
@@ -177,6 +180,8 @@ public:
     MonoTime challenge_deadline() const { return challenge_deadline_; }
     // v1: whether a request is unanswered; without one no message is as large as an answer may be.
     void expect_answer(bool is_due) { answer_due_ = is_due; }
+    // Once it is closed: what the challenge asked last is without. A draining agent owes nothing any more.
+    Owed owed() const { return owed_; }
     // The limit that holds for the next text message.
     std::size_t text_bytes_max() const;
 
@@ -225,6 +230,7 @@ private:
     MonoTime challenge_deadline_{};
     std::shared_ptr<const AttestAnswer> answer_;  // Being judged, or to be judged again.
     bool judging_ = false;
+    Owed owed_ = Owed::nothing;
 };
 
 }  // namespace ee::tunnel

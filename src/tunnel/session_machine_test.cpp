@@ -650,6 +650,26 @@ TEST(SessionMachine, ASilentTunnelIsClosed) {
     EXPECT_EQ(tunnel.call(&SessionMachine::idle), Did{});
 }
 
+TEST(SessionMachine, WhatAChallengeIsWithoutAtTheEndIsOwed) {
+    Tunnel fresh, idle, asked, answered, missed, drained;
+    fresh.machine.socket_closed();
+    EXPECT_EQ(fresh.machine.owed(), Owed::nothing);
+    idle.active().machine.socket_closed();
+    EXPECT_EQ(idle.machine.owed(), Owed::nothing);
+    for (Tunnel* tunnel : {&asked, &answered, &missed, &drained}) tunnel->active().pass(800s);
+    asked.machine.socket_closed();
+    EXPECT_EQ(asked.machine.owed(), Owed::answer);
+    answered.answer();
+    answered.machine.socket_closed();
+    EXPECT_EQ(answered.machine.owed(), Owed::verdict);
+    missed.pass(30s);
+    ASSERT_EQ(missed.machine.state(), SessionState::closed);
+    EXPECT_EQ(missed.machine.owed(), Owed::nothing);  // It is recorded already.
+    drained.drain("draining");
+    drained.machine.socket_closed();
+    EXPECT_EQ(drained.machine.owed(), Owed::nothing);
+}
+
 TEST(SessionMachine, AfterTheEndNothingIsDone) {
     Tunnel tunnel;
     tunnel.active().pass(800s);
