@@ -10,7 +10,7 @@ namespace ee::protocol {
 
 constexpr std::size_t kib = 1024;
 
-// Text messages: until the tunnel is attested, and on v2 (on v1 while no request is unanswered).
+// Text messages: until the tunnel is attested, and on v2.
 constexpr std::size_t text_bytes_max_unattested = 64 * kib;
 constexpr std::size_t text_bytes_max_v2 = 256 * kib;
 // A v1 request: deployed agents close the tunnel on a longer message.

@@ -410,8 +410,6 @@ void Session::pump() {
         stream_->flush_later();
     }
     empty_buffer(text_);
-    machine_.expect_answer(v1_->outstanding() > 0);
-    decoder_.set_limits(limits_of(machine_));
 }
 
 void Session::after_streams_changed() {

@@ -1,6 +1,5 @@
 #include "tunnel/session_machine.h"
 
-#include <algorithm>
 
 #include <fmt/format.h>
 
@@ -176,9 +175,8 @@ std::optional<MonoTime> SessionMachine::next_deadline() const {
 
 std::size_t SessionMachine::text_bytes_max() const {
     if (!attested_) return protocol::text_bytes_max_unattested;
-    if (wire_ == Wire::v2) return protocol::text_bytes_max_v2;
-    const std::size_t answer = protocol::answer_text_bytes_max(settings_.body_bytes_max);
-    return answer_due_ ? answer : std::min(answer, protocol::text_bytes_max_v2);
+    return wire_ == Wire::v2 ? protocol::text_bytes_max_v2
+                             : protocol::answer_text_bytes_max(settings_.body_bytes_max);
 }
 
 }  // namespace ee::tunnel

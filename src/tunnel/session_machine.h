@@ -178,8 +178,6 @@ public:
     std::optional<MonoTime> next_deadline() const;
     // When the answer to the challenge asked last was due.
     MonoTime challenge_deadline() const { return challenge_deadline_; }
-    // v1: whether a request is unanswered; without one no message is as large as an answer may be.
-    void expect_answer(bool is_due) { answer_due_ = is_due; }
     // Once it is closed: what the challenge asked last is without. A draining agent owes nothing any more.
     Owed owed() const { return owed_; }
     // The limit that holds for the next text message.
@@ -214,7 +212,6 @@ private:
     Entropy entropy_;
     SessionState state_ = SessionState::connected;
     bool attested_ = false;
-    bool answer_due_ = false;
     int malformed_in_a_row_ = 0;
     std::optional<MonoTime> give_up_at_;  // register_timeout, later the end of draining.
     std::string drain_reason_;

@@ -517,19 +517,6 @@ TEST_F(TunnelSession, RefusesATooLargeMessageByItsHeaderAlone) {
     EXPECT_EQ(agent->heard.back(), "close 1009 message_too_large");
 }
 
-TEST_F(TunnelSession, TakesAMessageLargerThanOthersOnlyWhileARequestIsUnanswered) {
-    activate();
-    TestVisitor visitor;
-    ASSERT_TRUE(open(visitor, "/"));
-    ASSERT_TRUE(until([&] { return agent->requests.size() == 1; }));
-    const std::string body(300 * 1024, 'b');
-    agent->answer(agent->requests[0].request_id, body);
-    ASSERT_TRUE(until([&] { return visitor.got == "200 " + body + "."; }));
-    agent->answer(agent->requests[0].request_id, body);
-    ASSERT_TRUE(closes());
-    EXPECT_EQ(agent->heard.back(), "close 1009 message_too_large");
-}
-
 TEST_F(TunnelSession, AMessageThatDoesNotEndEndsTheTunnel) {
     settings.message_time = 60ms;
     activate();
