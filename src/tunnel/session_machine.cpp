@@ -1,6 +1,5 @@
 #include "tunnel/session_machine.h"
 
-
 #include <fmt/format.h>
 
 #include "protocol/encoder.h"
