@@ -130,7 +130,7 @@ void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int wai
         loop.post([this, id, answer, waits, policies, took, result = std::move(result)]() mutable {
             loop_.charge_background(took);
             const attestation::Verdict& verdict = result.verdict;
-            if (is_outdated(*policies, answer->registration.network)) return judge_anew(id, answer);
+            if (is_outdated(*policies, answer->registration.network)) return judge_anew(id, answer, 0);
             if (verdict.awaits && waits < waits_max) return judge_again(id, answer, waits, *verdict.awaits);
             judged(id, *answer, std::move(result));
         });
@@ -147,8 +147,8 @@ bool Admission::is_outdated(const attestation::NetworkPolicies& judged_by, const
     return before == nullptr || after == nullptr ? before != after : *before != *after;
 }
 
-void Admission::judge_anew(tunnel::TunnelId id, AnswerPtr answer) {
-    if (tunnel::Session* session = find_open(id)) return judge(*session, answer, 0);
+void Admission::judge_anew(tunnel::TunnelId id, const AnswerPtr& answer, int waits) {
+    if (tunnel::Session* session = find_open(id)) return judge(*session, answer, waits);
     judged_late(id, *answer, fail("allowlist_unavailable", "the tunnel was closed before a verdict"));
 }
 
@@ -156,10 +156,7 @@ void Admission::judge_anew(tunnel::TunnelId id, AnswerPtr answer) {
 void Admission::judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits,
                             const attestation::Awaited& awaited) {
     appraiser_.when_settled(awaited, [this, &loop = loop_, id, answer = std::move(answer), waits] {
-        loop.post([this, id, answer, waits] {
-            if (tunnel::Session* session = find_open(id)) return judge(*session, answer, waits + 1);
-            judged_late(id, *answer, fail("allowlist_unavailable", "the tunnel was closed before a verdict"));
-        });
+        loop.post([this, id, answer, waits] { judge_anew(id, answer, waits + 1); });
     });
 }
 
@@ -194,9 +191,9 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
     refuse_wrong_node(answer, verdict);
     show_foreign(answer, verdict);
     verdicts_total_.count(verdict.ok ? "ok" : verdict.refusal.code);
-    const bool is_open = find_open(id) != nullptr;
-    if (!is_open) judged_late(id, answer, verdict.ok ? Result<void>() : fail(verdict.refusal));
     tunnel::Session* session = tunnels_->find(id);
+    const bool is_open = session != nullptr && session->machine().state() != tunnel::SessionState::closed;
+    if (!is_open) judged_late(id, answer, verdict.ok ? Result<void>() : fail(verdict.refusal));
     if (session == nullptr) return;
     const protocol::Register& registration = answer.registration;
     const auto level = verdict.ok ? telemetry::LogLevel::info : telemetry::LogLevel::warn;

@@ -90,7 +90,7 @@ private:
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;
     tunnel::Session* find_open(tunnel::TunnelId id) const;
     void judged_late(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, const Result<void>& verdict);
-    void judge_anew(tunnel::TunnelId id, AnswerPtr answer);
+    void judge_anew(tunnel::TunnelId id, const AnswerPtr& answer, int waits);
     void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);
     std::optional<SlotRecorder::OpenChallenge> open_challenge_of(const tunnel::Session& session,
                                                                  std::string_view reason) const;
