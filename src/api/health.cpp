@@ -6,6 +6,33 @@
 #include "http/target.h"
 
 namespace ee::api {
+namespace {
+
+void write_collateral(JsonWriter& json, const ReadinessDetail::Collateral& collateral, WallTime now) {
+    const bool is_valid = collateral.next_update && now <= *collateral.next_update;
+    json.begin_object()
+        .field("root", collateral.is_intels ? "intel" : "own")
+        .field("fmspc", collateral.fmspc)
+        .field("ca", collateral.ca)
+        .field("status", is_valid                 ? "ok"
+                         : collateral.next_update ? "expired"
+                         : collateral.failure     ? "unavailable"
+                                                  : "pending");
+    json.field_or_null("next_update", collateral.next_update ? to_rfc3339(*collateral.next_update) : "")
+        .field_or_null("failure",
+                       collateral.failure ? collateral.failure->code + ": " + collateral.failure->detail : "")
+        .end_object();
+}
+
+void write_detail(JsonWriter& json, const ReadinessDetail& detail, WallTime now) {
+    json.key("collateral").begin_array();
+    for (const auto& collateral : detail.collateral) write_collateral(json, collateral, now);
+    json.end_array().key("dangerous_settings").begin_array();
+    for (const std::string& sentence : detail.dangerous_settings) json.value(sentence);
+    json.end_array();
+}
+
+}  // namespace
 
 void get_health(Request& request) {
     const Services& services = request.services;
@@ -28,41 +55,6 @@ void get_healthz(Request& request) {
     request.reply_json(200, R"({"status":"ok"})");
 }
 
-namespace {
-
-void write_collateral(JsonWriter& json, const ReadinessDetail::Collateral& collateral, WallTime now) {
-    const bool is_valid = collateral.next_update && now <= *collateral.next_update;
-    json.begin_object()
-        .field("root", collateral.is_intels ? "intel" : "own")
-        .field("fmspc", collateral.fmspc)
-        .field("ca", collateral.ca)
-        .field("status", is_valid                 ? "ok"
-                         : collateral.next_update ? "expired"
-                         : collateral.failure     ? "unavailable"
-                                                  : "pending");
-    json.key("next_update");
-    if (collateral.next_update)
-        json.value(to_rfc3339(*collateral.next_update));
-    else
-        json.null();
-    json.key("failure");
-    if (collateral.failure)
-        json.value(collateral.failure->code + ": " + collateral.failure->detail);
-    else
-        json.null();
-    json.end_object();
-}
-
-void write_detail(JsonWriter& json, const ReadinessDetail& detail, WallTime now) {
-    json.key("collateral").begin_array();
-    for (const auto& collateral : detail.collateral) write_collateral(json, collateral, now);
-    json.end_array().key("dangerous_settings").begin_array();
-    for (const std::string& sentence : detail.dangerous_settings) json.value(sentence);
-    json.end_array();
-}
-
-}  // namespace
-
 void get_readyz(Request& request) {
     const Readiness readiness = request.services.readiness();
     const auto verbose = request.query == "verbose";
@@ -77,11 +69,8 @@ void get_readyz(Request& request) {
         if (!allowed) return request.refuse(allowed.error());
         json.field("store", readiness.store_ok ? "ok" : "failed").field("draining", readiness.draining);
         const LedgerDoor::State ledger = request.services.ledger.state();
-        json.field("ledger", ledger.word).key("ledger_detail");
-        if (ledger.code.empty())
-            json.null();
-        else
-            json.value(ledger.code + ": " + ledger.detail);
+        json.field("ledger", ledger.word)
+            .field_or_null("ledger_detail", ledger.code.empty() ? "" : ledger.code + ": " + ledger.detail);
         write_detail(json, request.services.readiness_detail(), wall_now());
     }
     json.end_object();
