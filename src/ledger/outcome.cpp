@@ -90,13 +90,18 @@ Windows collect(const UnitEvidence& evidence) {
     return windows;
 }
 
-// Whether outside observations that it was well cover all of it, together.
-bool is_filled(const Interval& window, const UnitEvidence& evidence) {
+// What outside observations say that it was well, by start.
+std::vector<Interval> seen_well(const UnitEvidence& evidence) {
     std::vector<Interval> well;
     for (const UnitEvidence::Seen& seen : evidence.observations)
         if (seen.observation.type == ObservationType::health_pass)
             well.push_back({to_us(seen.observation.from), to_us(seen.observation.to)});
     std::ranges::sort(well, {}, &Interval::start);
+    return well;
+}
+
+// Whether they cover all of it, together.
+bool is_filled(const Interval& window, const std::vector<Interval>& well) {
     std::int64_t covered = window.start;
     for (const Interval& one : well) {
         if (one.start > covered) break;
@@ -118,13 +123,14 @@ void judge_windows(const UnitEvidence& evidence, Reasons& reasons) {
         return std::ranges::any_of(
             evidence.outages, [&](const Outage& outage) { return interval_of(outage).overlaps(window); });
     };
+    const std::vector<Interval> well = seen_well(evidence);
     for (const auto& [key, seen] : collect(evidence)) {
         if (seen == Window::pass) continue;
         const Interval window{key.first, key.second};
         const bool is_hole = seen != Window::miss || overlaps_outage(window);
         if (!is_hole)
             reasons.health_miss = true;
-        else if (!is_filled(window, evidence))
+        else if (!is_filled(window, well))
             reasons.hole = true;
     }
 }

@@ -85,8 +85,7 @@ std::uint64_t record_proposal(Context& context, Slashing& slashing) {
     return id;
 }
 
-// For one event.
-// False: there is nothing to take.
+// For one event. False: there is nothing to take.
 bool propose(Context& context, Slashing slashing) {
     if (slashing.amount.is_zero()) return false;
     const std::uint64_t id = record_proposal(context, slashing);

@@ -13,7 +13,7 @@ Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now
 // Proposed, or carried out at once where the rules say so. Nothing where there is nothing to take.
 void propose_downtime_penalty(Context& context, std::string_view node, std::string_view event_id,
                               const Observation& seen);
-// For abuse that was authorised after its cell was paid: at most `revenue`.
+// For abuse that was authorised after its cell was paid: at most `revenue`. False: there is nothing to take.
 bool propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue);
 
 }  // namespace ee::ledger
