@@ -112,14 +112,14 @@ Result<std::uint64_t> LoggedKeys::verify(std::string_view note) const {
 }
 
 std::optional<Loss> loss_of(const Store& store, std::uint64_t witnessed, const History& history) {
+    const LogIdentity identity = expect_record(identity_of(store), "'identity'");
     std::optional<Loss> found;
     store.scan(Table::meta, loss_prefix, [&](std::string_view key, std::string_view record) {
         if (!key.starts_with(loss_prefix)) return false;
         const Loss loss = decode_loss(record);
         // The leaf before is that of the start's key.
         if (loss.covers(witnessed) && history.key_leaf + 1 < loss.leaf_index &&
-            std::ranges::find(history.losses, id_of(store, expect_record(identity_of(store), "'identity'"),
-                                                    loss)) == history.losses.end())
+            std::ranges::find(history.losses, id_of(store, identity, loss)) == history.losses.end())
             found = loss;
         return true;
     });
