@@ -177,6 +177,13 @@ TEST(ConstantTimeEqual, ComparesContentAndLength) {
     EXPECT_FALSE(constant_time_equal(as_bytes("abc"), as_bytes("ab")));
 }
 
+TEST(IpAddress, KnowsLoopback) {
+    for (const char* text : {"127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1"})
+        EXPECT_TRUE(IpAddress::parse(text).value().is_loopback()) << text;
+    for (const char* text : {"126.0.0.1", "128.0.0.1", "0.0.0.0", "::", "::2", "::127.0.0.1", "7f00::1"})
+        EXPECT_FALSE(IpAddress::parse(text).value().is_loopback()) << text;
+}
+
 TEST(IpAddress, IsWrittenAsItIsRead) {
     for (int byte = 0; byte < 256; ++byte) {
         const std::string text = std::to_string(byte) + ".0.199." + std::to_string(255 - byte);

@@ -26,6 +26,10 @@ bool IpAddress::is_v4() const {
     return std::equal(v4_prefix.begin(), v4_prefix.end(), bytes_.begin());
 }
 
+bool IpAddress::is_loopback() const {
+    return is_v4() ? bytes_[12] == 127 : *this == parse("::1");
+}
+
 std::string IpAddress::to_string() const {
     if (is_v4()) {  // By hand: this is on the path of every request, and inet_ntop goes through sprintf.
         char text[INET_ADDRSTRLEN];

@@ -20,6 +20,7 @@ public:
     static std::optional<IpAddress> parse(std::string_view text);
 
     bool is_v4() const;
+    bool is_loopback() const;  // of 127.0.0.0/8, or ::1
     // Dotted for IPv4, RFC 5952 for IPv6.
     std::string to_string() const;
     const ByteArray<16>& bytes() const { return bytes_; }

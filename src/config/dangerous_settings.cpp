@@ -4,11 +4,14 @@
 
 #include <fmt/format.h>
 
+#include "base/ip_address.h"
+
 namespace ee::config {
 namespace {
 
 bool is_loopback(const ListenAddress& address) {
-    return address.host.starts_with("127.") || address.host == "::1";
+    const auto ip = IpAddress::parse(address.host);
+    return ip && ip->is_loopback();
 }
 
 }  // namespace

@@ -91,8 +91,7 @@ bool is_loopback_url(std::string_view url) {
     else
         host = host.substr(0, host.find(':'));
     const auto ip = IpAddress::parse(host);
-    return host == "localhost" ||
-           (ip && (Cidr::parse("127.0.0.0/8")->contains(*ip) || Cidr::parse("::1")->contains(*ip)));
+    return host == "localhost" || (ip && ip->is_loopback());
 }
 
 void check_github(Resolved& resolved) {

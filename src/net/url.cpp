@@ -26,7 +26,7 @@ std::string Url::authority() const {
 bool Url::is_loopback() const {
     if (is_unix() || host == "localhost") return true;
     const auto ip = IpAddress::parse(host);
-    return ip && (Cidr::parse("127.0.0.0/8")->contains(*ip) || Cidr::parse("::1")->contains(*ip));
+    return ip && ip->is_loopback();
 }
 
 Result<Url> parse_url(std::string_view text) {
