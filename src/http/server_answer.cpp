@@ -17,7 +17,7 @@ bool ServerConnection::interim(int status, std::span<const Field> fields) {
     if (status == 100 && std::exchange(told_to_continue_, true)) return true;
     if (!append_response_head(stream_->output(), status, fields)) return false;
     stream_->flush_later();
-    if (observer_ != nullptr && !deadline_.armed()) arm_deadline(server_.limits_.write_idle_time);
+    expect_taken();
     return true;
 }
 
@@ -79,7 +79,11 @@ void ServerConnection::send(std::string_view piece) {
     } else {
         stream_->write(piece);
     }
-    // An answer without an observer ends before its request's call does, and with it comes a deadline.
+    expect_taken();
+}
+
+// An answer without an observer ends before its request's call does, and with it comes a deadline.
+void ServerConnection::expect_taken() {
     if (observer_ != nullptr && !deadline_.armed()) arm_deadline(server_.limits_.write_idle_time);
 }
 

@@ -93,6 +93,7 @@ private:
     void end_request();
     void end_after_flush();
     void arm_deadline(std::chrono::nanoseconds delay);
+    void expect_taken();
     void on_deadline();
     void remove();
 
