@@ -3,6 +3,7 @@
 // Core folders never read a clock; both arrive as arguments.
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,14 @@ std::string to_rfc3339(WallTime time);
 std::string to_rfc3339_millis(WallTime time);
 // Accepts exactly YYYY-MM-DDTHH:MM:SS[.fraction]Z (or lower-case t, z); years 1970-9999.
 std::optional<WallTime> from_rfc3339(std::string_view text);
+
+// Since 1970, as databases keep it.
+constexpr std::int64_t to_ms(WallTime time) {
+    return time.time_since_epoch().count();
+}
+constexpr WallTime from_ms(std::int64_t ms) {
+    return WallTime{std::chrono::milliseconds{ms}};
+}
 
 // The edges' clock.
 WallTime wall_now();

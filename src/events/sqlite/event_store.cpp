@@ -66,7 +66,7 @@ Result<std::vector<Event>> read_events(sqlite::Database& database, std::size_t k
         if (!row) return fail(row.error());
         if (!*row) break;
         out.push_back({.seq = static_cast<std::uint64_t>(statement->number(0)),
-                       .at = WallTime{std::chrono::milliseconds{statement->number(1)}},
+                       .at = from_ms(statement->number(1)),
                        .kind = statement->text(2),
                        .app_name = statement->text(3),
                        .agent_id = statement->text(4),
@@ -186,7 +186,7 @@ private:
 
     Result<void> insert(const Event& event) {
         return statements_.keep.bind(1, to_number(event.seq))
-            .bind(2, std::int64_t{event.at.time_since_epoch().count()})
+            .bind(2, to_ms(event.at))
             .bind(3, event.kind)
             .bind(4, event.app_name)
             .bind(5, event.agent_id)

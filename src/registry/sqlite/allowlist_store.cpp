@@ -103,7 +103,7 @@ Result<std::vector<AllowlistRecord>> AllowlistStore::load_all() {
                                .release_etag = statement->text(4),
                                .asset_etag = statement->text(5),
                                .asset_url = statement->text(6),
-                               .checked_at = WallTime{std::chrono::milliseconds{statement->number(7)}}};
+                               .checked_at = from_ms(statement->number(7))};
         if (!statement->is_null(3)) record.published_asset = statement->text(3);
         records.push_back(std::move(record));
     }
@@ -119,7 +119,7 @@ Result<void> AllowlistStore::save(const AllowlistRecord& record) {
     else
         save.bind_null(4);
     save.bind(5, record.release_etag).bind(6, record.asset_etag).bind(7, record.asset_url);
-    auto saved = save.bind(8, std::int64_t{record.checked_at.time_since_epoch().count()}).run();
+    auto saved = save.bind(8, to_ms(record.checked_at)).run();
     return saved ? transaction->commit() : saved;
 }
 

@@ -47,10 +47,6 @@ constexpr std::string_view delete_old_sql =
 constexpr std::string_view delete_old_keys_sql =
     "DELETE FROM agent_keys WHERE key IN (SELECT key FROM agent_keys WHERE at_ms < ?1 LIMIT ?2)";
 
-std::int64_t to_ms(WallTime time) {
-    return time.time_since_epoch().count();
-}
-
 std::int64_t oldest_ms(WallTime now) {
     return to_ms(now - challenge_life);
 }
@@ -61,7 +57,7 @@ ChallengeRecord read_record(const sqlite::Statement& statement) {
     out.agent_id = statement.text(0);
     out.app_name = statement.text(1);
     out.node_id = statement.text(2);
-    out.at = WallTime(std::chrono::milliseconds(statement.number(3)));
+    out.at = from_ms(statement.number(3));
     return out;
 }
 

@@ -37,10 +37,6 @@ constexpr std::string_view references_of_sql =
     "JOIN evidence_contents USING (content) WHERE seq = ?1";
 constexpr std::string_view content_sql = "SELECT kind, bytes FROM evidence_contents WHERE sha256 = ?1";
 
-std::int64_t to_ms(WallTime time) {
-    return time.time_since_epoch().count();
-}
-
 // Runs a statement that answers one number.
 Result<std::int64_t> number_of(sqlite::Statement& statement) {
     const auto row = statement.step();

@@ -62,13 +62,6 @@ constexpr std::string_view keep_sql =
     "INSERT INTO registration_answers (key, status, body) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING";
 constexpr std::string_view find_sql = "SELECT status, body FROM registration_answers WHERE key = ?1";
 
-std::int64_t to_ms(WallTime time) {
-    return time.time_since_epoch().count();
-}
-WallTime from_ms(std::int64_t ms) {
-    return WallTime{std::chrono::milliseconds{ms}};
-}
-
 }  // namespace
 
 class RegistrationStore::Impl {
