@@ -1,7 +1,6 @@
 #include "cli/apps_commands.h"
 
 #include <atomic>
-#include <csignal>
 #include <fstream>
 #include <thread>
 #include <unistd.h>
@@ -185,14 +184,9 @@ TEST(AppsShow, OverTlsTheServersNameMustBeCertified) {
     }
 }
 
-std::atomic<bool> was_interrupted = false;
-
 // Its socket has a timeout: signal(7).
 TEST(AppsShow, NoSignalInterruptsTheTlsHandshake) {
-    struct sigaction noted{};
-    struct sigaction before{};
-    noted.sa_handler = [](int) { was_interrupted = true; };
-    ASSERT_EQ(::sigaction(SIGUSR1, &noted, &before), 0);
+    const HarmlessSignal signal;
     const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -205,8 +199,7 @@ TEST(AppsShow, NoSignalInterruptsTheTlsHandshake) {
     std::thread silent([&, waiting = ::gettid(), thread = ::pthread_self()] {
         const int peer = ::accept(listener, nullptr, nullptr);
         wait_until_asleep(waiting);
-        ::pthread_kill(thread, SIGUSR1);
-        while (!was_interrupted) std::this_thread::yield();
+        HarmlessSignal::interrupt(thread);
         wait_until_asleep(waiting);
         EXPECT_FALSE(has_returned) << "it waits for the handshake";
         ::close(peer);
@@ -217,7 +210,6 @@ TEST(AppsShow, NoSignalInterruptsTheTlsHandshake) {
     silent.join();
     EXPECT_EQ(run.code, exit_refused) << run.out;
     ::close(listener);
-    EXPECT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
 }
 
 TEST(HttpResponse, ChunkedBodiesAreJoined) {

@@ -1,8 +1,6 @@
 // eectl connect against an agent of this process that may lie in any one thing.
 #include "cli/connect_command.h"
 
-#include <atomic>
-#include <csignal>
 #include <fstream>
 #include <functional>
 #include <thread>
@@ -173,22 +171,15 @@ TEST_F(ConnectCommand, AcceptsAnHonestAgent) {
     EXPECT_EQ(heard, 32u) << "the nonce";
 }
 
-std::atomic<bool> was_interrupted = false;
-
 // SIGSTOP interrupts a read that has a timeout, too.
 TEST_F(ConnectCommand, IsInterruptedByNoSignal) {
-    struct sigaction noted{};
-    struct sigaction before{};
-    noted.sa_handler = [](int) { was_interrupted = true; };
-    ASSERT_EQ(::sigaction(SIGUSR1, &noted, &before), 0);
+    const HarmlessSignal signal;
     honest.mistakes = [waiting = ::gettid(), thread = ::pthread_self()](Asked&) {
         wait_until_asleep(waiting);
-        ::pthread_kill(thread, SIGUSR1);
-        while (!was_interrupted) std::this_thread::yield();
+        HarmlessSignal::interrupt(thread);
     };
     const EectlRun run = connect(honest);
     EXPECT_EQ(run.code, exit_good) << run.out << run.err;
-    EXPECT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
 }
 
 struct Row {

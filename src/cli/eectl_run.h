@@ -1,6 +1,8 @@
 #pragma once
 // Runs eectl in this process, for tests.
 
+#include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
@@ -67,5 +69,29 @@ inline void wait_until_asleep(pid_t thread) {
         state = stat.at(stat.rfind(')') + 2);
     }
 }
+
+// While it lives, SIGUSR1 does no more than interrupt.
+class HarmlessSignal {
+public:
+    HarmlessSignal() {
+        was_handled = false;
+        struct sigaction noted{};
+        noted.sa_handler = [](int) { was_handled = true; };
+        EXPECT_EQ(::sigaction(SIGUSR1, &noted, &before_), 0);
+    }
+    ~HarmlessSignal() { EXPECT_EQ(::sigaction(SIGUSR1, &before_, nullptr), 0); }
+    HarmlessSignal(const HarmlessSignal&) = delete;
+    HarmlessSignal& operator=(const HarmlessSignal&) = delete;
+
+    // Returns once it has been handled there.
+    static void interrupt(pthread_t thread) {
+        ::pthread_kill(thread, SIGUSR1);
+        while (!was_handled) std::this_thread::yield();
+    }
+
+private:
+    static inline std::atomic<bool> was_handled = false;
+    struct sigaction before_{};
+};
 
 }  // namespace ee::cli
