@@ -10,6 +10,7 @@
 #include "ledger/field_rules.h"
 #include "ledger/ledger.h"
 #include "ledger/operations.h"
+#include "ledger/slashing.h"
 #include "ledger/terms.h"
 
 namespace ee::ledger {
@@ -62,6 +63,14 @@ Result<void> lower_stake(Context& context, std::string_view id, Node& node, Mone
     if (node.open_units > 0)
         return fail("stake_in_use", fmt::format("{} cells of {} with locks or usage are not settled yet",
                                                 node.open_units, id));
+    if (!context.is_admin()) {
+        const Money kept = proposed_of(context.batch, id);
+        if (checked_subtract(stake_of(context.batch, id), by).value() < kept)
+            return fail("stake_in_use",
+                        fmt::format("slashings of {} USD are proposed for {}: the admin decides "
+                                    "first, or lowers the stake",
+                                    to_usd(kept), id));
+    }
     for (const StakePart& part : take_parts(node, by)) {
         const auto returned = move(context, {.kind = PostingKind::unstake, .reference = "to=" + part.source},
                                    stake_account(id), part.source, part.amount);

@@ -1,6 +1,7 @@
 #include "ledger/slashing.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -186,6 +187,24 @@ bool propose_abuse_claim(Context& context, std::string_view node, std::uint64_t 
                              .event_ids = {id_text(report)},
                              .amount = std::min(revenue, stake_of(context.batch, node)),
                              .reason = "abuse authorized after its cells were settled"});
+}
+
+Money proposed_of(const Batch& batch, std::string_view node) {
+    std::set<std::uint64_t> ids;  // A slashing has a record for each of its events.
+    const std::string prefix = KeyWriter().text(node);
+    batch.scan(Table::causes, prefix, [&](std::string_view, std::string_view record) {
+        ids.insert(number_at(record, 0));
+        return true;
+    });
+    const Money stake = stake_of(batch, node);
+    Money left = stake;
+    for (const std::uint64_t id : ids) {
+        const Slashing slashing = find_slashing(batch, id);
+        if (slashing.state == SlashingState::done) continue;
+        if (slashing.cause == fraud) return stake;
+        left = checked_subtract(left, std::min(left, slashing.amount)).value();
+    }
+    return checked_subtract(stake, left).value();
 }
 
 void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashing) {

@@ -16,4 +16,7 @@ void propose_downtime_penalty(Context& context, std::string_view node, std::stri
 // For abuse that was authorised after its cell was paid: at most `revenue`. False: there is nothing to take.
 bool propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue);
 
+// What proposals that nobody has carried out would take of the node's stake; never more than all of it.
+Money proposed_of(const Batch& batch, std::string_view node);
+
 }  // namespace ee::ledger

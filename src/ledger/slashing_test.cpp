@@ -64,6 +64,27 @@ TEST(SlashingRules, ProposalsAreCarriedOutAsTheyWereMade) {
     )");
 }
 
+TEST(SlashingRules, WhatIsProposedStaysStakedUnlessTheAdminLowersIt) {
+    run_in_world(R"(
+        node n1 owner=alice
+        node n2 cpus=1 price=1 stake=2 owner=alice
+        see n1 e1 downtime_migration 14:10 14:20
+        see n1 e2 downtime_migration 14:20 14:25                # 1.2 each
+        node n1 stake=2.39 by=n1 owner-token=alice => stake_in_use
+        node n1 stake=0 by=n1 owner-token=alice    => stake_in_use
+        node n2 stake=0 by=n2 owner-token=alice    => ok      # another's proposals are no concern of it
+        node n1 stake=2.4 by=n1 owner-token=alice  => ok
+        slash n1 downtime_migration e1     => 1.2
+        node n1 stake=1.1 by=n1 owner-token=alice  => stake_in_use
+        node n1 stake=1.1                  => ok
+        node n1 stake=0 by=n1 owner-token=alice    => stake_in_use
+        slash n1 downtime_migration e2     => 1.1
+        node n1 stake=3                    => ok
+        node n1 stake=0 by=n1 owner-token=alice    => ok      # nothing is proposed any more
+        show stake:n1                      => 0
+    )");
+}
+
 TEST(SlashingRules, ByTheTierItHadWhenItWentDown) {
     run_in_world(R"(
         node n1 tier=premium
@@ -262,6 +283,24 @@ TEST(FraudProposals, CostAllTheStakeThereIsByThenAndTheNodesPlace) {
     ASSERT_FALSE(again);
     EXPECT_EQ(again.error().code, "already_slashed");
     EXPECT_TRUE(ledger.server(fraud_of("n1"))->replayed) << "what is done is not proposed again";
+}
+
+TEST(FraudProposals, KeepAllTheStakeUntilTheAdminHasDecided) {
+    TestLedger ledger;
+    ledger.open_everything();
+    RegisterNode owned{.node = "n1"};
+    owned.owner = "alice";
+    ASSERT_TRUE(ledger.admin(owned));
+    ASSERT_TRUE(ledger.server(fraud_of("n1")));
+    RegisterNode lower{.node = "n1"};
+    lower.stake = Money(9'999'999);
+    lower.owner_token = token_of("alice");
+    const auto refused = ledger.holder("n1", lower);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "stake_in_use");
+    EXPECT_EQ(refused.error().detail,
+              "slashings of 10 USD are proposed for n1: the admin decides first, or lowers the stake");
+    ASSERT_TRUE(ledger.admin(Unstake{.node = "n1", .reason = "it was none"}));
 }
 
 TEST(FraudProposals, AreTheServersAloneAndOfKnownNodes) {

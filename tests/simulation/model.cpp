@@ -296,6 +296,8 @@ Expected Model::perform(const ledger::RegisterNode& command) {
         accounts[source].available < wanted - stake)
         codes.insert("insufficient_credit");
     if (wanted < stake && open_units(command.node) > 0) codes.insert("stake_in_use");
+    if (wanted < stake && !admin && wanted < std::min(stake, proposed(command.node)))
+        codes.insert("stake_in_use");
     if (!codes.empty()) return refused(codes);
 
     Node& node = nodes[command.node];

@@ -187,6 +187,7 @@ private:
     void propose(Slashing slashing);
     Int penalty(const std::string& node, std::int64_t down) const;
     Int slash(Slashing& slashing);
+    Int proposed(const std::string& node) const;
     Slashing* find_slashing(const std::string& node, const std::string& cause, const std::string& event);
 
     ModelRules rules_;

@@ -388,6 +388,15 @@ Int Model::slash(Slashing& slashing) {
     return slashing.amount;
 }
 
+// What would be taken if everything that is proposed were carried out; of fraud, all there will ever be.
+Int Model::proposed(const std::string& node) const {
+    Int sum = 0;
+    for (const Slashing& slashing : slashings)
+        if (slashing.node == node && !slashing.done)
+            sum += slashing.cause == "attestation_fraud" ? stake_of(node) : slashing.amount;
+    return sum;
+}
+
 void Model::propose(Slashing slashing) {
     if (slashing.amount == 0) return;
     slashings.push_back(std::move(slashing));

@@ -172,13 +172,17 @@ Step Workload::node_change(const Model& model) {
     if (chance(3)) command.capacity_vcpus = below(9);
     if (chance(4)) command.tier = static_cast<Tier>(1 + below(3));
     if (chance(3)) command.stake = Money(static_cast<std::int64_t>(below(4)) * 3'000'000);
-    if (chance(4)) command.owner = user();
+    if (chance(2)) command.owner = user();
     command.rotate_token = chance(5);
     if (chance(12)) return by_admin(Unstake{.node = command.node, .reason = "r"});
     if (chance(40)) return by_admin(Ban{.node = command.node, .reason = "r"});
     if (chance(2)) return by_admin(command);
     if (chance(2)) {
-        const std::string token = holder_token(model, "account:" + user());
+        const auto known = model.nodes.find(command.node);
+        const bool is_owners = known != model.nodes.end() && !known->second.owner.empty() && !chance(9);
+        if (is_owners) command.owner.reset();
+        const std::string token =
+            holder_token(model, "account:" + (is_owners ? known->second.owner : user()));
         command.owner_token.emplace();
         if (token.size() == command.owner_token->size())
             std::copy(token.begin(), token.end(), command.owner_token->begin());
@@ -248,7 +252,7 @@ Step Workload::abuse(const Model& model) {
 }
 
 Step Workload::slash(const Model& model) {
-    if (chance(12))
+    if (chance(5))
         return by(
             Role::server,
             ProposeFraud{.node = node(), .event_id = pick(event_names), .reason = "r", .evidence = "{}"});
