@@ -36,5 +36,7 @@ constexpr std::uint32_t requests_outstanding_max = 256;
 // What a listener takes (200 fields, 64 KiB) and what is added on the way.
 constexpr std::size_t head_fields_max = 256;
 constexpr std::size_t head_bytes_max = 80 * kib;
+// A body that fits into a v1 request behind any such head, in which every character may be escaped.
+constexpr std::size_t request_body_bytes_max = (request_text_bytes_max - 2 * head_bytes_max) / 4 * 3;
 
 }  // namespace ee::protocol

@@ -6,6 +6,7 @@
 #include "http/fields.h"
 #include "http/problem.h"
 #include "http/websocket_handshake.h"
+#include "protocol/limits.h"
 #include "proxy/call.h"
 #include "proxy/refusals.h"
 #include "registry/resolution_json.h"
@@ -148,15 +149,18 @@ void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, cons
     static_cast<void>(call.release());
 }
 
-// Where an agent takes whole requests only, bodies are gathered first. What nobody will get is not read.
+// Where an agent takes whole requests only, bodies that it may get are gathered first. What nobody will get
+// is not read.
 http::BodyTerms Forwarder::body_terms(std::string_view app, const http::RequestHead& head) {
-    bool all_stream = true;
+    bool any_streams = false, any_gathers = false;
     const auto visited =
         registry_.visit_candidates(app, {loop_.now(), wall_now()}, [&](const registry::Agent& agent) {
             const tunnel::Session* session = tunnels_.find(agent.tunnel);
-            all_stream = all_stream && (session == nullptr || session->streams_bodies());
+            if (session != nullptr) (session->streams_bodies() ? any_streams : any_gathers) = true;
         });
-    if (!all_stream) return {.bytes_max = settings_.whole_body_bytes_max};
+    const bool is_for_streaming = any_streams && (head.framing == http::Framing::chunked ||
+                                                  head.content_length > protocol::request_body_bytes_max);
+    if (any_gathers && !is_for_streaming) return {.bytes_max = protocol::request_text_bytes_max};
     if (visited && head.framing == http::Framing::length && head.content_length <= kept_body_bytes_max &&
         is_idempotent(head.method))
         return {.bytes_max = kept_body_bytes_max};

@@ -9,7 +9,6 @@
 #include "crypto/random_pool.h"
 #include "http/exchange.h"
 #include "net/loop.h"
-#include "protocol/limits.h"
 #include "proxy/ejections.h"
 #include "proxy/explanation.h"
 #include "proxy/header_rules.h"
@@ -35,8 +34,6 @@ struct ForwardSettings {
     RateLimitSettings rate_limits;
     WaitingSettings waiting;
     BodyMemory* memory = nullptr;  // Of the process; null: as if it were endless.
-    // Of a request whose body is gathered: v1 carries no larger one, so nothing larger is read.
-    std::size_t whole_body_bytes_max = protocol::request_text_bytes_max;
 };
 
 // What is to be forwarded; borrowed for the call.
@@ -75,8 +72,9 @@ public:
               telemetry::AccessLog& access_log, telemetry::Metrics& metrics, ForwardSettings settings);
     ~Forwarder();
 
-    // Of a request to the app: in pieces of any size where every agent that may serve it takes them so; but
-    // what may be sent to another agent, should one be lost, is gathered.
+    // Of a request to the app: in pieces of any size where every agent that may serve it takes them so, or
+    // one does and the body is too large for the others or of no known length; but what may be sent to
+    // another agent, should one be lost, is gathered.
     http::BodyTerms body_terms(std::string_view app, const http::RequestHead& head);
 
     // The agent that serves the app's next visitor; not null. Refusals: `unknown_app`, why no agent may serve

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "protocol/limits.h"
 #include "proxy/forwarder_fixture.h"
 
 namespace ee::proxy {
@@ -22,6 +23,33 @@ TEST_F(ForwarderTest, PassesTrailersThatSayNothingOfOurs) {
     ASSERT_TRUE(until([&] { return agent->ended; }));
     EXPECT_EQ(agent->received, "hi");
     EXPECT_EQ(agent->trailers, "x-sum=1 ");
+}
+
+TEST_F(ForwarderTest, OneAgentOfTheFirstVersionTakesNoUploadsFromTheOthers) {
+    const auto v1 = come("a1");
+    const auto v2 = stream_from("a2");
+    const std::string head = "POST /up HTTP/1.1\r\nHost: myapp.example\r\n";
+    // Of no known length, and larger than what a v1 agent takes: as they come, and never to it.
+    const std::string large = std::to_string(protocol::request_body_bytes_max + 1);
+    for (const std::string& begun : {head + "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+                                     head + "Content-Length: " + large + "\r\n\r\nhi"}) {
+        for (int i = 0; i < 8; ++i) {
+            v2->received.clear();
+            const auto visitor = visit();
+            visitor->say(begun);
+            ASSERT_TRUE(until([&] { return v2->received == "hi"; })) << visitor->received;
+        }
+    }
+    EXPECT_TRUE(v1->requests.empty());
+    // What it takes goes to either.
+    for (int i = 0; v1->requests.empty() || v2->asked.find("/small") == std::string::npos; ++i) {
+        ASSERT_LT(i, 64);
+        const http::Http2StreamId before = v2->last;
+        const std::size_t known = v1->requests.size();
+        const auto visitor = visit();
+        visitor->say("POST /small HTTP/1.1\r\nHost: myapp.example\r\nContent-Length: 2\r\n\r\nhi");
+        ASSERT_TRUE(until([&] { return v2->last != before || v1->requests.size() > known; }));
+    }
 }
 
 TEST_F(ForwarderTest, AnUnknownAppsBodyIsNotWaitedFor) {
