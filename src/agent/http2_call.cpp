@@ -162,9 +162,12 @@ void Http2Backend::Call::on_reset(std::uint32_t code) {
         if (may_be_sent_again()) return send_again();
         return fail(RequestFailure::silent, "the backend refused the request");
     }
-    if (code == http2_code::enhance_your_calm && unconsumed_ > 0)
-        return fail(RequestFailure::broken, "too much of the backend's answers is not read");
     fail(RequestFailure::broken, "the backend reset the stream (HTTP/2 error " + std::to_string(code) + ")");
+}
+
+void Http2Backend::Call::on_shed() {
+    connection_ = nullptr;
+    fail(RequestFailure::broken, "too much of the backend's answers is not read");
 }
 
 // A connection that served before and ends was most likely closed before our request came.

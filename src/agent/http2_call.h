@@ -41,6 +41,7 @@ public:
     void on_taken(std::size_t bytes);
     // The stream is over; the connection may go on.
     void on_reset(std::uint32_t code);
+    void on_shed();
     // The connection is over.
     void on_lost(const std::string& why);
 

@@ -155,6 +155,13 @@ void Http2Backend::Connection::on_reset(Http2StreamId id, std::uint32_t code) {
     call->on_reset(code);
 }
 
+void Http2Backend::Connection::on_shed(Http2StreamId id) {
+    Call* call = find(id);
+    if (call == nullptr) return;
+    calls_.erase(id);
+    call->on_shed();
+}
+
 void Http2Backend::Connection::on_body_taken(Http2StreamId id, std::size_t bytes) {
     if (Call* call = find(id)) call->on_taken(bytes);
 }

@@ -45,6 +45,7 @@ private:
     void on_body(http::Http2StreamId id, std::string_view bytes) override;
     void on_end(http::Http2StreamId id, std::span<const http::Field> trailers) override;
     void on_reset(http::Http2StreamId id, std::uint32_t code) override;
+    void on_shed(http::Http2StreamId id) override;
     void on_body_taken(http::Http2StreamId id, std::size_t bytes) override;
     void on_settings() override;
     void on_goaway(std::uint32_t code) override;

@@ -15,6 +15,7 @@ namespace {
 
 // All bodies of a connection count against this only until they are handed out.
 constexpr std::int32_t connection_window = 64 * 1024 * 1024;
+constexpr std::uint32_t stream_id_max = 0x7fffffff;  // RFC 9113 section 5.1.1
 constexpr std::uint8_t probe_mark[8] = {'e', 'e', '-', 'p', 'r', 'o', 'b', 'e'};
 
 // What is kept out of the table of fields that HPACK lets a connection refer back to. Secrets: one connection
@@ -76,6 +77,8 @@ Http2Session::Http2Session(const Http2Settings& settings, Http2Observer& observe
         entries.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
     }
     EE_CHECK(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries.data(), entries.size()) == 0);
+    if (settings_.first_stream != 1)
+        EE_CHECK(nghttp2_session_set_next_stream_id(session_, settings_.first_stream) == 0);
     EE_CHECK(nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, connection_window) == 0);
 }
 
@@ -149,6 +152,10 @@ bool Http2Session::is_finished() const {
     return nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
 }
 
+bool Http2Session::is_used_up() const {
+    return nghttp2_session_get_next_stream_id(session_) > stream_id_max;
+}
+
 // ---- Streams ----
 
 Http2Session::Stream* Http2Session::find(Http2StreamId id) const {
@@ -204,12 +211,8 @@ Result<Http2StreamId> Http2Session::open(const Http2Head& head, std::string_view
     nghttp2_data_provider provider = Callbacks::provider(stream);
     const auto id = nghttp2_submit_request(session_, nullptr, block.data(), block.size(),
                                            has_body ? &provider : nullptr, nullptr);
-    if (id < 0) {
-        forget(next);
-        draining_ = true;  // The ids are used up; nothing else but memory can fail.
-        return fail("http2_draining", nghttp2_strerror(id));
-    }
-    EE_CHECK(id == next);
+    EE_CHECK(id == next);  // Memory is all that can fail here.
+    if (is_used_up()) draining_ = true;
     stream.is_sending = has_body;
     stream.is_body_complete = end;
     queue_body(stream, body);
@@ -320,7 +323,7 @@ void Http2Session::on_bytes(Stream& stream, std::string_view bytes) {
         const Http2StreamId id = largest->first;
         const bool is_this = id == stream.id;
         reset(id, http2_code::enhance_your_calm);
-        observer_.on_reset(id, http2_code::enhance_your_calm);
+        observer_.on_shed(id);
         if (is_this) return;
     }
     if (!probed_ && !under_pressure_ && stream.window < settings_.window_bytes_max &&

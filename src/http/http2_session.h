@@ -43,6 +43,7 @@ struct Http2Settings {
     // A server takes extended CONNECT. A client knows that its peer does, before the peer's SETTINGS say so
     // (RFC 8441 section 3 would have it wait); what they say holds from then on.
     bool connect_protocol = false;
+    Http2StreamId first_stream = 1;  // A client's: odd. There are 2^30 from 1 on, and none after them.
     // The larger a frame, the fewer times a body is looked at.
     std::uint32_t frame_bytes_max = 64 * 1024;
     // A server that does not know its clients: frames on streams that have ended, or never began, end the
@@ -93,6 +94,9 @@ public:
     // Ended before both sides were complete, by an error code of RFC 9113; not after reset(). Nothing
     // follows.
     virtual void on_reset(Http2StreamId stream, std::uint32_t code) = 0;
+    // Ended by this side, because of what it holds that was not consumed (`unconsumed_bytes_max`). Nothing
+    // follows.
+    virtual void on_shed(Http2StreamId stream) { on_reset(stream, http2_code::enhance_your_calm); }
     // So many more bytes of our body have been pulled.
     virtual void on_body_taken(Http2StreamId, std::size_t /*bytes*/) {}
     // After on_end(): our side is over, too; `is_whole`, or because the peer takes no more of it. Nothing
@@ -136,6 +140,8 @@ public:
     bool has_frames_before_bodies() const;
     // Neither side has anything more to say.
     bool is_finished() const;
+    // A client's: it has begun the last stream that there is an id for, and is draining.
+    bool is_used_up() const;
 
     // ---- Streams ----
     // A client's request. `end`: `body` is all of it. Refused: `overloaded` (as many streams as may be),

@@ -438,6 +438,23 @@ TEST_F(Http2SessionTest, WhatTheOtherSideDidNotTakeWasNotServed) {
     EXPECT_TRUE(server->streams.empty());
 }
 
+TEST_F(Http2SessionTest, IsUsedUpWithTheLastStreamThatThereIs) {
+    make({.first_stream = 0x7ffffffd});
+    open(get("/a"));
+    EXPECT_FALSE(client->session.is_draining() || client->session.is_used_up());
+    const Http2StreamId last = open(get("/b"));
+    EXPECT_EQ(last, 0x7fffffff);
+    EXPECT_TRUE(client->session.is_draining() && client->session.is_used_up());
+    const auto none = client->session.open(get("/c"), "", true);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, "http2_draining");
+    exchange();
+    server->session.respond(last, ok, "b", true);
+    exchange();
+    EXPECT_EQ(client->streams[last].body, "b");
+    EXPECT_EQ(broken, "");
+}
+
 TEST_F(Http2SessionTest, RequestsOverTheLimitsAreToldAndAnswersResetTheirStream) {
     Http2Settings small;
     small.head = {.bytes_max = 1000, .fields_max = 5};

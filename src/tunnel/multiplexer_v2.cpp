@@ -34,14 +34,9 @@ std::optional<Error> failure_of(const http::Http2Head& head) {
 }
 
 Error reset_error(std::uint32_t code) {
-    switch (code) {
-        case http::http2_code::refused_stream:
-            return {"tunnel_closed", "the agent took no more requests when this one came"};
-        case http::http2_code::enhance_your_calm:
-            return {"slow_visitor", "what the visitor did not read filled the memory that a tunnel may use"};
-        default:
-            return {"bad_agent_answer", fmt::format("the agent gave the answer up (HTTP/2 error {})", code)};
-    }
+    if (code == http::http2_code::refused_stream)
+        return {"tunnel_closed", "the agent took no more requests when this one came"};
+    return {"bad_agent_answer", fmt::format("the agent gave the answer up (HTTP/2 error {})", code)};
 }
 
 }  // namespace
@@ -50,7 +45,8 @@ http::Http2Session& MultiplexerV2::session() {
     if (session_) return *session_;
     http::Http2Settings settings{.role = http::Http2Settings::Role::client,
                                  .streams_max = static_cast<std::uint32_t>(limits_.streams_max),
-                                 .connect_protocol = true};  // So says the tunnel's version.
+                                 .connect_protocol = true,  // So says the tunnel's version.
+                                 .first_stream = limits_.first_stream};
     settings.memory = limits_.memory;
     settings.head = head_limits;
     http::Http2Observer& observer = *this;
@@ -187,6 +183,11 @@ void MultiplexerV2::on_end(Http2StreamId id, std::span<const http::Field> traile
 
 void MultiplexerV2::on_reset(Http2StreamId id, std::uint32_t code) {
     fail_stream(static_cast<StreamId>(id), reset_error(code));
+}
+
+void MultiplexerV2::on_shed(Http2StreamId id) {
+    fail_stream(static_cast<StreamId>(id),
+                {"slow_visitor", "what the visitor did not read filled the memory that a tunnel may use"});
 }
 
 void MultiplexerV2::on_body_taken(Http2StreamId id, std::size_t bytes) {

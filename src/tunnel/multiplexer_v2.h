@@ -15,6 +15,7 @@ struct MultiplexerV2Limits {
     // Without a byte either way; covers the wait for the head of the answer, too.
     std::chrono::milliseconds idle_time = std::chrono::seconds(300);
     BodyMemory* memory = nullptr;  // See Http2Settings.
+    http::Http2StreamId first_stream = 1;
 };
 
 class MultiplexerV2 final : public Multiplexer, http::Http2Observer {
@@ -42,8 +43,9 @@ public:
     bool wants_output() const { return session_ && session_->wants_output(); }
     // Requests whose heads have not all been pulled, perhaps.
     bool has_unsent_heads() const { return session_ && session_->has_frames_before_bodies(); }
-    // The agent takes no more requests.
+    // The agent takes no more requests, or there are no more ids for them.
     bool is_draining() const { return session_ && session_->is_draining(); }
+    bool is_used_up() const { return session_ && session_->is_used_up(); }
     // The agent broke the protocol, or ended the HTTP/2 connection: the tunnel is to be closed.
     bool is_broken() const { return session_ && session_->is_finished() && !session_->is_draining(); }
     // Bytes of answers that visitors have not taken, and of requests that the agent has not.
@@ -71,6 +73,7 @@ private:
     void on_body(http::Http2StreamId id, std::string_view bytes) override;
     void on_end(http::Http2StreamId id, std::span<const http::Field> trailers) override;
     void on_reset(http::Http2StreamId id, std::uint32_t code) override;
+    void on_shed(http::Http2StreamId id) override;
     void on_body_taken(http::Http2StreamId id, std::size_t bytes) override;
     void on_complete(http::Http2StreamId id, bool is_whole) override;
 

@@ -1,6 +1,7 @@
 // The multiplexer against an HTTP/2 server of the same process, as an agent has it.
 #include "tunnel/multiplexer_v2.h"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 
@@ -193,6 +194,46 @@ TEST_F(MultiplexerV2Test, EndsAStreamForTheMemoryItHolds) {
     EXPECT_EQ(mux.open_streams(), 0u);
 }
 
+// RFC 9113 section 4.1
+std::string without_settings(std::string_view frames) {
+    std::string out;
+    while (!frames.empty()) {
+        const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(frames[i]); };
+        const std::size_t size = 9 + (std::size_t{byte(0)} << 16 | byte(1) << 8 | byte(2));
+        if (byte(3) != 0x4) out.append(frames.substr(0, size));
+        frames.remove_prefix(size);
+    }
+    return out;
+}
+
+// The agent does not hear that windows are smaller from now on.
+TEST_F(MultiplexerV2Test, GivesUpVisitorsThatReadNothingOnceTheTunnelHoldsTooMuch) {
+    MultiplexerV2 roomy({});
+    std::vector<Visitor> visitors(80);
+    for (Visitor& visitor : visitors)
+        ASSERT_TRUE(roomy.open({.method = "GET", .target = "/", .authority = "app.test"}, visitor, now));
+    StringSink heads;
+    roomy.pull(heads, 1 << 20);
+    ASSERT_TRUE(agent.session.receive(heads.text));
+    for (const auto& [stream, head] : agent.heads)
+        agent.session.respond(stream, {.status = 200}, std::string(1 << 20, 'x'), false);
+    std::size_t most = 0;
+    for (bool any = true; any;) {
+        StringSink out, in;
+        roomy.pull(out, 1 << 20);
+        agent.session.pull(in, 1 << 20);
+        any = !out.text.empty() || !in.text.empty();
+        ASSERT_TRUE(agent.session.receive(without_settings(out.text)));
+        ASSERT_TRUE(roomy.receive(in.text, now));
+        most = std::max(most, roomy.held_bytes());
+    }
+    EXPECT_LE(most, std::size_t{65} << 20);
+    const auto given_up = std::ranges::count_if(
+        visitors, [](const Visitor& visitor) { return visitor.heard.back() == "slow_visitor"; });
+    EXPECT_GE(given_up, 15);
+    EXPECT_LE(given_up, 17);
+}
+
 TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
     const struct {
         int status;
@@ -221,7 +262,8 @@ TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
     Visitor broken, half;
     open(broken);
     exchange();
-    agent.session.reset(agent.last, http::http2_code::internal_error);
+    // Whatever it says: what a visitor did not read is for this side to tell.
+    agent.session.reset(agent.last, http::http2_code::enhance_your_calm);
     open(half);
     exchange();
     respond(200, {}, "ab", false);

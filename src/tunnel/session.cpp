@@ -145,7 +145,7 @@ void Session::on_frames(std::string_view bytes) {
     if (closed_) return;  // By what one of the streams' visitors did.
     if (!received) return fail_connection(http::close_code::protocol_error, received.error().code);
     stream_->flush_later();
-    if (v2_->is_draining() && !draining_)
+    if (v2_->is_draining() && !draining_ && !v2_->is_used_up())
         machine_.drain("agent_stopping", std::nullopt, context_.loop.now(), actions_);
     after_streams_changed();
 }
@@ -158,7 +158,8 @@ void Session::on_flush() {
     // request is on its way any more: it may not overtake one.
     if (waiting < frames_bytes_max && !v2_->has_unsent_heads())
         stream_->output().append(std::exchange(pongs_, {}));
-    if (v2_->is_broken()) fail_connection(http::close_code::protocol_error, "http2_protocol_error");
+    if (v2_->is_broken()) return fail_connection(http::close_code::protocol_error, "http2_protocol_error");
+    if (v2_->is_used_up() && !draining_) drain("draining", 0);
 }
 
 void Session::on_progress() {
@@ -257,7 +258,8 @@ void Session::activate() {
         auto mux =
             std::make_unique<MultiplexerV2>(MultiplexerV2Limits{.streams_max = settings.streams_per_agent_max,
                                                                 .idle_time = settings.stream_idle_time,
-                                                                .memory = settings.memory});
+                                                                .memory = settings.memory,
+                                                                .first_stream = settings.first_stream});
         v2_ = mux.get();
         stream_->set_shared();
         mux_ = std::move(mux);

@@ -68,6 +68,7 @@ struct TunnelSettings {
     // An agent that does not read what it is sent is not listened to beyond this much more: else pings and
     // malformed messages would make us collect answers without end.
     std::size_t replies_bytes_max = 256 * 1024;
+    http::Http2StreamId first_stream = 1;  // v2: of the request that comes first.
     // Where bodies that wait are counted. May be null; outlives every tunnel.
     BodyMemory* memory = nullptr;
     // An agent that shows no client certificate is refused with `ratls_missing`.

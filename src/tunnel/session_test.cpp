@@ -432,6 +432,28 @@ TEST_F(TunnelSession, DrainingEndsAtItsDeadline) {
     EXPECT_EQ(agent->heard.back(), "close 1001 draining");
 }
 
+TEST_F(TunnelSession, ATunnelWithoutFurtherStreamIdsIsDrained) {
+    settings.first_stream = 0x7fffffff;
+    activate(64, Wire::v2);
+    http::Side server({.role = http::Http2Settings::Role::server});
+    agent->on_binary = [&](std::string_view bytes) { ASSERT_TRUE(server.session.receive(bytes)); };
+    const StreamRequest request{.method = "GET", .target = "/", .scheme = "https", .authority = "x"};
+    TestVisitor last, none;
+    ASSERT_TRUE(session->open_stream(request, last, loop.now()));
+    EXPECT_FALSE(session->takes_requests());
+    EXPECT_EQ(session->open_stream(request, none, loop.now()).error().code, "tunnel_closed");
+    ASSERT_TRUE(until([&] { return agent->has_heard("status draining draining"); }));
+    ASSERT_TRUE(until([&] { return server.streams.contains(0x7fffffff); }));
+    http::StringSink answer;
+    server.session.respond(0x7fffffff, {.status = 200}, "last", true);
+    server.session.pull(answer, 1 << 20);
+    agent->frame(http::Opcode::binary, answer.text);
+    ASSERT_TRUE(closes());
+    EXPECT_EQ(last.got, "200 last.");
+    EXPECT_EQ(agent->heard, (Words{"status draining draining", "close 1001 draining"}));
+    EXPECT_EQ(owner.events, (Words{"drain draining", "closed draining"})) << "it is not the agent that stops";
+}
+
 // ---- Ends ----
 
 TEST_F(TunnelSession, FailsItsRequestsWhenTheSocketDies) {
