@@ -1,5 +1,7 @@
 #include "ledger/running_check.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/thread_priority.h"
@@ -30,7 +32,7 @@ void RunningCheck::stop() {
 
 void RunningCheck::work() {
     become_background_thread();
-    while (await_look()) {
+    while (rest(pace_.look)) {
         std::optional<Result<std::uint64_t>> checked;
         try {
             if (has_enough()) checked = check();
@@ -49,14 +51,9 @@ void RunningCheck::work() {
 }
 
 // False: it is to end.
-bool RunningCheck::await_look() {
+bool RunningCheck::rest(std::chrono::steady_clock::duration time) {
     std::unique_lock lock(mutex_);
-    return !wake_.wait_for(lock, pace_.look, [&] { return stopping_; });
-}
-
-bool RunningCheck::is_stopping() const {
-    const std::lock_guard guard(mutex_);
-    return stopping_;
+    return !wake_.wait_for(lock, time, [&] { return stopping_; });
 }
 
 bool RunningCheck::has_enough() {
@@ -71,10 +68,15 @@ bool RunningCheck::has_enough() {
 std::optional<Result<std::uint64_t>> RunningCheck::check() {
     LeafCheck leaves(verified_);
     CheckReport report;
-    for (bool more = true; more && report.is_good();) {
-        if (is_stopping()) return std::nullopt;
-        more = leaves.step(*reader_, pace_.leaves_in_step, report);
+    for (;;) {
+        const auto begun = std::chrono::steady_clock::now();
+        const bool more = leaves.step(*reader_, pace_.leaves_in_step, report);
         reader_->end_reading();
+        if (!more || !report.is_good()) break;
+        const std::uint64_t unhurried =
+            pace_.leaves_hurried - std::min(pace_.leaves_hurried, leaves.size() - verified_);
+        const auto taken = std::chrono::steady_clock::now() - begun;
+        if (!rest(taken * pace_.rests * unhurried / pace_.leaves_hurried)) return std::nullopt;
     }
     if (!report.is_good()) return fail("ledger_halted", report.findings.front());
     return leaves.size();

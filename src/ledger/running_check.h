@@ -23,6 +23,11 @@ public:
         // Read from one moment of the store: a few ms, in which the write-ahead log can't begin anew.
         std::uint64_t leaves_in_step = 128;
         std::chrono::milliseconds look{1000};  // how often it looks whether there is enough
+        // After each step it rests so many times as long as the step took, so that what is written meanwhile
+        // has the cores and the disk; the more there is to check the less, and not at all from so many leaves
+        // on: they are checked at a start, else.
+        unsigned rests = 7;
+        std::uint64_t leaves_hurried = 1'000'000;
     };
     // A size up to which the ledger is good, or what a start that finds the same refuses or halts with:
     // `ledger_halted`, `store_unavailable`; then the check has ended. On its thread.
@@ -43,7 +48,7 @@ public:
 private:
     void work();
     bool await_look();
-    bool is_stopping() const;
+    bool rest(std::chrono::steady_clock::duration time);
     bool has_enough();
     std::optional<Result<std::uint64_t>> check();
 
@@ -52,7 +57,7 @@ private:
     const Pace pace_;
     std::uint64_t verified_ = 0;
 
-    mutable std::mutex mutex_;
+    std::mutex mutex_;
     std::condition_variable wake_;
     bool stopping_ = false;
     std::thread thread_;  // Last: it uses all of the above.
