@@ -1,5 +1,6 @@
 """Who asks: each kind of visitor is a class, each visitor a thread with a random source of its own."""
 
+import http.client
 import json
 import threading
 import time
@@ -33,7 +34,7 @@ class Visitor(threading.Thread):
             app, began_at = self.random.choice(self.apps), time.monotonic()
             try:
                 self.round(app)
-            except (Broken, OSError) as error:
+            except (Broken, OSError, http.client.IncompleteRead) as error:
                 self.forget(app)
                 self.soak.record.fail(self.kind, app, began_at, f"{type(error).__name__} {error}")
             except Exception as error:  # Whatever else it is: nobody would hear of a thread that ended.
