@@ -9,6 +9,9 @@
 namespace ee::config {
 namespace {
 
+// Spec: ledger, "Evidence: windows".
+constexpr std::chrono::seconds outage_noticed{15};
+
 bool is_loopback(const ListenAddress& address) {
     const auto ip = IpAddress::parse(address.host);
     return ip && ip->is_loopback();
@@ -39,6 +42,11 @@ std::vector<std::string> dangerous_settings(const ControlPlaneConfig& config) {
         if (range.ends_with("/0"))
             found.push_back(fmt::format(
                 "EE_TRUSTED_PROXIES has {}: everybody can say where a request comes from", range));
+    if (config.health_timeout < outage_noticed)
+        found.push_back(fmt::format(
+            "EE_HEALTH_TIMEOUT_SEC is {}: the control plane's own pauses count as outages from {} s on, and "
+            "shorter ones make nodes miss windows of that length",
+            config.health_timeout.count(), outage_noticed.count()));
     return found;
 }
 

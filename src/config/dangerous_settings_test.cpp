@@ -16,6 +16,7 @@ ControlPlaneConfig harmless() {
     config.github_api_url = "https://api.github.com";
     config.trusted_proxies = {"127.0.0.0/8", "::1/128"};
     config.quote_provider = "auto";
+    config.health_timeout = std::chrono::seconds(15);
     return config;
 }
 
@@ -43,6 +44,8 @@ TEST(DangerousSettings, EachIsNamed) {
                 ElementsAre(StartsWith("EE_ALLOWLIST_DIR")));
     EXPECT_THAT(with([](auto& c) { c.github_api_url = "http://mirror"; }),
                 ElementsAre(StartsWith("EE_GITHUB_API_URL")));
+    EXPECT_THAT(with([](auto& c) { c.health_timeout = std::chrono::seconds(14); }),
+                ElementsAre(StartsWith("EE_HEALTH_TIMEOUT_SEC is 14")));
     EXPECT_THAT(with([](auto& c) { c.trusted_proxies = {"10.0.0.0/8", "0.0.0.0/0", "::/0"}; }),
                 ElementsAre(StartsWith("EE_TRUSTED_PROXIES has 0.0.0.0/0"),
                             StartsWith("EE_TRUSTED_PROXIES has ::/0")));
