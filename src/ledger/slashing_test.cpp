@@ -117,6 +117,25 @@ TEST(SlashingRules, OnlyTheRevenueOfThirtyDaysCounts) {
     )");
 }
 
+TEST(SlashingRules, OnlyTheNodesOwnRevenueCounts) {
+    run_in_world(R"(
+        node n2 cpus=30 price=1 stake=20
+        lock alice n2 15h 30h
+        clock 15:10
+        use alice n2 15h 30h id=r2
+        slot n2/x a 15h all
+        clock 16:00
+        finalize 15h
+        settle
+        clock 16:30
+        show node:n2                       => 30
+        see n1 e1 downtime_migration 16:10 16:20
+        slash n1 downtime_migration e1     => 1.2         # a thirtieth of 36
+        see n2 e1 downtime_migration 16:10 16:20
+        slash n2 downtime_migration e1     => 1
+    )");
+}
+
 TEST(SlashingRules, CarriedOutAtOnceWhereTheOperatorSaysSo) {
     run_in_world(R"(
         see n1 e1 downtime_migration 14:10 14:20
