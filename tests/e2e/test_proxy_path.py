@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from backend import answer
-from harness import ADMIN_TOKEN, APP_DOMAIN
+from harness import ADMIN_TOKEN, APP_DOMAIN, until
 from programs import memory_factor
 from raw_http import Connection
 from streaming_backend import PIECE, StreamingBackend, run
@@ -190,6 +190,17 @@ def test_a_v1_agents_limits_hold_here_too(world):
         fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"),
                   ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]
         assert visitor.request("GET", BASE + "/ws", HOST, fields).status == 501
+    agent.close()
+
+
+def test_a_v1_agent_takes_no_large_uploads_from_those_beside_it(world):
+    control = world.control()
+    world.agent(control, world.backend())
+    agent = control.wire_agent(agent_id="old").attest().serve()
+    until(lambda: control.get("/v1/resolve/myapp").json()["agents"] == 2)
+    for _ in range(8):
+        answer = control.visit("myapp", "/echo", "POST", body=bytes(5 * MIB))
+        assert (answer.status, len(answer.json()["body_b64"])) == (200, (5 * MIB + 2) // 3 * 4)
     agent.close()
 
 
