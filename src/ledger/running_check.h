@@ -25,7 +25,7 @@ public:
         std::chrono::milliseconds look{1000};  // how often it looks whether there is enough
         // After each step it rests so many times as long as the step took, so that what is written meanwhile
         // has the cores and the disk; the more there is to check the less, and not at all from so many leaves
-        // on: they are checked at a start, else.
+        // on, which a start would have to check.
         unsigned rests = 7;
         std::uint64_t leaves_hurried = 1'000'000;
     };
@@ -47,7 +47,6 @@ public:
 
 private:
     void work();
-    bool await_look();
     bool rest(std::chrono::steady_clock::duration time);
     bool has_enough();
     std::optional<Result<std::uint64_t>> check();
