@@ -94,6 +94,11 @@ Http2Backend::Call* Http2Backend::Connection::find(Http2StreamId id) const {
     return found == calls_.end() ? nullptr : found->second;
 }
 
+Http2Backend::Call* Http2Backend::Connection::take(Http2StreamId id) {
+    const auto node = calls_.extract(id);
+    return node.empty() ? nullptr : node.mapped();
+}
+
 // ---- The socket ----
 
 void Http2Backend::Connection::on_data(std::span<char> data) {
@@ -149,17 +154,11 @@ void Http2Backend::Connection::on_end(Http2StreamId id, std::span<const Field> t
 }
 
 void Http2Backend::Connection::on_reset(Http2StreamId id, std::uint32_t code) {
-    Call* call = find(id);
-    if (call == nullptr) return;
-    calls_.erase(id);
-    call->on_reset(code);
+    if (Call* call = take(id)) call->on_reset(code);
 }
 
 void Http2Backend::Connection::on_shed(Http2StreamId id) {
-    Call* call = find(id);
-    if (call == nullptr) return;
-    calls_.erase(id);
-    call->on_shed();
+    if (Call* call = take(id)) call->on_shed();
 }
 
 void Http2Backend::Connection::on_body_taken(Http2StreamId id, std::size_t bytes) {

@@ -52,6 +52,8 @@ private:
 
     void connected(Result<net::Fd> socket);
     Call* find(http::Http2StreamId id) const;
+    // Whose stream is over: it is on this connection no more.
+    Call* take(http::Http2StreamId id);
     void on_due();
     // After the session was given something, or something was pulled.
     void settle();
