@@ -197,14 +197,14 @@ Money proposed_of(const Batch& batch, std::string_view node) {
         return true;
     });
     const Money stake = stake_of(batch, node);
-    Money left = stake;
+    Money sum;
     for (const std::uint64_t id : ids) {
         const Slashing slashing = find_slashing(batch, id);
         if (slashing.state == SlashingState::done) continue;
         if (slashing.cause == fraud) return stake;
-        left = checked_subtract(left, std::min(left, slashing.amount)).value();
+        sum = checked_add(sum, slashing.amount).value_or(largest_money);
     }
-    return checked_subtract(stake, left).value();
+    return std::min(sum, stake);
 }
 
 void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashing) {
