@@ -239,7 +239,6 @@ bool ClientConnection::ends_with_the_connection() {
 
 // The server may have answered without waiting for the body that we still send.
 bool ClientConnection::on_input_end() {
-    if (!busy_) return false;
     if (ends_with_the_connection())
         complete(false);
     else

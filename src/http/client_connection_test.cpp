@@ -389,6 +389,29 @@ TEST_F(ClientConnectionTest, GivesUpAServerThatOwesProgress) {
     }
 }
 
+TEST_F(ClientConnectionTest, GivesUpAServerThatCannotBeConnectedToInTime) {
+    // The second connection to it waits for the first to be accepted, which it never is.
+    net::Fd full(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in place{
+        .sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+    socklen_t size = sizeof place;
+    ASSERT_EQ(::bind(full.get(), reinterpret_cast<sockaddr*>(&place), size), 0);
+    ASSERT_EQ(::getsockname(full.get(), reinterpret_cast<sockaddr*>(&place), &size), 0);
+    ASSERT_EQ(::listen(full.get(), 0), 0);
+    const net::Fd first = net::connect_to(ntohs(place.sin_port));
+    Asker waiting, unsecured;
+    connect({"http", "127.0.0.1", ntohs(place.sin_port), ""});
+    begin(waiting);
+    const auto context = net::TlsContext::client("");
+    ASSERT_TRUE(context);
+    ClientConnection silent(loop, workers, {"https", "127.0.0.1", server.listener->port(), ""}, *context,
+                            this);
+    unsecured.exchange = &silent;
+    silent.begin({.text = get}, unsecured);
+    EXPECT_TRUE(ends(waiting, "connecting")) << waiting.ended;
+    EXPECT_TRUE(ends(unsecured, "connecting")) << unsecured.ended;
+}
+
 TEST_F(ClientConnectionTest, GivesUpAServerThatTakesNothingOfABody) {
     Asker asker;
     OutgoingRequest request = sized(64 << 20);
@@ -445,6 +468,16 @@ TEST_F(ClientConnectionTest, HandsTheConnectionOverWithWhatCameBehindTheHead) {
     peer().stream.abort();
     EXPECT_TRUE(until([&] { return asker.closed == "closed"; }));
     EXPECT_EQ(idle_closes, 0);
+}
+
+TEST_F(ClientConnectionTest, KeepsTheConnectionUntilTheRequestIsComplete) {
+    Asker asker;
+    OutgoingRequest request = chunked();
+    request.may_upgrade = true;
+    begin(asker, request);
+    ASSERT_TRUE(connection->send_body("half"));
+    peer().say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: Upgrade\r\n\r\n");
+    EXPECT_TRUE(ends(asker, "broken")) << asker.ended;
 }
 
 TEST_F(ClientConnectionTest, AsksOverAUnixSocket) {

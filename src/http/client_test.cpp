@@ -180,7 +180,7 @@ TEST_F(ClientTest, SaysThatNobodyListensAndThatNoSuchNameExists) {
 }
 
 TEST_F(ClientTest, GivesUpAtTheDeadlineHoweverMuchHasCome) {
-    Outcome silent, half;
+    Outcome silent, half, endless;
     send(silent, {.url = server.url("/"), .timeout = 40ms});
     ASSERT_TRUE(until([&] { return silent.calls == 1; }));
     EXPECT_EQ(silent.code(), "timed_out");
@@ -188,16 +188,25 @@ TEST_F(ClientTest, GivesUpAtTheDeadlineHoweverMuchHasCome) {
     serve(1, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal");
     ASSERT_TRUE(until([&] { return half.calls == 1; }));
     EXPECT_EQ(half.code(), "timed_out");
-    EXPECT_TRUE(until([&] { return !server.peers[0]->closed.empty() && !server.peers[1]->closed.empty(); }));
+    send(endless, {.url = server.url("/"), .timeout = 100ms});
+    serve(2, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    ASSERT_TRUE(until([&] {
+        if (endless.calls == 0) server.peers[2]->say("1\r\nx\r\n");
+        return endless.calls == 1;
+    }));
+    EXPECT_EQ(endless.code(), "timed_out");
+    EXPECT_TRUE(until(
+        [&] { return std::ranges::none_of(server.peers, [](auto& peer) { return peer->closed.empty(); }); }));
 }
 
 TEST_F(ClientTest, RefusesWhatCannotBeWrittenAndNamesNoField) {
-    Outcome field, path, scheme;
+    Outcome field, path, control, scheme;
     send(field, {.url = server.url("/"), .fields = {{"Authorization", "Bearer hidden\r\nX: 1"}}});
     send(path, {.url = server.url("/a b")});
+    send(control, {.url = server.url("/a\x7f")});
     send(scheme, {.url = {"unix", "/run/x.sock", 0, ""}});
     run_turns(loop, 3);
-    for (const Outcome* outcome : {&field, &path, &scheme}) {
+    for (const Outcome* outcome : {&field, &path, &control, &scheme}) {
         EXPECT_EQ(outcome->calls, 1);
         EXPECT_EQ(outcome->code(), "bad_request");
         EXPECT_EQ(outcome->detail().find("hidden"), std::string::npos);

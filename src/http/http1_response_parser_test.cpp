@@ -142,6 +142,8 @@ TEST(ResponseParser, RefusesWhatTwoReadersCouldReadDifferently) {
         {"HTTP/1.1 099 x\r\n\r\n", "100-599"},
         {"HTTP/1.1 600 x\r\n\r\n", "100-599"},
         {"HTTP/1.1 20 OK\r\n\r\n", "three digits"},
+        {"HTTP/1.1 2x0 OK\r\n\r\n", "three digits"},
+        {"HTTP/1.1 20\r\n\r\n", "begin with HTTP/1.x"},
         {"HTTP/1.1 2000 OK\r\n\r\n", "no space behind"},
         {"HTTP/1.1 +20 OK\r\n\r\n", "three digits"},
         {"HTTP/1.1  200 OK\r\n\r\n", "three digits"},

@@ -243,6 +243,26 @@ TEST_F(Http2ServerTest, ABodyOverTheLimitIsRefusedAloneAndTheConnectionGoesOn) {
     EXPECT_EQ(visitor->heard(next).body, "GET /next ");
 }
 
+TEST_F(Http2ServerTest, ABodyIsGatheredWhileThereIsRoomForIt) {
+    BodyMemory memory(1000);
+    HeldBytes others(&memory);
+    limits.memory = &memory;
+    open(wholes);
+    const auto visitor = visit();
+    const Http2StreamId id = visitor->open("POST", "/", "a", false);
+    ASSERT_TRUE(until([&] { return memory.held() == 1; }));
+    others.set(1001);
+    visitor->send(id, "b");
+    ASSERT_TRUE(until([&] { return visitor->heard(id).ended; }));
+    EXPECT_TRUE(visitor->heard(id).head.starts_with("503 ")) << visitor->heard(id).head;
+    others.set(0);
+    const Http2StreamId next = visitor->open("POST", "/next", "there is room");
+    ASSERT_TRUE(until([&] { return visitor->heard(next).ended; }));
+    EXPECT_EQ(visitor->heard(next).body, "POST /next there is room");
+    visitor->stream.abort();
+    server.reset();
+}
+
 TEST_F(Http2ServerTest, AStreamedBodyOverTheLimitIsBrokenOff) {
     handler.body_max = 10;
     handler.serve = [](Transfer& transfer) { transfer.exchange->take_body(); };
@@ -376,17 +396,22 @@ TEST_F(Http2ServerTest, ACutAnswerNeverLooksWhole) {
     handler.serve = [](Transfer&) {};
     open();
     const auto visitor = visit();
-    const Http2StreamId begun = visitor->open("GET", "/1"), trailing = visitor->open("GET", "/2");
+    const Http2StreamId begun = visitor->open("GET", "/1"), trailing = visitor->open("GET", "/2"),
+                        injecting = visitor->open("GET", "/3");
     ASSERT_TRUE(transfer(0).exchange->begin(200, {}, std::nullopt));
     transfer(0).exchange->send("part");
     ASSERT_TRUE(until([&] { return visitor->heard(begun).body == "part"; }));
     std::exchange(transfer(0).exchange, nullptr)->cut();
     ASSERT_TRUE(transfer(1).exchange->begin(200, {}, std::nullopt));
     transfer(1).finish(std::array{Field{"bad name", "x"}});
-    ASSERT_TRUE(until([&] { return visitor->heard(begun).reset && visitor->heard(trailing).reset; }));
-    EXPECT_FALSE(visitor->heard(begun).ended || visitor->heard(trailing).ended);
-    const Http2StreamId next = visitor->open("GET", "/3");
-    transfer(2).respond(200, "goes on");
+    ASSERT_TRUE(transfer(2).exchange->begin(200, {}, std::nullopt));
+    transfer(2).finish(std::array{Field{"x", "a\r\nb: c"}});
+    for (const Http2StreamId id : {begun, trailing, injecting}) {
+        ASSERT_TRUE(until([&] { return visitor->heard(id).reset.has_value(); })) << id;
+        EXPECT_FALSE(visitor->heard(id).ended) << id;
+    }
+    const Http2StreamId next = visitor->open("GET", "/4");
+    transfer(3).respond(200, "goes on");
     EXPECT_TRUE(until([&] { return visitor->heard(next).body == "goes on"; }));
 }
 
