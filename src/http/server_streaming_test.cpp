@@ -348,6 +348,18 @@ TEST_F(HttpStreaming, EndsTheConnectionWhenMuchOfAnAnsweredBodyIsLeftAndTheVisit
     EXPECT_TRUE(until([&] { return server->connections() == 0; }));
 }
 
+TEST_F(HttpStreaming, ALongAnswerReachesAVisitorThatSendsItsBodyFirst) {
+    handler.serve = [](Transfer& transfer) { transfer.respond(413, std::string(16 << 20, 'n')); };
+    open();
+    const auto visitor = pump(post(chunked, "800000\r\n"), 8 << 20);
+    visitor->stream.pause_reading();
+    ASSERT_TRUE(until([&] { return visitor->left == 0 && visitor->stream.pending_output() == 0; }));
+    visitor->stream.resume_reading();
+    ASSERT_TRUE(until([&] { return !visitor->closed.empty(); }));
+    EXPECT_EQ(visitor->closed, "closed");
+    EXPECT_GT(visitor->heard, 16u << 20);
+}
+
 TEST_F(HttpStreaming, AnswersWhileTheBodyStillComes) {
     handler.serve = [](Transfer& transfer) {
         ASSERT_TRUE(transfer.exchange->begin(200, {}, std::nullopt));
@@ -421,6 +433,7 @@ TEST_F(HttpStreaming, RefusesABodyThatBreaksTheRulesUnlessItsAnswerHasBegun) {
                 << visitor->received;
             EXPECT_EQ(visitor->received.find("0\r\n\r\n"),
                       std::string::npos);  // Nothing passes for the whole.
+            EXPECT_EQ(visitor->received.find("HTTP/1.1 ", 1), std::string::npos) << visitor->received;
         }
     }
     EXPECT_EQ(handler.refused.size(), 2 * std::size(rows));
