@@ -83,6 +83,7 @@ TEST(Http2Request, WhatCouldMeanSomethingElseToTheNextServerIsRefused) {
         {"a space in the path", [](Http2Head& h, auto&) { h.path = "/a b"; }, "bad_request"},
         {"a request line in the path", [](Http2Head& h, auto&) { h.path = "/ HTTP/1.1\r\nX: y"; },
          "bad_request"},
+        {"a control character in the path", [](Http2Head& h, auto&) { h.path = "/a\x7f"; }, "bad_request"},
         {"a fragment", [](Http2Head& h, auto&) { h.path = "/a#b"; }, "bad_request"},
         {"neither authority nor Host", [](Http2Head& h, auto&) { h.authority = ""; }, "bad_request"},
         {"user information", [](Http2Head& h, auto&) { h.authority = "u@app.test"; }, "bad_request"},

@@ -61,12 +61,13 @@ public:
 
 private:
     bool at_end() const { return at_ == text_.size(); }
+    // No character that means anything at the end.
     char here() const { return at_end() ? '\0' : text_[at_]; }
     void skip(std::string_view which) {
         while (!at_end() && which.find(here()) != std::string_view::npos) ++at_;
     }
     bool take(char c) {
-        if (at_end() || here() != c) return false;
+        if (here() != c) return false;
         ++at_;
         return true;
     }
@@ -75,7 +76,7 @@ private:
     }
 
     Result<std::string> key() {
-        if (at_end() || !begins_key(here())) return refuse("a key begins with a lower-case letter or *");
+        if (!begins_key(here())) return refuse("a key begins with a lower-case letter or *");
         const std::size_t from = at_;
         while (!at_end() && is_in_key(here())) ++at_;
         return std::string(text_.substr(from, at_ - from));

@@ -47,6 +47,11 @@ TEST(StructuredFields, RefusesWhatIsNoDictionary) {
         for (std::size_t i = 1; i <= sf_members_max; ++i) out += ",k" + std::to_string(i);
         return out;
     }();
+    std::string items, parameters;
+    for (std::size_t i = 0; i <= sf_members_max; ++i) {
+        items += "1 ";
+        parameters += ";p" + std::to_string(i);
+    }
     const std::string rows[] = {
         ",",
         "a,",
@@ -92,6 +97,8 @@ TEST(StructuredFields, RefusesWhatIsNoDictionary) {
         "a=1;B",
         "a=1; ;b",
         many,
+        "a=(" + items + ")",
+        "a" + parameters,
     };
     for (const std::string& row : rows) EXPECT_EQ(round_trip(row), "!invalid_structured_field") << row;
 }

@@ -51,7 +51,7 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
             if (text.size() - i < 3) return std::nullopt;
             const int high = hex_value(text[i + 1]);
             const int low = hex_value(text[i + 2]);
-            if (high < 0 || low < 0) return std::nullopt;
+            if ((high | low) < 0) return std::nullopt;
             c = static_cast<char>(high << 4 | low);
             i += 2;
         } else if (c == '+' && plus_is_space) {
@@ -75,7 +75,7 @@ bool is_address(int family, std::string_view text) {
 
 // 1-65535; leading zeros do not matter, up to five digits.
 std::optional<std::uint16_t> parse_port(std::string_view text) {
-    if (text.empty() || text.size() > 5 || !std::all_of(text.begin(), text.end(), is_digit))
+    if (text.size() > 5 || !std::all_of(text.begin(), text.end(), is_digit))
         return std::nullopt;
     unsigned value = 0;
     for (const char c : text) value = value * 10 + static_cast<unsigned>(c - '0');

@@ -17,10 +17,22 @@ TEST(Target, DecodesOneSegmentStrictly) {
         const char* segment;
         std::optional<std::string> decoded;
     } rows[] = {
-        {"plain+x", "plain+x"}, {"a%2Fb%2f", "a/b/"},     {"%41%7e", "A~"},         {"", ""},
-        {"%C3%A4", "\xc3\xa4"}, {"%", std::nullopt},      {"%4", std::nullopt},     {"%4g", std::nullopt},
-        {"%%41", std::nullopt}, {"%00", std::nullopt},    {"%0d%0a", std::nullopt}, {"%7F", std::nullopt},
-        {"%C3", std::nullopt},  {"%C0%AF", std::nullopt}, {"%u0041", std::nullopt},
+        {"plain+x", "plain+x"},
+        {"a%2Fb%2f", "a/b/"},
+        {"%41%7e", "A~"},
+        {"", ""},
+        {"%C3%A4", "\xc3\xa4"},
+        {"%", std::nullopt},
+        {"%4", std::nullopt},
+        {"%4g", std::nullopt},
+        {"%%41", std::nullopt},
+        {"%00", std::nullopt},
+        {"%0d%0a", std::nullopt},
+        {"%7F", std::nullopt},
+        {"%g0%90%80%80", std::nullopt},
+        {"%C3", std::nullopt},
+        {"%C0%AF", std::nullopt},
+        {"%u0041", std::nullopt},
     };
     for (const auto& row : rows) EXPECT_EQ(percent_decode_segment(row.segment), row.decoded) << row.segment;
 }
@@ -62,7 +74,8 @@ TEST(Target, ReadsAuthorities) {
         EXPECT_EQ(authority->port, row.port) << row.text;
         EXPECT_EQ(authority->kind, row.kind) << row.text;
     }
-    const std::string too_long(254, 'a');
+    const std::string too_long(254, 'a'), digits(250, '1'), bracketed = "[" + digits + "]";
+    EXPECT_EQ(parse_authority(digits)->kind, Kind::name);
     for (const std::string_view text :
          {std::string_view(""),           std::string_view(":80"),    std::string_view("h:0"),
           std::string_view("h:65536"),    std::string_view("h:+1"),   std::string_view("h:1:2"),
@@ -70,7 +83,8 @@ TEST(Target, ReadsAuthorities) {
           std::string_view("[::1]x"),     std::string_view("[]"),     std::string_view("[h]"),
           std::string_view("[::1%eth0]"), std::string_view("u@h"),    std::string_view("h/x"),
           std::string_view("h h"),        std::string_view("h,i"),    std::string_view("h%41"),
-          std::string_view("\xc3\xa4"),   std::string_view("h\0", 2), std::string_view(too_long)}) {
+          std::string_view("\xc3\xa4"),   std::string_view("h\0", 2), std::string_view(too_long),
+          std::string_view(bracketed)}) {
         EXPECT_FALSE(parse_authority(text)) << text;
     }
 }

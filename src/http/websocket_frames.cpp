@@ -31,6 +31,7 @@ bool is_known(unsigned char opcode) {
     return opcode <= 2 || (opcode >= 8 && opcode <= 10);
 }
 
+// At least 2, whatever was read of it.
 std::size_t header_size(const std::array<unsigned char, 14>& header) {
     std::size_t size = 2;
     if ((header[1] & length_bits) == length_16) size += 2;
@@ -78,7 +79,7 @@ FrameDecoder::Step FrameDecoder::next(std::span<char> input, std::size_t& consum
     while (!finished_) {
         if (!in_payload_) {
             consumed += take_header(input.subspan(consumed));
-            if (header_size_ < 2 || header_size_ < header_size(header_)) return std::nullopt;
+            if (header_size_ < header_size(header_)) return std::nullopt;
             if (auto problem = begin_payload()) {
                 finished_ = true;
                 return tl::unexpected<FrameError>(std::move(*problem));
@@ -98,7 +99,7 @@ FrameDecoder::Step FrameDecoder::next(std::span<char> input, std::size_t& consum
 // Adds to the header what belongs to it; says how many bytes that were.
 std::size_t FrameDecoder::take_header(std::span<const char> input) {
     std::size_t taken = 0;
-    while (taken < input.size() && (header_size_ < 2 || header_size_ < header_size(header_))) {
+    while (taken < input.size() && header_size_ < header_size(header_)) {
         header_[header_size_++] = static_cast<unsigned char>(input[taken++]);
     }
     return taken;
