@@ -9,8 +9,6 @@
 namespace ee::http {
 namespace {
 
-constexpr std::size_t key_size = 24;  // base64 of 16 bytes.
-
 tl::unexpected<Error> refuse(const char* detail) {
     return fail("bad_request", detail);
 }
@@ -62,10 +60,9 @@ Result<WebSocketAcceptance> accept_websocket(const RequestHead& head,
     }
     const auto key = find(head.fields, "sec-websocket-key");
     if (!key || count(head.fields, "sec-websocket-key") != 1) return refuse("not one Sec-WebSocket-Key");
-    if (key->size() != key_size || !from_base64(*key) ||
-        from_base64(*key)->size() != WebSocketNonce().size()) {
+    const auto nonce = from_base64(*key);
+    if (!nonce || nonce->size() != WebSocketNonce().size())
         return refuse("Sec-WebSocket-Key is not the base64 of 16 bytes");
-    }
     return WebSocketAcceptance{.accept = websocket_accept(*key),
                                .protocol = choose_protocol(head.fields, supported)};
 }

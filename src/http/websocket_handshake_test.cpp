@@ -81,6 +81,7 @@ TEST(WebSocketHandshake, RefusesRequestsThatAreNoHandshake) {
         {example("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZTE="), "bad_request"},
         {example("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZR=="), "bad_request"},
         {example("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j!Q=="), "bad_request"},
+        {example("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBs ZSBub25jZQ=="), "bad_request"},
     };
     for (const auto& row : rows) {
         const auto refused = accept_websocket(request(row.raw), supported);
@@ -138,6 +139,10 @@ TEST(WebSocketHandshake, TheClientRefusesAnswersThatDoNotFit) {
     const std::string no_accept = "HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: upgrade\r\n";
     const std::string rows[] = {
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0" + good.substr(std::string_view("HTTP/1.1 101 Up").size()) +
+            "\r\n",
+        "HTTP/1.1 101 Up\r\nUpgrade: h2c\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + accept +
+            "\r\n\r\n",
         "HTTP/1.1 101 Up\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " + accept + "\r\n\r\n",
         "HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " + accept + "\r\n\r\n",
         no_accept + "\r\n",
