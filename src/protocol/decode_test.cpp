@@ -303,6 +303,9 @@ TEST(DecodeControl, RefusesWhatCannotBeForwarded) {
         ASSERT_FALSE(message) << name << bad;
         EXPECT_EQ(message.error().code, fmt::format("invalid_field:{}", name));
     }
+    for (const char* nonce : {"", "\"nonce\":1,", "\"nonce\":\"bb\","})
+        EXPECT_FALSE(decode_control(fmt::format(R"({{"type":"attest_request",{}"deadline_s":30}})", nonce)))
+            << nonce;
     EXPECT_EQ(decode_control("[]").error().code, "invalid_json");
     EXPECT_EQ(decode_control(R"({"type":"register"})").error().code, "unknown_message");
     EXPECT_EQ(decode_control(R"({"type":"status"})").error().code, "missing_fields");

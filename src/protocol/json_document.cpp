@@ -18,7 +18,7 @@ static_assert(text_padding >= simdjson::SIMDJSON_PADDING);
 
 Result<simdjson::dom::object> Decoder::Json::parse(PaddedText text) {
     simdjson::dom::parser& parser = text.size() <= kept_text_bytes_max ? kept_ : large_.emplace();
-    if (parser.capacity() < text.size() || parser.max_depth() != parser_depth_max) {
+    if (parser.capacity() < text.size()) {  // It has read nothing yet.
         const std::size_t capacity = text.size() <= kept_text_bytes_max ? kept_text_bytes_max : text.size();
         if (const auto refused = parser.allocate(capacity, parser_depth_max); refused)
             return fail("invalid_json", simdjson::error_message(refused));

@@ -150,6 +150,20 @@ TEST(MultiplexerV1, ARequestOverTheFrameLimitIsRefusedAtOnce) {
     EXPECT_LE(next(mux).size(), 4u * 1024 * 1024);
 }
 
+TEST(MultiplexerV1, CarriesNoUpgradeAndNoBodyThatIsStillToCome) {
+    MultiplexerV1 mux({});
+    Visitor visitor;
+    StreamRequest upgrade = get("/x"), upload = get("/x");
+    upgrade.protocol = "websocket";
+    upload.body_follows = true;
+    for (const StreamRequest& request : {upgrade, upload}) {
+        const auto refused = mux.open(request, visitor, start + 15s);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, "upgrade_unsupported");
+    }
+    EXPECT_EQ(mux.open_streams(), 0u);
+}
+
 TEST(MultiplexerV1, AnAnswerOverTheBodyLimitIsABadOne) {
     MultiplexerV1 mux({.outstanding_max = 2, .body_bytes_max = 4});
     Visitor over, at;
