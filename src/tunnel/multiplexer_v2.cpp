@@ -130,9 +130,7 @@ void MultiplexerV2::shed(StreamId id) {
 Result<void> MultiplexerV2::receive(std::string_view bytes, MonoTime now) {
     if (closed_) return {};
     now_ = std::max(now_, now);
-    auto received = session().receive(bytes);
-    if (received && is_broken()) return fail("http2_protocol_error", "the agent ended the HTTP/2 connection");
-    return received;
+    return session().receive(bytes);
 }
 
 std::size_t MultiplexerV2::pull(http::Http2Sink& sink, std::size_t bytes_max) {
