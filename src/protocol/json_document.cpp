@@ -20,8 +20,8 @@ Result<simdjson::dom::object> Decoder::Json::parse(PaddedText text) {
     simdjson::dom::parser& parser = text.size() <= kept_text_bytes_max ? kept_ : large_.emplace();
     if (parser.capacity() < text.size()) {  // It has read nothing yet.
         const std::size_t capacity = text.size() <= kept_text_bytes_max ? kept_text_bytes_max : text.size();
-        if (const auto refused = parser.allocate(capacity, parser_depth_max); refused)
-            return fail("invalid_json", simdjson::error_message(refused));
+        if (const auto no_memory = parser.allocate(capacity, parser_depth_max); no_memory)
+            return fail("invalid_json", simdjson::error_message(no_memory));
     }
     simdjson::dom::element root;
     if (const auto refused = parser.parse(text.data(), text.size(), false).get(root); refused)

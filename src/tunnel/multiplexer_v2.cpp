@@ -151,7 +151,7 @@ void MultiplexerV2::on_head(Http2StreamId id, const http::Http2Head& head, bool 
         session_->reset(id, http::http2_code::cancel);
         return fail_stream(static_cast<StreamId>(id), *failure);
     }
-    if (head.status < 200 || head.status > 599) {
+    if (head.status > 599) {
         session_->reset(id, http::http2_code::cancel);
         return fail_stream(static_cast<StreamId>(id),
                            {"bad_agent_answer", fmt::format("the answer's status is {}", head.status)});

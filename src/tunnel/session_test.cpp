@@ -586,6 +586,20 @@ TEST_F(TunnelSession, GathersNoLargeBinaryMessage) {
     EXPECT_EQ(agent->heard.back(), "close 1009 message_too_large");
 }
 
+TEST_F(TunnelSession, ClosesOnHttp2ThatIsNoneOrAFlood) {
+    const std::string begin("\0\0\0\4\0\0\0\0\0", 9), ping("\0\0\10\6\0\0\0\0\0pingping", 17);
+    std::string pings;
+    for (int i = 0; i < 600; ++i) pings += ping;
+    for (const Words& messages : {Words{"HTTP/1.1 400 Bad Request\r\n\r\n"}, Words{begin, pings, pings}}) {
+        gone = false;
+        activate(64, Wire::v2);
+        agent->on_binary = [](std::string_view) {};
+        for (const std::string& bytes : messages) agent->frame(http::Opcode::binary, bytes);
+        ASSERT_TRUE(closes()) << messages.size();
+        EXPECT_EQ(agent->heard.back(), "close 1002 http2_protocol_error");
+    }
+}
+
 TEST_F(TunnelSession, StopsListeningToAnAgentThatDoesNotRead) {
     connect();
     agent->stream.pause_reading();
