@@ -202,7 +202,7 @@ void Call::on_body_taken(std::size_t bytes) {
 // The tunnel was lost before a byte of the answer had come, and the request may be sent again. That is done a
 // moment later: agents of one machine die together, and those that are dead already shall be known to be.
 bool Call::goes_on_elsewhere(const Error& error) {
-    if (error.code != "tunnel_closed" || interim_heads_ > 0 || !may_repeat_ || !kept_ || again_) return false;
+    if (error.code != "tunnel_closed" || interim_heads_ > 0 || !kept_ || again_) return false;
     not_agents_.push_back(agent_);
     if (!forwarder_.may_retry(*this)) return false;
     again_ = std::make_unique<net::Timer>(forwarder_.loop_, [this, error] { send_again(error); });

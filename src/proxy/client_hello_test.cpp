@@ -137,6 +137,8 @@ const Row rows[] = {
      [](Hello& h) { h.server_name = list(host(std::string("myapp.app.test\0x", 16))); }},
     {"a dot at the name's end", "server_name_invalid",
      [](Hello& h) { h.server_name = list(host("myapp.app.test.")); }},
+    {"a dot before the name", "server_name_invalid",
+     [](Hello& h) { h.server_name = list(host(".app.test")); }},
     {"an empty label", "server_name_invalid", [](Hello& h) { h.server_name = list(host("myapp..test")); }},
     {"a slash in the name", "server_name_invalid", [](Hello& h) { h.server_name = list(host("a/b.test")); }},
     {"a byte above 127 in the name", "server_name_invalid",
@@ -181,6 +183,8 @@ TEST(ClientHello, OfLessThanItsLengthSaysOrOfMoreIsRefused) {
     for (const std::size_t size : {body.size() - 1, body.size() - 205})
         EXPECT_EQ(read(record(number(1, 1) + number(size, 3) + body)), "client_hello_malformed") << size;
     EXPECT_EQ(read(record(number(1, 1) + number(0, 3) + body)), "client_hello_malformed");
+    EXPECT_EQ(server_name_of(hello.message()), "myapp.app.test");
+    EXPECT_FALSE(server_name_of(hello.message() + "x"));
     EXPECT_EQ(read(record(number(1, 1) + number(body.size() + 1, 3) + body + "x")), "client_hello_malformed");
 }
 
@@ -203,6 +207,7 @@ TEST(ClientHello, IsToldApartFromWhatIsNone) {
         {"a record over its maximum", "client_hello_malformed",
          number(22, 1) + number(0x0301, 2) + number(16385, 2)},
         {"a ServerHello", "client_hello_malformed", record("\x02" + message.substr(1))},
+        {"the beginning of a ServerHello", "client_hello_malformed", record("\x02")},
         {"an empty record within", "client_hello_malformed", record(message.substr(0, 9)) + record("")},
         {"an alert within", "client_hello_malformed", record(message.substr(0, 9)) + record("\x01\x00", 21)},
     };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "http/test_http2.h"
 #include "protocol/limits.h"
 #include "proxy/forwarder_fixture.h"
 
@@ -59,6 +60,77 @@ TEST_F(ForwarderTest, AnUnknownAppsBodyIsNotWaitedFor) {
         visitor->say(std::string(begin) + "\r\nHost: nobody.example\r\n\r\n");
         ASSERT_TRUE(until([&] { return !visitor->received.empty(); })) << begin;
         EXPECT_TRUE(visitor->received.starts_with("HTTP/1.1 404 ")) << visitor->received;
+    }
+}
+
+// ---- Upgrades ----
+
+TEST_F(ForwarderTest, CarriesAWebSocketBothWays) {
+    const auto agent = stream_from();
+    const auto asking = [](std::string_view key) {
+        return get("/ws",
+                   "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: " +
+                       std::string(key) + "\r\n");
+    };
+    const auto wrong = visit();
+    wrong->say(asking("short"));
+    ASSERT_TRUE(until([&] { return wrong->received.ends_with("}"); }));
+    EXPECT_TRUE(wrong->received.starts_with("HTTP/1.1 400 ")) << wrong->received;
+    EXPECT_EQ(agent->asked, "");
+    const auto visitor = visit();
+    visitor->say(asking("dGhlIHNhbXBsZSBub25jZQ=="));
+    ASSERT_TRUE(until([&] { return agent->asked.starts_with("CONNECT websocket myapp.example /ws "); }));
+    const http::Field chat{"sec-websocket-protocol", "chat"};
+    agent->respond(200, std::span(&chat, 1));
+    ASSERT_TRUE(until([&] { return visitor->received.ends_with("\r\n\r\n"); }));
+    EXPECT_TRUE(visitor->received.starts_with("HTTP/1.1 101 ")) << visitor->received;
+    EXPECT_NE(visitor->received.find("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
+              std::string::npos)
+        << visitor->received;
+    EXPECT_NE(visitor->received.find("\r\nsec-websocket-protocol: chat\r\n"), std::string::npos);
+    visitor->say("to the backend");
+    ASSERT_TRUE(until([&] { return agent->received == "to the backend"; }));
+    agent->say("and back");
+    ASSERT_TRUE(until([&] { return visitor->received.ends_with("and back"); }));
+    agent->end();
+    EXPECT_TRUE(until([&] { return !visitor->closed.empty(); }));
+}
+
+TEST_F(ForwarderTest, AnExtendedConnectIsForWebSocketAlone) {
+    const auto agent = stream_from();
+    http::ServerLimits limits;
+    limits.http2 = true;
+    proxy.emplace(loop, *handler, limits);
+    ASSERT_TRUE(proxy->listen("127.0.0.1", 0, nullptr));
+    const auto visitor = visit();
+    http::Side client({.role = http::Http2Settings::Role::client, .connect_protocol = true});
+    const auto say = [&] {
+        http::StringSink sink;
+        client.session.pull(sink, 1 << 20);
+        visitor->say(sink.text);
+    };
+    std::size_t known = 0;
+    const auto heard = [&](http::Http2StreamId id) {
+        EXPECT_TRUE(
+            client.session.receive(visitor->received.substr(std::exchange(known, visitor->received.size()))));
+        say();
+        return client.streams[id].head;
+    };
+    for (const auto& [protocol, status] : {std::pair("connect-udp", "501"), std::pair("websocket", "200")}) {
+        http::Http2Head head{
+            .method = "CONNECT", .scheme = "http", .authority = "myapp.example", .path = "/"};
+        head.protocol = protocol;
+        const auto id = client.session.open(head, "", false);
+        ASSERT_TRUE(id);
+        say();
+        bool is_asked = false;
+        ASSERT_TRUE(until([&] {
+            if (!is_asked && agent->last != 0) agent->respond(200);
+            is_asked = agent->last != 0;
+            return !heard(*id).empty();
+        })) << protocol;
+        EXPECT_TRUE(client.streams[*id].head.starts_with(status)) << client.streams[*id].head;
     }
 }
 
