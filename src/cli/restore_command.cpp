@@ -17,7 +17,7 @@ Result<ledger::Loss> accept(const RestoreOptions& options) {
     std::error_code error;
     if (!std::filesystem::is_regular_file(options.database, error))
         return fail("store_unavailable", options.database + " is not a file");
-    auto lock = sqlite::FileLock::take(options.database + ".lock");
+    auto lock = sqlite::FileLock::take(options.database);
     if (!lock) return fail(std::move(lock.error()));
     sqlite::Writers writers(options.database);
     auto store = ledger::SqliteStore::open(options.database, writers);

@@ -73,7 +73,7 @@ TEST_F(RestoreTest, RefusesWhatItCannotDo) {
     EXPECT_TRUE(says(eectl({"restore", "--accept-loss", file, "--size", "2"}).err, "size_too_small"));
     const std::string far = "1000000000";
     EXPECT_TRUE(says(eectl({"restore", "--accept-loss", file, "--size", far}).err, "at most 1000002 in all"));
-    const auto held = sqlite::FileLock::take(file + ".lock");
+    const auto held = sqlite::FileLock::take(file);
     const EectlRun refused = eectl({"restore", "--accept-loss", file, "--size", "40"});
     EXPECT_EQ(refused.code, exit_refused);
     EXPECT_TRUE(says(refused.err, "store_locked"));

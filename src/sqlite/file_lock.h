@@ -2,6 +2,8 @@
 // A lock on a file that ends with the process, however it ends.
 
 #include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "base/result.h"
 
@@ -9,8 +11,12 @@ namespace ee::sqlite {
 
 class FileLock {
 public:
-    // `store_locked` when another process holds it; `store_unavailable` when the file cannot be made.
-    static Result<FileLock> take(const std::filesystem::path& file);
+    // Of the one server that writes this database: on `<database>.lock`, beside the file that its name leads
+    // to. `store_locked` when another process holds it; `store_unavailable` when the lock cannot be made, or
+    // the file has another name (a hard link), under which SQLite would keep another log.
+    static Result<FileLock> take(const std::filesystem::path& database);
+    // The same where there is a lock file already; nullopt where not: no server has written the database.
+    static Result<std::optional<FileLock>> take_if_there(const std::filesystem::path& database);
 
     ~FileLock();
     FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
@@ -18,6 +24,7 @@ public:
 
 private:
     explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+    static Result<FileLock> take_file(const std::filesystem::path& file);
 
     int descriptor_;
 };

@@ -16,9 +16,9 @@ Result<void> take_step(Database& database, std::string_view component, const cha
     auto transaction = Transaction::begin(database);
     if (!transaction) return fail(std::move(transaction.error()));
     const std::string sql = fmt::format(
-        "{} INSERT INTO schema_versions VALUES ('{}', {}) ON CONFLICT (component) DO UPDATE SET version = "
+        "{}{} INSERT INTO schema_versions VALUES ('{}', {}) ON CONFLICT (component) DO UPDATE SET version = "
         "excluded.version;",
-        step, component, version);
+        versions_sql, step, component, version);
     if (auto done = database.execute(sql); !done) return done;
     return transaction->commit();
 }
@@ -26,7 +26,11 @@ Result<void> take_step(Database& database, std::string_view component, const cha
 }  // namespace
 
 Result<std::int64_t> schema_version(Database& database, std::string_view component) {
-    if (auto made = database.execute(versions_sql); !made) return fail(std::move(made.error()));
+    auto there = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'schema_versions'");
+    if (!there) return fail(std::move(there.error()));
+    const auto has_versions = there->step();
+    if (!has_versions) return fail(has_versions.error());
+    if (!*has_versions) return 0;
     auto statement = database.prepare("SELECT version FROM schema_versions WHERE component = ?1");
     if (!statement) return fail(std::move(statement.error()));
     const auto row = statement->bind(1, component).step();

@@ -247,7 +247,7 @@ RegistrationStore::~RegistrationStore() = default;
 Result<std::unique_ptr<RegistrationStore>> RegistrationStore::open(const std::filesystem::path& file,
                                                                    sqlite::Writers* writers) {
     if (auto made = sqlite::make_folders(file.parent_path()); !made) return fail(std::move(made.error()));
-    auto lock = sqlite::FileLock::take(file.string() + ".lock");
+    auto lock = sqlite::FileLock::take(file);
     if (!lock) return fail(std::move(lock.error()));
     auto database = sqlite::Database::open(file, writers);
     if (!database) return fail(std::move(database.error()));
