@@ -126,8 +126,10 @@ void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, cons
         .fields = request_fields_.result(),
         .body = request.body,
         .body_follows = request.body_follows || call->is_upgrade(),
-        .content_length =
-            head.framing == http::Framing::length ? std::optional(head.content_length) : std::nullopt,
+        // Of a WebSocket none: what follows is no body.
+        .content_length = head.framing == http::Framing::length && !is_websocket
+                              ? std::optional(head.content_length)
+                              : std::nullopt,
         .scheme = exchange.is_tls() ? "https" : "http",
         .authority = host.empty() ? request.app : host,
         .protocol = is_websocket ? std::string_view("websocket") : std::string_view()};
