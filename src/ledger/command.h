@@ -125,7 +125,7 @@ struct Finalize {
     Period period{};
     std::string node{};  // empty: all
     bool allow_pending = false;
-    bool judged = false;  // step by step, before: what is still open stays so
+    bool judged = false;  // step by step, before
 };
 struct Resolve {
     Period period{};
@@ -178,6 +178,9 @@ struct SettleMore {
     enum class Pending : std::uint8_t { wait_30_days, wait, judge };
     Pending pending = Pending::judge;
     std::string from{};  // `next` of the step before
+    // So often it goes back to units that came behind it, where they are more than a finalize judges at its
+    // end.
+    std::uint32_t passes_left = 0;
     std::uint32_t units_max = 16;
     std::uint32_t locks_max = 128;
 };

@@ -1,5 +1,8 @@
 #include "ledger/ledger_worker.h"
 
+#include <atomic>
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "ledger/locks.h"
@@ -258,6 +261,45 @@ TEST(LedgerWorker, SettlesStepByStepAndAnswersAtTheEnd) {
     EXPECT_EQ(to_usd(alice.available), "1");
     EXPECT_EQ(alice.held_locks, 0U);
     EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
+}
+
+// One that comes with each step, before those that are to be judged; and many more than are judged at the
+// end.
+TEST(LedgerWorker, AFinalizeAnswersForUnitsThatCameWhileItWentOn) {
+    for (const int at_once : {1, 40}) {
+        TestWorker worker;
+        const Period cell = cell_at(Grid::hour, worker.now);
+        ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+        ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "2"));
+        int reports = 0;
+        const auto report = [&](std::string_view app) {
+            return ReportUsage{.account = "alice",
+                               .node = "n1",
+                               .app = fmt::format("{}{}", app, reports),
+                               .period = cell,
+                               .hours = Hours(10'000),
+                               .report_id = fmt::format("r{}", ++reports)};
+        };
+        for (int i = 0; i < 40; ++i) ASSERT_TRUE(worker.admin(report("m"), fmt::format("m{}", i)));
+        worker.now += std::chrono::hours(1);
+        std::atomic<int> refused = 0;
+        LedgerWorker& ledger = *worker.worker;
+        ledger.listen([&](const Changes&) {
+            for (int i = 0; i < at_once && reports < 240; ++i) {
+                Request request{.caller = {.role = Role::admin},
+                                .idempotency_key = fmt::format("a{}", reports)};
+                request.command = report("a");
+                ledger.run(std::move(request), [&](const Result<Reply>& reply) { refused += !reply; });
+            }
+        });
+        const auto answer = worker.admin(Finalize{.period = cell, .node = "n1"}, "3");
+        ledger.listen([](const Changes&) {});
+        ASSERT_TRUE(answer) << answer.error().detail;
+        EXPECT_NE(answer->body.find(R"("outcome":"fail")"), std::string::npos) << answer->body;
+        EXPECT_EQ(answer->body.find(R"("outcome":"open")"), std::string::npos) << reports;
+        EXPECT_EQ(refused, 0);
+        worker.worker.reset();
+    }
 }
 
 // What happened to a cell may be recorded after it is due: an outage that a start, or a clock's step, shows.

@@ -63,6 +63,17 @@ bool waits_for_abuse(const Context& context, const UnitEvidence& evidence, Settl
     return pending == wait || context.now < evidence.unit.cell.end + inconclusive_max;
 }
 
+void judge_unit(Context& context, const UnitName& name, SettleMore::Pending pending) {
+    const Unit unit = expect_record(find_unit(context.batch, name), "an open unit");
+    const UnitEvidence evidence = gather(context.batch, name, unit, context.now);
+    if (waits_for_abuse(context, evidence, pending)) return;
+    Judgement judgement = judge(evidence);
+    if (judgement.outcome == Outcome::inconclusive)
+        keep_inconclusive(context, name, unit, evidence, std::move(judgement));
+    else
+        decide(context, name, unit, evidence, std::move(judgement));
+}
+
 // Open units of ended cells in the period, from the key `from` on, at most `most`.
 std::vector<UnitName> open_units_of(const Context& context, const Period& period, std::string_view node,
                                     std::string_view from, std::size_t most) {
@@ -168,21 +179,23 @@ void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::str
 std::string judge_units(Context& context, const Period& period, std::string_view node,
                         SettleMore::Pending pending, std::string_view from, std::size_t units_max) {
     const std::vector<UnitName> units = open_units_of(context, period, node, from, units_max);
-    for (const UnitName& name : units) {
-        const Unit unit = expect_record(find_unit(context.batch, name), "an open unit");
-        const UnitEvidence evidence = gather(context.batch, name, unit, context.now);
-        if (waits_for_abuse(context, evidence, pending)) continue;
-        Judgement judgement = judge(evidence);
-        if (judgement.outcome == Outcome::inconclusive)
-            keep_inconclusive(context, name, unit, evidence, std::move(judgement));
-        else
-            decide(context, name, unit, evidence, std::move(judgement));
-    }
+    for (const UnitName& name : units) judge_unit(context, name, pending);
     if (units.empty() || units.size() < units_max) return {};
     // The least key after the last one.
     std::string next = units.back().key();
     next.push_back('\0');
     return next;
+}
+
+std::vector<UnitName> unjudged_units(const Context& context, const Period& period, std::string_view node,
+                                     std::size_t most) {
+    std::vector<UnitName> units;
+    for (UnitName& name : open_units_of(context, period, node, "", everything)) {
+        if (units.size() == most) break;
+        const Unit unit = expect_record(find_unit(context.batch, name), "an open unit");
+        if (unit.outcome == Outcome::open) units.push_back(std::move(name));
+    }
+    return units;
 }
 
 bool move_decided(Context& context, std::size_t locks_max) {
@@ -209,9 +222,14 @@ Result<void> check(const Context& context, const Finalize& command) {
 
 Result<Answer> perform(Context& context, const Finalize& command) {
     if (auto checked = check(context, command); !checked) return fail(checked.error());
-    // Whoever has judged step by step has left nothing that could be decided.
+    using enum SettleMore::Pending;
+    // Whoever has judged step by step has left what nobody can decide, and what came meanwhile.
     if (!command.judged)
-        judge_units(context, command.period, command.node, SettleMore::Pending::judge, "", everything);
+        judge_units(context, command.period, command.node, judge, "", everything);
+    else
+        for (const UnitName& name :
+             unjudged_units(context, command.period, command.node, unjudged_at_end_max))
+            judge_unit(context, name, command.allow_pending ? judge : wait);
     return list_outcomes(context, command);
 }
 
@@ -256,6 +274,10 @@ Result<Answer> perform(Context& context, const SettleMore& command) {
     const bool moves = move_decided(context, command.locks_max);
     // Beyond the last unit there is none to judge, but transfers are still to come.
     if (next.empty() && moves) next.assign(1, '\xff');
+    if (next.empty() && command.period && command.passes_left > 0) {
+        const auto unjudged = unjudged_units(context, *command.period, command.node, unjudged_at_end_max + 1);
+        if (unjudged.size() > unjudged_at_end_max) next = unjudged.front().key();
+    }
     return Answer{.status = 200, .body = "{}", .next = std::move(next)};
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ledger/context.h"
 #include "ledger/outcome.h"
@@ -19,6 +20,12 @@ void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::str
 // there are no more.
 std::string judge_units(Context& context, const Period& period, std::string_view node,
                         SettleMore::Pending pending, std::string_view from, std::size_t units_max);
+
+// Of those units the ones that nobody has judged yet, at most `most`: they came meanwhile.
+std::vector<UnitName> unjudged_units(const Context& context, const Period& period, std::string_view node,
+                                     std::size_t most);
+// So many of them a finalize that was judged step by step judges at its end.
+inline constexpr std::size_t unjudged_at_end_max = 64;
 
 // The next transfers of decided units: at most `locks_max`. Whether there are more.
 bool move_decided(Context& context, std::size_t locks_max);

@@ -408,14 +408,24 @@ TEST(SettlementRules, OneNodesCellsAloneAreSettledWhenAsked) {
     )");
 }
 
-TEST(SettlementRules, WhatWasJudgedStepByStepIsNotJudgedAgain) {
+TEST(SettlementRules, WhatWasJudgedStepByStepIsNotJudgedAgainButWhatCameMeanwhileIs) {
+    run_in_world(R"(
+        lock alice n1 13h 1h
+        slot n1/x a 13h pppppopppppppppppppppppppppppp
+        clock 14:00
+        finalize 13h                       => 1 settled
+        show-unit n1 13h                   => inconclusive (hole)
+        see n1 e1 health_pass 13:10 13:12
+        finalize 13h judged=yes            => 1 settled
+        show-unit n1 13h                   => inconclusive (hole)
+        finalize 13h                       => 1 settled
+        show-unit n1 13h                   => pass, 0 paid, 1 returned
+    )");
     run_in_world(R"(
         lock alice n1 13h 1h
         slot n1/x a 13h all
         clock 14:00
         finalize 13h judged=yes            => 1 settled
-        show-unit n1 13h                   => open
-        finalize 13h                       => 1 settled
         show-unit n1 13h                   => pass, 0 paid, 1 returned
     )");
 }
