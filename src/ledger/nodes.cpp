@@ -149,6 +149,12 @@ void issue_token(Context& context, const RegisterNode& command, Node& node) {
     keep_token(context, command.node, node.token);
 }
 
+void append_terms(JsonWriter& json, const Terms& terms) {
+    json.field("capacity_vcpus", terms.capacity_vcpus);
+    field(json, "price_usd_per_vcpu_hour", terms.price);
+    json.field("stake_tier", to_word(terms.tier));
+}
+
 }  // namespace
 
 std::optional<Node> find_node(const Batch& batch, std::string_view id) {
@@ -220,10 +226,16 @@ void append_node(JsonWriter& json, const Batch& batch, std::string_view id, cons
                  LedgerTime now) {
     const auto terms = terms_at(batch, id, now);
     // A node that has just registered itself again may have its first terms ahead.
-    const Terms shown = terms.value_or(Terms{});
-    json.field("node_id", id).field("capacity_vcpus", shown.capacity_vcpus);
-    field(json, "price_usd_per_vcpu_hour", shown.price);
-    json.field("stake_tier", to_word(shown.tier));
+    json.field("node_id", id);
+    append_terms(json, terms.value_or(Terms{}));
+    json.key("next_terms");
+    if (const auto next = announced_terms(batch, id, now)) {
+        json.begin_object().field("effective_at", to_text(next->from));
+        append_terms(json, next->terms);
+        json.end_object();
+    } else {
+        json.null();
+    }
     field(json, "stake_amount_usd", stake_of(batch, id));
     json.field_or_null("owner_account", node.owner);
     json.field("banned", node.banned);

@@ -38,6 +38,16 @@ std::optional<Terms> terms_at(const Batch& batch, std::string_view node, LedgerT
     return newest_at<Terms>(batch, Table::terms, node, at);
 }
 
+std::optional<AnnouncedTerms> announced_terms(const Batch& batch, std::string_view node, LedgerTime now) {
+    std::optional<AnnouncedTerms> found;
+    look_back<Terms>(batch, Table::terms, node, now + std::chrono::days(2),
+                     [&](LedgerTime from, Terms terms) {
+                         if (from > now) found = AnnouncedTerms{from, std::move(terms)};
+                         return false;
+                     });
+    return found;
+}
+
 std::optional<Terms> terms_of_cell(const Batch& batch, std::string_view node, const Period& cell) {
     std::optional<Terms> found;
     visit_terms_of_cell(batch, node, cell, [&](LedgerTime, Terms terms) {

@@ -11,6 +11,14 @@ namespace ee::ledger {
 // What is in force at `at`, by what was posted until now; nullopt: nothing.
 std::optional<Terms> terms_at(const Batch& batch, std::string_view node, LedgerTime at);
 
+// The newest that are yet to come into force, and when: with a cell, so within days. nullopt: none are
+// announced.
+struct AnnouncedTerms {
+    LedgerTime from;
+    Terms terms;
+};
+std::optional<AnnouncedTerms> announced_terms(const Batch& batch, std::string_view node, LedgerTime now);
+
 // By what usage of a cell is priced and measured: the terms in force at its start, or else the first in it.
 std::optional<Terms> terms_of_cell(const Batch& batch, std::string_view node, const Period& cell);
 

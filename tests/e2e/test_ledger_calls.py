@@ -110,6 +110,21 @@ def test_from_purchase_to_settlement(world):
     assert ledger.post(f"/v1/settlements/{hour}/finalize", {"node_id": "n9"}).reason == "unknown_node"
 
 
+def test_what_a_node_announces_is_shown_before_it_is_in_force(world):
+    hour = cell(1)
+    ledger = start(world, **within(hour))
+    ledger.register_node("n1", capacity_vcpus=8)
+    assert ledger.ok("/v1/nodes/n1")["next_terms"] is None
+    answered = ledger.ok("/v1/nodes/register", {"node_id": "n1", "price_usd_per_vcpu_hour": "0.07", "capacity_vcpus": 6}, "n1")["node"]
+    assert (answered["capacity_vcpus"], answered["price_usd_per_vcpu_hour"]) == (8, "0.05")
+    assert answered["next_terms"] == {"effective_at": f"{cell(1, hour)}:00:00Z", "capacity_vcpus": 6,
+                                      "price_usd_per_vcpu_hour": "0.07", "stake_tier": answered["stake_tier"]}
+    assert ledger.ok("/v1/nodes/n1", caller="n1")["next_terms"] == answered["next_terms"]
+    ledger = start_again(ledger, **within(cell(1, hour)))
+    shown = ledger.ok("/v1/nodes/n1")
+    assert (shown["capacity_vcpus"], shown["price_usd_per_vcpu_hour"], shown["next_terms"]) == (6, "0.07", None)
+
+
 def test_an_account_sees_of_a_settlement_what_is_its_own(world):
     hour = cell(2)
     ledger = start(world, **within(cell(1)))
