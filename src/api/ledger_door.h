@@ -16,8 +16,10 @@ struct LedgerView {
     const ledger::Store& store;
     const ledger::Rules& rules;
     ledger::LogReader& log;
-    const ledger::LogTree& tree;
-    ledger::LedgerTime now;
+    // The log's, which is read with the first question that needs it: `ledger_halted` where it is damaged.
+    // Everything else is shown all the same.
+    std::function<Result<const ledger::LogTree*>()> tree;
+    ledger::LedgerTime now;  // Not before the newest leaf's (invariant L7).
 };
 
 // A body, and, where there is one, the leaf whose receipt is added to it.

@@ -30,7 +30,9 @@ void get_inclusion_proof(Request& request) {
         if (!*parameter) return request.refuse(parameter->error());
     if (!*index) return request.refuse({"invalid_parameter:leaf_index", "which leaf is to be proven"});
     show_public(request, [index = **index, size = *size](const LedgerView& view) -> Result<Shown> {
-        auto body = ledger::inclusion_json(view.log, view.tree, index, size.value_or(view.tree.size()));
+        const auto tree = view.tree();
+        if (!tree) return fail(tree.error());
+        auto body = ledger::inclusion_json(view.log, **tree, index, size.value_or((*tree)->size()));
         if (!body) return fail(body.error());
         return Shown{*std::move(body)};
     });
@@ -42,7 +44,9 @@ void get_consistency_proof(Request& request) {
         if (!*parameter) return request.refuse(parameter->error());
     if (!*first) return request.refuse({"invalid_parameter:first", "from which size on"});
     show_public(request, [first = **first, second = *second](const LedgerView& view) -> Result<Shown> {
-        auto body = ledger::consistency_json(view.log, view.tree, first, second.value_or(view.tree.size()));
+        const auto tree = view.tree();
+        if (!tree) return fail(tree.error());
+        auto body = ledger::consistency_json(view.log, **tree, first, second.value_or((*tree)->size()));
         if (!body) return fail(body.error());
         return Shown{*std::move(body)};
     });

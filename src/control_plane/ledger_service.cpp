@@ -195,6 +195,18 @@ Result<std::string> LedgerService::answer(const Question& question) {
 }
 
 Result<std::string> LedgerService::answer_of_moment(const Question& question) {
+    // As the worker's clock: one that steps back does not take the ledger with it.
+    ledger::LedgerTime now = clock_now();
+    if (const auto head = worker_->head()) now = std::max(now, ledger::from_us(head->time_us));
+    auto shown = question({.store = *store_,
+                           .rules = rules_,
+                           .log = log_,
+                           .tree = [this] { return tree_of_moment(); },
+                           .now = now});
+    return shown ? with_receipt(*std::move(shown)) : fail(std::move(shown.error()));
+}
+
+Result<const ledger::LogTree*> LedgerService::tree_of_moment() {
     if (!tree_) {
         auto loaded = log_.load();
         if (!loaded) return fail("ledger_halted", loaded.error().detail);
@@ -202,14 +214,14 @@ Result<std::string> LedgerService::answer_of_moment(const Question& question) {
     } else if (auto caught_up = log_.catch_up(*tree_); !caught_up) {
         return fail("ledger_halted", caught_up.error().detail);
     }
-    auto shown =
-        question({.store = *store_, .rules = rules_, .log = log_, .tree = *tree_, .now = clock_now()});
-    return shown ? with_receipt(*std::move(shown)) : fail(std::move(shown.error()));
+    return &*tree_;
 }
 
 Result<std::string> LedgerService::with_receipt(api::Shown shown) {
     if (!shown.leaf_index) return std::move(shown.body);
-    const auto receipt = log_.receipt(*tree_, *shown.leaf_index);
+    const auto tree = tree_of_moment();
+    if (!tree) return fail(tree.error());
+    const auto receipt = log_.receipt(**tree, *shown.leaf_index);
     if (!receipt) return fail(receipt.error());
     shown.body.pop_back();
     shown.body.append(R"(,"receipt":)");

@@ -90,6 +90,7 @@ public:
 private:
     Result<std::string> answer(const Question& question);
     Result<std::string> answer_of_moment(const Question& question);
+    Result<const ledger::LogTree*> tree_of_moment();
     Result<std::string> with_receipt(api::Shown shown);
 
     net::Loop& loop_;

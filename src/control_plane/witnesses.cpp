@@ -62,7 +62,9 @@ Result<void> Witnesses::answer(const api::LedgerView& view, ledger::LoggedKeys& 
                                Answer& out) {
     using Finding = ledger::Witnessed::Finding;
     keys.catch_up(view.store);
-    auto witnessed = ledger::judge_witnessed(view.store, view.log, view.tree, keys, note);
+    const auto tree = view.tree();
+    if (!tree) return fail(tree.error());
+    auto witnessed = ledger::judge_witnessed(view.store, view.log, **tree, keys, note);
     if (!witnessed) {
         out.refusal = std::move(witnessed.error());
         // An agent of another log begins anew with this one.
@@ -75,12 +77,12 @@ Result<void> Witnesses::answer(const api::LedgerView& view, ledger::LoggedKeys& 
     if (!head || out.witnessed.is_fork()) return {};
     if (out.refusal.code.empty() && out.witnessed.finding == Finding::consistent) {
         if (head->head.size <= size) return {};
-        const auto path = view.log.consistency(view.tree, size, head->head.size);
+        const auto path = view.log.consistency(**tree, size, head->head.size);
         if (!path) return fail(path.error());
         out.proof = ledger::write_consistency(size, *path);
     }
     if (out.witnessed.loss) {
-        const auto leaf = view.log.prove(view.tree, out.witnessed.loss->leaf_index, head->head.size);
+        const auto leaf = view.log.prove(**tree, out.witnessed.loss->leaf_index, head->head.size);
         if (!leaf) return fail(leaf.error());
         out.proof = ledger::write_loss(*leaf);
     }

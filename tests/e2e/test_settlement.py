@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness import ADMIN_TOKEN, lasting_port, until
-from ledger_client import SETTINGS, Ledger, cell
+from ledger_client import SETTINGS, Ledger, cell, within
 from simulated_platform import binary
 
 WINDOW = 4
@@ -257,6 +257,29 @@ def test_no_cell_is_settled_before_the_step_of_the_clock_that_ended_it_is_record
     until(lambda: "open" not in outcomes(), what="all are settled")
     assert outcomes() == ["inconclusive"] * len(cells)
     assert ledger.balance("alice") == ("99", "1")
+
+
+# L7: what is shown, and what a dry run says, is of the ledger's time, as what is written is.
+def test_a_clock_that_steps_back_does_not_take_what_is_shown_with_it(world):
+    clock = world.path / "clock"
+    clock.write_bytes(struct.pack("=q", 0))
+    period = cell(1)
+    control = world.control(**{**within(period), "CLOCK_SHIFT_FILE": clock}, **{**SETTINGS, "EE_SETTLE_AUTO": "false"})
+
+    def step(seconds):
+        with open(clock, "r+b") as mapped:
+            mapped.write(struct.pack("=q", seconds))
+    ledger = Ledger(control)
+    ledger.open_account("alice", "10")
+    ledger.register_node("n1")
+    ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "vcpu_hours": "1", "period": period}, "alice")
+    step(HOUR)
+    ledger.register_node("n2", price="0.07")
+    step(-10 * 60)
+    assert ledger.ok("/v1/nodes/n2")["price_usd_per_vcpu_hour"] == "0.07"
+    (dry,) = ledger.ok(f"/v1/settlements/{period}/finalize?dry_run=true", {})["outcomes"]
+    (real,) = ledger.ok(f"/v1/settlements/{period}/finalize", {})["outcomes"]
+    assert dry["outcome"] == real["outcome"] != "open"
 
 
 def test_whom_the_apps_owner_dismisses_owes_nothing_more(network):
