@@ -6,6 +6,7 @@
 #include <simdjson.h>
 
 #include "attestation/directory_source.h"
+#include "base/printable.h"
 #include "net/url.h"
 
 namespace ee::cli {
@@ -137,7 +138,7 @@ Result<void> ControlPlaneClient::stream(const std::string& target,
 }
 
 int report_refusal(const ControlPlaneClient& client, const Error& error, Context& context) {
-    context.err << fmt::format("eectl: {}: {}\n", error.code, error.detail);
+    context.err << fmt::format("eectl: {}: {}\n", printable(error.code), printable(error.detail));
     if (error.code == "unreachable") {
         context.err << fmt::format(
             "eectl: is the control plane running at {}? Name another with --url or EECTL_URL\n",

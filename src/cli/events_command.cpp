@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include "base/printable.h"
 #include "cli/control_plane_client.h"
 #include "cli/json_in_words.h"
 #include "events/sse.h"
@@ -48,8 +49,7 @@ std::string in_words(std::string_view kind, std::string_view data) {
     }
     simdjson::dom::object more;
     if (event["data"].get(more) == simdjson::SUCCESS)
-        for (const auto& [name, value] : more)
-            line += fmt::format(" {}={}", printable(std::string(name)), cell(value));
+        for (const auto& [name, value] : more) line += fmt::format(" {}={}", printable(name), cell(value));
     return line;
 }
 

@@ -8,8 +8,8 @@
 
 #include "attestation/directory_source.h"
 #include "attestation/evidence_json.h"
+#include "base/printable.h"
 #include "cli/control_plane_client.h"
-#include "cli/json_in_words.h"
 
 namespace ee::cli {
 

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <ostream>
 
 #include <fmt/format.h>
@@ -6,6 +5,7 @@
 #include "attestation/directory_source.h"
 #include "attestation/remedy.h"
 #include "base/json_writer.h"
+#include "base/printable.h"
 #include "cli/evidence_commands.h"
 #include "cli/evidence_judgement.h"
 #include "cli/judging_files.h"
@@ -58,10 +58,9 @@ Result<EvidenceTerms> read_terms(const EvidenceVerifyOptions& options) {
     return terms;
 }
 
-// Texts of the file come from strangers: no control character passes.
-std::string printable(std::string text) {
-    std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-    return text.empty() ? "-" : text;
+// Texts of the file come from strangers.
+std::string shown(std::string_view text) {
+    return text.empty() ? "-" : printable(text);
 }
 
 // Empty where the refusal says itself what to do.
@@ -79,11 +78,10 @@ void print(std::ostream& out, const att::Evidence& evidence, const EvidenceOutco
            bool own_allowlist) {
     const att::Verdict& verdict = outcome.verdict;
     out << fmt::format("{:<10}agent {}  {} {} of {}  {}  judged {}\n", outcome.result(), evidence.agent,
-                       printable(evidence.app_name), printable(evidence.release.tag),
-                       printable(evidence.release.repo), printable(evidence.network),
-                       to_rfc3339(evidence.verdict.judged_at));
-    const auto line = [&out](std::string_view name, std::string text) {
-        out << fmt::format("          {:<13}{}\n", name, printable(std::move(text)));
+                       shown(evidence.app_name), shown(evidence.release.tag), shown(evidence.release.repo),
+                       shown(evidence.network), to_rfc3339(evidence.verdict.judged_at));
+    const auto line = [&out](std::string_view name, std::string_view text) {
+        out << fmt::format("          {:<13}{}\n", name, shown(text));
     };
     if (outcome.refusal) line(outcome.refusal->code + " ", outcome.refusal->detail);
     if (const std::string remedy = remedy_of(outcome); !remedy.empty()) line("what to do", remedy);

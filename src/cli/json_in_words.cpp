@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/printable.h"
+
 namespace ee::cli {
 namespace {
 
@@ -21,19 +23,23 @@ void print_member(std::ostream& out, std::string_view name, element value, int d
     array list;
     const bool is_list = value.get(list) == simdjson::SUCCESS;
     if (value.is_object() || (is_list && list.size() != 0)) {
-        out << indent(depth) << name << '\n';
+        out << indent(depth) << printable(name) << '\n';
         print_tree(out, value, depth + 1);
     } else {
-        out << fmt::format("{}{:<26}{}\n", indent(depth), name, is_list ? "(none)" : cell(value));
+        out << fmt::format("{}{:<26}{}\n", indent(depth), printable(name), is_list ? "(none)" : cell(value));
     }
 }
 
-}  // namespace
-
-std::string printable(std::string text) {
-    std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+std::string list_cell(array items) {
+    std::string text;
+    for (const element item : items) {
+        if (item.is_object() || item.is_array()) return std::to_string(items.size());
+        text += (text.empty() ? "" : ", ") + cell(item);
+    }
     return text;
 }
+
+}  // namespace
 
 std::string cell(element value) {
     if (value.is_null()) return "-";
@@ -42,11 +48,11 @@ std::string cell(element value) {
     if (value.get(raw) == simdjson::SUCCESS) {
         text = raw;
     } else if (array list; value.get(list) == simdjson::SUCCESS) {
-        text = std::to_string(list.size());
+        text = list_cell(list);
     } else {
         text = simdjson::minify(value);
     }
-    return text.empty() ? "-" : printable(std::move(text));
+    return text.empty() ? "-" : printable(text);
 }
 
 std::string cell_of(element object, const char* field) {

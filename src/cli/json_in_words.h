@@ -1,5 +1,5 @@
 #pragma once
-// JSON as a person reads it. Names come from strangers: no control character reaches the terminal.
+// JSON as a person reads it. Names come from strangers: they are shown as printable() has them.
 
 #include <iosfwd>
 #include <string>
@@ -9,9 +9,7 @@
 
 namespace ee::cli {
 
-// The text, '?' in place of control characters.
-std::string printable(std::string text);
-// One value; "-" for null and nothing, a list's size for a list.
+// One value; "-" for null and nothing, a list's values, or its size where they are no scalars.
 std::string cell(simdjson::dom::element value);
 // The value of an object's field.
 std::string cell_of(simdjson::dom::element object, const char* field);

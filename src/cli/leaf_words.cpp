@@ -1,11 +1,10 @@
 #include "cli/leaf_words.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "base/base64.h"
 #include "base/hex.h"
+#include "base/printable.h"
 #include "base/time.h"
 
 namespace ee::cli {
@@ -15,11 +14,9 @@ using ledger::FieldType;
 using ledger::Leaf;
 using ledger::LeafKind;
 
-// Texts of a leaf come from strangers: no control character passes.
+// Texts of a leaf come from strangers.
 std::string shown(std::string_view text) {
-    std::string out(text);
-    std::replace_if(out.begin(), out.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-    return out.empty() ? "none" : out;
+    return text.empty() ? "none" : printable(text);
 }
 
 std::string named(const Leaf& leaf, std::string_view name) {

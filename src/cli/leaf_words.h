@@ -14,7 +14,7 @@ std::string usd_text(std::int64_t micros);
 // Unix microseconds in UTC, "2026-01-15T10:30:00Z"; years before 1970 or after 9999 as the number itself.
 std::string time_text(std::int64_t time_us);
 
-// What it is about, a sentence or two; texts from the leaf are shown without control characters.
+// What it is about, a sentence or two; texts from the leaf are shown as printable() has them.
 std::string leaf_in_words(const ledger::Leaf& leaf);
 
 // {"kind": ..., "seq": ..., "time": ..., "time_us": ..., "fields": {...}}: numbers as numbers, bytes in

@@ -8,6 +8,7 @@
 
 #include "base/hex.h"
 #include "base/json_writer.h"
+#include "base/printable.h"
 #include "cli/control_plane_client.h"
 #include "cli/json_in_words.h"
 #include "crypto/random_pool.h"
@@ -172,6 +173,12 @@ bool is_field_value(std::string_view text) {
     return std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
+// As JSON has it.
+bool is_whole_number(std::string_view text) {
+    return !text.empty() && (text.front() != '0' || text.size() == 1) &&
+           std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
 }  // namespace
 
 int run_api_call(const ApiCall& call, Context& context) {
@@ -186,8 +193,9 @@ int run_api_call(const ApiCall& call, Context& context) {
     for (const ApiField& field : call.command->fields) {
         const auto value = call.values.find(field.name);
         if (field.kind == ApiField::Kind::number && value != call.values.end() &&
-            !std::ranges::all_of(value->second, [](char c) { return c >= '0' && c <= '9'; }))
-            return refuse(fmt::format("{} must be a whole number, not negative", field.name));
+            !is_whole_number(value->second))
+            return refuse(fmt::format("{} must be a whole number, not negative, such as 8 or 0, not \"{}\"",
+                                      option_of(field), printable(value->second)));
     }
     const auto client = ControlPlaneClient::from_environment(call.url, context);
     if (!client) return refuse(client.error().detail);

@@ -26,6 +26,9 @@ struct ApiField {
     bool in_query = false;
 };
 
+// Such as "--capacity-vcpus".
+std::string option_of(const ApiField& field);
+
 struct ApiCommand {
     std::string_view group;
     std::string_view name;

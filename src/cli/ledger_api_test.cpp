@@ -4,6 +4,7 @@
 #include <fstream>
 #include <set>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "cli/eectl_run.h"
@@ -103,6 +104,24 @@ TEST(LedgerApi, WhatIsNeededIsAskedForBeforeAnybodyIs) {
     }
 }
 
+TEST(LedgerApi, WhatIsNoNumberIsNotSent) {
+    for (const std::string value : {"007", "00", "", "8.0", "+8", " 8", "1e3", "0x8", "\u009b8"}) {
+        ScriptedServer server({ok("{}")});
+        const EectlRun run =
+            eectl({"node", "register", "n1", "--capacity-vcpus", value}, {{"EECTL_URL", server.url()}});
+        EXPECT_EQ(run.code, exit_usage) << value;
+        EXPECT_EQ(run.err,
+                  fmt::format("eectl: --capacity-vcpus must be a whole number, not negative, such as 8 "
+                              "or 0, not \"{}\"\n",
+                              value == "\u009b8" ? "?8" : value));
+        EXPECT_TRUE(server.requests().empty());
+    }
+    ScriptedServer server({ok("{}")});
+    EXPECT_EQ(eectl({"node", "register", "n1", "--capacity-vcpus", "0"}, {{"EECTL_URL", server.url()}}).code,
+              exit_good);
+    EXPECT_EQ(body_of(server.requests().at(0)), R"({"node_id":"n1","capacity_vcpus":0})");
+}
+
 TEST(LedgerApi, AFailureSaysHowToTryTheSameAgain) {
     const std::string refused =
         "HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\n\r\n"
@@ -172,6 +191,33 @@ TEST(LedgerApi, AListIsOneWhateverThePaging) {
     EXPECT_TRUE(server.requests()[4].starts_with("GET /v1/nodes?limit=1 HTTP/1.1\r\n"));
     EXPECT_EQ(eectl({"abuse", "list", "--status", "pending", "--url", server.url()}).out, "None.\n");
     EXPECT_TRUE(server.requests()[5].starts_with("GET /v1/abuse/reports?status=pending&limit=500 "));
+}
+
+TEST(LedgerApi, AListInAColumnIsItsValues) {
+    ScriptedServer server(
+        {ok(R"({"items":[{"cell":"2026-01-09T13","outcome":"fail","reasons":["health_miss","abuse"]},)"
+            R"({"cell":"2026-01-09T14","outcome":"pass","reasons":[]}],"next_cursor":null})")});
+    const EectlRun run = eectl({"settlement", "list", "2026-01-09", "--url", server.url()});
+    ASSERT_EQ(run.code, exit_good) << run.err;
+    EXPECT_NE(run.out.find("  fail     health_miss, abuse  "), std::string::npos) << run.out;
+    EXPECT_NE(run.out.find("  pass     -  "), std::string::npos) << run.out;
+}
+
+TEST(LedgerApi, WhatStrangersWroteControlsNoTerminal) {
+    const std::string memo = "x\u009b31mRED\u202eevil\u2066\u200f\u061c";
+    const std::string refused =
+        "HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\n\r\n"
+        R"({"status":409,"reason":"insufficient_credit","detail":")" +
+        memo + "\"}";
+    ScriptedServer server(
+        {ok(R"({"items":[{"kind":"transfer","memo":")" + memo + R"("}],"next_cursor":null})"),
+         ok(R"({")" + memo + R"(":")" + memo + "\"}"), refused});
+    const std::string entries = eectl({"account", "entries", "bob", "--url", server.url()}).out;
+    const std::string shown = eectl({"lock", "show", "1", "--url", server.url()}).out;
+    const std::string told = eectl({"lock", "show", "1", "--url", server.url()}).err;
+    for (const std::string& text : {entries, shown, told})
+        EXPECT_NE(text.find("x?31mRED?evil???\n"), std::string::npos) << text;
+    EXPECT_TRUE(shown.starts_with("x?31mRED?evil???")) << shown;
 }
 
 TEST(LedgerApi, AReceiptIsNamedAndNotPouredOut) {

@@ -56,8 +56,7 @@ std::string json_list(const std::vector<std::string>& items) {
 }
 
 void add_field(CLI::App& command, const ApiField& field, ApiCall& call) {
-    std::string option = "--" + std::string(field.name);
-    std::ranges::replace(option, '_', '-');
+    const std::string option = option_of(field);
     const std::string_view name = field.name;
     switch (field.kind) {
         case ApiField::Kind::flag:
@@ -93,6 +92,12 @@ CLI::App* group_of(CLI::App& app, std::string_view name) {
 }
 
 }  // namespace
+
+std::string option_of(const ApiField& field) {
+    std::string option = "--" + std::string(field.name);
+    std::ranges::replace(option, '_', '-');
+    return option;
+}
 
 void add_api_commands(CLI::App& app, std::deque<ApiCall>& calls, std::function<int(Context&)>& command) {
     for (const ApiCommand& row : api_commands()) {

@@ -114,6 +114,24 @@ TEST_F(LedgerCommands, VerifyChecksAReceiptDownToTheRootAndSaysWhatItShows) {
         EXPECT_NE(run.out.find(part), std::string::npos) << part << "in\n" << run.out;
 }
 
+TEST_F(LedgerCommands, VerifyShowsNothingThatControlsATerminal) {
+    att_log.before_quote = [](Leaf& leaf) { leaf.fields[repo] = field("a\u009b2Jb\u202ec/\u2067d"); };
+    att_log.log.append(ledger::test::grid_leaf());
+    att_log.append_log_key();
+    Leaf entry = ledger::test::entry_leaf("alice");
+    entry.fields[9] = field("a\u009b2Jb\u202ec");  // the memo
+    att_log.log.append(entry);
+    att_log.log.append(ledger::test::entry_leaf("bob"));
+    // By the key alone: no allowlist has such a repo.
+    const EectlRun run =
+        eectl({"ledger", "verify", write("receipt.json", ledger::receipt_json(att_log.receipt())), "--key",
+               write("key", to_base64(att_log.log.public_key()))});
+    EXPECT_EQ(run.code, exit_good) << run.out << run.err;
+    EXPECT_NE(run.out.find("memo a?2Jb?c\n"), std::string::npos) << run.out;
+    for (const char* character : {"\u009b", "\u202e", "\u2067"})
+        EXPECT_EQ(run.out.find(character), std::string::npos) << run.out;
+}
+
 TEST_F(LedgerCommands, VerifyAnswersAsJson) {
     const EectlRun run = verify(att_log.receipt(), {"--json"});
     EXPECT_EQ(run.code, exit_good) << run.out;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/json_writer.h"
+#include "base/printable.h"
 #include "cli/leaf_words.h"
 #include "ledger/ledger_check.h"
 #include "ledger/sqlite/sqlite_reader.h"
@@ -40,10 +41,13 @@ int run_ledger_check(const LedgerFileOptions& options, Context& context) {
     }
     context.out << fmt::format("{} leaves, {} accounts, {} held locks\n", found.leaves, found.accounts,
                                found.held_locks);
-    for (const std::string& finding : found.findings) context.out << finding << '\n';
+    for (const std::string& finding : found.findings) context.out << printable(finding) << '\n';
     if (found.findings.size() == ledger::CheckReport::findings_max) context.out << "and maybe more\n";
-    context.out << (found.is_good() ? "The ledger is what its log says.\n"
-                                    : "The ledger is NOT what its log says.\n");
+    context.out
+        << (found.is_good()
+                ? "Leaves, tiles, checkpoints, entries, balances and held locks agree with each other. Other "
+                  "records were not compared.\n"
+                : "The ledger is NOT what its log says.\n");
     return found.is_good() ? exit_good : exit_refused;
 }
 

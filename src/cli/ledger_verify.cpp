@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <ostream>
 
 #include <fmt/format.h>
@@ -7,6 +6,7 @@
 #include "base/base64.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
+#include "base/printable.h"
 #include "cli/leaf_words.h"
 #include "cli/ledger_commands.h"
 
@@ -28,11 +28,9 @@ std::string joined(const att::CheckList& items) {
 }
 
 void print(std::ostream& out, const ReceiptOutcome& outcome, const ReceiptTerms& terms) {
-    // Texts of the file come from strangers: no control character passes.
-    const auto line = [&out](std::string_view name, std::string value) {
-        std::replace_if(
-            value.begin(), value.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-        out << fmt::format("{:<14}{}\n", name, value);
+    // Texts of the file come from strangers.
+    const auto line = [&out](std::string_view name, std::string_view value) {
+        out << fmt::format("{:<14}{}\n", name, printable(value));
     };
     line("result", outcome.refusal ? fmt::format("refused: {}", outcome.refusal->code) : outcome.result());
     line("detail", detail_of(outcome));

@@ -7,10 +7,10 @@
 
 #include "attestation/directory_source.h"
 #include "base/base64.h"
+#include "base/printable.h"
 #include "cli/answer_reader.h"
 #include "cli/control_plane_client.h"
 #include "cli/http_call.h"
-#include "cli/json_in_words.h"
 #include "crypto/digest.h"
 #include "http/fields.h"
 #include "http/structured_fields.h"

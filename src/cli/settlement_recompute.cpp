@@ -8,7 +8,7 @@
 
 #include "attestation/directory_source.h"
 #include "base/json_writer.h"
-#include "cli/json_in_words.h"
+#include "base/printable.h"
 #include "cli/ledger_file_commands.h"
 #include "cli/recorded_unit.h"
 
@@ -23,8 +23,26 @@ struct Recomputed {
     std::string unit{};
     std::string outcome{};
     std::vector<std::string> reasons{};
-    std::string difference{};  // empty: none
+    std::string difference{};    // empty: none
+    std::string not_compared{};  // empty: nothing
 };
+
+std::string name_of(std::string_view cell, std::string_view node, std::string_view app) {
+    return fmt::format("{} {}{}{}", cell, node, app.empty() ? "" : " ", app);
+}
+
+std::string to_text(const Error& difference) {
+    return fmt::format("{}: {}", difference.code, difference.detail);
+}
+
+// Where the log's leaf is not there to prove the sums, they are not compared either.
+std::string not_compared(const RecordedUnit& recorded, bool has_receipt) {
+    if (!recorded.is_settled() || recorded.transfers_complete) return {};
+    return fmt::format("transfers but the {} that are shown{}", recorded.transfers.size(),
+                       has_receipt ? ""
+                                   : fmt::format(", and their sums: {} USD paid, {} returned",
+                                                 to_usd(recorded.paid), to_usd(recorded.returned)));
+}
 
 // A bundle, or an item with one.
 Result<Recomputed> recompute(element unit, const std::optional<ledger::Receipt>& receipt) {
@@ -36,27 +54,42 @@ Result<Recomputed> recompute(element unit, const std::optional<ledger::Receipt>&
         return fail("rule_version_unsupported", fmt::format("it was judged by rules {}, these are {}",
                                                             evidence->rules, ledger::rule_version));
     const ledger::Judgement judgement = judge(*evidence);
-    Recomputed out{.unit = fmt::format("{} {}", to_text(evidence->unit.cell), evidence->unit.node),
+    Recomputed out{.unit = name_of(to_text(evidence->unit.cell), evidence->unit.node, evidence->unit.app),
                    .outcome = std::string(to_word(judgement.outcome)),
                    .reasons = judgement.reasons};
-    if (!evidence->unit.app.empty()) out.unit += " " + evidence->unit.app;
     if (!is_item) return out;
     const auto recorded = read_recorded_unit(unit);
     if (!recorded) return fail(recorded.error());
     auto differs = difference_of(*recorded, *evidence, judgement);
     if (!differs && receipt) differs = difference_of(*recorded, *evidence, *receipt);
-    if (differs)
-        out.difference = fmt::format("{}: {}", differs->code, differs->detail);
-    else if (recorded->is_resolved())
+    if (differs) {
+        out.difference = to_text(*differs);
+        return out;
+    }
+    if (recorded->is_resolved())
         out.reasons.push_back(fmt::format("{} by the admin: {}", recorded->outcome, recorded->reasons[0]));
+    out.not_compared = not_compared(*recorded, receipt.has_value());
     return out;
 }
 
+// nullopt: it has not been judged yet.
+Result<std::optional<Recomputed>> recompute_without_evidence(element unit, bool has_receipt) {
+    const auto recorded = read_recorded_unit(unit);
+    if (!recorded) return fail(recorded.error());
+    const auto differs = difference_without_evidence(*recorded, has_receipt);
+    if (!differs) return std::optional<Recomputed>();
+    return Recomputed{.unit = name_of(recorded->cell, recorded->node, recorded->app),
+                      .outcome = "open",
+                      .difference = to_text(*differs)};
+}
+
 // Of the one unit that a file is of.
-Result<std::optional<ledger::Receipt>> receipt_in(element root) {
+Result<std::optional<ledger::Receipt>> receipt_in(element root, std::size_t units) {
     element receipt;
     if (root["receipt"].get(receipt) != simdjson::SUCCESS || receipt.is_null())
         return std::optional<ledger::Receipt>();
+    if (units != 1)
+        return fail("settlement_invalid:receipt", fmt::format("it is of one unit, the file has {}", units));
     auto parsed = ledger::parse_receipt(simdjson::minify(receipt));
     if (!parsed) return fail(std::move(parsed.error()));
     return std::optional(*std::move(parsed));
@@ -69,12 +102,16 @@ Result<std::vector<Recomputed>> recompute_all(element root) {
         for (const element item : items) units.push_back(item);
     else
         units.push_back(root);
-    const auto receipt = units.size() == 1 ? receipt_in(root) : Result<std::optional<ledger::Receipt>>{};
+    const auto receipt = receipt_in(root, units.size());
     if (!receipt) return fail(receipt.error());
     std::vector<Recomputed> out;
     for (const element unit : units) {
-        if (element bundle; unit["evidence"].get(bundle) == simdjson::SUCCESS && bundle.is_null())
-            continue;  // not judged yet
+        if (element bundle; unit["evidence"].get(bundle) == simdjson::SUCCESS && bundle.is_null()) {
+            auto one = recompute_without_evidence(unit, receipt->has_value());
+            if (!one) return fail(one.error());
+            if (*one) out.push_back(**std::move(one));
+            continue;
+        }
         auto one = recompute(unit, *receipt);
         if (!one) return fail(one.error());
         out.push_back(*std::move(one));
@@ -95,7 +132,7 @@ std::string json_of(const std::vector<Recomputed>& all) {
         for (const std::string& reason : one.reasons) json.value(reason);
         json.end_array().key("difference");
         one.difference.empty() ? json.null() : json.value(one.difference);
-        json.end_object();
+        json.field_or_null("not_compared", one.not_compared).end_object();
     }
     json.end_array().end_object();
     return text;
@@ -105,7 +142,7 @@ std::string json_of(const std::vector<Recomputed>& all) {
 
 int run_settlement_recompute(const RecomputeOptions& options, Context& context) {
     const auto report = [&](const Error& error) {
-        context.err << fmt::format("eectl: {}: {}\n", error.code, error.detail);
+        context.err << "eectl: " << printable(to_text(error)) << '\n';
         return exit_refused;
     };
     const auto content = attestation::read_whole_file(options.file, file_bytes_max);
@@ -124,9 +161,10 @@ int run_settlement_recompute(const RecomputeOptions& options, Context& context) 
     }
     if (all->empty()) context.out << "No unit in it has been judged.\n";
     for (const Recomputed& one : *all)
-        context.out << printable(fmt::format("{}  {} [{}]{}", one.unit, one.outcome,
-                                             fmt::join(one.reasons, ", "),
-                                             one.difference.empty() ? "" : "  BUT " + one.difference))
+        context.out << printable(
+                           fmt::format("{}  {} [{}]{}{}", one.unit, one.outcome, fmt::join(one.reasons, ", "),
+                                       one.difference.empty() ? "" : "  BUT " + one.difference,
+                                       one.not_compared.empty() ? "" : "  NOT COMPARED: " + one.not_compared))
                     << '\n';
     return same ? exit_good : exit_refused;
 }

@@ -6,6 +6,7 @@
 #include "cli/eectl_run.h"
 #include "crypto/digest.h"
 #include "ledger/outcome.h"
+#include "ledger/test_log.h"
 
 namespace ee::cli {
 namespace {
@@ -45,6 +46,27 @@ std::string item_of(const ledger::UnitEvidence& evidence, const std::string& out
            (outcome == "inconclusive" ? "" : transfers_of(outcome)) + R"(],"transfers_complete":true})";
 }
 
+// Before it is judged.
+constexpr std::string_view open_item =
+    R"({"cell":"2026-01-09T13","node_id":"n1","app_name":null,"outcome":"open","reasons":[],"paid_usd":"0",)"
+    R"("returned_usd":"0","uncollected_usd":"0.1","evidence_sha256":null,"settled_at":null,"moving":false,)"
+    R"("evidence":null,"transfers":[],"transfers_complete":true})";
+
+std::string with(std::string_view text, std::string_view what, std::string_view instead) {
+    std::string out(text);
+    const std::size_t at = out.find(what);
+    EXPECT_NE(at, std::string::npos) << what << " in " << text;
+    return at == std::string::npos ? out : out.replace(at, what.size(), instead);
+}
+
+// Of a leaf that is no settlement.
+std::string receipt_of_another_leaf() {
+    ledger::test::SaltedLog log;
+    log.append_log_key();
+    log.append(ledger::test::entry_leaf("alice"));
+    return receipt_json(log.receipt(1, 0));
+}
+
 EectlRun recompute(const std::string& content, bool json = false) {
     const TemporaryFolder folder;
     std::ofstream(folder.file("bundle")) << content;
@@ -82,7 +104,7 @@ TEST(SettlementRecompute, TellsAnotherOutcomeFromTheSame) {
         {item_of(other_node, "pass", ""), exit_refused,
          "BUT unit_mismatch: it is recorded for 2026-01-09T13 n1 myapp"},
         {R"({"items":[],"next_cursor":null})", exit_good, "No unit in it has been judged."},
-        {R"({"items":[{"cell":"2026-01-09T13","outcome":"open","evidence":null}]})", exit_good, "No unit"},
+        {R"({"items":[)" + std::string(open_item) + "]}", exit_good, "No unit"},
         {R"({"items":[)" + item_of(good_cell(), "pass", "") + "," + item_of(missed, "pass", "") + "]}",
          exit_refused, "pass []\n2026-01-09T13 n1 myapp  fail [health_miss]  BUT"},
     };
@@ -97,7 +119,7 @@ TEST(SettlementRecompute, TransfersFollowFromTheOutcome) {
     struct Row {
         const char* what;
         const char* instead;
-        const char* says;  // nullptr: it is as good as it was
+        const char* says;
     };
     const Row rows[] = {
         {R"("drawn_usd":"0.15")", R"("drawn_usd":"0.25")", "transfers_mismatch:0: "},
@@ -114,21 +136,101 @@ TEST(SettlementRecompute, TransfersFollowFromTheOutcome) {
         {R"(,{"amount_usd":"1","drawn_usd":"0","paid_usd":"0","returned_usd":"1"})", "",
          "transfers_mismatch:returned_usd: "},
         {R"("app_name":"myapp","outcome")", R"("app_name":null,"outcome")", "unit_mismatch: "},
-        // Where there are more than were shown, the sums are the log's to prove.
-        {R"(,{"amount_usd":"1","drawn_usd":"0","paid_usd":"0","returned_usd":"1"}])"
-         R"(,"transfers_complete":true)",
-         R"(],"transfers_complete":false)", nullptr},
     };
     for (const Row& row : rows) {
-        std::string item = item_of(good_cell(), "pass", "");
-        const std::size_t at = item.find(row.what);
-        ASSERT_NE(at, std::string::npos) << row.what << " in " << item;
-        item.replace(at, std::string_view(row.what).size(), row.instead);
-        const EectlRun run = recompute(item);
-        EXPECT_EQ(run.code, row.says == nullptr ? exit_good : exit_refused) << run.out << run.err;
-        EXPECT_NE(run.out.find(row.says == nullptr ? "pass []\n" : row.says), std::string::npos)
-            << row.instead << "\n"
-            << run.out << run.err;
+        const EectlRun run = recompute(with(item_of(good_cell(), "pass", ""), row.what, row.instead));
+        EXPECT_EQ(run.code, exit_refused) << run.out << run.err;
+        EXPECT_NE(run.out.find(row.says), std::string::npos) << row.instead << "\n" << run.out << run.err;
+    }
+}
+
+// The log's leaf proves the sums; without it only that they are no less is known.
+TEST(SettlementRecompute, SaysWhichTransfersAreNotComparedWhereNotAllAreShown) {
+    ledger::UnitEvidence missed = good_cell();
+    missed.slots[0].slot.windows[7] = static_cast<char>(ledger::Window::miss);
+    const std::string all_but_one = with(
+        item_of(good_cell(), "pass", ""),
+        R"(,{"amount_usd":"1","drawn_usd":"0","paid_usd":"0","returned_usd":"1"}],"transfers_complete":true)",
+        R"(],"transfers_complete":false)");
+    const std::string failed = with(item_of(missed, "fail", R"("health_miss")"),
+                                    R"("transfers_complete":true)", R"("transfers_complete":false)");
+    const EectlRun run = recompute(all_but_one);
+    EXPECT_EQ(run.code, exit_good);
+    EXPECT_EQ(run.out,
+              "2026-01-09T13 n1 myapp  pass []  NOT COMPARED: transfers but the 1 that are shown, and their "
+              "sums: 0.15 USD paid, 1.85 returned\n")
+        << run.err;
+    EXPECT_NE(recompute(all_but_one, true)
+                  .out.find(R"("difference":null,"not_compared":"transfers but the 1 that are shown, and)"),
+              std::string::npos);
+    EXPECT_EQ(recompute(with(all_but_one, R"("returned_usd":"1.85")", R"("returned_usd":"999")")).code,
+              exit_good);
+    EXPECT_EQ(recompute(failed).code, exit_good);
+    const std::pair<std::string, const char*> rows[] = {
+        {with(all_but_one, R"("paid_usd":"0.15","returned_usd":"1.85")",
+              R"("paid_usd":"0.14","returned_usd":"1.85")"),
+         "transfers_mismatch:paid_usd: the transfers that are shown come to 0.15 USD, recorded are 0.14"},
+        {with(all_but_one, R"("returned_usd":"1.85")", R"("returned_usd":"0.84")"),
+         "transfers_mismatch:returned_usd: "},
+        // Whatever is not shown: one that failed pays nothing.
+        {with(failed, R"("paid_usd":"0","returned_usd":"2")", R"("paid_usd":"999","returned_usd":"2")"),
+         "transfers_mismatch:paid_usd: the transfers come to 0 USD, recorded are 999"},
+    };
+    for (const auto& [item, says] : rows) {
+        const EectlRun refused = recompute(item);
+        EXPECT_EQ(refused.code, exit_refused) << says << refused.err;
+        EXPECT_NE(refused.out.find(says), std::string::npos) << says << "\n" << refused.out;
+    }
+}
+
+TEST(SettlementRecompute, OfAUnitThatIsNotSettledNothingMoves) {
+    ledger::UnitEvidence hole = good_cell();
+    hole.slots[0].slot.windows[7] = static_cast<char>(ledger::Window::hole);
+    const std::string item = item_of(hole, "inconclusive", R"("hole")");
+    const std::string incomplete =
+        with(item, R"("transfers_complete":true)", R"("transfers_complete":false)");
+    const std::pair<std::string, const char*> rows[] = {
+        {with(item, R"("paid_usd":"0")", R"("paid_usd":"5")"), "transfers_mismatch:paid_usd"},
+        {with(incomplete, R"("returned_usd":"0")", R"("returned_usd":"5")"),
+         "transfers_mismatch:returned_usd"},
+        {with(item, R"("transfers":[])", R"("transfers":[)" + transfers_of("fail") + "]"),
+         "transfers_mismatch:0: of a unit that is inconclusive nothing moves"},
+    };
+    for (const auto& [changed, says] : rows) {
+        const EectlRun run = recompute(changed);
+        EXPECT_EQ(run.code, exit_refused) << says << run.err;
+        EXPECT_NE(run.out.find(says), std::string::npos) << says << "\n" << run.out;
+    }
+}
+
+TEST(SettlementRecompute, WhatIsRecordedWithoutEvidenceIsADifference) {
+    const auto list = [](const std::string& items) { return R"({"items":[)" + items + "]}"; };
+    std::string settled = with(open_item, R"("outcome":"open")", R"("outcome":"pass")");
+    settled = with(settled, R"("paid_usd":"0")", R"("paid_usd":"99")");
+    struct Row {
+        std::string content;
+        const char* says;
+    };
+    const Row rows[] = {
+        {list(settled), "2026-01-09T13 n1  open []  BUT evidence_missing: recorded are pass [], 99 USD paid"},
+        {list(item_of(good_cell(), "pass", "") + "," + settled), "open []  BUT evidence_missing: "},
+        {list(with(open_item, R"("outcome":"open")", R"("outcome":"inconclusive")")), "evidence_missing: "},
+        {list(with(open_item, R"("settled_at":null)", R"("settled_at":"2026-01-09T15:00:00Z")")),
+         "evidence_missing: "},
+        {list(with(open_item, R"("paid_usd":"0")", R"("paid_usd":"0.2")")), "evidence_missing: "},
+        {list(with(open_item, R"("returned_usd":"0")", R"("returned_usd":"0.2")")), "evidence_missing: "},
+        {list(with(open_item, R"("reasons":[])", R"("reasons":["hole"])")), "evidence_missing: "},
+        {list(with(open_item, R"("evidence_sha256":null)", R"("evidence_sha256":"00")")),
+         "evidence_missing: "},
+        {list(with(open_item, R"("transfers":[])", R"("transfers":[)" + transfers_of("fail") + "]")),
+         "evidence_missing: "},
+        {R"({"items":[)" + std::string(open_item) + R"(],"receipt":)" + receipt_of_another_leaf() + "}",
+         "evidence_missing: recorded are open [], 0 USD paid and 0 returned, with a receipt"},
+    };
+    for (const Row& row : rows) {
+        const EectlRun run = recompute(row.content);
+        EXPECT_EQ(run.code, exit_refused) << row.content;
+        EXPECT_NE(run.out.find(row.says), std::string::npos) << row.says << "\n" << run.out << run.err;
     }
 }
 
@@ -152,7 +254,13 @@ TEST(SettlementRecompute, RefusesWhatIsNoBundle) {
         {without(R"("paid_usd":"0","returned_usd":"2",)"), "settlement_invalid:paid_usd"},
         {without(R"(,"transfers_complete":true)"), "settlement_invalid:transfers_complete"},
         {without(R"("amount_usd":"1",)"), "settlement_invalid:amount_usd"},
-        {R"({"items":[)" + item_of(good_cell(), "pass", "") + R"(],"receipt":{}})", "receipt_malformed:/"}};
+        {R"({"items":[)" + item_of(good_cell(), "pass", "") + R"(],"receipt":{}})", "receipt_malformed:/"},
+        // It would prove one of them, and nobody knows which.
+        {R"({"items":[],"receipt":{}})", "settlement_invalid:receipt"},
+        {R"({"items":[)" + item_of(good_cell(), "pass", "") + "," + std::string(open_item) +
+             R"(],"receipt":{}})",
+         "settlement_invalid:receipt"},
+        {with(open_item, R"("outcome":"open",)", ""), "settlement_invalid:outcome"}};
     for (const auto& [content, says] : rows) {
         const EectlRun run = recompute(content);
         EXPECT_EQ(run.code, exit_refused);
@@ -163,10 +271,10 @@ TEST(SettlementRecompute, RefusesWhatIsNoBundle) {
 }
 
 TEST(SettlementRecompute, SaysTheSameAsJson) {
-    EXPECT_EQ(
-        recompute(item_of(good_cell(), "pass", ""), true).out,
-        R"({"units":[{"unit":"2026-01-09T13 n1 myapp","outcome":"pass","reasons":[],"difference":null}]})"
-        "\n");
+    EXPECT_EQ(recompute(item_of(good_cell(), "pass", ""), true).out,
+              R"({"units":[{"unit":"2026-01-09T13 n1 myapp","outcome":"pass","reasons":[],"difference":null,)"
+              R"("not_compared":null}]})"
+              "\n");
     const EectlRun run = recompute(item_of(good_cell(), "fail", ""), true);
     EXPECT_EQ(run.code, exit_refused);
     EXPECT_NE(run.out.find(R"("difference":"outcome_mismatch: it comes to pass [], recorded is fail []")"),

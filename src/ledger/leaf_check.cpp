@@ -1,6 +1,10 @@
 #include "ledger/leaf_check.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
+
+#include "base/hex.h"
 
 namespace ee::ledger {
 namespace {
@@ -121,6 +125,7 @@ void LeafCheck::read_leaves(const Store& store, std::uint64_t count, CheckReport
             report.find("time_goes_on", fmt::format("leaf {} is earlier than the one before", next_));
         time_us_ = leaf->time_us;
         if (leaf->kind == LeafKind::entry) follow(next_, *leaf, report);
+        if (leaf->kind == LeafKind::log_key) remember_key(next_, *leaf);
         tree_.append(log_leaf_hash(salt_of(*identity_, next_), as_bytes(*bytes)), full_);
         compare_tiles(store, report);
         if (checkpoint_at(store, next_ + 1)) compare_checkpoint(report);
@@ -152,9 +157,36 @@ bool LeafCheck::checkpoint_at(const Store& store, std::uint64_t size) {
 }
 
 void LeafCheck::compare_checkpoint(CheckReport& report) const {
-    if (SignedHead::decode(checkpoint_.record).head != tree_.head())
+    const SignedHead kept = SignedHead::decode(checkpoint_.record);
+    if (kept.head != tree_.head())
         report.find("root",
                     fmt::format("the checkpoint of {} leaves has another root than they", tree_.size()));
+    // Receipts carry the note.
+    const auto noted = checkpoint_in_note(kept);
+    if (!noted)
+        report.find("notes",
+                    fmt::format("the checkpoint of {} leaves: {}", tree_.size(), noted.error().detail));
+    else if (*noted != Checkpoint{.log_id = identity_->log_id, .head = kept.head})
+        report.find("notes",
+                    fmt::format("the checkpoint of {} leaves has a note of {} leaves of log {}, root {}",
+                                tree_.size(), noted->head.size, noted->log_id, to_hex(noted->head.root)));
+}
+
+Result<Checkpoint> LeafCheck::checkpoint_in_note(const SignedHead& kept) const {
+    if (signatures_ == Signatures::verified) {
+        const auto key = keys_.find(kept.log_key_index);
+        if (key != keys_.end()) return verify_checkpoint(kept.note, key->second);
+        return fail("log_key_missing", fmt::format("leaf {} is no key before it", kept.log_key_index));
+    }
+    auto parsed = parse_checkpoint(kept.note);
+    if (!parsed) return fail(std::move(parsed.error()));
+    return std::move(parsed->checkpoint);
+}
+
+void LeafCheck::remember_key(std::uint64_t index, const Leaf& leaf) {
+    ByteArray<32> raw;
+    std::copy_n(leaf.bytes("public_key").begin(), raw.size(), raw.begin());
+    keys_.emplace(index, crypto::Ed25519PublicKey::from_raw(raw));
 }
 
 // An entry continues the one before of its account.

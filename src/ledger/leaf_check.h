@@ -30,9 +30,13 @@ public:
     // How many entries are read before their accounts are compared: what it takes of memory, at most 10 MB or
     // so.
     static constexpr std::size_t entries_in_row = 65536;
+    // The checkpoints'. To verify them takes longer than all else, and begins at the first leaf: their keys
+    // are in leaves.
+    enum class Signatures { passed_over, verified };
 
-    explicit LeafCheck(std::uint64_t from, std::size_t row_max = entries_in_row)
-        : from_(from), row_max_(row_max), next_(from), row_(from) {}
+    explicit LeafCheck(std::uint64_t from, std::size_t row_max = entries_in_row,
+                       Signatures signatures = Signatures::passed_over)
+        : from_(from), row_max_(row_max), signatures_(signatures), next_(from), row_(from) {}
 
     // Opens the log, reads at most `count` leaves or compares at most as many accounts. False: the check is
     // over. Throws DamagedRecord, StoreFailure.
@@ -69,6 +73,8 @@ private:
     void compare_tiles(const Store& store, CheckReport& report);
     bool checkpoint_at(const Store& store, std::uint64_t size);
     void compare_checkpoint(CheckReport& report) const;
+    Result<Checkpoint> checkpoint_in_note(const SignedHead& kept) const;
+    void remember_key(std::uint64_t index, const Leaf& leaf);
     void follow(std::uint64_t index, const Leaf& leaf, CheckReport& report);
     void compare_accounts(const Store& store, std::uint64_t count, CheckReport& report);
     void compare_journal(const Batch& books, std::string_view name, const Entries& entries,
@@ -76,6 +82,7 @@ private:
 
     const std::uint64_t from_;
     const std::size_t row_max_;
+    const Signatures signatures_;
     bool is_open_ = false;
     bool is_broken_ = false;  // a leaf can't be read: nothing can be told of those after it
     std::optional<LogIdentity> identity_;
@@ -89,6 +96,7 @@ private:
     LogTree tree_;
     KeptCheckpoint checkpoint_;  // the first one that is not smaller than the tree
     std::vector<Tile> full_;
+    std::unordered_map<std::uint64_t, crypto::Ed25519PublicKey> keys_;  // of the log, by their leaves
     std::unordered_map<std::string, Entries> accounts_;
 };
 

@@ -63,9 +63,9 @@ protected:
         store_.records[{Table::entries, key}] = encode(lines);
     }
     static std::string checkpoint(std::uint64_t size) { return KeyWriter().number(size); }
-    void change_checkpoint(std::uint64_t size) {
+    void change_checkpoint(std::uint64_t size, const std::function<void(SignedHead&)>& change) {
         SignedHead head = SignedHead::decode(store_.get(Table::checkpoints, checkpoint(size)).value());
-        head.head.root[5] ^= 1;
+        change(head);
         store_.records[{Table::checkpoints, checkpoint(size)}] = head.encode();
     }
     std::string check(std::uint64_t count, std::size_t row_max, const std::function<void(int)>& between) {
@@ -153,6 +153,10 @@ TEST_F(LeafCheckTest, HasNothingToDoAtTheNewestCheckpoint) {
 
 constexpr std::size_t available_after = 6;  // the field of an entry
 
+void other_root(SignedHead& head) {
+    head.head.root[5] ^= 1;
+}
+
 TEST_F(LeafCheckTest, NamesWhatIsDamagedAsAStartDoes) {
     const std::uint64_t first = first_line(), last = alice().entries - 1, middle = (first + last) / 2;
     const std::uint64_t size = store_.leaf_count();
@@ -175,9 +179,30 @@ TEST_F(LeafCheckTest, NamesWhatIsDamagedAsAStartDoes) {
          [&] { change_leaf(leaf_of(middle), [](Leaf& leaf) { leaf.fields[available_after][7] ^= 1; }); },
          "does not continue leaf"},
         {"a checkpoint has another root",
-         [&] { change_checkpoint(head_with(store_, leaf_of(middle))->head.size); }, "another root than they"},
-        {"the checkpoint where it begins has another root", [&] { change_checkpoint(from_); },
+         [&] { change_checkpoint(head_with(store_, leaf_of(middle))->head.size, other_root); },
          "another root than they"},
+        {"the checkpoint where it begins has another root", [&] { change_checkpoint(from_, other_root); },
+         "another root than they"},
+        {"a checkpoint has a note of another size",
+         [&] {
+             change_checkpoint(head_with(store_, leaf_of(middle))->head.size,
+                               [&](SignedHead& head) { head.note = head_with(store_, from_)->note; });
+         },
+         "notes: the checkpoint of "},
+        {"the checkpoint where it begins has a note of another log",
+         [&] {
+             change_checkpoint(from_, [](SignedHead& head) {
+                 char& digit = head.note[head.note.find('/') + 1];
+                 digit = digit == '0' ? '1' : '0';
+             });
+         },
+         "notes: the checkpoint of "},
+        {"a checkpoint's note is cut off",
+         [&] {
+             change_checkpoint(head_with(store_, leaf_of(middle))->head.size,
+                               [](SignedHead& head) { head.note.resize(head.note.find("\n\n") + 2); });
+         },
+         "no signature"},
         {"the newest checkpoint is gone",
          [&] { store_.records[{Table::checkpoints, checkpoint(size)}] = std::nullopt; }, "the newest one"},
         {"a tile is damaged", [&] { store_.damaged_tile = {0, 1}; }, "root: "},
@@ -236,6 +261,32 @@ TEST_F(LeafCheckTest, NamesWhatIsDamagedAsAStartDoes) {
         store_.leaves.clear();
         store_.damaged_tile.reset();
         ASSERT_EQ(check(100'000, 100, [](int) {}), "");
+    }
+}
+
+// A start has no time for them.
+TEST_F(LeafCheckTest, TheFullCheckVerifiesEachCheckpointsSignature) {
+    worker_.start();  // with another key
+    pay(3);
+    ASSERT_TRUE(check_ledger(store_, 0).is_good());
+    const std::uint64_t size = head_with(store_, leaf_of(first_line()))->head.size;
+    const std::pair<const char*, std::function<void(SignedHead&)>> damages[] = {
+        {"does not hold",
+         [](SignedHead& head) {
+             char& letter = head.note[head.note.size() - 10];
+             letter = letter == 'A' ? 'B' : 'A';
+         }},
+        {"is no key before it", [](SignedHead& head) { ++head.log_key_index; }},
+    };
+    for (const auto& [finding, damage] : damages) {
+        change_checkpoint(size, damage);
+        const CheckReport report = check_ledger(store_, 0);
+        ASSERT_EQ(report.findings.size(), 1U) << finding;
+        EXPECT_TRUE(
+            report.findings[0].starts_with(fmt::format("notes: the checkpoint of {} leaves: ", size)));
+        EXPECT_NE(report.findings[0].find(finding), std::string::npos) << report.findings[0];
+        EXPECT_TRUE(check_ledger(store_, from_).is_good());
+        store_.records.clear();
     }
 }
 

@@ -109,7 +109,8 @@ private:
     // What lies after `from`, and of all accounts that their journals come to what they have.
     void check_leaves() {
         const std::uint64_t from = from_ ? *from_ : verified_size(store_);
-        LeafCheck leaves(from, entries_in_row);
+        using enum LeafCheck::Signatures;
+        LeafCheck leaves(from, entries_in_row, from_ == std::uint64_t{0} ? verified : passed_over);
         while (leaves.step(store_, leaves_in_step, report_)) {
         }
         for (const std::string& finding : of_journals_.findings)

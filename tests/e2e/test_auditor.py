@@ -174,6 +174,8 @@ def paid_more(item):
 
 
 ABUSE = {"report_id": "7", "app_name": "", "status": "authorized", "filed_at_us": 1, "decided_at_us": 2, "decided_by": "x"}
+OPEN = {"outcome": "open", "reasons": [], "paid_usd": "0", "returned_usd": "0", "evidence_sha256": None, "settled_at": None,
+        "evidence": None, "transfers": []}
 SEEN = {"event_id": "e", "type": "health_miss", "app_name": "", "from_us": 1, "to_us": 2, "evidence_url": ""}
 
 # What is done to a settlement and its evidence.
@@ -200,8 +202,12 @@ SETTLEMENTS = {
     "a sum that is another": (in_item(lambda i: i.update(paid_usd="0.2")), "transfers_mismatch:paid_usd"),
     "a lock that is left out": (in_item(lambda i: i["transfers"].clear()), "transfers_mismatch:paid_usd"),
     # Those that are right in themselves differ from what the log says.
-    "a failed cell": (in_evidence(missed, True, outcome="fail", reasons=["health_miss"], transfers=[], transfers_complete=False),
-                      "leaf_mismatch:outcome"),
+    "a failed cell": (in_evidence(missed, True, outcome="fail", reasons=["health_miss"], paid_usd="0", transfers=[],
+                                  transfers_complete=False), "leaf_mismatch:outcome"),
+    "no evidence": (in_item(lambda i: i.update(evidence=None)), "evidence_missing"),
+    "nothing but the receipt": (in_item(lambda i: i.update(OPEN)), "evidence_missing"),
+    "a receipt for two": (lambda s: s["items"].append({**s["items"][0], "node_id": "n2", "evidence": None}), "settlement_invalid:receipt"),
+    "more than there is to see": (in_item(lambda i: i.update(paid_usd="99", transfers_complete=False)), "leaf_mismatch:paid"),
     "another price, and its digest": (in_evidence(lambda e: e["prices"][0].update(price_usd_per_vcpu_hour="0.06"), True),
                                       "leaf_mismatch:evidence_sha256"),
     "sums that agree": (in_item(paid_more), "leaf_mismatch:paid"),

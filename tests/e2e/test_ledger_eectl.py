@@ -139,11 +139,48 @@ def test_settlements_are_judged_again(eectl, tmp_path):
         assert "BUT" in eectl.run("settlement", "recompute", tmp_path / "forged.json", expect=1)
     eectl.run("settlement", "resolve", hour, "--node-id", "n1", "--outcome", "pass", "--reason", "seen", expect=1)
     assert "period_finalized" in eectl.errors
-    assert "no_evidence" in eectl.run("settlement", "list", hour) or "fail" in eectl.run("settlement", "list", hour)
+    assert re.search(r"  fail +no_evidence  ", eectl.run("settlement", "list", hour))
     (lock,) = [e for e in eectl.items("account", "entries", "alice") if e["kind"] == "lock"]
     assert eectl.json("lock", "show", lock["reference"])["state"] == "settled"
     eectl.run("lock", "release", lock["reference"], expect=1)
     assert "already_settled" in eectl.errors
+
+
+def test_what_is_recorded_without_evidence_is_a_difference(eectl, tmp_path):
+    hour = settle_a_cell(eectl)
+    settled = eectl.ledger.ok(f"/v1/settlements/{hour}?node_id=n1")
+    file = tmp_path / "settlement.json"
+
+    def recompute(expect, receipt=True, **item):
+        forged = {**settled, "items": [{**settled["items"][0], **item}]}
+        file.write_text(json.dumps(forged if receipt else {"items": forged["items"]}))
+        words = eectl.run("settlement", "recompute", file, expect=expect)
+        (unit,) = eectl.json("settlement", "recompute", file, expect=expect)["units"]
+        assert bool(unit["difference"]) == (expect == 1)
+        return words
+
+    assert recompute(0) == f"{hour} n1  fail [no_evidence]\n"
+    for receipt in (True, False):
+        said = recompute(1, receipt, outcome="pass", reasons=[], paid_usd="0.2", returned_usd="0", evidence=None)
+        assert "BUT evidence_missing: recorded are pass [], 0.2 USD paid" in said
+    assert "paid_usd" in recompute(1, False, transfers=[], transfers_complete=False, returned_usd="0", paid_usd="999")
+    assert "NOT COMPARED: transfers but the 0 that are shown\n" in recompute(0, True, transfers=[], transfers_complete=False)
+    assert "and their sums: 0 USD paid, 9 returned" in recompute(0, False, transfers=[], transfers_complete=False, returned_usd="9")
+
+
+def test_what_strangers_wrote_controls_no_terminal(eectl, tmp_path):
+    for name in ("alice", "bob"):
+        eectl.ledger.open_account(name, "5")
+    passed_on = ("credits", "transfer", "--from-account", "alice", "--to-account", "bob", "--amount-usd", "1")
+    receipt = eectl.json(*passed_on, "--memo", "a\u009b2Jb\u202ec\u2066\u200f\u061c\x1b[2J", caller="alice")["receipt"]
+    shown = "a?2Jb?c????[2J"
+    assert shown in eectl.run("account", "entries", "bob", caller="bob")
+    (tmp_path / "receipt.json").write_text(json.dumps(receipt))
+    (tmp_path / "key").write_text(eectl.json("ledger", "head")["public_key"])
+    assert shown in eectl.run("ledger", "verify", tmp_path / "receipt.json", "--key", tmp_path / "key")
+    eectl.ledger.register_node("n1")
+    eectl.run("abuse", "file", "--node-id", "n1", "--reason", "a\u009b2Jb\u202ec", caller="launcher")
+    assert "a?2Jb?c" in eectl.run("abuse", "list")
 
 
 def test_the_log_and_the_file_beside_the_server(eectl, tmp_path):
@@ -158,7 +195,8 @@ def test_the_log_and_the_file_beside_the_server(eectl, tmp_path):
     assert [(row["leaf_index"], row["leaf"]["kind"]) for row in exported] == [(leaf["leaf_index"], leaf["kind"]) for leaf in leaves]
     checked = eectl.json("ledger", "check", file_of(eectl))
     assert checked == {"good": True, "leaves": size, "accounts": 5, "held_locks": 0, "findings": []}
-    assert "is what its log says" in eectl.run("ledger", "check", file_of(eectl))
+    checked = eectl.run("ledger", "check", file_of(eectl))
+    assert "checkpoints, entries, balances and held locks agree" in checked and "Other records were not compared" in checked
     copy = tmp_path / "copy.db"
     assert eectl.json("ledger", "backup", file_of(eectl), copy) == {"leaves": size}
     assert copy.stat().st_mode & 0o777 == 0o600
@@ -206,7 +244,13 @@ def start_halted(eectl):
     return ledger
 
 
-@pytest.mark.parametrize("change", [more_for_bob, no_locks, another_checkpoint])
+def newest_leaf(database):
+    database.execute("DROP TRIGGER ledger_leaves_unchanged")
+    database.execute("UPDATE ledger_leaves SET leaves = zeroblob(length(leaves)) "
+                     "WHERE first_leaf = (SELECT max(first_leaf) FROM ledger_leaves)")
+
+
+@pytest.mark.parametrize("change", [more_for_bob, no_locks, another_checkpoint, newest_leaf])
 def test_a_damaged_ledger_is_found_and_written_to_no_more(eectl, tmp_path, change):
     for name in ("alice", "bob"):
         eectl.ledger.open_account(name, "1")
@@ -218,6 +262,8 @@ def test_a_damaged_ledger_is_found_and_written_to_no_more(eectl, tmp_path, chang
     assert report["good"] is False and report["findings"]
     assert "NOT" in eectl.run("ledger", "check", file_of(eectl), expect=1)
     ledger = start_halted(eectl)
+    assert ledger.ok("/v1/balances/alice", caller="alice")["locked_usd"] == "0.5", "what is not damaged is shown"
+    assert ledger.ok("/v1/nodes/n1")["node_id"] == "n1" and ledger.ok("/v1/ledger/head")["checkpoint"]
     assert ledger.control.metric("ee_ledger_standstill", code="ledger_halted") == 1
     assert ledger.control.metric("ee_ledger_standstill", code="store_unavailable") == 0
     assert ledger.control.events("ledger.standstill", code="ledger_halted")
@@ -226,10 +272,30 @@ def test_a_damaged_ledger_is_found_and_written_to_no_more(eectl, tmp_path, chang
     assert ADMIN_TOKEN not in json.dumps(ledger.control.log)
 
 
+def test_a_bit_of_a_checkpoints_note_is_missed(eectl):
+    for name in ("alice", "bob"):
+        eectl.ledger.open_account(name, "1")
+    eectl.ledger.control.terminate()
+    first = "SELECT key, value FROM ledger_checkpoints ORDER BY key LIMIT 1"
+    with sqlite3.connect(file_of(eectl)) as database:
+        ((key, record),) = database.execute(first).fetchall()
+    note = record.index(b"easyenclave/")
+    root = record.index(b"\n", record.index(b"\n", note) + 1) + 1
+    signature = record.index("\u2014 easyenclave/".encode()) + len("\u2014 easyenclave/".encode()) + 32 + 20
+    for place in (note + len("easyenclave/"), root, signature):
+        flipped = record[:place] + bytes([record[place] ^ 1]) + record[place + 1:]
+        damage(file_of(eectl), lambda database: database.execute("UPDATE ledger_checkpoints SET value = ? WHERE key = ?", (flipped, key)))
+        (finding,) = eectl.json("ledger", "check", file_of(eectl), expect=1)["findings"]
+        assert finding.startswith("notes: the checkpoint of "), finding
+    damage(file_of(eectl), lambda database: database.execute("UPDATE ledger_checkpoints SET value = ? WHERE key = ?", (record, key)))
+    assert eectl.json("ledger", "check", file_of(eectl))["good"] is True
+
+
 # What no check of the journal reads: the start itself does.
 @pytest.mark.parametrize("table, key", [("meta", "identity"), ("meta", "verified"), ("meta", "grid"), ("meta", "head"), ("nodes", "n1")])
 def test_a_record_that_is_cut_off_halts_the_ledger_of_a_start(eectl, table, key):
     eectl.ledger.register_node("n1")
+    eectl.ledger.open_account("alice", "1")
     eectl.ledger.control.terminate()
     eectl.ledger.control.world.control(**SETTINGS).terminate()  # Now there is something that a start has found good.
 
@@ -237,4 +303,4 @@ def test_a_record_that_is_cut_off_halts_the_ledger_of_a_start(eectl, table, key)
         assert database.execute(f"UPDATE ledger_{table} SET value = substr(value, 1, 3) WHERE key = ?", (key.encode(),)).rowcount == 1
 
     damage(file_of(eectl), cut)
-    start_halted(eectl)
+    assert start_halted(eectl).balance("alice") == ("1", "0")
