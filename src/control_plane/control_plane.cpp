@@ -281,9 +281,9 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .started_at = loop_.now(),
                 .body_bytes_max = config.body_bytes_max},
       api_handler_(services_),
-      control_(loop_, api_handler_, control_limits(body_memory_)),
-      ratls_(loop_, api_handler_, control_limits(body_memory_)),
-      proxy_(loop_, proxy_handler_, proxy_limits(body_memory_)),
+      control_(loop_, api_handler_, control_limits(config, body_memory_)),
+      ratls_(loop_, api_handler_, control_limits(config, body_memory_)),
+      proxy_(loop_, proxy_handler_, proxy_limits(config, body_memory_)),
       relieved_(loop_,
                 [this] {
                     if (body_memory_.is_full()) return relieve_memory();

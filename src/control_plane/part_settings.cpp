@@ -114,16 +114,18 @@ api::RoleTokens role_tokens(const config::ControlPlaneConfig& config) {
 }
 
 // Agents come to these listeners, by thousands when something has gone wrong: visitors go first.
-http::ServerLimits control_limits(BodyMemory& memory) {
+http::ServerLimits control_limits(const config::ControlPlaneConfig& config, BodyMemory& memory) {
     http::ServerLimits limits;
     limits.memory = &memory;
+    limits.write_idle_time = config.stream_idle_time;
     limits.newcomers = net::Urgency::background;
     return limits;
 }
 
-http::ServerLimits proxy_limits(BodyMemory& memory) {
+http::ServerLimits proxy_limits(const config::ControlPlaneConfig& config, BodyMemory& memory) {
     http::ServerLimits limits;
     limits.memory = &memory;
+    limits.write_idle_time = config.stream_idle_time;
     limits.http2 = true;
     return limits;
 }

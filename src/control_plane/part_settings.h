@@ -30,8 +30,9 @@ std::size_t body_memory_max(const config::ControlPlaneConfig& config);
 proxy::PassthroughSettings passthrough_settings(const config::ControlPlaneConfig& config, BodyMemory& memory);
 api::RoleTokens role_tokens(const config::ControlPlaneConfig& config);
 // Agents come to the control listeners, by thousands when something has gone wrong: visitors go first.
-http::ServerLimits control_limits(BodyMemory& memory);
-http::ServerLimits proxy_limits(BodyMemory& memory);
+// A visitor may take nothing of its answer for as long as a stream may be idle.
+http::ServerLimits control_limits(const config::ControlPlaneConfig& config, BodyMemory& memory);
+http::ServerLimits proxy_limits(const config::ControlPlaneConfig& config, BodyMemory& memory);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
 SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config);
 
