@@ -347,7 +347,7 @@ void ControlPlane::run() {
     proxy_.close();
     passthrough_.close();
     loop_.collect();
-    access_log_.flush();
+    if (const auto lost = access_log_.finish(1s)) log_.warn("access_log.dropped", {{"lines", lost}});
     log_.info("control.stopped");
 }
 

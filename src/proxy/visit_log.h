@@ -12,7 +12,7 @@ namespace ee::proxy {
 
 class VisitLog {
 public:
-    VisitLog(net::Loop& loop, telemetry::AccessLog& log) : log_(log), flush_(loop, [&log] { log.flush(); }) {}
+    VisitLog(net::Loop& loop, telemetry::AccessLog& log) : log_(log), flush_(loop, [this] { flush(); }) {}
 
     bool enabled() const { return log_.enabled(); }
     void append(const telemetry::AccessRecord& record) {
@@ -23,6 +23,15 @@ public:
 private:
     // How long a line may wait for others.
     static constexpr std::chrono::milliseconds delay{200};
+    // What a pipe had no room for: its reader is reading.
+    static constexpr std::chrono::milliseconds again{20};
+
+    void flush() {
+        const std::size_t before = log_.pending_bytes();
+        log_.flush();
+        const std::size_t left = log_.pending_bytes();
+        if (left > 0) flush_.arm_after(left < before ? again : delay);
+    }
 
     telemetry::AccessLog& log_;
     net::Timer flush_;  // Armed while lines wait: an idle process sleeps.

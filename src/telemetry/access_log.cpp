@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <poll.h>
+#include <utility>
 
 #include "base/json_writer.h"
 #include "telemetry/output.h"
@@ -34,6 +36,15 @@ void append_count(std::string& out, std::string_view name, std::uint64_t number)
 void append_duration(std::string& out, std::string_view name, std::chrono::microseconds duration) {
     if (duration.count() < 0) return;
     append_count(out, name, static_cast<std::uint64_t>(duration.count()));
+}
+
+// False when the time is over, or nobody will ever read. A signal may end the wait early.
+bool wait_for_reader(int fd, MonoTime deadline) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    pollfd entry{.fd = fd, .events = POLLOUT, .revents = 0};
+    return ::poll(&entry, 1, static_cast<int>(left.count())) <= 0 || (entry.revents & ~POLLOUT) == 0;
 }
 
 }  // namespace
@@ -100,6 +111,16 @@ void AccessLog::flush() {
         rest.remove_prefix(written);
     }
     buffer_.erase(0, buffer_.size() - rest.size());
+}
+
+std::uint64_t AccessLog::finish(std::chrono::milliseconds time_max) {
+    const MonoTime deadline = std::chrono::steady_clock::now() + time_max;
+    flush();
+    while (is_pipe_ && !buffer_.empty() && wait_for_reader(fd_, deadline)) flush();
+    // One that was written in part counts: nobody can read it.
+    const auto left = static_cast<std::uint64_t>(std::ranges::count(buffer_, '\n'));
+    buffer_.clear();
+    return std::exchange(dropped_, 0) + left;
 }
 
 }  // namespace ee::telemetry

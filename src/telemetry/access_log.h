@@ -32,8 +32,8 @@ struct AccessRecord {
 };
 
 // Belongs to one thread. Lines gather in memory; flush() at the end of a loop turn or on a timer, and
-// append() by itself at 64 KiB. When the reader stalls, up to 1 MiB is kept, then lines are dropped and
-// counted.
+// append() by itself at 64 KiB. A pipe takes about as much at once: whoever flushes looks whether bytes are
+// left. When the reader stalls, up to 1 MiB is kept, then lines are dropped and counted.
 class AccessLog {
 public:
     // Does not own `fd`; -1 turns the log off.
@@ -46,6 +46,9 @@ public:
     void append(const AccessRecord& record);
     // Writes what is there as far as that does not block.
     void flush();
+    // The last flush: waits for the reader, so long in all, and drops what it has not taken. Answers how many
+    // lines no later one tells of as dropped.
+    std::uint64_t finish(std::chrono::milliseconds time_max);
 
     std::size_t pending_bytes() const { return buffer_.size(); }
     std::uint64_t dropped() const { return dropped_; }

@@ -1,9 +1,14 @@
 #include "telemetry/access_log.h"
 
+#include <algorithm>
+#include <csignal>
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include <gtest/gtest.h>
 #include <simdjson.h>
@@ -37,8 +42,8 @@ class AccessLogTest : public testing::Test {
 protected:
     AccessLogTest() { EXPECT_EQ(::pipe2(ends_, O_NONBLOCK), 0); }
     ~AccessLogTest() override {
-        ::close(ends_[0]);
-        ::close(ends_[1]);
+        for (const int end : ends_)
+            if (end >= 0) ::close(end);
     }
     std::string read_all() const {
         std::string text;
@@ -159,11 +164,52 @@ TEST_F(AccessLogTest, ItWritesTheRestWhenItGoes) {
     EXPECT_THAT(read_all(), HasSubstr("\"request_id\":\"r1\""));
 }
 
+TEST_F(AccessLogTest, AtTheEndItWaitsForAReaderThatIsSlow) {
+    constexpr std::size_t lines = 2000;  // More than a pipe takes at once.
+    AccessLog log(ends_[1]);
+    for (std::size_t i = 0; i < lines; ++i) log.append(record());
+    ASSERT_GT(log.pending_bytes(), 64u * 1024);
+    std::size_t read = 0;
+    std::thread reader([&] {
+        pollfd entry{.fd = ends_[0], .events = POLLIN, .revents = 0};
+        while (read < lines && ::poll(&entry, 1, 10'000) == 1) {
+            const std::string text = read_all();
+            read += static_cast<std::size_t>(std::ranges::count(text, '\n'));
+        }
+    });
+    EXPECT_EQ(log.finish(10s), 0u);
+    reader.join();
+    EXPECT_EQ(read, lines);
+}
+
+TEST_F(AccessLogTest, AtTheEndItCountsWhatItsReaderHasNotTaken) {
+    constexpr std::uint64_t lines = 20'000;  // Some of them were dropped before.
+    AccessLog log(ends_[1]);
+    for (std::uint64_t i = 0; i < lines; ++i) log.append(record());
+    ASSERT_GT(log.dropped(), 0u);
+    const std::uint64_t lost = log.finish(20ms);
+    EXPECT_EQ(log.pending_bytes(), 0u);
+    const std::string text = read_all();
+    EXPECT_EQ(static_cast<std::uint64_t>(std::ranges::count(text, '\n')) + lost, lines);
+    EXPECT_EQ(log.finish(20ms), 0u) << "told once";
+}
+
+TEST_F(AccessLogTest, AtTheEndItWaitsForNobodyWhereNobodyReads) {
+    std::signal(SIGPIPE, SIG_IGN);  // As the programs do.
+    AccessLog log(ends_[1]);
+    for (int i = 0; i < 2000; ++i) log.append(record());
+    ::close(std::exchange(ends_[0], -1));
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_GT(log.finish(60s), 0u);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 30s);
+}
+
 TEST(AccessLog, TurnedOffKeepsNothing) {
     AccessLog log(-1);
     EXPECT_FALSE(log.enabled());
     log.append(record());
     EXPECT_EQ(log.pending_bytes(), 0u);
+    EXPECT_EQ(log.finish(60s), 0u);
 }
 
 TEST(AccessLog, AFileIsWrittenWhole) {

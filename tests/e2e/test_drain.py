@@ -3,7 +3,7 @@
 import http.client
 import threading
 
-from harness import APP_DOMAIN, until
+from harness import APP_DOMAIN, raw_exchange, until
 from raw_http2 import Http2Connection
 
 HOST = f"myapp.{APP_DOMAIN}"
@@ -90,3 +90,14 @@ def test_a_control_plane_that_stops_under_load_finishes_what_has_begun(world):
     assert control.wait() == 0
     load.end()
     assert set(load.statuses) == {200} and not load.broken
+
+
+def test_a_burst_before_the_end_is_in_the_access_log_whole(world):
+    control = world.control()
+    count = 1500
+    requests = [f"GET /{n} HTTP/1.1\r\nHost: nobody-{n}.{APP_DOMAIN}\r\n\r\n" for n in range(count - 1)]
+    requests.append(f"GET /last HTTP/1.1\r\nHost: nobody.{APP_DOMAIN}\r\nConnection: close\r\n\r\n")
+    assert raw_exchange(control.proxy_port, "".join(requests).encode()).count(b"HTTP/1.1 404") == count
+    assert control.terminate() == 0
+    assert len(control.access) == count and not control.other_lines  # More than a pipe takes at once.
+    assert not control.events("access_log.dropped")
