@@ -15,6 +15,8 @@ namespace {
 
 // All bodies of a connection count against this only until they are handed out.
 constexpr std::int32_t connection_window = 64 * 1024 * 1024;
+// Of streams that were given up and wait for the peer to be told: their heads are kept until then.
+constexpr std::size_t given_up_max = 256;
 constexpr std::uint32_t stream_id_max = 0x7fffffff;  // RFC 9113 section 5.1.1
 constexpr std::uint8_t probe_mark[8] = {'e', 'e', '-', 'p', 'r', 'o', 'b', 'e'};
 
@@ -176,6 +178,7 @@ void Http2Session::forget(Http2StreamId id) {
     auto node = streams_.extract(id);
     if (node.empty()) return;
     Stream& stream = *node.mapped();
+    if (stream.is_given_up) --given_up_;
     unconsumed_ -= stream.unconsumed;
     queued_ -= stream.queued();
     std::string buffer = std::move(stream.out);
@@ -199,8 +202,11 @@ bool Http2Session::takes_connect_protocol() const {
 
 Result<Http2StreamId> Http2Session::open(const Http2Head& head, std::string_view body, bool end) {
     if (draining_) return fail("http2_draining", "the connection takes no more streams");
-    if (streams_.size() >= stream_limit())
-        return fail("overloaded", "as many streams are open as may be: " + std::to_string(streams_.size()));
+    const std::size_t counted = streams_.size() - given_up_;
+    if (counted >= stream_limit())
+        return fail("overloaded", "as many streams are open as may be: " + std::to_string(counted));
+    if (given_up_ >= given_up_max)
+        return fail("overloaded", "as many streams wait to be reset as may: " + std::to_string(given_up_));
     if (!head.protocol.empty() && !takes_connect_protocol())
         return fail("upgrade_unsupported", "the peer takes no extended CONNECT");
     std::string unused;
@@ -289,6 +295,7 @@ void Http2Session::reset(Http2StreamId id, std::uint32_t code) {
     Stream* stream = find(id);
     if (stream == nullptr) return;
     stream->is_given_up = true;
+    ++given_up_;
     const bool is_complete = stream->is_ended && stream->is_sent;
     unconsumed_ -= std::exchange(stream->unconsumed, 0);
     queued_ -= stream->queued();

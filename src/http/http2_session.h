@@ -144,9 +144,9 @@ public:
     bool is_used_up() const;
 
     // ---- Streams ----
-    // A client's request. `end`: `body` is all of it. Refused: `overloaded` (as many streams as may be),
-    // `http2_draining` (the peer or this side takes no more), `upgrade_unsupported` (the peer takes no
-    // extended CONNECT).
+    // A client's request. `end`: `body` is all of it. Refused: `overloaded` (as many streams as may be; one
+    // that was given up makes room, and the peer is told of that first), `http2_draining` (the peer or this
+    // side takes no more), `upgrade_unsupported` (the peer takes no extended CONNECT).
     Result<Http2StreamId> open(const Http2Head& head, std::string_view body, bool end);
     // A server's answer; once for each stream, any number of interim ones before.
     void respond(Http2StreamId stream, const Http2Head& head, std::string_view body, bool end);
@@ -228,6 +228,7 @@ private:
     Http2Sink* sink_ = nullptr;  // During pull().
     std::size_t pulled_ = 0, pull_max_ = 0;
     std::vector<Http2StreamId> taken_;
+    std::size_t given_up_ = 0;  // Of the streams: nghttp2 has not closed them yet.
     std::size_t unconsumed_ = 0;
     HeldBytes queued_;
     Http2StreamId last_request_ = 0;  // A server's newest stream.

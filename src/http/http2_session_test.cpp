@@ -389,6 +389,42 @@ TEST_F(Http2SessionTest, BothSidesLimitTheStreamsThatAreOpenAtOnce) {
     EXPECT_TRUE(client->session.open(get(), "", true));
 }
 
+TEST_F(Http2SessionTest, AStreamThatWasGivenUpMakesRoomForAnotherAtOnce) {
+    Http2Settings one;
+    one.streams_max = 1;
+    make({}, one);
+    exchange();
+    for (int i = 0; i < 10; ++i) {
+        const Http2StreamId id = open(post(), "some of it", false);
+        EXPECT_EQ(client->session.open(get(), "", true).error().code, "overloaded");
+        if (i % 3 != 0) exchange();  // The others are given up before they are sent.
+        client->session.reset(id, http2_code::cancel);
+    }
+    const Http2StreamId last = open(get());
+    exchange();
+    server->session.respond(last, ok, "", true);
+    exchange();
+    EXPECT_EQ(client->streams[last].head, "200");
+    EXPECT_FALSE(client->goaway);
+    for (const auto& [id, heard] : client->streams) EXPECT_FALSE(heard.reset) << id;
+}
+
+TEST_F(Http2SessionTest, StreamsThatWereGivenUpAreBoundedUntilThePeerIsTold) {
+    Http2Settings few;
+    few.streams_max = 3;
+    make(few, few);
+    exchange();
+    Result<Http2StreamId> id;
+    std::size_t opened = 0;
+    for (; opened < 1000 && (id = client->session.open(get(), "", true)); ++opened)
+        client->session.reset(*id, http2_code::cancel);
+    EXPECT_EQ(opened, 256u);
+    EXPECT_EQ(id.error().code, "overloaded");
+    exchange();
+    EXPECT_EQ(client->session.open_streams(), 0u);
+    EXPECT_TRUE(client->session.open(get(), "", true));
+}
+
 TEST_F(Http2SessionTest, AHeadIsPulledWholeAndBeforeAnyBody) {
     exchange();
     const std::string large(40'000, '"');

@@ -175,8 +175,8 @@ void MultiplexerV2::on_end(Http2StreamId id, std::span<const http::Field> traile
     if (stream != nullptr && stream->observer->on_answer_end()) return;
     StreamObserver* observer = remove(static_cast<StreamId>(id));
     if (observer == nullptr) return;
+    session_->reset(id, http::http2_code::no_error);  // The observer may open the next one in its place.
     observer->on_end(trailers);
-    session_->reset(id, http::http2_code::no_error);
 }
 
 void MultiplexerV2::on_reset(Http2StreamId id, std::uint32_t code) {

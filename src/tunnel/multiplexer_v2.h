@@ -33,6 +33,7 @@ public:
     void expire(MonoTime now) override;
     std::optional<MonoTime> next_deadline() const override { return earliest_deadline_; }
     void close(const Error& reason) override;
+    // Those that the session counts: whatever leaves here has been given up there, or is closed.
     std::size_t open_streams() const override { return streams_.size(); }
     std::size_t stream_limit() const override;
 

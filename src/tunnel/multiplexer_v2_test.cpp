@@ -25,7 +25,11 @@ struct StringSink final : http::Http2Sink {
 };
 
 struct Agent final : http::Http2Observer {
-    Agent() : session({.role = http::Http2Settings::Role::server, .connect_protocol = true}, *this) {}
+    explicit Agent(std::uint32_t streams_max)
+        : session({.role = http::Http2Settings::Role::server,
+                   .streams_max = streams_max,
+                   .connect_protocol = true},
+                  *this) {}
 
     void on_head(Http2StreamId stream, const http::Http2Head& head, bool end) override {
         std::string text = fmt::format("{} {} {}", head.method, head.authority, head.path);
@@ -87,6 +91,8 @@ private:
 };
 
 struct MultiplexerV2Test : testing::Test {
+    explicit MultiplexerV2Test(std::size_t ours_max = 3, std::uint32_t agents_max = 256)
+        : mux({.streams_max = ours_max}), agent(agents_max) {}
     // Until neither side has more to say.
     void exchange() {
         for (bool any = true; any;) {
@@ -113,7 +119,7 @@ struct MultiplexerV2Test : testing::Test {
         agent.session.respond(agent.last, {.status = status, .fields = fields}, body, end);
     }
 
-    MultiplexerV2 mux{{.streams_max = 3}};
+    MultiplexerV2 mux;
     Agent agent;
     MonoTime now = start;
     std::string refused;
@@ -387,6 +393,66 @@ TEST_F(MultiplexerV2Test, TakesSoManyAndNoneOnceTheAgentStops) {
     respond(200);
     exchange();
     EXPECT_EQ(visitors[2].heard, (Heard{"head 200 0 0", "end 0"})) << "what was open is finished";
+    EXPECT_EQ(refused, "");
+}
+
+// The agent takes one stream at a time, too, and would refuse a second.
+struct MultiplexerV2OfOne : MultiplexerV2Test {
+    MultiplexerV2OfOne() : MultiplexerV2Test(1, 1) { exchange(); }
+};
+
+TEST_F(MultiplexerV2OfOne, OpensTheNextStreamWithinTheEndOfTheLast) {
+    Visitor visitors[5];
+    for (std::size_t i = 0; i + 1 < std::size(visitors); ++i)
+        visitors[i].then = [&, i](std::string_view what) {
+            EXPECT_EQ(mux.open_streams(), what.starts_with("end") ? 0u : 1u);
+            if (what.starts_with("end")) open(visitors[i + 1]);
+        };
+    open(visitors[0]);
+    for (const Visitor& visitor : visitors) {
+        exchange();
+        respond(200, {}, "abc");
+        exchange();
+        EXPECT_EQ(visitor.heard, (Heard{"head 200 0 ?", "body abc", "end 0"}));
+    }
+    EXPECT_TRUE(agent.resets.empty());
+    EXPECT_EQ(refused, "");
+}
+
+TEST_F(MultiplexerV2OfOne, OpensTheNextStreamWhereARequestWasAnsweredBeforeItsEnd) {
+    Visitor early, next;
+    early.then = [&](std::string_view what) {
+        if (what.starts_with("end")) open(next);
+    };
+    open(early, "some of it", true);
+    exchange();
+    respond(413);
+    exchange();
+    EXPECT_EQ(early.heard, (Heard{"head 413 0 0", "end 0"}));
+    respond(200);
+    exchange();
+    EXPECT_EQ(next.heard, (Heard{"head 200 0 0", "end 0"}));
+    EXPECT_EQ(refused, "");
+}
+
+TEST_F(MultiplexerV2OfOne, OpensTheNextStreamInPlaceOfOneThatWasCancelled) {
+    Visitor left[3], stays;
+    mux.cancel(open(left[0]));
+    const StreamId sent = open(left[1]);
+    exchange();
+    EXPECT_EQ(agent.heads.size(), 1u) << "the first was cancelled before it was sent";
+    mux.cancel(sent);
+    mux.cancel(open(left[2]));
+    open(stays);
+    EXPECT_EQ(mux.open({.method = "GET", .target = "/", .authority = "a"}, left[0], now).error().code,
+              "overloaded");
+    exchange();
+    respond(200);
+    exchange();
+    EXPECT_EQ(stays.heard, (Heard{"head 200 0 0", "end 0"}));
+    EXPECT_EQ(agent.heads.size(), 2u);
+    EXPECT_EQ(agent.resets, (std::map<Http2StreamId, std::uint32_t>{
+                                {static_cast<Http2StreamId>(sent), http::http2_code::cancel}}));
     EXPECT_EQ(refused, "");
 }
 

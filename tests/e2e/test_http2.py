@@ -5,15 +5,16 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 
 import pytest
 
 from backend import answer as answer_bytes
 from backend import Cut
-from harness import APP_DOMAIN, until
+from harness import APP_DOMAIN, raw_exchange, until
 from programs import memory_factor
-from raw_http2 import CONTINUATION, END_HEADERS, HEADERS, PING, SETTINGS, Http2Connection
+from raw_http2 import CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, Http2Connection
 from streaming_backend import StreamingBackend
 
 HOST = f"myapp.{APP_DOMAIN}"
@@ -239,6 +240,26 @@ def test_the_backend_hears_that_the_visitor_gave_up(site):
         visitor.cancel(stream)
         assert site.backend.cancelled.wait(1)
         assert visitor.wait(visitor.request("GET", "/")).status == 200
+
+
+def test_where_one_stream_may_be_open_the_next_takes_the_place_of_one_that_is_over(world):
+    backend, control = world.backend(), world.control(EE_MAX_STREAMS_PER_AGENT=1)
+    world.agent(control, backend)
+    requests = [f"GET /{n} HTTP/1.1\r\nHost: {HOST}\r\n{'Connection: close' if n == 4 else 'X: y'}\r\n\r\n"
+                for n in range(5)]
+    said = raw_exchange(control.proxy_port, "".join(requests).encode())
+    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200"] * 5
+    for n in range(5):
+        held = backend.hold(f"left-{n}")
+        with Http2Connection(control.proxy_port, HOST) as visitor:
+            left = visitor.request("GET", f"/hold/left-{n}")
+            held.wait_arrived()
+            stream = visitor.next_stream()
+            block = visitor.encoder.encode(visitor.fields("GET", "/"))
+            visitor.raw(visitor.frame(RST_STREAM, 0, left, struct.pack(">I", 8)) +
+                        visitor.frame(HEADERS, END_HEADERS | END_STREAM, stream, block))  # In one packet.
+            assert visitor.wait(stream).status == 200
+        held.release()
 
 
 def test_a_reader_that_stops_holds_its_own_stream_and_no_memory(site):
