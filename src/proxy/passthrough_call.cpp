@@ -197,7 +197,9 @@ void PassthroughCall::on_failed(const Error& error) {
     stream_over_ = true;
     if (!answered_) owner_.forwarder_.failed(attempt_, error.code);
     if (!answered_ && visitor_.is_writable()) return refuse(error);
-    error_ = error.code;
+    // The agent gives up what a visitor ended without close_notify, as one does that has read what it wanted.
+    const bool is_after_visitor = visitor_ended_ && error.code == "bad_agent_answer";
+    if (!is_after_visitor) error_ = error.code;
     visitor_.reset();
     finish();
 }

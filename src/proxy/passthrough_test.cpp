@@ -369,6 +369,37 @@ TEST_F(PassthroughTest, AVisitorThatLeavesAfterTheAgentsEndHasNotBrokenOff) {
     }
 }
 
+// As the agent answers a visitor that closes its socket without close_notify.
+TEST_F(PassthroughTest, AnAgentThatGivesUpWhatTheVisitorHasEndedHasNotFailed) {
+    const auto agent = come();
+    const auto visitor = visit(hello("myapp.app.test"));
+    ASSERT_TRUE(until([&] { return !agent->received.empty(); }));
+    agent->respond(200);
+    agent->say("all of it");
+    ASSERT_TRUE(until([&] { return visitor->received == "all of it"; }));
+    visitor->stream.shut_after_flush();
+    ASSERT_TRUE(until([&] { return agent->ended; }));
+    agent->reset();
+    ASSERT_TRUE(until([&] { return passthrough->open_connections() == 0; }));
+    const std::string line = logged();
+    EXPECT_NE(line.find("\"status\":200"), std::string::npos) << line;
+    EXPECT_EQ(line.find("error"), std::string::npos) << line;
+    EXPECT_EQ(refused("bad_agent_answer"), 0);
+    EXPECT_EQ(visitor->closed, "connection_lost") << "should it still listen, this was not an end";
+}
+
+TEST_F(PassthroughTest, ATunnelThatIsLostBehindTheVisitorsEndIsAFailure) {
+    const auto agent = come();
+    const auto visitor = visit(hello("myapp.app.test"));
+    ASSERT_TRUE(until([&] { return !agent->received.empty(); }));
+    agent->respond(200);
+    visitor->stream.shut_after_flush();
+    ASSERT_TRUE(until([&] { return agent->ended; }));
+    agent->wire.stream.abort();
+    ASSERT_TRUE(until([&] { return passthrough->open_connections() == 0; }));
+    EXPECT_EQ(refused("tunnel_closed"), 1);
+}
+
 TEST_F(PassthroughTest, BreaksOffWithTheTunnel) {
     const auto agent = come();
     const auto visitor = visit(hello("myapp.app.test"));

@@ -246,6 +246,16 @@ def test_a_visitor_that_is_cut_off_is_no_end_to_the_backend(world):
     backend.stop()
 
 
+def test_a_visitor_that_has_read_its_answer_and_closes_without_close_notify_is_no_failure(site):
+    connection = visit(site.port)
+    connection.sendall(b"all I want")
+    assert connection.recv(100) == b"all I want"
+    connection.close()
+    line = site.control.wait_access(method="TLS")
+    assert (line["status"], line.get("error")) == (200, None)
+    assert "ee_passthrough_refused_total{" not in site.control.admin_get("/metrics").text
+
+
 def test_a_backend_that_breaks_off_is_no_end_to_the_visitor(world):
     def cut(connection):
         connection.recv(100)
