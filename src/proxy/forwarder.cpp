@@ -54,15 +54,6 @@ std::string_view Forwarder::traceparent(std::span<const http::Field> fields) {
     return trace_;
 }
 
-namespace {
-
-// Nothing has been sent then, or nothing will be done about it.
-bool may_go_elsewhere(std::string_view code) {
-    return code == "tunnel_closed" || code == "overloaded";
-}
-
-}  // namespace
-
 void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request) {
     requests_.add();
     const http::RequestHead& head = exchange.head();
@@ -144,7 +135,7 @@ void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, cons
         if (call->may_be_sent_twice(wanted)) call->keep(wanted, host);
         return call.release()->opened(*session, *opened);
     }
-    if (!may_go_elsewhere(opened.error().code)) return refuse_now(opened.error());
+    // Nothing has been sent then.
     call->keep(wanted, host);
     call->was_with(*session);
     if (!send_elsewhere(*call)) return refuse_now(opened.error());
@@ -154,15 +145,24 @@ void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, cons
 // Where an agent takes whole requests only, bodies that it may get are gathered first. What nobody will get
 // is not read.
 http::BodyTerms Forwarder::body_terms(std::string_view app, const http::RequestHead& head) {
-    bool any_streams = false, any_gathers = false;
-    const auto visited =
-        registry_.visit_candidates(app, {loop_.now(), wall_now()}, [&](const registry::Agent& agent) {
-            const tunnel::Session* session = tunnels_.find(agent.tunnel);
-            if (session != nullptr) (session->streams_bodies() ? any_streams : any_gathers) = true;
-        });
-    const bool is_for_streaming = any_streams && (head.framing == http::Framing::chunked ||
+    const Moment now{loop_.now(), wall_now()};
+    const auto requirement = requirement_of(head.fields);  // One that is not understood is refused later.
+    struct {
+        bool streams = false, gathers = false;
+    } suitable, too_old;
+    const auto visited = registry_.visit_candidates(app, now, [&](const registry::Agent& agent) {
+        const tunnel::Session* session = tunnels_.find(agent.tunnel);
+        if (session == nullptr) return;
+        const Unmet keys =
+            requirement && *requirement ? unmet(**requirement, agent, now.mono, now.mono) : Unmet{};
+        if (!keys.none() && !keys.is_age_alone()) return;
+        auto& any = keys.none() ? suitable : too_old;
+        (session->streams_bodies() ? any.streams : any.gathers) = true;
+    });
+    const auto& any = suitable.streams || suitable.gathers ? suitable : too_old;
+    const bool is_for_streaming = any.streams && (head.framing == http::Framing::chunked ||
                                                   head.content_length > protocol::request_body_bytes_max);
-    if (any_gathers && !is_for_streaming) return {.bytes_max = protocol::request_text_bytes_max};
+    if (any.gathers && !is_for_streaming) return {.bytes_max = protocol::request_text_bytes_max};
     if (visited && head.framing == http::Framing::length && head.content_length <= kept_body_bytes_max &&
         is_idempotent(head.method))
         return {.bytes_max = kept_body_bytes_max};

@@ -181,15 +181,63 @@ TEST_F(ForwarderRequirementTest, ABodyWaitsWithItsRequest) {
     EXPECT_TRUE(until([&] { return visitor->received.ends_with("done"); }));
 }
 
-TEST_F(ForwarderRequirementTest, OneAppsRequestsDoNotFillThePlacesToWait) {
+TEST_F(ForwarderRequirementTest, ABodyOfUnknownLengthIsGatheredWhereOnlyAgentsThatTakeItWholeMeetIt) {
+    const auto streaming = stream_from("a3");  // Release v2, as a2; a1 takes whole requests only.
+    // The second: all are too old, and one that answers anew takes it as it takes bodies.
+    for (const char* requirement : {"release=\"v1\"", "max-age=60, release=\"v1\""}) {
+        first->heard.clear();
+        const auto visitor = visit();
+        visitor->say("POST /x HTTP/1.1\r\nHost: myapp.example\r\nConnection: close\r\nEE-Require: " +
+                     std::string(requirement) + "\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n");
+        net::run_turns(loop, 20);
+        EXPECT_TRUE(first->requests.empty() && visitor->closed.empty()) << visitor->received;
+        visitor->say("0\r\n\r\n");
+        ASSERT_TRUE(until([&] {
+            if (first->has_heard("challenge periodic")) {
+                first->attest();
+                first->heard.clear();
+            }
+            return !first->requests.empty() || !visitor->closed.empty();
+        }));
+        ASSERT_FALSE(first->requests.empty()) << visitor->received;
+        EXPECT_EQ(first->requests.front().body, "body");
+        answer(*first);
+        EXPECT_TRUE(until([&] { return visitor->received.ends_with("done"); })) << visitor->received;
+    }
+    EXPECT_EQ(streaming->asked, "");
+}
+
+TEST_F(ForwarderRequirementTest, ABodyIsStreamedWhereAgentsThatStreamMeetIt) {
+    const auto streaming = stream_from("a3");
+    second.reset();
+    ASSERT_TRUE(until([&] { return registry.resolve("myapp", now())->agents == 2; }));
+    const auto visitor = visit();
+    visitor->say(
+        "POST /x HTTP/1.1\r\nHost: myapp.example\r\nEE-Require: release=\"v2\"\r\n"
+        "Content-Length: 100\r\n\r\nbegun");
+    ASSERT_TRUE(until([&] { return streaming->received == "begun"; })) << visitor->received;
+}
+
+struct PlacesToWait : ForwarderRequirementTest {
+    void expect_two() {
+        open();
+        const auto one = require("max-age=60"), two = require("max-age=60");
+        ASSERT_TRUE(until([&] { return forwarder->open_calls() == 2; }));
+        const std::string heard = refused("max-age=60");
+        EXPECT_TRUE(heard.starts_with("HTTP/1.1 503 ")) << heard;
+        EXPECT_NE(heard.find("\"overloaded\""), std::string::npos);
+        EXPECT_NE(heard.find("Retry-After: "), std::string::npos);
+    }
+};
+
+TEST_F(PlacesToWait, AreNotAllOneApps) {
     settings.waiting.requests_per_app_max = 2;
-    open();
-    const auto one = require("max-age=60"), two = require("max-age=60");
-    ASSERT_TRUE(until([&] { return forwarder->open_calls() == 2; }));
-    const std::string heard = refused("max-age=60");
-    EXPECT_TRUE(heard.starts_with("HTTP/1.1 503 ")) << heard;
-    EXPECT_NE(heard.find("\"overloaded\""), std::string::npos);
-    EXPECT_NE(heard.find("Retry-After: "), std::string::npos);
+    expect_two();
+}
+
+TEST_F(PlacesToWait, AreLimited) {
+    settings.waiting.requests_max = 2;
+    expect_two();
 }
 
 TEST_F(ForwarderRequirementTest, AnAppWithoutAnAgentSaysSo) {

@@ -1,3 +1,4 @@
+#include "protocol/limits.h"
 #include "proxy/forwarder_fixture.h"
 
 namespace ee::proxy {
@@ -164,6 +165,27 @@ TEST_F(ForwarderTest, RefusesABodyThatOneMessageCannotHold) {
             std::to_string(body.size()) + "\r\n\r\n" + body);
     EXPECT_TRUE(heard.starts_with("HTTP/1.1 413 ")) << heard;
     EXPECT_TRUE(agent->requests.empty());
+}
+
+// Its head alone makes the message too long; whoever has no such limit takes it.
+TEST_F(ForwarderTest, WhatOneAgentCannotTakeGoesToAnother) {
+    const auto v1 = come("a1");
+    std::string request = "POST / HTTP/1.1\r\nHost: myapp.example\r\nConnection: close\r\nContent-Length: " +
+                          std::to_string(protocol::request_body_bytes_max) + "\r\n";
+    for (int i = 0; i < 100; ++i)
+        request += "X-" + std::to_string(i) + ": " + std::string(600, '\xe9') + "\r\n";
+    request += "\r\n" + std::string(protocol::request_body_bytes_max, 'b');
+    const std::string refused = ask(request);
+    EXPECT_TRUE(refused.starts_with("HTTP/1.1 413 ")) << refused;
+    const auto v2 = stream_from("a2");
+    for (int i = 0; i < 8; ++i) {
+        v2->received.clear();
+        const auto visitor = visit();
+        visitor->say(request);
+        ASSERT_TRUE(until([&] { return v2->received.size() == protocol::request_body_bytes_max; }))
+            << visitor->received;
+    }
+    EXPECT_TRUE(v1->requests.empty());
 }
 
 TEST_F(ForwarderTest, BeginsNothingWhereTheMemoryForBodiesIsShort) {

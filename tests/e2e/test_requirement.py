@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from backend import answer
-from harness import until
+from harness import raw_exchange, until
 from wire_agent import text_answer
 
 EE_FIELDS = ("EE-App", "EE-Agent", "EE-Attested-At", "EE-TCB-Status", "EE-Attestation")
@@ -70,6 +70,19 @@ def test_callers_choose_by_what_is_measured(world):
     assert (other.status, other.reason, other.header("EE-Require-Met")) == (412, "requirement_unmet", None)
     assert [(a["release"], a["unmet"]) for a in sorted(other.json()["available"], key=lambda a: a["release"])] == [
         ("v0.1.3", ["mrtd"]), ("v0.1.4", ["mrtd"])]
+
+
+def test_a_body_of_unknown_length_goes_to_the_v1_agent_that_alone_meets_it(world):
+    backend, control = world.backend(), world.control()
+    world.allow(tag="v0.1.4")
+    world.agent(control, backend, EE_RELEASE_TAG="v0.1.4")
+    control.wire_agent(agent_id="old").attest().serve(text_answer("from the old one"))
+    until(lambda: control.resolve("myapp")["agents"] == 2, 20, "both agents serve")
+    for _ in range(5):
+        heard = raw_exchange(control.proxy_port,
+                             b"POST / HTTP/1.1\r\nHost: myapp.app.test\r\nConnection: close\r\n"
+                             b'EE-Require: release="v0.1.3"\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n')
+        assert heard.startswith(b"HTTP/1.1 200 ") and heard.endswith(b"from the old one"), heard
 
 
 def test_what_is_not_understood_is_refused(world):
