@@ -29,7 +29,8 @@ private:
     void enqueue(Call& call);
     // Begins what waits, and opens a connection where none takes it.
     void dispatch();
-    Connection* with_room();
+    Connection* with_room(bool has_body);
+    bool is_connecting() const;
     bool may_connect() const;
     // That take requests, or will.
     std::size_t usable_connections() const;
@@ -43,11 +44,12 @@ private:
     net::WorkerPool& workers_;
     const BackendSettings settings_;
     std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
-    net::List<Call> waiting_, begun_;
+    net::List<Call> waiting_, waiting_with_body_, begun_;
     std::size_t waiting_count_ = 0;
     std::vector<http::Field> fields_;  // Of the request that is being sent.
     std::size_t open_ = 0;
     MonoTime connect_from_{};  // No sooner.
+    net::Timer connect_due_;   // Then, for what still waits.
 };
 
 }  // namespace ee::agent

@@ -37,6 +37,7 @@ protected:
 TEST_F(Http2BackendEnds, CancellingEndsTheStreamAloneAndCallsNobody) {
     Http2Asker cancelled, other, waiting;
     ask(cancelled, {.method = "POST", .path = "/", .fields = {}, .body_follows = true});
+    ASSERT_TRUE(hears(0, 1));
     ask(other);
     ASSERT_TRUE(hears(0, 3));
     server.peers[0]->answer(1, 200, "half", false);

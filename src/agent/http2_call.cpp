@@ -120,6 +120,7 @@ bool Http2Backend::Call::end_body(std::span<const Field> trailers) {
         for (const Field& field : trailers)
             trailers_.push_back({std::string(field.name), std::string(field.value)});
     if (connection_ == nullptr) return true;
+    connection_->body_ended();
     connection_->session().end_body(stream_, trailers);
     connection_->flush_later();
     return true;

@@ -28,6 +28,10 @@ public:
     // ---- From the backend ----
     void wait_in(net::List<Call>& queue, std::size_t& count);
     void leave_queue();
+    // There are, or will be, bytes to send behind its head.
+    bool has_body() const { return body_follows_ || !body_.empty() || request_.is_websocket(); }
+    // All of the request was given.
+    bool is_complete() const { return is_complete_; }
     void start_on(Connection& connection);
     void fail(http::RequestFailure failure, const std::string& why);
     // Not from within the asker's call.

@@ -1,5 +1,7 @@
 #include "agent/http2_connection.h"
 
+#include <algorithm>
+
 #include "agent/http2_call.h"
 
 namespace ee::agent {
@@ -13,6 +15,8 @@ constexpr std::size_t output_bytes_max = 256 * 1024;
 // Of an answer that nobody reads, with which even the largest number of streams fits into what a session
 // may hold.
 constexpr std::uint32_t window_bytes = 256 * 1024;
+// So much of a connection's window is enough for a new body, or half of the whole.
+constexpr std::int64_t window_left_min = 64 * 1024;
 
 http::Http2Settings session_settings(const BackendSettings& settings) {
     return {.role = http::Http2Settings::Role::client,
@@ -62,6 +66,11 @@ bool Http2Backend::Connection::has_room() const {
     return is_ready_ && !is_retired_ && !is_over_ && session_.open_streams() < session_.stream_limit();
 }
 
+bool Http2Backend::Connection::is_clear() const {
+    const auto queued = static_cast<std::int64_t>(session_.queued_bytes());
+    return bodies_ == 0 && window_left() - queued >= std::min(window_whole_ / 2, window_left_min);
+}
+
 Result<Http2StreamId> Http2Backend::Connection::open(Call& call, const http::Http2Head& head,
                                                      std::string_view body, bool end) {
     auto id = session_.open(head, body, end);
@@ -70,6 +79,7 @@ Result<Http2StreamId> Http2Backend::Connection::open(Call& call, const http::Htt
         return id;
     }
     calls_.emplace(*id, &call);
+    if (!call.is_complete()) ++bodies_;
     has_begun_ = true;
     due_.cancel();
     flush_later();
@@ -81,7 +91,7 @@ void Http2Backend::Connection::flush_later() {
 }
 
 void Http2Backend::Connection::forget(Http2StreamId id) {
-    if (calls_.erase(id) > 0) flush_later();
+    if (take(id) != nullptr) flush_later();
 }
 
 void Http2Backend::Connection::retire() {
@@ -96,7 +106,9 @@ Http2Backend::Call* Http2Backend::Connection::find(Http2StreamId id) const {
 
 Http2Backend::Call* Http2Backend::Connection::take(Http2StreamId id) {
     const auto node = calls_.extract(id);
-    return node.empty() ? nullptr : node.mapped();
+    if (node.empty()) return nullptr;
+    if (!node.mapped()->is_complete()) --bodies_;
+    return node.mapped();
 }
 
 // ---- The socket ----
@@ -108,6 +120,7 @@ void Http2Backend::Connection::on_data(std::span<char> data) {
     if (!received)
         return lost(is_ready_ ? "the backend broke the HTTP/2 protocol: " + received.error().detail
                               : "the backend does not speak HTTP/2: " + received.error().detail);
+    window_whole_ = std::max(window_whole_, window_left());
     flush_later();
     settle();
 }

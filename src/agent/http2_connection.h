@@ -17,6 +17,12 @@ public:
     void connect();
     bool is_ready() const { return is_ready_; }
     bool has_room() const;
+    // Whether a body that is begun now passes whatever others do: none is being sent, and the window that all
+    // share is not taken by what the backend has not read.
+    bool is_clear() const;
+    std::int64_t window_left() const { return session_.send_window(); }
+    // Of a call that is on it.
+    void body_ended() { --bodies_; }
 
     // A request of this call's. Only with room; refused as Http2Session::open().
     Result<http::Http2StreamId> open(Call& call, const http::Http2Head& head, std::string_view body,
@@ -66,6 +72,8 @@ private:
     http::Http2Session session_;
     std::shared_ptr<net::Stream> stream_;
     std::unordered_map<http::Http2StreamId, Call*> calls_;
+    std::size_t bodies_ = 0;         // Of calls that are not given to their end.
+    std::int64_t window_whole_ = 0;  // The largest that there was.
     MonoTime heard_at_{};
     bool is_ready_ = false;
     bool is_retired_ = false;

@@ -70,6 +70,8 @@ private:
 
     void respond(const http::ResponseHead& head, bool end);
     void open_websocket(const http::ResponseHead& head);
+    void pass_on_early();
+    void give_back_early();
     void fail(std::string_view code, const std::string& why);
     void finish();
 
@@ -77,10 +79,12 @@ private:
     Http2StreamId id_;
     http::ClientExchange* exchange_ = nullptr;  // While it may be used.
     std::unique_ptr<net::Stream> websocket_;
-    std::size_t to_backend_ = 0;  // Bytes that the WebSocket's connection has not taken.
-    std::size_t to_visitor_ = 0;  // Bytes of it that the tunnel has not taken.
-    bool asks_for_websocket_ = false;
-    bool is_receiving_ = false;  // The backend takes a body.
+    std::string early_;              // What came before the backend switched: at most the stream's window.
+    std::size_t to_backend_ = 0;     // Bytes that the WebSocket's connection has not taken.
+    std::size_t to_visitor_ = 0;     // Bytes of it that the tunnel has not taken.
+    bool awaits_websocket_ = false;  // Until the backend has switched, or answered otherwise.
+    bool ended_early_ = false;       // The visitor has said all by then.
+    bool is_receiving_ = false;      // The backend takes a body.
     bool is_answered_ = false;
     bool is_complete_ = false;  // The answer has no body, or all of it was given.
 };
@@ -95,7 +99,7 @@ void TunnelStreams::Relay::begin(const http::Http2Head& head, bool end) {
     if (!head.authority.empty()) fields.push_back({"Host", head.authority});
     for (const Field& field : head.fields)
         if (head.authority.empty() || field.name != "host") fields.push_back(field);
-    asks_for_websocket_ = is_websocket;
+    awaits_websocket_ = is_websocket;
     is_receiving_ = !end && !is_websocket;
     exchange_ = &streams_.backend_.open({.method = is_websocket ? std::string_view("GET") : head.method,
                                          .path = head.path,
@@ -110,7 +114,9 @@ void TunnelStreams::Relay::begin(const http::Http2Head& head, bool end) {
 // ---- From the visitor ----
 
 void TunnelStreams::Relay::body(std::string_view bytes) {
-    if (websocket_ && websocket_->is_writable()) {
+    if (awaits_websocket_) {
+        early_.append(bytes);
+    } else if (websocket_ && websocket_->is_writable()) {
         websocket_->write(bytes);
         to_backend_ += bytes.size();
     } else if (exchange_ == nullptr || !is_receiving_) {
@@ -122,7 +128,13 @@ void TunnelStreams::Relay::body(std::string_view bytes) {
 }
 
 void TunnelStreams::Relay::end_body(std::span<const Field> trailers) {
-    if (websocket_) return websocket_->close_after_flush();
+    if (awaits_websocket_) {
+        ended_early_ = true;
+        return;
+    }
+    // What the backend still says, its Close frame for one, is heard. One that says nothing and does not
+    // close is idle, and the control plane resets its stream.
+    if (websocket_) return websocket_->shut_after_flush();
     if (exchange_ == nullptr || !is_receiving_ || exchange_->end_body(trailers)) return;
     exchange_ = nullptr;
     fail("bad_request", "the body is shorter than its Content-Length, or its trailers cannot be written");
@@ -158,17 +170,20 @@ void TunnelStreams::Relay::respond(const http::ResponseHead& head, bool end) {
 void TunnelStreams::Relay::on_interim(const http::ResponseHead& head) {
     std::vector<Field>& fields = streams_.answer_fields_;
     if (head.status == 100 || !copy_answer_fields(head.fields, fields)) return;
+    // Of an interim answer it means nothing (RFC 9110 section 8.6), and over HTTP/2 it breaks the stream.
+    std::erase_if(fields, [](const Field& field) { return http::iequals(field.name, "content-length"); });
     streams_.session_.interim(id_, head.status, fields);
     streams_.on_output_();
 }
 
 void TunnelStreams::Relay::on_head(const http::ResponseHead& head) {
     // On the tunnel a 2xx would say that there is a WebSocket (RFC 8441 section 5).
-    if (asks_for_websocket_ && head.status < 300) {
+    if (awaits_websocket_ && head.status < 300) {
         cancel();
         return fail("bad_backend_answer", "the backend answers " + std::to_string(head.status) +
                                               " to the WebSocket that was asked for, not 101");
     }
+    if (std::exchange(awaits_websocket_, false)) give_back_early();
     const bool is_empty = head.framing == http::Framing::none ||
                           (head.framing == http::Framing::length && head.content_length == 0);
     respond(head, is_empty);
@@ -227,11 +242,13 @@ void TunnelStreams::Relay::on_upgraded(const http::ResponseHead& head, std::uniq
     websocket_ = std::move(stream);
     websocket_->set_handler(*this);
     open_websocket(head);
+    pass_on_early();
 }
 
 void TunnelStreams::Relay::on_opened(const http::ResponseHead& head) {
     is_receiving_ = true;
     open_websocket(head);
+    pass_on_early();
 }
 
 void TunnelStreams::Relay::open_websocket(const http::ResponseHead& head) {
@@ -240,6 +257,18 @@ void TunnelStreams::Relay::open_websocket(const http::ResponseHead& head) {
     std::erase_if(switched.fields,
                   [](const Field& field) { return http::iequals(field.name, "sec-websocket-accept"); });
     respond(switched, false);
+}
+
+// Opening may have failed: then there is nobody to pass it on to.
+void TunnelStreams::Relay::pass_on_early() {
+    awaits_websocket_ = false;
+    const std::string early = std::exchange(early_, {});
+    if (!early.empty()) body(early);
+    if (ended_early_) end_body({});
+}
+
+void TunnelStreams::Relay::give_back_early() {
+    streams_.session_.consume(id_, std::exchange(early_, {}).size());
 }
 
 void TunnelStreams::Relay::on_data(std::span<char> data) {

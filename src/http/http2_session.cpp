@@ -195,6 +195,10 @@ std::size_t Http2Session::stream_limit() const {
     return std::min(theirs, settings_.streams_max);
 }
 
+std::int64_t Http2Session::send_window() const {
+    return nghttp2_session_get_remote_window_size(session_);
+}
+
 bool Http2Session::takes_connect_protocol() const {
     if (!has_peer_settings_) return settings_.connect_protocol;
     return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;

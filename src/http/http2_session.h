@@ -174,6 +174,9 @@ public:
     std::size_t open_streams() const { return streams_.size(); }
     std::size_t stream_limit() const;
     bool takes_connect_protocol() const;  // The peer.
+    // So many bytes of bodies the peer takes on this connection before it gives any back (RFC 9113 section
+    // 6.9.1); what waits to be pulled is not taken off.
+    std::int64_t send_window() const;
     // Of bodies that were handed out; of our bodies that wait to be pulled.
     std::size_t unconsumed_bytes() const { return unconsumed_; }
     std::size_t queued_bytes() const { return queued_.bytes(); }

@@ -28,10 +28,11 @@ class Http2Backend:
     /early          103 with a link, then 200
     /ws             sends back what comes, until its end (extended CONNECT)
 
-    `resets` are the codes of streams that the peer reset, `connections` those that are open."""
+    `resets` are the codes of streams that the peer reset, `connections` those that are open. Unless it `grows_window`, a
+    connection's window is the 65535 bytes of all its bodies together that are the protocol's default."""
 
-    def __init__(self, connect_protocol=True, streams_max=100):
-        self.connect_protocol, self.streams_max = connect_protocol, streams_max
+    def __init__(self, connect_protocol=True, streams_max=100, grows_window=True):
+        self.connect_protocol, self.streams_max, self.grows_window = connect_protocol, streams_max, grows_window
         self.connections, self.accepted, self.resets = set(), 0, []
         self.arrived, self.reset, self.held = threading.Event(), threading.Event(), False
         self.uploaded, self.port, self._server = 0, lasting_port(), None
@@ -102,7 +103,8 @@ class _Connection(asyncio.Protocol):
             values[codes.ENABLE_CONNECT_PROTOCOL] = 1
         self.h2.local_settings = h2.settings.Settings(client=False, initial_values=values)
         self.h2.initiate_connection()
-        self.h2.increment_flow_control_window(1 << 26)
+        if self.backend.grows_window:
+            self.h2.increment_flow_control_window(1 << 26)
         self.flush()
 
     def connection_lost(self, _):

@@ -191,6 +191,23 @@ def test_slow_ones_slow_nobody_else_on_the_same_connection(site):
         assert json.loads(writer.read_answer().body)["bytes"] == 64 * MIB
 
 
+def test_an_upload_that_has_all_of_a_connections_window_holds_up_no_other_body(world):
+    backend = Http2Backend(grows_window=False)
+    world.backends.append(backend)
+    control = world.control()
+    world.agent(control, backend, EE_HEALTH_INTERVAL_SEC=60)
+    with Connection(control.proxy_port, timeout=1) as writer:
+        writer.send(f"POST /upload/held HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {64 * MIB}\r\n\r\n".encode())
+        assert backend.arrived.wait(5)
+        with pytest.raises(TimeoutError):
+            for _ in range(0, 64 * MIB, len(PIECE)):
+                writer.send(PIECE)
+        for _ in range(5):
+            assert control.visit("myapp", "/upload", "POST", body=b"x" * 1000).json()["bytes"] == 1000
+            assert control.visit("myapp", "/").text == "ok"
+        assert len(backend.connections) == 2, "one for the upload, one for what follows"
+
+
 UPGRADE = (f"GET /ws HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode()
 
