@@ -56,11 +56,12 @@ Http1Backend::Call& Http1Backend::start(const BackendRequest& request, http::Ans
 // ---- Connections ----
 
 http::ClientConnection& Http1Backend::take_connection(bool fresh) {
-    if (!fresh && !idle_.empty()) {
-        http::ClientConnection* connection =
-            idle_.back();  // The one used last is the least likely to have timed out.
+    while (!fresh && !idle_.empty()) {
+        // The one used last is the least likely to have timed out.
+        http::ClientConnection& connection = *idle_.back();
         idle_.pop_back();
-        return *connection;
+        if (connection.is_quiet()) return connection;
+        release(connection);
     }
     auto made = std::make_shared<http::ClientConnection>(loop_, workers_, settings_.url, settings_.tls, this);
     http::ClientConnection* connection = made.get();

@@ -227,6 +227,30 @@ TEST_F(BackendTest, ForgetsAKeptConnectionThatEndsOrSpeaksUnasked) {
     EXPECT_TRUE(until([&] { return post.status == 200; }));
 }
 
+TEST_F(BackendTest, SendsNothingOnAKeptConnectionOfWhichTheKernelKnowsMoreThanTheLoop) {
+    open();
+    for (const bool speaks : {false, true}) {
+        const std::size_t peer = server.peers.size();
+        Outcome first, post;
+        send(first);
+        serve(peer, ok);
+        ASSERT_TRUE(until([&] { return first.calls == 1; }));
+        net::run_for(loop, 60ms);  // The connection rests.
+        if (speaks) {
+            server.peers[peer]->say("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
+            run_turns(loop, 0);  // It is sent, and not read.
+        } else {
+            server.peers[peer]->stream.abort();
+        }
+        send(post, "POST");
+        serve(peer + 1, ok);
+        ASSERT_TRUE(until([&] { return post.calls == 1; })) << speaks;
+        EXPECT_EQ(post.status, 200);
+        backend.reset();
+        open();
+    }
+}
+
 TEST_F(BackendTest, SaysThatNobodyListens) {
     open();
     server.listener->close();

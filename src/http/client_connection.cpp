@@ -10,6 +10,8 @@ namespace ee::http {
 namespace {
 
 constexpr std::chrono::seconds connect_timeout{5};
+// No server closes a connection sooner that it means to keep.
+constexpr std::chrono::milliseconds known_quiet{50};
 // Of an answer, handed out and not consumed yet: beyond this the server is not read.
 constexpr std::size_t unconsumed_bytes_max = 256 * 1024;
 
@@ -116,6 +118,10 @@ void ClientConnection::on_progress() {
     note_progress();
     if (!busy_ || unreported_ == 0) return;
     if (const std::size_t written = stream_->take_written(unreported_)) observer_->on_written(written);
+}
+
+bool ClientConnection::is_quiet() const {
+    return stream_ && (loop_.now() - progress_at_ < known_quiet || stream_->is_quiet());
 }
 
 void ClientConnection::cancel() {

@@ -57,6 +57,9 @@ public:
     bool reusable() const { return reusable_ && !busy_; }
     bool used_before() const { return used_before_; }
     bool has_connected() const { return stream_ != nullptr; }
+    // Between requests: the server has not closed it, nor spoken unasked. The kernel is asked where it may
+    // know more than the loop: after some time without a request.
+    bool is_quiet() const;
 
 private:
     void on_data(std::span<char> data) override;

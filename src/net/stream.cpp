@@ -329,6 +329,12 @@ void Stream::on_closing_due() {
     closing_due_.arm_after(patience_);
 }
 
+bool Stream::is_quiet() const {
+    char byte = 0;
+    return open_ && ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 void Stream::abort() {
     open_ = false;
     closing_ = true;

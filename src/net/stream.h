@@ -113,6 +113,10 @@ public:
     // False once one of the three was called, or the connection ended.
     bool is_writable() const { return open_ && !closing_ && !shutting_; }
 
+    // Nothing has come that was not read yet, nor the peer's end: asks the kernel, which may know sooner than
+    // the loop.
+    bool is_quiet() const;
+
     const TlsSession* tls() const { return tls_.get(); }
     std::uint64_t bytes_in() const { return bytes_in_; }
     std::uint64_t bytes_out() const { return bytes_out_; }
