@@ -65,7 +65,7 @@ fuzz: deps ## each fuzz target for SECONDS_EACH=30 (ONLY=name for one)
 	@scripts/build.sh fuzz fuzz_targets
 	@scripts/fuzz.sh $(SECONDS_EACH) $(ONLY)
 
-mutants: deps ## take the verifier's and the ledger's checks out, turn routing's decisions, one by one: each time a test must fail (ARGS="--only certificate")
+mutants: deps ## take the checks of verifier, ledger and protocol readers out, turn routing's decisions, one by one: each time a test must fail (ARGS="--only certificate")
 	@tests/mutants/mutants.py $(ARGS)
 
 bench: deps ## benchmarks as ratios in one run, into build/bench/results.json (ONLY=name for one)

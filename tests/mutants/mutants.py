@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Takes the verifier's and the ledger's checks out one by one, turns routing's decisions one by one, and shows that
-each time a test notices.
+"""Takes the checks of the verifier, the ledger and the readers of strangers' bytes out one by one, turns routing's
+decisions one by one, and shows that each time a test notices.
 
   mutants.py [--only TEXT] [--jobs N] [--list]
 
@@ -24,14 +24,16 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutants"
-# What decides about quotes, certificates, collateral, policies and allowlists, about what the log proves, and
-# about money.
+# What decides about quotes, certificates, collateral, policies and allowlists, about what the log proves, about
+# money, and about the bytes of strangers.
 SOURCES = ["src/attestation/*.cpp", "src/crypto/certificate.cpp", "src/crypto/crl.cpp", "src/crypto/ecdsa.cpp",
            "src/crypto/ed25519.cpp", "src/crypto/der.cpp", "src/ledger/checkpoint.cpp", "src/ledger/leaf.cpp",
            "src/ledger/log_tree.cpp", "src/ledger/merkle.cpp", "src/ledger/receipt*.cpp", "src/ledger/tile.cpp",
            *(f"src/ledger/{name}.cpp" for name in
              ("abuse", "accounts", "audit", "books", "evidence", "field_rules", "ledger", "locks", "money", "nodes", "outcome",
-              "outcome_json", "period", "settlement", "slashing", "terms", "usage"))]
+              "outcome_json", "period", "settlement", "slashing", "terms", "usage")),
+           # What reads the bytes of visitors, agents and backends.
+           "src/http/*.cpp", "src/protocol/*.cpp", "src/tunnel/*.cpp"]
 # What decides who may serve, and who is chosen.
 DECIDES = ["src/router/*.cpp", "src/registry/*.cpp", "src/registry/node.h", "src/registry/registry.h"]
 NOT_CHECKS = re.compile(r"_test\.cpp$|simulated_|resolution_json|directory_source|vector_manifest|remedy|tcb_status|"
@@ -41,6 +43,9 @@ TESTS = {"src/ledger/": ["ee_ledger_test --gtest_filter=*Rules.*", "ee_ledger_te
                          "ledger_simulation --seeds 300"],
          **dict.fromkeys(("src/router/", "src/registry/"),
                          ["ee_router_test", "ee_registry_test", "routing_simulation --seeds 200"]),
+         "src/http/": ["ee_http_test", "ee_proxy_test", "ee_agent_test", "ee_tunnel_test"],
+         "src/protocol/": ["ee_protocol_test", "ee_tunnel_test", "ee_agent_test"],
+         "src/tunnel/": ["ee_tunnel_test", "ee_control_plane_test"],
          "src/": ["ee_attestation_test", "ee_crypto_test"]}
 TEST_SECONDS = 120
 # Checks whose absence no test can show, each with the reason: (file, what is taken out). Each is exactly one.
@@ -49,6 +54,22 @@ EQUIVALENT = {
         "no object is read from nothing either; simdjson is kept from copying it from no address",
     ("src/attestation/quote_verifier.cpp", "known"):
         "a chain that is not remembered is verified anew, with the same outcome",
+    ("src/http/head_scanner.cpp", "comma == std::string_view::npos"):
+        "without a comma all of it is the last coding, and not chunked",
+    ("src/http/http2_request.cpp", "out.authority.empty()"):
+        "an empty one is not host[:port] either",
+    ("src/http/http2_session.cpp", "nghttp2_session_want_read(session_) == 0 && !draining_"):
+        "whoever owns the session sees that it is finished once what it says last is sent",
+    ("src/http/server_connection.cpp", "unread_.empty() && input.front() != http2_preface.front()"):
+        "what begins otherwise is told from the preface below, too",
+    ("src/http/structured_fields.cpp", "end == std::string_view::npos"):
+        "it goes on at the beginning then, where no comma is",
+    ("src/http/target.cpp", "close == std::string_view::npos"):
+        "the rest is all of it then, and begins with no colon",
+    ("src/protocol/json_document.cpp", "no_memory"):
+        "memory does not run out",
+    ("src/tunnel/multiplexer_v1.cpp", "base64_size(request.body.size()) > limits_.request_text_bytes_max"):
+        "the message would be too long, too; this saves making it",
     ("src/ledger/abuse.cpp", "report.filed_by == context.principal"):
         "only the launcher files and only the admin decides",
     ("src/ledger/accounts.cpp", "payment.ref.empty()"):
@@ -105,7 +126,7 @@ DECISION = re.compile(r"\b(?:if \(|while \(|return |bool \w+ = )")
 COMPARISONS = {" < ": " <= ", " <= ": " < ", " > ": " >= ", " >= ": " > ", " == ": " != ", " != ": " == "}
 
 REFUSES = re.compile(r"\breturn\s+(fail|invalid|malformed|refuse|refused|mismatch|unsupported|unavailable|attribute_refused|"
-                     r"wrong_root|wrong_length|too_large|never_had|unknown_node|unknown_account|known|held|false|std::nullopt|read|matched|enough|judged|checked)\b|\breturn \"|\.refuse\(|\bthrow\b|\bbroken\(|\buntimely\.\w+\(")
+                     r"wrong_root|wrong_length|too_large|never_had|unknown_node|unknown_account|known|held|false|std::nullopt|read|matched|enough|judged|checked|lost|refuse_now|protocol_error|fail_request|tl::unexpected|tolerate|refuse_response|fail_challenge|refuse_answer|refuse_size|refuse_later|fail_stream|fail_later|fail_connection|cut)\b|\breturn \"|\.refuse\(|\bthrow\b|\bbroken\(|\buntimely\.\w+\(")
 
 
 def last_of_text(text, at):
