@@ -70,6 +70,8 @@ EQUIVALENT = {
         "memory does not run out",
     ("src/tunnel/multiplexer_v1.cpp", "base64_size(request.body.size()) > limits_.request_text_bytes_max"):
         "the message would be too long, too; this saves making it",
+    ("src/tunnel/session.cpp", "closed_"):
+        "the multiplexer of a tunnel that is closed is, too, and says the same",
     ("src/ledger/abuse.cpp", "report.filed_by == context.principal"):
         "only the launcher files and only the admin decides",
     ("src/ledger/accounts.cpp", "payment.ref.empty()"):
