@@ -15,7 +15,7 @@ namespace ee::proxy {
 class PassthroughCall final : net::Stream::Handler, tunnel::StreamObserver {
 public:
     PassthroughCall(Passthrough& owner, net::Fd socket, const net::Endpoint& peer);
-    ~PassthroughCall();
+    ~PassthroughCall() override;
     PassthroughCall(const PassthroughCall&) = delete;
     PassthroughCall& operator=(const PassthroughCall&) = delete;
 
