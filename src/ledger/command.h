@@ -178,8 +178,8 @@ struct SettleMore {
     enum class Pending : std::uint8_t { wait_30_days, wait, judge };
     Pending pending = Pending::judge;
     std::string from{};  // `next` of the step before
-    // So often it goes back to units that came behind it, where they are more than a finalize judges at its
-    // end.
+    // So often it may go back to units that came behind it, where they are more than a finalize judges at its
+    // end. Whoever goes on from a `next` before `from` takes one off.
     std::uint32_t passes_left = 0;
     std::uint32_t units_max = 16;
     std::uint32_t locks_max = 128;

@@ -391,7 +391,8 @@ void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answer
     }
     const auto stepped = ledger_.apply(batch, server_request(settling.step), time);
     std::string next = stepped ? stepped->next : "";
-    if (next <= settling.step.from && settling.step.passes_left > 0) --settling.step.passes_left;
+    const bool goes_back = !next.empty() && next < settling.step.from;
+    if (goes_back) --settling.step.passes_left;
     settling.step.from = std::move(next);
     if (!settling.step.from.empty()) return;
     if (settling.then) std::get<Finalize>(settling.then->request.command).judged = true;

@@ -264,13 +264,18 @@ TEST(LedgerWorker, SettlesStepByStepAndAnswersAtTheEnd) {
 }
 
 // One that comes with each step, before those that are to be judged; and many more than are judged at the
-// end.
+// end, while many locks are moved.
 TEST(LedgerWorker, AFinalizeAnswersForUnitsThatCameWhileItWentOn) {
-    for (const int at_once : {1, 40}) {
+    for (const auto& [at_once, locks] : {std::pair(1, 0), std::pair(40, 0), std::pair(40, 2000)}) {
         TestWorker worker;
         const Period cell = cell_at(Grid::hour, worker.now);
         ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
         ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "2"));
+        ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(1'000'000)}, "buy"));
+        for (int i = 0; i < locks; ++i)
+            ASSERT_TRUE(
+                worker.admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)},
+                             fmt::format("lock{}", i)));
         int reports = 0;
         const auto report = [&](std::string_view app) {
             return ReportUsage{.account = "alice",

@@ -225,8 +225,8 @@ Money earnings_of(const Batch& batch, std::string_view id, LedgerTime now, std::
 void append_node(JsonWriter& json, const Batch& batch, std::string_view id, const Node& node,
                  LedgerTime now) {
     const auto terms = terms_at(batch, id, now);
-    // A node that has just registered itself again may have its first terms ahead.
     json.field("node_id", id);
+    // A node that has just registered itself again may have its first terms ahead.
     append_terms(json, terms.value_or(Terms{}));
     json.key("next_terms");
     if (const auto next = announced_terms(batch, id, now)) {
