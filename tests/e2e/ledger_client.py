@@ -6,7 +6,7 @@ import json
 
 from harness import ADMIN_TOKEN
 from raw_http import Connection
-from simulated_platform import binary
+from shifted_clock import ahead_by
 
 HOUR = datetime.timedelta(hours=1)
 SETTINGS = {"EE_LAUNCHER_TOKEN": "launcher-token-of-the-tests", "EE_UPTIME_TOKEN": "uptime-token-of-the-tests",
@@ -22,8 +22,7 @@ def within(period):
     """Settings of a control plane whose wall clock begins five minutes into this hour."""
     start = datetime.datetime.strptime(period, "%Y-%m-%dT%H").replace(tzinfo=datetime.timezone.utc)
     shift = start + datetime.timedelta(minutes=5) - datetime.datetime.now(datetime.timezone.utc)
-    return {"LD_PRELOAD": binary("libee_clock_shift.so"), "CLOCK_SHIFT_SECONDS": int(shift.total_seconds()),
-            "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    return ahead_by(int(shift.total_seconds()))
 
 
 def cell(hours=0, after=None):

@@ -4,7 +4,6 @@ from an agent that serves."""
 import concurrent.futures
 import json
 import shutil
-import struct
 import time
 
 import pytest
@@ -12,7 +11,8 @@ import pytest
 from harness import until
 from pccs import Pccs
 from programs import memory_factor
-from simulated_platform import SimulatedPlatform, binary, eectl
+from shifted_clock import ShiftedClock
+from simulated_platform import SimulatedPlatform, eectl
 
 DAY = 86_400
 LIFE = 30 * DAY  # of simulated collateral
@@ -237,15 +237,12 @@ def test_what_ends_during_an_outage_is_inconclusive_where_the_network_gives_no_g
 
 def test_a_clock_that_is_set_past_the_end_of_what_is_kept_has_it_fetched_anew(published):
     """A machine that was suspended comes back with its wall clock weeks ahead, and its timers where they were."""
-    clock = published.world.path / "clock"
-    clock.write_bytes(struct.pack("=q", 0))
-    control = published.control(LD_PRELOAD=binary("libee_clock_shift.so"), CLOCK_SHIFT_FILE=clock,
-                                ASAN_OPTIONS="verify_asan_link_order=0")
+    clock = ShiftedClock(published.world.path)
+    control = published.control(**clock.settings)
     joined(control, "before")
     control.wait_event("collateral.fetched")
     published.publish(published.issued(time.time() + 40 * DAY - 60))
-    with open(clock, "r+b") as mapped:  # It is never shorter than what is read.
-        mapped.write(struct.pack("=q", 40 * DAY))
+    clock.set_ahead(40 * DAY)
 
     def admitted():
         wire = control.wire_agent(app_name="later", agent_id="later")

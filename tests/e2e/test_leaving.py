@@ -3,7 +3,6 @@
 The agent of n1 is the cheaper one, so that it alone is asked until it is out; then it is n2's turn."""
 
 import sqlite3
-import struct
 import time
 
 import pytest
@@ -14,7 +13,7 @@ from harness import APP_DOMAIN, until
 from ledger_client import Ledger
 from market import Market, Visitors
 from raw_http import Connection
-from simulated_platform import binary
+from shifted_clock import ShiftedClock
 from streaming_backend import StreamingBackend
 from wire_agent import text_answer
 
@@ -193,17 +192,14 @@ def test_a_withdrawn_release_that_alone_has_weight_leaves_nobody_until_the_owner
 # ---- The clock ----
 
 def test_a_clock_that_steps_by_an_hour_takes_nobody_out(world):
-    clock = world.path / "clock"
-    clock.write_bytes(struct.pack("=q", 0))
-    control = world.control(LD_PRELOAD=binary("libee_clock_shift.so"), CLOCK_SHIFT_FILE=clock,
-                            ASAN_OPTIONS="verify_asan_link_order=0")
+    clock = ShiftedClock(world.path)
+    control = world.control(**clock.settings)
     ledger = Ledger(control)
     control.wire_agent(agent_id="a1").attest().serve(text_answer("served"))
     with EventStream(control, after=0, app="myapp") as stream, Visitors(control) as visitors:
         stream.wait_for("attested")
         for step, kind, count in (3600, "attested", 2), (0, "attested", 3), (-3600, "inconclusive", 1), (0, "attested", 4):
-            with open(clock, "r+b") as mapped:  # It is never shorter than what is read.
-                mapped.write(struct.pack("=q", step))
+            clock.set_ahead(step)
             assert visitors.since(time.monotonic()) == {"served"}, step
             # Before the collateral's time nobody can judge the agent: that is no fault of its own.
             assert ledger.post("/v1/apps/myapp/attest").status == 202

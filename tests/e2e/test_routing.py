@@ -1,7 +1,6 @@
 """Routing by price and trust: who gets the next request while nodes change, and what explains it."""
 
 import os
-import struct
 import subprocess
 import time
 
@@ -11,6 +10,7 @@ from event_stream import EventStream
 from harness import ADMIN_TOKEN, lasting_port, until
 from ledger_client import cell, within
 from market import POLICY, Market, Visitors
+from shifted_clock import ShiftedClock
 from simulated_platform import binary
 from wire_agent import text_answer
 
@@ -226,17 +226,13 @@ def test_an_inconclusive_verdict_takes_an_agent_out_after_its_grace(world):
 
 
 def test_an_expired_registration_serves_nobody_until_it_is_renewed(world):
-    clock = world.path / "clock"
-    clock.write_bytes(struct.pack("=q", 0))
-    market = Market(world, EE_REGISTRATION_TTL_DAYS=1, EE_REGISTRATION_WARN_DAYS=0,
-                    LD_PRELOAD=binary("libee_clock_shift.so"), CLOCK_SHIFT_FILE=clock,
-                    ASAN_OPTIONS="verify_asan_link_order=0")
+    clock = ShiftedClock(world.path)
+    market = Market(world, EE_REGISTRATION_TTL_DAYS=1, EE_REGISTRATION_WARN_DAYS=0, **clock.settings)
     market.node("n1", price="0.05")
     market.agent("n1")
     with EventStream(market.control, app="myapp") as events, Visitors(market.control) as visitors:
         assert visitors.since(0) == {"n1"}
-        with open(clock, "r+b") as mapped:  # It is never shorter than what is read.
-            mapped.write(struct.pack("=q", 24 * 3600 + 60))
+        clock.set_ahead(24 * 3600 + 60)
         assert visitors.since(time.monotonic()) == {"expired"}
         events.wait_for("registration_expired")
         owners_challenge(market)

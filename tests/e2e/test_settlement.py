@@ -5,7 +5,6 @@ import hashlib
 import json
 import pathlib
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import pytest
 
 from harness import ADMIN_TOKEN, lasting_port, until
 from ledger_client import SETTINGS, Ledger, cell, within
-from simulated_platform import binary
+from shifted_clock import ShiftedClock, ahead_by
 
 WINDOW = 4
 HOUR = 3600
@@ -34,9 +33,7 @@ class Network:
     def start(self, at, **settings):
         """At this many seconds after the cell's start, by its own clock. It does not step while the program runs: that
         would be an outage."""
-        self.control = self.world.control(LD_PRELOAD=binary("libee_clock_shift.so"),
-                                          CLOCK_SHIFT_SECONDS=round(self.cell + at - time.time()),
-                                          ASAN_OPTIONS="verify_asan_link_order=0", **self.world.make_tls(),
+        self.control = self.world.control(**ahead_by(self.cell + at - time.time()), **self.world.make_tls(),
                                           EE_CONTROL_PORT=self.port, EE_HEALTH_TIMEOUT_SEC=WINDOW,
                                           EE_SETTLE_AUTO="false", **settings)
         self.started_at = time.monotonic() - at
@@ -238,18 +235,15 @@ def test_a_control_plane_that_was_away_is_held_against_nobody(network):
 
 # All its cells are due at once, before anybody looks at the clock again.
 def test_no_cell_is_settled_before_the_step_of_the_clock_that_ended_it_is_recorded(world):
-    clock = world.path / "clock"
-    clock.write_bytes(struct.pack("=q", 0))
-    control = world.control(LD_PRELOAD=binary("libee_clock_shift.so"), CLOCK_SHIFT_FILE=clock,
-                            ASAN_OPTIONS="verify_asan_link_order=0", **SETTINGS)
+    clock = ShiftedClock(world.path)
+    control = world.control(**clock.settings, **SETTINGS)
     ledger = Ledger(control)
     ledger.open_account("alice", "100")
     ledger.register_node("n1")
     cells = [cell(hours) for hours in range(1, 6)]
     for period in cells:
         ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "vcpu_hours": "4", "period": period}, "alice")
-    with open(clock, "r+b") as mapped:  # It is never shorter than what is read.
-        mapped.write(struct.pack("=q", 30 * HOUR))
+    clock.set_ahead(30 * HOUR)
     control.wait_event("control.outage", cause="clock_step")
 
     def outcomes():
@@ -261,21 +255,15 @@ def test_no_cell_is_settled_before_the_step_of_the_clock_that_ended_it_is_record
 
 # L7: what is shown, and what a dry run says, is of the ledger's time, as what is written is.
 def test_a_clock_that_steps_back_does_not_take_what_is_shown_with_it(world):
-    clock = world.path / "clock"
-    clock.write_bytes(struct.pack("=q", 0))
-    period = cell(1)
-    control = world.control(**{**within(period), "CLOCK_SHIFT_FILE": clock}, **{**SETTINGS, "EE_SETTLE_AUTO": "false"})
-
-    def step(seconds):
-        with open(clock, "r+b") as mapped:
-            mapped.write(struct.pack("=q", seconds))
+    clock, period = ShiftedClock(world.path), cell(1)
+    control = world.control(**{**clock.settings, **within(period), **SETTINGS, "EE_SETTLE_AUTO": "false"})
     ledger = Ledger(control)
     ledger.open_account("alice", "10")
     ledger.register_node("n1")
     ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "vcpu_hours": "1", "period": period}, "alice")
-    step(HOUR)
+    clock.set_ahead(HOUR)
     ledger.register_node("n2", price="0.07")
-    step(-10 * 60)
+    clock.set_ahead(-10 * 60)
     assert ledger.ok("/v1/nodes/n2")["price_usd_per_vcpu_hour"] == "0.07"
     (dry,) = ledger.ok(f"/v1/settlements/{period}/finalize?dry_run=true", {})["outcomes"]
     (real,) = ledger.ok(f"/v1/settlements/{period}/finalize", {})["outcomes"]
