@@ -75,6 +75,12 @@ EectlRun recompute(const std::string& content, bool json = false) {
     return eectl(arguments);
 }
 
+void expect_difference(const std::string& content, std::string_view says) {
+    const EectlRun run = recompute(content);
+    EXPECT_EQ(run.code, exit_refused) << says << "\n" << run.out << run.err;
+    EXPECT_NE(run.out.find(says), std::string::npos) << says << "\n" << run.out << run.err;
+}
+
 TEST(SettlementRecompute, TellsAnotherOutcomeFromTheSame) {
     ledger::UnitEvidence missed = good_cell(), hole = good_cell(), other_node = good_cell();
     missed.slots[0].slot.windows[7] = static_cast<char>(ledger::Window::miss);
@@ -137,11 +143,8 @@ TEST(SettlementRecompute, TransfersFollowFromTheOutcome) {
          "transfers_mismatch:returned_usd: "},
         {R"("app_name":"myapp","outcome")", R"("app_name":null,"outcome")", "unit_mismatch: "},
     };
-    for (const Row& row : rows) {
-        const EectlRun run = recompute(with(item_of(good_cell(), "pass", ""), row.what, row.instead));
-        EXPECT_EQ(run.code, exit_refused) << run.out << run.err;
-        EXPECT_NE(run.out.find(row.says), std::string::npos) << row.instead << "\n" << run.out << run.err;
-    }
+    for (const Row& row : rows)
+        expect_difference(with(item_of(good_cell(), "pass", ""), row.what, row.instead), row.says);
 }
 
 // The log's leaf proves the sums; without it only that they are no less is known.
@@ -176,11 +179,7 @@ TEST(SettlementRecompute, SaysWhichTransfersAreNotComparedWhereNotAllAreShown) {
         {with(failed, R"("paid_usd":"0","returned_usd":"2")", R"("paid_usd":"999","returned_usd":"2")"),
          "transfers_mismatch:paid_usd: the transfers come to 0 USD, recorded are 999"},
     };
-    for (const auto& [item, says] : rows) {
-        const EectlRun refused = recompute(item);
-        EXPECT_EQ(refused.code, exit_refused) << says << refused.err;
-        EXPECT_NE(refused.out.find(says), std::string::npos) << says << "\n" << refused.out;
-    }
+    for (const auto& [item, says] : rows) expect_difference(item, says);
 }
 
 TEST(SettlementRecompute, OfAUnitThatIsNotSettledNothingMoves) {
@@ -196,11 +195,7 @@ TEST(SettlementRecompute, OfAUnitThatIsNotSettledNothingMoves) {
         {with(item, R"("transfers":[])", R"("transfers":[)" + transfers_of("fail") + "]"),
          "transfers_mismatch:0: of a unit that is inconclusive nothing moves"},
     };
-    for (const auto& [changed, says] : rows) {
-        const EectlRun run = recompute(changed);
-        EXPECT_EQ(run.code, exit_refused) << says << run.err;
-        EXPECT_NE(run.out.find(says), std::string::npos) << says << "\n" << run.out;
-    }
+    for (const auto& [changed, says] : rows) expect_difference(changed, says);
 }
 
 TEST(SettlementRecompute, WhatIsRecordedWithoutEvidenceIsADifference) {
@@ -227,11 +222,7 @@ TEST(SettlementRecompute, WhatIsRecordedWithoutEvidenceIsADifference) {
         {R"({"items":[)" + std::string(open_item) + R"(],"receipt":)" + receipt_of_another_leaf() + "}",
          "evidence_missing: recorded are open [], 0 USD paid and 0 returned, with a receipt"},
     };
-    for (const Row& row : rows) {
-        const EectlRun run = recompute(row.content);
-        EXPECT_EQ(run.code, exit_refused) << row.content;
-        EXPECT_NE(run.out.find(row.says), std::string::npos) << row.says << "\n" << run.out << run.err;
-    }
+    for (const Row& row : rows) expect_difference(row.content, row.says);
 }
 
 TEST(SettlementRecompute, RefusesWhatIsNoBundle) {
