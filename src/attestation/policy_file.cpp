@@ -10,6 +10,7 @@
 #include "attestation/directory_source.h"
 #include "attestation/policy_fields.h"
 #include "base/names.h"
+#include "base/printable.h"
 
 namespace ee::attestation {
 namespace {
@@ -79,12 +80,10 @@ public:
 
 private:
     void problem_at(unsigned line, std::string_view sentence) {
-        std::string text = line == 0 ? fmt::format("{}: {}", file_name_, sentence)
-                                     : fmt::format("{}:{}: {}", file_name_, line, sentence);
+        const std::string text = line == 0 ? fmt::format("{}: {}", file_name_, sentence)
+                                           : fmt::format("{}:{}: {}", file_name_, line, sentence);
         // Keys and values may hold anything; the sentences are lines of a log.
-        for (char& c : text)
-            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-        problems_.emplace(line, std::move(text));
+        problems_.emplace(line, printable(text));
     }
     // "networks.toml:3: [forge-1] debug = true: <sentence>"
     void problem(const toml::node& where, std::string_view network, std::string_view key,
