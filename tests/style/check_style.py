@@ -15,6 +15,7 @@ LINE_COLUMNS_MAX = 110
 FUNCTION_LINES_MAX = 70
 TEST_FUNCTION_LINES_MAX = 120
 FILE_LINES_MAX = 500
+FILE_BYTES_MAX = 256 * 1024
 
 # Where exceptions end: the programs' main functions and the dispatchers, which turn one into a log line or a
 # 500 answer. CLI11 reports usage errors by exception, at one place. The ledger's worker stops
@@ -36,6 +37,7 @@ MARKER = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" 
 EMPTY_NAMES = {"helper", "helpers", "util", "utils", "common", "manager", "misc"}
 EMPTY_TYPE_NAME = re.compile(r"\b(?:class|struct)\s+\w*(?:Helper|Util|Utils|Common|Manager|Misc)\b")
 CODE_FOLDERS = ("src", "tests", "bench")
+BINARY_FOLDERS = ("tests/fuzz/corpus/",)
 TEXT_SUFFIXES = {".h", ".cpp", ".py", ".sh", ".md", ".txt", ".cmake", ".json", ".html", ".yml", ".yaml", ""}
 
 COMMENT_OR_STRING = re.compile(
@@ -230,17 +232,26 @@ def machine_paths_of(root):
     return tuple(place + "/" for place in sorted(places) if place not in ("/", "/tmp", "/var/tmp", "/home", "/srv", "/opt"))
 
 
+def check_bytes(name, content, machine_paths=()):
+    """Of a file as it is: that it is small, and text, but for what the fuzz targets start from."""
+    if len(content) > FILE_BYTES_MAX:
+        yield 1, f"{len(content)} bytes, {FILE_BYTES_MAX} are allowed"
+        return
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        if not name.startswith(BINARY_FOLDERS):
+            yield 1, "not text"
+        return
+    if pathlib.PurePosixPath(name).suffix in TEXT_SUFFIXES:
+        yield from check_file(name, text, machine_paths)
+
+
 def check_tree(root):
     problems = []
     for name in files_of(root):
-        path = root / name
-        if path.suffix not in TEXT_SUFFIXES:
-            continue
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            continue  # A fuzz corpus, a picture.
-        problems += [f"{name}:{number}: {what}" for number, what in check_file(name, text, machine_paths_of(root))]
+        found = check_bytes(name, (root / name).read_bytes(), machine_paths_of(root))
+        problems += [f"{name}:{number}: {what}" for number, what in found]
     return problems
 
 
@@ -318,6 +329,15 @@ BAD_FILES = [
 ]
 
 
+FILES_OF_BYTES = [
+    ("tests/fuzz/corpus/quote/a", b"\xff\xfe", []),
+    ("docs/y.md", "größer\n".encode(), []),
+    ("core", b"\x7fELF\xff", ["not text"]),
+    ("docs/x.txt", b"a" * FILE_BYTES_MAX, []),
+    ("docs/x.txt", b"a" * (FILE_BYTES_MAX + 1), ["are allowed"]),
+]
+
+
 def self_test():
     failures = []
     for snippet in GOOD_AWAITS:
@@ -335,6 +355,10 @@ def self_test():
         found = list(check_file(name, text, ("/home/somebody/",)))
         if len(found) != 1 or expected not in found[0][1]:
             failures.append(f"{name} {text[:40]!r}: expected {expected!r}, got {found}")
+    for name, content, expected in FILES_OF_BYTES:
+        found = [what for _, what in check_bytes(name, content)]
+        if len(found) != len(expected) or any(part not in what for part, what in zip(expected, found)):
+            failures.append(f"{name} {content[:20]!r}: expected {expected}, got {found}")
     return failures
 
 
