@@ -7,6 +7,7 @@
 
 #include "base/hex.h"
 #include "base/names.h"
+#include "base/replace_file.h"
 #include "crypto/digest.h"
 #include "net/url.h"
 
@@ -95,9 +96,8 @@ Result<std::string> agent_id_of(const config::AgentConfig& config) {
                     file.string() + " does not hold an agent id; remove it to get a new one");
     }
     std::string id = new_uuid();
-    std::ofstream out(file, std::ios::binary);
-    out << id << '\n';
-    if (!out.flush()) return fail("state_dir_unusable", "cannot write " + file.string());
+    if (const auto saved = replace_file(file, id + '\n', 0600); !saved)
+        return fail("state_dir_unusable", "cannot write " + saved.error().detail);
     return id;
 }
 

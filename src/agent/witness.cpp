@@ -9,6 +9,7 @@
 
 #include <system_error>
 
+#include "base/replace_file.h"
 #include "ledger/witness_proof.h"
 #include "protocol/limits.h"
 
@@ -40,21 +41,20 @@ std::string read_file(const fs::path& file) {
     return text;
 }
 
-Error failure(const fs::path& file) {
-    return {"state_dir_unusable", file.string() + ": " + std::strerror(errno)};
-}
-
-Result<void> write_synced(const fs::path& file, int flags, std::string_view text) {
-    const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-    if (fd < 0) return fail(failure(file));
-    const bool written =
-        ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-    const Error why = failure(file);
-    if (::close(fd) != 0 || !written) return fail(why);
+// A checkpoint of another log than the one that is kept now.
+Result<void> append_line(const fs::path& file, std::string_view note) {
+    const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_APPEND, 0600);
+    const std::string line = std::string(note) + '\n';
+    const bool written = fd >= 0 &&
+                         ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
+                         ::fsync(fd) == 0;
+    const std::string why = std::strerror(errno);
+    if (fd >= 0) ::close(fd);
+    if (!written) return fail("state_dir_unusable", file.string() + ": " + why);
     return {};
 }
 
-// Whole or not at all, whenever the machine stops. On a worker.
+// On a worker.
 Result<void> save_files(const fs::path& folder, const std::string& note, const std::string& old) {
     std::error_code error;
     if (fs::create_directories(folder, error)) fs::permissions(folder, fs::perms::owner_all, error);
@@ -63,12 +63,10 @@ Result<void> save_files(const fs::path& folder, const std::string& note, const s
     if (!old.empty()) {
         const auto size = fs::file_size(kept, error);
         if (error || size < old_bytes_max)
-            if (auto written = write_synced(kept, O_APPEND, old + "\n"); !written) return written;
+            if (auto written = append_line(kept, old); !written) return written;
     }
-    const fs::path file = folder / "checkpoint", fresh = folder / "checkpoint.new";
-    ::unlink(fresh.c_str());
-    if (auto written = write_synced(fresh, O_EXCL, note); !written) return written;
-    if (::rename(fresh.c_str(), file.c_str()) != 0) return fail(failure(file));
+    const auto saved = replace_file(folder / "checkpoint", note, 0600);
+    if (!saved) return fail("state_dir_unusable", saved.error().detail);
     return {};
 }
 

@@ -1,6 +1,3 @@
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <string>
 
 #include <fmt/format.h>
@@ -11,6 +8,7 @@
 #include "attestation/simulated_platform_certificates.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
+#include "base/replace_file.h"
 #include "crypto/certificate.h"
 #include "crypto/issuing.h"
 
@@ -27,22 +25,13 @@ tl::unexpected<Error> unreadable(const path& file, std::string_view why) {
                 fmt::format("{}: {} (`eectl simulate init` makes a platform)", file.string(), why));
 }
 
-tl::unexpected<Error> unwritable(const path& file, std::string_view why) {
-    return fail("simulated_platform_unwritable", fmt::format("{}: {}", file.string(), why));
+tl::unexpected<Error> unwritable(std::string detail) {
+    return fail("simulated_platform_unwritable", std::move(detail));
 }
 
-// A reader sees the old file or the new one, never half of it.
 Result<void> write_whole_file(const path& file, std::string_view text) {
-    const path fresh = file.string() + ".new";
-    {
-        std::ofstream out(fresh, std::ios::binary | std::ios::trunc);
-        out.write(text.data(), static_cast<std::streamsize>(text.size()));
-        out.flush();
-        if (!out) return unwritable(file, std::strerror(errno));
-    }
-    std::error_code error;
-    std::filesystem::rename(fresh, file, error);
-    if (error) return unwritable(file, error.message());
+    const auto written = replace_file(file, text, 0644);
+    if (!written) return unwritable(written.error().detail);
     return {};
 }
 
@@ -139,7 +128,7 @@ bool simulated_platform_exists(const path& folder) {
 Result<void> save_simulated_platform(const path& folder, const SimulatedPlatform& platform, WallTime at) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    if (error) return unwritable(folder, error.message());
+    if (error) return unwritable(fmt::format("{}: {}", folder.string(), error.message()));
     const std::pair<const char*, const SigningKey*> keys[] = {{"root.key", &platform.root_key},
                                                               {"platform_ca.key", &platform.platform_ca_key},
                                                               {"pck.key", &platform.pck_key},
@@ -147,7 +136,7 @@ Result<void> save_simulated_platform(const path& folder, const SimulatedPlatform
                                                               {"attestation.key", &platform.attestation_key}};
     for (const auto& [name, key] : keys) {
         const auto saved = crypto::save_signing_key(folder / name, *key);
-        if (!saved) return unwritable(folder / name, saved.error().detail);
+        if (!saved) return unwritable(saved.error().detail);
     }
     const std::pair<const char*, const Bytes*> certificates[] = {
         {"root.pem", &platform.root_certificate},

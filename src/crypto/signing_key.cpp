@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <fstream>
 #include <stdexcept>
 #include <string>
-#include <unistd.h>
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 
 #include "base/check.h"
+#include "base/replace_file.h"
 
 namespace ee::crypto {
 namespace {
@@ -129,22 +128,8 @@ Result<SigningKey> load_signing_key(const std::filesystem::path& file) {
 }
 
 Result<void> save_signing_key(const std::filesystem::path& file, const SigningKey& key) {
-    const std::string path = file.string();
-    const std::string fresh = path + ".new";
-    const auto refused = [&](const char* what) {
-        const std::string why = std::strerror(errno);
-        ::unlink(fresh.c_str());
-        return fail("key_unwritable", path + ": " + what + ": " + why);
-    };
-    ::unlink(fresh.c_str());
-    const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return fail("key_unwritable", path + ": " + std::strerror(errno));
-    const Secret pem = key.to_pem();
-    const std::string_view text = pem.reveal();
-    const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    const bool synced = written && ::fsync(fd) == 0;
-    if (::close(fd) != 0 || !synced) return refused("cannot write the key");
-    if (::rename(fresh.c_str(), path.c_str()) != 0) return refused("cannot put the key in place");
+    const auto saved = replace_file(file, key.to_pem().reveal(), 0600);
+    if (!saved) return fail("key_unwritable", saved.error().detail);
     return {};
 }
 

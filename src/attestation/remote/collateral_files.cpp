@@ -1,35 +1,14 @@
 #include "attestation/remote/collateral_files.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 #include "attestation/directory_source.h"
 #include "base/hex.h"
+#include "base/replace_file.h"
 
 namespace ee::attestation {
-namespace {
 
 namespace fs = std::filesystem;
-
-tl::unexpected<Error> unwritable(const fs::path& file, std::string_view why) {
-    return fail("file_unwritable", fmt::format("{}: {}", file.string(), why));
-}
-
-bool write_all(int file, std::string_view text) {
-    while (!text.empty()) {
-        const ssize_t count = ::write(file, text.data(), text.size());
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) return false;
-        text.remove_prefix(static_cast<std::size_t>(count));
-    }
-    return ::fsync(file) == 0;
-}
-
-}  // namespace
 
 fs::path CollateralFiles::file_of(const CollateralKey& key) const {
     return folder_ /
@@ -57,17 +36,8 @@ void CollateralFiles::read_all(const std::function<void(const CollateralKey&, Co
 Result<void> CollateralFiles::write(const CollateralKey& key, const Collateral& collateral) const {
     std::error_code error;
     fs::create_directories(folder_, error);
-    if (error) return unwritable(folder_, error.message());
-    const fs::path file = file_of(key), fresh = file.string() + ".new";
-    const int opened = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (opened < 0) return unwritable(fresh, std::strerror(errno));
-    const bool written = write_all(opened, to_json(collateral));
-    const int reason = errno;
-    ::close(opened);
-    if (!written) return unwritable(fresh, std::strerror(reason));
-    fs::rename(fresh, file, error);
-    if (error) return unwritable(file, error.message());
-    return {};
+    if (error) return fail("file_unwritable", fmt::format("{}: {}", folder_.string(), error.message()));
+    return replace_file(file_of(key), to_json(collateral), 0644);
 }
 
 void CollateralFiles::remove(const CollateralKey& key) const {
