@@ -373,6 +373,17 @@ TEST_F(BackendStreaming, RefusesA101ThatAnswersAnotherRequest) {
     }
 }
 
+// Over HTTP/1.1 it is a GET without a body (RFC 6455 section 4.1).
+TEST_F(BackendStreaming, OpensAWebSocketByGetAlone) {
+    Asker posted, with_body;
+    ask(posted, {.method = "POST", .path = "/", .fields = offered, .websocket = true});
+    ask(with_body,
+        {.method = "GET", .path = "/", .fields = offered, .body_follows = true, .websocket = true});
+    EXPECT_TRUE(ends(posted, "bad_request"));
+    EXPECT_TRUE(ends(with_body, "bad_request"));
+    EXPECT_TRUE(server->peers.empty());
+}
+
 TEST_F(BackendStreaming, PassesOnThatTheBackendWantsNoWebSocket) {
     Asker refused, next;
     ask(refused, {.method = "GET", .path = "/", .fields = offered, .websocket = true});

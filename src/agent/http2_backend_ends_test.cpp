@@ -211,6 +211,26 @@ TEST_F(Http2BackendEnds, AnAnswerThatBeganBreaksWithItsConnection) {
     EXPECT_EQ(backend->connections(), 0u);
 }
 
+TEST_F(Http2BackendEnds, ABackendThatBreaksTheProtocolIsSaidTo) {
+    const std::string data_on_no_stream("\0\0\1\0\0\0\0\0\0x", 10);  // RFC 9113 section 6.1
+    const std::string ping("\0\0\10\6\0\0\0\0\0pingping", 17);
+    std::string flood;
+    for (int i = 0; i < 2000; ++i) flood += ping;
+    for (const std::string& said : {data_on_no_stream, flood}) {
+        restart();
+        const std::size_t peer = server.peers.size();
+        ASSERT_TRUE(warm_up());
+        Http2Asker asker;
+        ask(asker, {.method = "POST", .path = "/", .fields = {}});
+        ASSERT_TRUE(hears(peer, 3));
+        server.peers[peer]->stream.output().append(said);
+        server.peers[peer]->stream.flush_later();
+        EXPECT_TRUE(ends(asker, "backend_unreachable")) << said.size();
+        EXPECT_EQ(asker.why, "the backend broke the HTTP/2 protocol");
+        EXPECT_EQ(backend->connections(), 0u);
+    }
+}
+
 TEST_F(Http2BackendEnds, ABackendThatRestartsCostsNoRequestThatWasNotUnderWay) {
     ASSERT_TRUE(warm_up());
     server.peers[0]->stream.abort();

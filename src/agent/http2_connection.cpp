@@ -117,9 +117,7 @@ void Http2Backend::Connection::on_data(std::span<char> data) {
     if (is_over_) return;
     heard_at_ = backend_.loop_.now();
     const auto received = session_.receive({data.data(), data.size()});
-    if (!received)
-        return lost(is_ready_ ? "the backend broke the HTTP/2 protocol: " + received.error().detail
-                              : "the backend does not speak HTTP/2: " + received.error().detail);
+    if (!received) return lost(broken());
     window_whole_ = std::max(window_whole_, window_left());
     flush_later();
     settle();
@@ -184,12 +182,14 @@ void Http2Backend::Connection::on_goaway(std::uint32_t) {
 
 // ---- Ends ----
 
+const char* Http2Backend::Connection::broken() const {
+    return is_ready_ ? "the backend broke the HTTP/2 protocol" : "the backend does not speak HTTP/2";
+}
+
 void Http2Backend::Connection::settle() {
     if (is_over_) return;
     const bool is_unused = calls_.empty();
-    if (session_.is_finished() && !(is_unused && is_ready_))
-        return lost(is_ready_ ? "the backend ended the HTTP/2 connection"
-                              : "the backend does not speak HTTP/2");
+    if (session_.is_finished() && !(is_unused && is_ready_)) return lost(broken());
     if (is_unused && is_retired_) return close();
     if (is_unused && is_ready_ && !due_.armed()) due_.arm_after(backend_.settings_.unused_time);
     backend_.dispatch();

@@ -61,6 +61,7 @@ private:
     // Whose stream is over: it is on this connection no more.
     Call* take(http::Http2StreamId id);
     void on_due();
+    const char* broken() const;
     // After the session was given something, or something was pulled.
     void settle();
     void close();

@@ -6,9 +6,11 @@
 #include <sys/mman.h>
 
 #include "agent/http2_test_server.h"
+#include "agent/witness.h"
 #include "crypto/ed25519.h"
 #include "http/server.h"
 #include "http/test_server.h"
+#include "tunnel/message_sink.h"
 #include "tunnel/test_agent.h"
 #include "tunnel/tunnels.h"
 
@@ -73,14 +75,15 @@ protected:
         EXPECT_TRUE(until([&] { return raw.peers.size() > n; }));
         return *raw.peers[n];
     }
-    net::Peer& raw_upgraded(std::size_t n) {
+    net::Peer& raw_upgraded(std::size_t n, std::string_view protocol = "") {
         EXPECT_TRUE(until([&] { return raw.has_request(n); }));
         const std::string& request = raw.peers[n]->received;
         const std::size_t key = request.find("Sec-WebSocket-Key: ") + 19;
         raw.peers[n]->say(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Accept: " +
-            http::websocket_accept(request.substr(key, 24)) + "\r\n\r\n");
+            http::websocket_accept(request.substr(key, 24)) +
+            (protocol.empty() ? "" : "\r\nSec-WebSocket-Protocol: " + std::string(protocol)) + "\r\n\r\n");
         raw.peers[n]->received.clear();
         return *raw.peers[n];
     }
@@ -284,6 +287,21 @@ TEST_P(TunnelClientTest, CarriesRequestsToABackendOfHttp2) {
     EXPECT_EQ(broken.got, "backend_unreachable");
 }
 
+TEST_P(TunnelClientTest, TellsOfACheckpointOnlyWhereItHoldsOne) {
+    Witness witness(loop, workers, log, "/dev/null/state");
+    settings.witness = &witness;
+    serve();
+    client->report_health(true, "");
+    ASSERT_TRUE(until([&] { return owner.has("health pass"); })) << testing::PrintToString(owner.events);
+    const std::string note =
+        ledger::sign_checkpoint({.log_id = std::string(32, 'a'), .head = {.size = 1, .root = {1}}},
+                                crypto::SigningKey::generate(crypto::KeyKind::ed25519));
+    witness.told(note, "");
+    client->report_health(true, "");
+    EXPECT_TRUE(until([&] { return owner.has("health pass, holding " + note); }));
+    client.reset();
+}
+
 TEST_P(TunnelClientTest, A2xxOpensNoWebSocketWhereTheBackendDoesNotSwitch) {
     if (!is_v2()) return;  // A tunnel of version 1 carries none.
     serve();
@@ -430,6 +448,28 @@ TEST_P(TunnelClientTest, EndsATunnelThatBreaksTheProtocol) {
         ASSERT_TRUE(until([&] { return peer.closed == "closed"; })) << i;
         // A masked close frame with a code says why.
         EXPECT_NE(peer.received.find("\x88\x82"), std::string::npos) << i;
+        ASSERT_TRUE(until([&] { return raw.has_request(i + 1); })) << i;
+    }
+}
+
+TEST_P(TunnelClientTest, EndsATunnelWhoseHttp2IsNoneOrAFlood) {
+    if (!is_v2()) return;
+    settings.control.port = raw.listener->port();
+    start();
+    const std::string begin("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+    const std::string data_on_no_stream("\0\0\1\0\0\0\0\0\0x", 10);  // RFC 9113 section 6.1
+    const std::string ping("\0\0\10\6\0\0\0\0\0pingping", 17);
+    std::string flood;
+    for (int i = 0; i < 2000; ++i) flood += ping;
+    const std::string rows[] = {"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", begin + data_on_no_stream,
+                                begin + flood};
+    for (std::size_t i = 0; i < std::size(rows); ++i) {
+        net::Peer& peer = raw_upgraded(i, tunnel::v2_subprotocol);
+        http::append_frame(peer.stream.output(), http::Opcode::text,
+                           R"({"type":"status","state":"ok","reason":"attested"})");
+        http::append_frame(peer.stream.output(), http::Opcode::binary, rows[i]);
+        peer.stream.flush_later();
+        ASSERT_TRUE(until([&] { return peer.closed == "closed"; })) << i;
         ASSERT_TRUE(until([&] { return raw.has_request(i + 1); })) << i;
     }
 }

@@ -3,13 +3,18 @@
 
 #include <gtest/gtest.h>
 
+#include "http/fields.h"
 #include "net/loop.h"
+#include "tunnel/message_sink.h"
 
 namespace ee::agent {
 namespace {
 
 struct TunnelStreamsTest : testing::Test, http::Http2Observer {
-    void on_head(http::Http2StreamId, const http::Http2Head& head, bool) override { status = head.status; }
+    void on_head(http::Http2StreamId, const http::Http2Head& head, bool) override {
+        status = head.status;
+        code = http::find(head.fields, "ee-error").value_or("");
+    }
     void on_body(http::Http2StreamId, std::string_view) override {}
     void on_end(http::Http2StreamId, std::span<const http::Field>) override {}
     void on_reset(http::Http2StreamId, std::uint32_t) override {}
@@ -32,22 +37,47 @@ struct TunnelStreamsTest : testing::Test, http::Http2Observer {
         loop, workers, {.url = net::parse_url("unix:/nonexistent/backend.sock").value(), .tls = nullptr});
     TunnelStreams streams{loop, *backend, nullptr, log, [] {}};
     http::Http2Session control{{.role = http::Http2Settings::Role::client}, *this};
+    // What the agent answers a request that it gives to no backend.
+    std::string answer_to(const http::Http2Head& head) {
+        status = 0;
+        code.clear();
+        std::string asked;
+        EXPECT_TRUE(control.open(head, "", true));
+        control.pull(asked, 1 << 20);
+        EXPECT_TRUE(streams.receive(asked));
+        EXPECT_TRUE(control.receive(pull()));
+        return std::to_string(status) + ' ' + code;
+    }
     int status = 0;
+    std::string code;
     bool is_told_to_go = false;
 };
 
 TEST_F(TunnelStreamsTest, SaysNothingBeforeTheControlPlaneHasSpoken) {
     EXPECT_FALSE(streams.wants_output());
     EXPECT_EQ(pull(), "");
-    std::string asked;
-    // What cannot be served is answered at once.
-    ASSERT_TRUE(control.open(
-        {.method = "CONNECT", .scheme = "https", .authority = "a.example", .path = "/", .protocol = ""}, "",
-        true));
-    control.pull(asked, 1 << 20);
-    ASSERT_TRUE(streams.receive(asked));
+    std::string preface;
+    control.pull(preface, 1 << 20);
+    ASSERT_TRUE(streams.receive(preface));
     EXPECT_TRUE(streams.wants_output());
     ASSERT_TRUE(control.receive(pull()));
+}
+
+TEST_F(TunnelStreamsTest, AnswersAtOnceWhatNoBackendCanBeAsked) {
+    const std::string settings_first =
+        answer_to({.method = "GET", .scheme = "https", .authority = "a.example", .path = "/"});
+    EXPECT_EQ(settings_first, "0 ");  // That is given to the backend.
+    EXPECT_EQ(answer_to({.method = "CONNECT",
+                         .scheme = "https",
+                         .authority = "a.example",
+                         .path = "/",
+                         .protocol = "connect-udp"}),
+              "501 upgrade_unsupported");
+    const std::vector<http::Field> many(tunnel::head_limits.fields_max + 1, {"x", "1"});
+    EXPECT_EQ(
+        answer_to(
+            {.method = "GET", .scheme = "https", .authority = "a.example", .path = "/", .fields = many}),
+        "400 bad_request");
 }
 
 TEST_F(TunnelStreamsTest, ThatItLeavesItSaysUnasked) {

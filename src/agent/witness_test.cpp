@@ -102,6 +102,17 @@ TEST_F(WitnessTest, HoldsWhatItHasAgainstALogThatDoesNotGoOnFromThere) {
     witness->told(newer, proof_from(8));
     witness->told("nonsense", "");
     witness->told(newer + std::string(10'000, ' '), proof_from(9));
+    const auto signed_by = [&](const std::string& name, int lines) {
+        std::string note = newer.substr(0, newer.find("\n\n") + 2);
+        for (int line = 0; line < lines; ++line)
+            note += "\u2014 " + name + ' ' + std::string(400, 'A') + '\n';
+        return note;
+    };
+    const std::string log_name = newer.substr(0, newer.find('\n'));
+    for (const std::string& note : {signed_by("other", 1), signed_by(log_name, 20)}) {
+        ASSERT_TRUE(ledger::parse_checkpoint(note)) << note;
+        witness->told(note, proof_from(9));
+    }
     tree = ledger::LogTree{};
     witness->told(signed_note(grow_to(4)), "");
     witness->told(signed_note(grow_to(9, 1)), "");

@@ -168,7 +168,8 @@ struct TestOwner final : SessionOwner {
     void on_inconclusive(Session&, const Error& why) override { note("inconclusive", why.code); }
     void on_attest_miss(Session&, const Error& why) override { note("miss", why.code); }
     void on_health(Session& session, const HealthReport& report) override {
-        note("health", report.pass ? "pass" : "fail");
+        note("health", std::string(report.pass ? "pass" : "fail") +
+                           (report.checkpoint ? ", holding " + *report.checkpoint : ""));
         if (health) health(session, report.pass);
     }
     void on_refused(Session&, const Refused& refused) override {
