@@ -129,8 +129,9 @@ TEST_F(AdmissionTest, HangingUpDoesNotEscapeAChallenge) {
     open();
     record_slots();
     put_node("n1");
-    const auto challenged = [&](const std::string& id) {
-        auto agent = serve_on("n1", id);
+    put_node("n2");
+    const auto challenged = [&](const std::string& id, const std::string& node = "n1") {
+        auto agent = serve_on(node, id);
         tunnels->find(registry.tunnel_of("myapp", id))
             ->challenge(protocol::ChallengeReason::operator_request);
         EXPECT_TRUE(until([&] { return agent->wire->has_heard("challenge operator"); }));
@@ -154,10 +155,16 @@ TEST_F(AdmissionTest, HangingUpDoesNotEscapeAChallenge) {
     // Whom nobody wants any more owes nothing.
     const auto unwelcome = challenged("a-unwelcome");
     tunnels->find(registry.tunnel_of("myapp", "a-unwelcome"))->refuse({"app_forgotten", ""}, std::nullopt);
+    const auto banned = challenged("a-banned", "n2");
+    put_node("n2", true);
+    // Nor does who was not asked.
+    serve_on("n1", "a-leaving")->wire->stream.abort();
+    ASSERT_TRUE(until([&] { return registry.tunnel_of("myapp", "a-leaving") == registry::no_tunnel; }));
     door.told.reset();
     const auto after = ledger_now() + std::chrono::milliseconds(1500);
     ASSERT_TRUE(until([&] { return door.told && *door.told > after; }));
-    EXPECT_EQ(challenges("a-unwelcome"), "1 0 0, 1");
+    for (const char* id : {"a-unwelcome", "a-banned", "a-leaving"})
+        EXPECT_EQ(challenges(id), "1 0 0, 1") << id;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 """Agents as witnesses of the ledger's log: a ledger restored from an older copy is found out by what they hold."""
 
 import shutil
+import subprocess
 
 from event_stream import EventStream
 from harness import ADMIN_TOKEN, lasting_port, until
@@ -273,19 +274,39 @@ def test_an_agent_is_heard_once_a_minute(world):
     assert len(control.events("witness.ignored", agent="eager")) == 1
 
 
-def test_a_second_server_on_the_same_database_is_refused_and_readers_are_not(world):
-    control = world.control()
-    open_account(control)
+def cannot_start(world, **more):
+    """Why a control plane on the world's database does not start."""
     settings = {"EE_CONTROL_BIND": "127.0.0.1", "EE_CONTROL_PORT": 0, "EE_PROXY_BIND": "127.0.0.1",
                 "EE_PROXY_PORT": 0, "EE_ADMIN_TOKEN": ADMIN_TOKEN, "EE_GITHUB_API_URL": "none",
                 "EE_COLLATERAL_DIR": world.collateral_dir, "EE_DB_PATH": world.path / "control-plane.db",
-                "EE_LOG_FORMAT": "json"}
-    second = world.program("easyenclave-control", settings)
-    why = second.wait_event("control.cannot_start", 15)
+                "EE_LOG_FORMAT": "json", **more}
+    program = world.program("easyenclave-control", settings)
+    why = program.wait_event("control.cannot_start", 15)
+    assert program.wait() == 1
+    return why
+
+
+def test_a_second_server_on_the_same_database_is_refused_and_readers_are_not(world):
+    control = world.control()
+    open_account(control)
+    why = cannot_start(world)
     assert why["code"] == "store_locked"
     assert f"process {control.pid}" in why["detail"] and "control-plane.db.lock" in why["detail"]
-    assert second.wait() == 1
     buy(control, "still")
     control.kill()
     # The lock ends with its process, however that ends.
     buy(world.control(), "again")
+
+
+def test_a_ledger_key_that_cannot_sign_the_log_or_be_kept_ends_the_start(world):
+    file = world.path / "of-another-kind.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", file],
+                   check=True, capture_output=True)
+    why = cannot_start(world, EE_LEDGER_KEY_FILE=file)
+    assert (why["code"], why["detail"]) == ("key_invalid", f"{file} must hold an Ed25519 key")
+    file.write_text("no key")
+    why = cannot_start(world, EE_LEDGER_KEY_FILE=file)
+    assert str(file) in why["detail"] and file.read_text() == "no key"
+    nowhere = world.path / "missing" / "ledger.key"
+    why = cannot_start(world, EE_LEDGER_KEY_FILE=nowhere)
+    assert why["code"] == "key_unwritable" and str(nowhere) in why["detail"]
