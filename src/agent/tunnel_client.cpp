@@ -44,7 +44,7 @@ TunnelClient::TunnelClient(net::Loop& loop, net::WorkerPool& workers, attestatio
       retry_(loop, [this] { connect(); }),
       keep_alive_(loop, [this] { on_keep_alive(); }),
       stop_deadline_(loop, [this] {
-          requests_open_ = 0;
+          requests_open_ = quotes_open_ = 0;
           if (streams_) loop_.dispose(std::shared_ptr<TunnelStreams>(std::move(streams_)));
           leaving_ = false;
           check_stopped();
@@ -253,10 +253,14 @@ void TunnelClient::on(const protocol::AttestRequest& request) {
     const bool queued = quote_on_worker(
         loop_, workers_, provider_, report_data,
         [this, request, report_data, alive = alive_, connection = connection_](Result<Bytes> quote) {
-            if (*alive && connection == connection_ && stream_)
-                send_quote(request, report_data, std::move(quote));
+            if (!*alive || connection != connection_ || !stream_) return;
+            send_quote(request, report_data, std::move(quote));
+            if (quotes_open_ > 0) --quotes_open_;
+            check_stopped();
         });
-    if (!queued) log_.error("attestation.failed", {{"detail", "too many quotes are asked for at once"}});
+    if (!queued)
+        return log_.error("attestation.failed", {{"detail", "too many quotes are asked for at once"}});
+    ++quotes_open_;
 }
 
 void TunnelClient::send_quote(const protocol::AttestRequest& request,
@@ -406,7 +410,7 @@ void TunnelClient::lost(const std::string& code, const std::string& detail) {
     state_ = State::waiting;
     ++connection_;
     keep_alive_.cancel();
-    requests_open_ = 0;
+    requests_open_ = quotes_open_ = 0;
     // It may be in one of its calls.
     if (streams_) loop_.dispose(std::shared_ptr<TunnelStreams>(std::move(streams_)));
     if (stream_) {
@@ -436,7 +440,7 @@ void TunnelClient::stop(std::function<void()> on_stopped) {
 }
 
 void TunnelClient::check_stopped() {
-    if (!on_stopped_ || (stream_ && (requests_open() > 0 || leaving_))) return;
+    if (!on_stopped_ || (stream_ && (requests_open() > 0 || quotes_open_ > 0 || leaving_))) return;
     connector_.cancel();
     if (stream_ && state_ != State::closing && stop_deadline_.armed()) {
         state_ = State::closing;  // on_closed() comes when the last answer has left.

@@ -116,6 +116,7 @@ private:
     bool is_superseded_ = false;               // Another tunnel of this id has taken the last one's place.
     std::optional<std::pair<bool, std::string>> health_;
     std::size_t requests_open_ = 0;           // v1
+    std::size_t quotes_open_ = 0;             // That challenges wait for: nobody leaves without an answer.
     std::unique_ptr<TunnelStreams> streams_;  // v2
     bool leaving_ = false;                    // The control plane may not have heard yet that we stop.
     std::function<void()> on_stopped_;

@@ -511,6 +511,22 @@ TEST_P(TunnelClientTest, StopsAtOnceWhenNothingIsOpen) {
     EXPECT_EQ(owner.count("check claim"), 1u);  // It does not come back.
 }
 
+TEST_P(TunnelClientTest, AnswersAChallengeThatIsOpenBeforeItStops) {
+    serve();
+    provider.gate.lock();
+    session().challenge(protocol::ChallengeReason::operator_request);
+    run_turns(loop, 50);
+    bool stopped = false;
+    client->stop([&] { stopped = true; });
+    ASSERT_TRUE(until([&] { return owner.has("health fail"); }));
+    run_turns(loop, 50);
+    EXPECT_FALSE(stopped);
+    EXPECT_EQ(owner.count("verify"), 1u);
+    provider.gate.unlock();
+    EXPECT_TRUE(until([&] { return owner.count("verify") == 2; }));
+    EXPECT_TRUE(until([&] { return stopped; }));
+}
+
 TEST_P(TunnelClientTest, FinishesWhatIsOpenAndWhatIsOnItsWayBeforeItStops) {
     serve();
     TestVisitor open, on_its_way;

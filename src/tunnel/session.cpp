@@ -146,7 +146,7 @@ void Session::on_frames(std::string_view bytes) {
     if (!received) return fail_connection(http::close_code::protocol_error, received.error().code);
     stream_->flush_later();
     if (v2_->is_draining() && !draining_ && !v2_->is_used_up())
-        machine_.drain("agent_stopping", std::nullopt, context_.loop.now(), actions_);
+        machine_.leave(context_.loop.now(), actions_);
     after_streams_changed();
 }
 

@@ -52,10 +52,10 @@ void SessionMachine::challenge(ChallengeReason reason, MonoTime now, Actions& ou
 void SessionMachine::on(protocol::AttestResponse& message, Moment now, Actions& out) {
     if (!registration_) return tolerate({"not_registered", "the first message is \"register\""}, out);
     if (!challenge_) return tolerate({"unexpected_attestation", "no challenge is open"}, out);
+    const bool is_let_go = state_ == SessionState::draining && !leaves_;
     const OpenChallenge asked = *challenge_;
     challenge_.reset();
-    // Nothing is asked of a draining agent; this answers what was asked before.
-    if (state_ == SessionState::draining) return;
+    if (is_let_go) return;
     if (schedule_.due(now.mono) == AttestationSchedule::Due::missed_deadline)
         return fail_challenge({"attestation_timeout", "the answer came after the deadline"}, std::nullopt,
                               out);
@@ -83,7 +83,7 @@ void SessionMachine::judged(const Result<void>& verdict, Moment now, Actions& ou
             return fail_challenge(error, inconclusive ? std::optional(settings_.retry_after_s) : std::nullopt,
                                   out);
         out.push_back(Inconclusive{error});
-        if (state_ != SessionState::active) return;
+        if (state_ != SessionState::active) return end_when_finished(out);
         warn(error, out);
         schedule_.inconclusive(now.mono);
         return;
@@ -94,7 +94,8 @@ void SessionMachine::judged(const Result<void>& verdict, Moment now, Actions& ou
         return;
     }
     out.push_back(Renew{answer_});
-    if (state_ == SessionState::active) accept("", out);
+    if (state_ == SessionState::active) return accept("", out);
+    end_when_finished(out);
 }
 
 void SessionMachine::admission(const Result<AdmissionTerms>& terms, Moment, Actions& out) {

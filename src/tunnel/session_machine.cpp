@@ -65,8 +65,11 @@ void SessionMachine::time_out(std::string detail, Actions& out) {
 }
 
 void SessionMachine::socket_closed() {
-    if (state_ == SessionState::active && (challenge_ || judging_))
-        owed_ = judging_ ? Owed::verdict : Owed::answer;
+    const bool serves = state_ == SessionState::active || state_ == SessionState::draining;
+    if (serves && judging_)
+        owed_ = Owed::verdict;
+    else if (challenge_ && (state_ == SessionState::active || answers_before_leaving()))
+        owed_ = Owed::answer;
     state_ = SessionState::closed;
     schedule_.stop();
     give_up_at_.reset();
@@ -142,11 +145,24 @@ void SessionMachine::refuse(const Error& error, std::optional<std::uint32_t> ret
 void SessionMachine::drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms,
                            MonoTime now, Actions& out) {
     if (state_ == SessionState::closed || state_ == SessionState::draining) return;
+    schedule_.stop();
+    begin_drain(reason, reconnect_after_ms, now, out);
+}
+
+// Nothing more is asked of it, but what was asked stands: whoever could leave its challenge behind would.
+void SessionMachine::leave(MonoTime now, Actions& out) {
+    if (state_ == SessionState::closed || state_ == SessionState::draining) return;
+    leaves_ = true;
+    if (!challenge_) schedule_.stop();
+    begin_drain("agent_stopping", std::nullopt, now, out);
+}
+
+void SessionMachine::begin_drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms,
+                                 MonoTime now, Actions& out) {
     send({.state = StatusState::draining,
           .reason = std::string(reason),
           .reconnect_after_ms = reconnect_after_ms},
          out);
-    schedule_.stop();
     // Nothing is served before the first attestation: there is nothing to finish.
     if (state_ != SessionState::active) return close(CloseCode::going_away, reason, out);
     state_ = SessionState::draining;
@@ -155,8 +171,18 @@ void SessionMachine::drain(std::string_view reason, std::optional<std::uint32_t>
     out.push_back(BeginDrain{drain_reason_});
 }
 
+bool SessionMachine::answers_before_leaving() const {
+    return state_ == SessionState::draining && leaves_ && challenge_;
+}
+
 void SessionMachine::streams_finished(Actions& out) {
-    if (state_ == SessionState::draining) close(CloseCode::going_away, drain_reason_, out);
+    if (state_ != SessionState::draining) return;
+    streams_finished_ = true;
+    end_when_finished(out);
+}
+
+void SessionMachine::end_when_finished(Actions& out) {
+    if (streams_finished_ && !answers_before_leaving()) close(CloseCode::going_away, drain_reason_, out);
 }
 
 void SessionMachine::close(CloseCode code, std::string_view reason, Actions& out) {

@@ -167,6 +167,9 @@ public:
     // `reason`: "draining" (operator, shutdown) or "superseded".
     void drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms, MonoTime now,
                Actions& out);
+    // The agent takes no new requests. It is drained, `agent_stopping`, once it has answered what it was
+    // asked.
+    void leave(MonoTime now, Actions& out);
     // Refuses and closes: `too_many_tunnels`, `rate_limited`, a forgotten app, ...
     void refuse(const Error& error, std::optional<std::uint32_t> retry_after_s, Actions& out);
     // v2, while it serves: a newer checkpoint than the agent's, and what leads there from it.
@@ -178,7 +181,8 @@ public:
     std::optional<MonoTime> next_deadline() const;
     // When the answer to the challenge asked last was due.
     MonoTime challenge_deadline() const { return challenge_deadline_; }
-    // Once it is closed: what the challenge asked last is without. A draining agent owes nothing any more.
+    // Once it is closed: what the challenge asked last is without. Whom this side drains owes no answer, but
+    // a verdict on the one it gave.
     Owed owed() const { return owed_; }
     // The limit that holds for the next text message.
     std::size_t text_bytes_max() const;
@@ -201,6 +205,10 @@ private:
     void malformed(const Error& error, Actions& out);
     // Recorded against an attested agent, of no consequence before.
     void fail_challenge(const Error& error, std::optional<std::uint32_t> retry_after_s, Actions& out);
+    void begin_drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms, MonoTime now,
+                     Actions& out);
+    bool answers_before_leaving() const;
+    void end_when_finished(Actions& out);
     void close(CloseCode code, std::string_view reason, Actions& out);
     void time_out(std::string detail, Actions& out);
     void accept(const std::string& checkpoint, Actions& out);
@@ -215,6 +223,8 @@ private:
     int malformed_in_a_row_ = 0;
     std::optional<MonoTime> give_up_at_;  // register_timeout, later the end of draining.
     std::string drain_reason_;
+    bool leaves_ = false;  // It is the agent that drains.
+    bool streams_finished_ = false;
     std::optional<protocol::Register> registration_;
     std::string binding_;
     AttestationSchedule schedule_;

@@ -131,6 +131,10 @@ public:
         machine.drain(reason, reconnect_after_ms, start + clock_, actions_);
         return did();
     }
+    Did leave() {
+        machine.leave(start + clock_, actions_);
+        return did();
+    }
     template <class Method>
     Did call(Method method) {
         (machine.*method)(actions_);
@@ -631,6 +635,58 @@ TEST(SessionMachine, AVerdictThatComesWhileDrainingStillCounts) {
     EXPECT_EQ(bad.judged(fail("debug_td")), Did{"attest_miss debug_td"} + refusal("debug_td"));
     EXPECT_EQ(unclear.judged(fail("collateral_unavailable")), Did{"inconclusive collateral_unavailable"});
     EXPECT_EQ(unclear.machine.next_deadline(), unclear.now().mono + 20s);
+}
+
+TEST(SessionMachine, AnAgentThatLeavesAnswersWhatItWasAsked) {
+    const Did leaving = {"status draining agent_stopping", "drain agent_stopping"};
+    Tunnel unasked, good, bad, unclear, silent;
+    EXPECT_EQ(unasked.active().leave(), leaving);
+    EXPECT_EQ(unasked.machine.next_deadline(), start + 20s);
+    EXPECT_EQ(unasked.call(&SessionMachine::streams_finished), Did{"close 1001 agent_stopping"});
+    for (Tunnel* tunnel : {&good, &bad, &unclear, &silent}) {
+        tunnel->active().pass(800s);
+        tunnel->pass(15s);
+        EXPECT_EQ(tunnel->leave(), leaving);
+        EXPECT_EQ(tunnel->leave(), Did{});
+        EXPECT_EQ(tunnel->call(&SessionMachine::streams_finished), Did{});
+    }
+    for (Tunnel* tunnel : {&good, &bad, &unclear}) EXPECT_EQ(tunnel->answer(), Did{"verify periodic"});
+    EXPECT_EQ(good.judged(), (Did{"renew", "close 1001 agent_stopping"}));
+    EXPECT_EQ(bad.judged(fail("debug_td")), Did{"attest_miss debug_td"} + refusal("debug_td"));
+    EXPECT_EQ(unclear.judged(fail("collateral_unavailable")),
+              (Did{"inconclusive collateral_unavailable", "close 1001 agent_stopping"}));
+    EXPECT_EQ(silent.pass(15s), Did{"attest_miss attestation_timeout"} + refusal("attestation_timeout"));
+    for (const Tunnel* tunnel : {&unasked, &good, &bad, &unclear, &silent})
+        EXPECT_EQ(tunnel->machine.owed(), Owed::nothing);
+}
+
+TEST(SessionMachine, AnAgentThatLeavesWithStreamsOpenServesThemToTheirEnd) {
+    Tunnel tunnel;
+    tunnel.active().pass(800s);
+    tunnel.leave();
+    tunnel.answer();
+    EXPECT_EQ(tunnel.judged(), Did{"renew"});
+    EXPECT_EQ(tunnel.machine.state(), SessionState::draining);
+    EXPECT_EQ(tunnel.call(&SessionMachine::streams_finished), Did{"close 1001 agent_stopping"});
+}
+
+TEST(SessionMachine, WhatAnAgentLeavesWithoutIsOwed) {
+    Tunnel gone, late, unjudged, replaced;
+    for (Tunnel* tunnel : {&gone, &late, &unjudged, &replaced}) tunnel->active().pass(800s);
+    gone.leave();
+    gone.machine.socket_closed();
+    EXPECT_EQ(gone.machine.owed(), Owed::answer);
+    late.leave();  // Draining ends before the challenge does.
+    EXPECT_EQ(late.pass(20s), Did{"close 1001 agent_stopping"});
+    EXPECT_EQ(late.machine.owed(), Owed::answer);
+    unjudged.answer();
+    unjudged.leave();
+    EXPECT_EQ(unjudged.call(&SessionMachine::streams_finished), Did{"close 1001 agent_stopping"});
+    EXPECT_EQ(unjudged.machine.owed(), Owed::verdict);
+    replaced.answer();
+    replaced.drain("superseded");
+    replaced.machine.socket_closed();
+    EXPECT_EQ(replaced.machine.owed(), Owed::verdict);
 }
 
 TEST(SessionMachine, ATunnelThatDoesNotServeYetHasNothingToFinish) {
