@@ -126,6 +126,7 @@ void LeafCheck::read_leaves(const Store& store, std::uint64_t count, CheckReport
         time_us_ = leaf->time_us;
         if (leaf->kind == LeafKind::entry) follow(next_, *leaf, report);
         if (leaf->kind == LeafKind::log_key) remember_key(next_, *leaf);
+        if (on_leaf_) on_leaf_(next_, *leaf);
         tree_.append(log_leaf_hash(salt_of(*identity_, next_), as_bytes(*bytes)), full_);
         compare_tiles(store, report);
         if (checkpoint_at(store, next_ + 1)) compare_checkpoint(report);
@@ -207,7 +208,7 @@ void LeafCheck::follow(std::uint64_t index, const Leaf& leaf, CheckReport& repor
     else if (before != entries.all.back().after)
         report.find("balance_is_its_entries", fmt::format("leaf {} does not continue leaf {} of {}", index,
                                                           entries.all.back().leaf, account));
-    entries.all.push_back({index, after});
+    entries.all.push_back({index, after, leaf.time_us});
     ++row_entries_;
 }
 
@@ -247,7 +248,12 @@ void LeafCheck::compare_journal(const Batch& books, std::string_view name, const
         if (number == journal.size() || journal.line(number).leaf_index != entry.leaf)
             return report.find("entries", fmt::format("leaf {} is not line {} of the journal of {}",
                                                       entry.leaf, number, name));
-        if (const State kept = state_of(journal.line(number++)); kept != entry.after)
+        const EntryLine line = journal.line(number++);
+        if (to_us(line.at) != entry.time_us)
+            return report.find(
+                "entries", fmt::format("leaf {} is of {}, its line in the journal of {} of {}", entry.leaf,
+                                       to_text(from_us(entry.time_us)), name, to_text(line.at)));
+        if (const State kept = state_of(line); kept != entry.after)
             return report.find(
                 "balance_is_its_entries",
                 fmt::format("{} has {} USD available and {} locked at leaf {}; by its journal {} and {}",

@@ -4,6 +4,7 @@
 // server holds no moment of the store for long.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -42,6 +43,10 @@ public:
     // over. Throws DamagedRecord, StoreFailure.
     bool step(const Store& store, std::uint64_t count, CheckReport& report);
 
+    // Called with each leaf that was read.
+    using OnLeaf = std::function<void(std::uint64_t index, const Leaf& leaf)>;
+    void on_leaf(OnLeaf on_leaf) { on_leaf_ = std::move(on_leaf); }
+
     // Where it ends; known from the first step on.
     std::uint64_t size() const { return target_.size; }
     // Leaves that were entries.
@@ -56,6 +61,7 @@ private:
     struct Entry {
         std::uint64_t leaf;
         State after;
+        std::int64_t time_us;
     };
     struct KeptCheckpoint {
         std::string key{};
@@ -83,6 +89,7 @@ private:
     const std::uint64_t from_;
     const std::size_t row_max_;
     const Signatures signatures_;
+    OnLeaf on_leaf_;
     bool is_open_ = false;
     bool is_broken_ = false;  // a leaf can't be read: nothing can be told of those after it
     std::optional<LogIdentity> identity_;

@@ -1,12 +1,15 @@
 #include "ledger/ledger_check.h"
 
+#include <algorithm>
 #include <unordered_map>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "ledger/account_name.h"
 #include "ledger/books.h"
 #include "ledger/leaf_check.h"
+#include "ledger/lock_check.h"
 #include "ledger/meta_record.h"
 
 namespace ee::ledger {
@@ -37,9 +40,11 @@ public:
 
 private:
     void read_accounts() {
+        std::vector<std::uint64_t> numbers;
         store_.scan(Table::accounts, "", [&](std::string_view name, std::string_view record) {
             const Account account = Account::decode(record);
             ++report_.accounts;
+            numbers.push_back(account.number);
             add(sums_.available, account.available);
             add(sums_.locked, account.locked);
             const auto type = type_of(name);
@@ -57,6 +62,12 @@ private:
             return true;
         });
         // By their number their journals are told apart.
+        std::ranges::sort(numbers);
+        for (std::uint64_t number = 0; number < numbers.size(); ++number)
+            if (numbers[number] != number) {
+                report_.find("accounts", fmt::format("no account or more than one has number {}", number));
+                break;
+            }
         if (const std::uint64_t opened = account_count(batch_); opened != report_.accounts)
             report_.find("accounts", fmt::format("{} were opened, {} are there", opened, report_.accounts));
     }
@@ -77,6 +88,10 @@ private:
                 report_.find("locks",
                              fmt::format("lock {} is {} and held, {} of {} USD drawn", id,
                                          to_word(lock.state), to_usd(lock.drawn), to_usd(lock.amount)));
+            if (held_lock_key(lock, id) != key)
+                report_.find("locks",
+                             fmt::format("lock {} is held in another unit or by another account", id));
+            compare_with_leaf(store_, id, lock, report_);
             const auto account = locked_.find(lock.account);
             if (account == locked_.end()) {
                 report_.find("locks", fmt::format("lock {} is of {}, which {}", id, lock.account,
@@ -110,9 +125,15 @@ private:
     void check_leaves() {
         const std::uint64_t from = from_ ? *from_ : verified_size(store_);
         using enum LeafCheck::Signatures;
-        LeafCheck leaves(from, entries_in_row, from_ == std::uint64_t{0} ? verified : passed_over);
+        const bool is_whole = from_ == std::uint64_t{0};
+        LockCheck locks;
+        LeafCheck leaves(from, entries_in_row, is_whole ? verified : passed_over);
+        if (is_whole)
+            leaves.on_leaf(
+                [&](std::uint64_t index, const Leaf& leaf) { locks.follow(index, leaf, report_); });
         while (leaves.step(store_, leaves_in_step, report_)) {
         }
+        if (is_whole && report_.is_good()) locks.compare_held(store_, report_);
         for (const std::string& finding : of_journals_.findings)
             if (report_.findings.size() < CheckReport::findings_max) report_.findings.push_back(finding);
         // With no leaf left out, each account's entries were found in its journal: there are no others.

@@ -13,11 +13,6 @@
 namespace ee::ledger {
 namespace {
 
-std::string describe(const Lock& lock) {
-    return fmt::format("node={} app={} cell={} price={}", lock.node, lock.app, to_text(lock.cell),
-                       to_usd(lock.price));
-}
-
 UnitName unit_of(const Lock& lock) {
     return {.cell = lock.cell, .node = lock.node, .app = lock.app};
 }
@@ -74,6 +69,15 @@ Answer answer_of(std::uint16_t status, std::uint64_t id, const Lock& lock, std::
 }
 
 }  // namespace
+
+std::string unit_words(std::string_view node, std::string_view app, std::string_view cell) {
+    return fmt::format("node={} app={} cell={}", node, app, cell);
+}
+
+std::string lock_memo(const Lock& lock) {
+    return fmt::format("{} price={}", unit_words(lock.node, lock.app, to_text(lock.cell)),
+                       to_usd(lock.price));
+}
 
 void append_lock(JsonWriter& json, std::uint64_t id, const Lock& lock) {
     json.field("lock_id", id_text(id)).field("account_id", lock.account).field("node_id", lock.node);
@@ -200,7 +204,7 @@ Result<TakenLock> take_lock(Context& context, Lock lock) {
     const Change change[] = {
         {lock.account, checked_negate(lock.amount).value(), lock.amount, /*held_locks=*/1}};
     const auto leaf =
-        post(context, {.kind = PostingKind::lock, .reference = id_text(id), .memo = describe(lock)}, change);
+        post(context, {.kind = PostingKind::lock, .reference = id_text(id), .memo = lock_memo(lock)}, change);
     if (!leaf) return fail(leaf.error());
     save_lock(context.batch, id, lock);
     add_held(context.batch, lock.amount);
@@ -221,7 +225,7 @@ std::uint64_t end_lock(Context& context, std::uint64_t id, Lock lock, LockState 
     const PostingKind kind = state == LockState::released ? PostingKind::release
                              : paid.is_zero()             ? PostingKind::refund
                                                           : PostingKind::pay;
-    const auto leaf = post(context, {.kind = kind, .reference = id_text(id), .memo = describe(lock)},
+    const auto leaf = post(context, {.kind = kind, .reference = id_text(id), .memo = lock_memo(lock)},
                            std::span(changes).first(paid.is_zero() ? 1 : 2));
     // Nothing here is the caller's fault: what was locked is there to be moved.
     if (!leaf) throw BrokenInvariant(fmt::format("lock {} can't end: {}", id, leaf.error().detail));

@@ -8,6 +8,11 @@
 
 namespace ee::ledger {
 
+// The memo of a lock's entries: "node=n1 app=shop cell=2026-01-09T13 price=0.05". It begins with its unit's
+// words.
+std::string lock_memo(const Lock& lock);
+std::string unit_words(std::string_view node, std::string_view app, std::string_view cell);
+
 std::optional<Lock> find_lock(const Batch& batch, std::uint64_t id);
 void save_lock(Batch& batch, std::uint64_t id, const Lock& lock);
 
