@@ -144,8 +144,9 @@ Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
     const std::string word(to_word(settings_.rules.grid));
     const auto known = batch.get(Table::meta, grid_key);
     if (known == word) return {};
-    // Their keys have no end: of which cell one is, settled or not, the grid says.
-    const bool has_units = has_records(*store_, Table::units);
+    // Their keys have no end: of which cell one is, settled or not, the grid says. Locks name theirs for
+    // ever.
+    const bool has_units = has_records(*store_, Table::units) || has_records(*store_, Table::locks);
     if (!known && has_units) throw DamagedRecord("'grid' is missing, and there are cells of it");
     if (known && known != to_word(Grid::hour) && known != to_word(Grid::day))
         throw DamagedRecord("'grid': a word that there is not");

@@ -337,23 +337,25 @@ TEST(LedgerWorker, SettlesByItselfOnlyAsFarAsAllIsSaidToBeRecorded) {
     EXPECT_EQ(outcome(), Outcome::inconclusive);
 }
 
+// How a start with that grid is refused; empty: it is not.
+std::string start_by(TestWorker& worker, Grid grid) {
+    worker.worker.reset();
+    auto settings = worker.settings();
+    settings.rules.grid = grid;
+    auto started = LedgerWorker::start(
+        std::make_unique<SharedStore>(worker.memory, worker.fails),
+        [&](const LogIdentity&, const TreeHead&) -> Result<LogKey> { return worker.make_key(); },
+        std::move(settings));
+    if (!started) return started.error().code + ": " + started.error().detail;
+    worker.worker = std::move(*started);
+    return "";
+}
+
 // What its keys say of a cell is when it starts.
 TEST(LedgerWorker, TheGridStaysOnceThereIsACellOfItAlsoWhenAllIsSettled) {
     TestWorker worker;
-    const auto start_by = [&](Grid grid) {
-        worker.worker.reset();
-        auto settings = worker.settings();
-        settings.rules.grid = grid;
-        auto started = LedgerWorker::start(
-            std::make_unique<SharedStore>(worker.memory, worker.fails),
-            [&](const LogIdentity&, const TreeHead&) -> Result<LogKey> { return worker.make_key(); },
-            std::move(settings));
-        if (!started) return started.error().code + ": " + started.error().detail;
-        worker.worker = std::move(*started);
-        return std::string();
-    };
-    EXPECT_EQ(start_by(Grid::day), "") << "nothing is named by it yet";
-    EXPECT_EQ(start_by(Grid::hour), "");
+    EXPECT_EQ(start_by(worker, Grid::day), "") << "nothing is named by it yet";
+    EXPECT_EQ(start_by(worker, Grid::hour), "");
     ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "1"));
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "2"));
     ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(50'000'000)}, "3"));
@@ -362,13 +364,33 @@ TEST(LedgerWorker, TheGridStaysOnceThereIsACellOfItAlsoWhenAllIsSettled) {
         worker.admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)}, "4");
     ASSERT_TRUE(locked) << locked.error().detail;
     const std::string refused = "settle_period_in_use: EE_SETTLE_PERIOD is hour in this ledger";
-    EXPECT_TRUE(start_by(Grid::day).starts_with(refused));
-    EXPECT_EQ(start_by(Grid::hour), "");
+    EXPECT_TRUE(start_by(worker, Grid::day).starts_with(refused));
+    EXPECT_EQ(start_by(worker, Grid::hour), "");
     worker.now = LedgerTime{cell.end} + std::chrono::seconds{1};
     const auto settled = worker.admin(Finalize{.period = cell}, "5");
     ASSERT_TRUE(settled) << settled.error().detail;
-    EXPECT_TRUE(start_by(Grid::day).starts_with(refused));
-    EXPECT_EQ(start_by(Grid::hour), "");
+    EXPECT_TRUE(start_by(worker, Grid::day).starts_with(refused));
+    EXPECT_EQ(start_by(worker, Grid::hour), "");
+}
+
+TEST(LedgerWorker, TheGridStaysOnceALockWasTakenAlsoWhenItIsReleased) {
+    TestWorker worker;
+    ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "1"));
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "2"));
+    ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(50'000'000)}, "3"));
+    EXPECT_EQ(start_by(worker, Grid::day), "");
+    EXPECT_EQ(start_by(worker, Grid::hour), "");
+    const Period next = cell_at(Grid::hour, worker.now + std::chrono::hours{1});
+    TakeLock command{.account = "alice", .node = "n1", .period = next, .amount = Money(7)};
+    ASSERT_TRUE(worker.admin(command, "4"));
+    std::uint64_t lock = 0;
+    worker.memory->scan(Table::held_locks, "", [&](std::string_view key, std::string_view) {
+        lock = lock_id_of(key);
+        return false;
+    });
+    ASSERT_TRUE(worker.admin(ReleaseLock{.lock = lock}, "5"));
+    EXPECT_TRUE(start_by(worker, Grid::day).starts_with("settle_period_in_use: "));
+    EXPECT_EQ(start_by(worker, Grid::hour), "");
 }
 
 TEST(LedgerWorker, ManyCallersShareCommits) {
