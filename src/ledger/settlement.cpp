@@ -47,10 +47,22 @@ void decide(Context& context, const UnitName& name, Unit unit, const UnitEvidenc
     if (unit.moving) context.batch.put(Table::moving_units, name.key(), "");
 }
 
+// Whether it says what the unit was judged by before, but for when that was.
+bool is_known(const Unit& unit, UnitEvidence evidence) {
+    const auto known = evidence_from_json(unit.evidence);
+    if (!known) return false;
+    evidence.judged_at = known->judged_at;
+    evidence.log_size = known->log_size;
+    evidence.checkpoint = known->checkpoint;
+    return to_json(evidence) == unit.evidence;
+}
+
 // Still nobody can say: kept for who asks, judged anew at the next call.
 void keep_inconclusive(Context& context, const UnitName& name, Unit unit, const UnitEvidence& evidence,
                        Judgement judgement) {
-    if (unit.outcome == Outcome::inconclusive && unit.reasons == judgement.reasons) return;
+    if (unit.outcome == Outcome::inconclusive && unit.reasons == judgement.reasons &&
+        is_known(unit, evidence))
+        return;
     unit.outcome = Outcome::inconclusive;
     unit.reasons = std::move(judgement.reasons);
     unit.evidence = to_json(evidence);
