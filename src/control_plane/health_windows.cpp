@@ -70,8 +70,24 @@ void HealthWindows::serves(const SlotName& name, LedgerTime now) {
     advance(now);
     const auto found = slots_.find(name);
     Tracked& tracked = found == slots_.end() ? begin_slot(name, now) : found->second;
+    if (tracked.slot.drained_at) come_back(tracked, now);
     ++tracked.tunnels;
     alive(name, now);
+}
+
+// From the drain to this window nothing was expected; from here on it is again.
+void HealthWindows::come_back(Tracked& tracked, LedgerTime now) {
+    ledger::Slot& slot = tracked.slot;
+    const std::int64_t length = length_of(tracked), first = slot.first_window(cell_);
+    const std::int64_t end = to_us(now) / length - first;
+    const std::int64_t drained = std::max(to_us(*slot.drained_at) / length - first, std::int64_t{0});
+    for (std::int64_t place = drained; place < end; ++place) {
+        const auto index = static_cast<std::size_t>(place);
+        if (index >= slot.windows.size()) slot.windows.resize(index + 1, letter(Window::unknown));
+        if (slot.windows[index] != letter(Window::pass)) slot.windows[index] = letter(Window::drained);
+    }
+    slot.drained_at.reset();
+    tracked.came_back = tracked.changed = urgent_ = true;
 }
 
 void HealthWindows::left(const SlotName& name, LedgerTime now) {
@@ -229,7 +245,8 @@ RecordSlots::Seen HealthWindows::seen_of(const SlotName& name, Tracked& tracked)
                            .app = name.app,
                            .agent = name.agent,
                            .slot = tracked.slot,
-                           .resolved = counts.resolved};
+                           .resolved = counts.resolved,
+                           .came_back = std::exchange(tracked.came_back, false)};
     seen.slot.challenges_passed = counts.passed;
     seen.slot.challenges_missed = counts.missed;
     seen.slot.challenges_inconclusive = counts.inconclusive;

@@ -73,6 +73,7 @@ private:
         Counts ahead{};                 // of the next cell
         std::size_t verdicts = 0;       // in this cell, recorded ones included
         bool changed = false;
+        bool came_back = false;  // since it was recorded
     };
     using Slots = std::map<SlotName, Tracked>;
 
@@ -81,6 +82,7 @@ private:
     void plan(ledger::LedgerTime now);
     void begin_cell(const ledger::Period& cell);
     Tracked& begin_slot(const SlotName& name, ledger::LedgerTime attested_at);
+    void come_back(Tracked& tracked, ledger::LedgerTime now);
     void count(Counts& counts, std::size_t verdicts_known, ChallengeOutcome outcome,
                std::string verdict) const;
     void count_late(const SlotName& name, const ledger::Period& cell, ChallengeOutcome outcome,

@@ -53,7 +53,7 @@ struct Recorded {
         const auto of_cell = slots.find(std::chrono::floor<seconds>(at(cell)));
         if (of_cell == slots.end() || !of_cell->second.contains(name)) return "none";
         std::string out;
-        for (const char c : of_cell->second.at(name).windows) out += "?phm"[static_cast<int>(c)];
+        for (const char c : of_cell->second.at(name).windows) out += "?phmd"[static_cast<int>(c)];
         return out;
     }
     const Slot& slot(std::string_view cell, const SlotName& name = a1) const {
@@ -228,6 +228,32 @@ TEST_F(HealthWindowsTest, NothingIsExpectedAfterAnOperatorsDrain) {
     EXPECT_EQ(recorded.windows("13:00").substr(0, 2), "pp");
     EXPECT_EQ(recorded.windows("13:00").find('m'), std::string::npos);
     EXPECT_EQ(recorded.outcome("13:00"), "pass");
+}
+
+TEST_F(HealthWindowsTest, WhoComesBackFromADrainIsExpectedAgain) {
+    begin("12:00");
+    windows->serves(a1, at("12:55"));
+    beats({"13:05"});
+    windows->left(a1, at("13:15"));
+    windows->drained(a1, at("13:15"));
+    record("13:20");  // The drain is on record.
+    EXPECT_EQ(recorded.windows("13:00").substr(0, 1), "p");
+    windows->serves(a1, at("13:35"));
+    windows->left(a1, at("13:45"));
+    record("14:00");
+    EXPECT_EQ(recorded.windows("13:00"), "pddpmm");
+    EXPECT_EQ(recorded.outcome("13:00"), "fail health_miss");
+
+    // To its end, the second time; also where a restart lies between.
+    windows->serves(a1, at("14:01"));
+    windows->drained(a1, at("14:12"));
+    windows->left(a1, at("14:12"));
+    record("14:13");
+    windows->serves(a1, at("14:14"));
+    windows->drained(a1, at("14:21"));
+    record("15:00");
+    EXPECT_EQ(recorded.windows("14:00").substr(0, 2), "pp");
+    EXPECT_EQ(recorded.outcome("14:00"), "pass") << recorded.windows("14:00");
 }
 
 TEST_F(HealthWindowsTest, WindowsThatTheCellsEndCutsAreOfNoCell) {

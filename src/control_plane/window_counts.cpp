@@ -30,6 +30,7 @@ Seen seen_in(const Slot& slot, std::int64_t place) {
     switch (static_cast<Window>(slot.windows[index])) {
         case Window::pass: return Seen::pass;
         case Window::miss: return Seen::miss;
+        case Window::drained: return Seen::nothing;
         default: return Seen::hole;
     }
 }

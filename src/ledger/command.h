@@ -145,6 +145,8 @@ struct RecordSlots {
         Slot slot{};  // of this cell, to be added to what is there
         // Of the challenges that were inconclusive: these have a verdict now.
         std::uint32_t resolved = 0;
+        // It attested again after a drain that may be recorded: what of its windows that left out, they say.
+        bool came_back = false;
     };
     Period cell{};
     std::vector<Seen> seen{};

@@ -54,13 +54,14 @@ void merge_windows(Slot& known, const Slot& more, const Period& cell) {
 }
 
 // What was recorded of a slot before and what is added.
-Slot merge(Slot known, const Slot& more, const Period& cell) {
+Slot merge(Slot known, const RecordSlots::Seen& seen, const Period& cell) {
+    const Slot& more = seen.slot;
     merge_windows(known, more, cell);
     known.challenges_passed += more.challenges_passed;
     known.challenges_missed += more.challenges_missed;
     known.challenges_inconclusive += more.challenges_inconclusive;
-    if (more.drained_at && (!known.drained_at || *more.drained_at < *known.drained_at))
-        known.drained_at = more.drained_at;
+    const bool is_earlier = more.drained_at && (!known.drained_at || *more.drained_at < *known.drained_at);
+    if (seen.came_back || is_earlier) known.drained_at = more.drained_at;
     known.verdicts.insert(known.verdicts.end(), more.verdicts.begin(), more.verdicts.end());
     return known;
 }
@@ -257,13 +258,11 @@ Result<Answer> perform(Context& context, const Observe& command) {
 
 Result<Answer> perform(Context& context, const RecordSlots& command) {
     for (const RecordSlots::Seen& seen : command.seen) {
+        // What is settled keeps what it was settled by; the node's unit may still wait for this.
         const UnitName unit{.cell = command.cell, .node = seen.node, .app = seen.app};
-        // What is settled was settled by what was known.
-        const auto settled = find_unit(context.batch, unit);
-        if (settled && settled->is_settled()) continue;
         const std::string key = Slot::key(unit, seen.agent);
         const auto known = context.batch.get(Table::slots, key);
-        Slot slot = known ? merge(Slot::decode(*known), seen.slot, command.cell) : seen.slot;
+        Slot slot = known ? merge(Slot::decode(*known), seen, command.cell) : seen.slot;
         slot.challenges_inconclusive -= std::min(slot.challenges_inconclusive, seen.resolved);
         context.batch.put(Table::slots, key, slot.encode());
     }

@@ -132,6 +132,22 @@ TEST(EvidenceRules, AVerdictThatComesLaterResolvesWhatWasInconclusive) {
     )");
 }
 
+TEST(EvidenceRules, WhatComesOfAnAppsSlotOnceTheAppIsSettledCountsForTheNode) {
+    run_in_world(R"(
+        lock alice n1 14h 1h
+        slot n1/a s 14h all open=1
+        see n1/a e health_miss 14:10 14:11
+        clock 15:00
+        finalize 14h
+        show-unit n1/a 14h                 => fail (health_miss), 0 paid, 2 returned
+        show-unit n1 14h                   => inconclusive (verdict_inconclusive)
+        slot n1/a s 14h none passed=1 resolved=1
+        finalize 14h
+        show-unit n1/a 14h                 => fail (health_miss), 0 paid, 2 returned
+        show-unit n1 14h                   => pass, 0 paid, 1 returned
+    )");
+}
+
 TEST(EvidenceRules, WhatComesIntoForceIsALeafOnceUntilItChanges) {
     TestLedger ledger;
     const auto record = [&](LeafKind kind, std::string name, std::vector<std::string> fields) {

@@ -81,7 +81,8 @@ struct AbuseReport {
 };
 
 // What the tunnel side saw of one agent in one cell.
-enum class Window : std::uint8_t { unknown = 0, pass = 1, hole = 2, miss = 3 };
+// `drained`: the slot was told to go by an operator, and came back later.
+enum class Window : std::uint8_t { unknown = 0, pass = 1, hole = 2, miss = 3, drained = 4 };
 
 struct Slot {
     LedgerTime attested_at{};    // its first attestation in the cell, or the cell's start
@@ -90,7 +91,7 @@ struct Slot {
     std::uint32_t challenges_passed = 0;
     std::uint32_t challenges_missed = 0;
     std::uint32_t challenges_inconclusive = 0;
-    std::optional<LedgerTime> drained_at{};  // nothing is expected from then on
+    std::optional<LedgerTime> drained_at{};  // nothing is expected from then on, until it is back
     std::vector<std::string> verdicts{};     // digests of evidence, of the challenges of this cell
 
     // The number of windows[0] on the grid of windows, which begins with the epoch. `window_s` is above 0.

@@ -64,6 +64,7 @@ Windows expected_windows(const UnitEvidence& evidence) {
             const std::size_t place = static_cast<std::size_t>(k - base);
             const Window seen =
                 place < slot.windows.size() ? static_cast<Window>(slot.windows[place]) : Window::unknown;
+            if (seen == Window::drained) continue;
             auto [window, is_new] = windows.try_emplace({k * length, (k + 1) * length}, seen);
             // What nobody can say is better than a miss.
             if (window->second == Window::miss) window->second = seen;

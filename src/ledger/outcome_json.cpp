@@ -12,7 +12,7 @@
 namespace ee::ledger {
 namespace {
 
-constexpr std::string_view window_letters = "?pom";  // unknown, pass, hole, miss
+constexpr std::string_view window_letters = "?pomd";  // unknown, pass, hole, miss, drained
 
 std::string letters_of(std::string_view windows) {
     std::string out;

@@ -1,7 +1,10 @@
 // Settlement: invariants P1 to P11, K3, K4, and defects 4 to 7.
 
+#include <span>
+
 #include <gtest/gtest.h>
 
+#include "ledger/locks.h"
 #include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
 #include "ledger/views.h"
@@ -79,13 +82,23 @@ TEST(SettlementRules, PeriodsAreIntervalsOnTheGrid) {
     )");
 }
 
+struct OutcomeRow {
+    const char* what;
+    const char* happened;  // in the cell from 14:00 on, which bob has locked 2 USD for and used 1
+    const char* outcome;
+};
+
+void expect_outcomes(std::span<const OutcomeRow> rows) {
+    for (const OutcomeRow& row : rows) {
+        SCOPED_TRACE(row.what);
+        run_in_world("lock bob n1/shop 14h 2h\nclock 14:30\nuse bob n1/shop 14h 1h id=r1\n" +
+                     std::string(row.happened) + "\nclock 15:00\nfinalize 14h\nshow-unit n1/shop 14h => " +
+                     row.outcome);
+    }
+}
+
 TEST(SettlementRules, EachOutcome) {
-    struct Row {
-        const char* what;
-        const char* happened;  // in the cell from 14:00 on, which bob has locked 2 USD for and used 1
-        const char* outcome;
-    };
-    const Row rows[] = {
+    const OutcomeRow rows[] = {
         {"every window passed", "slot n1/shop a 14h all", "pass, 1 paid, 1 returned"},
         {"nothing was recorded", "", "fail (no_evidence), 0 paid, 2 returned"},
         {"another app's slot", "slot n1/other a 14h all", "fail (no_evidence), 0 paid, 2 returned"},
@@ -166,27 +179,44 @@ TEST(SettlementRules, EachOutcome) {
          "pass, 1 paid, 1 returned"},
         {"a miss before it was attested is none of its windows",
          "slot n1/shop a 14h mppppppppp from=14:40:30", "pass, 1 paid, 1 returned"},
-        {"drained by the operator", "slot n1/shop a 14h pppppm drained=14:11", "pass, 1 paid, 1 returned"},
         {"attested in the last window, which is not whole: nobody saw it up",
          "slot n1/shop a 14h p from=14:58:01", "fail (no_evidence), 0 paid, 2 returned"},
         {"the same with a challenge it passed", "slot n1/shop a 14h p from=14:58:01 passed=1",
          "pass, 1 paid, 1 returned"},
-        {"drained before a window was over", "slot n1/shop a 14h p drained=14:01:59",
-         "pass, 1 paid, 1 returned"},
-        {"drained as the cell began", "slot n1/shop a 14h p drained=14:00", "pass, 1 paid, 1 returned"},
-        {"drained before it began", "slot n1/shop a 14h p drained=13:59:59",
-         "fail (no_evidence), 0 paid, 2 returned"},
         {"a slot without windows", "slot n1/shop a 14h none window=0",
          "fail (no_evidence), 0 paid, 2 returned"},
         {"a window longer than the cell", "slot n1/shop a 14h p window=7200",
          "fail (no_evidence), 0 paid, 2 returned"},
     };
-    for (const Row& row : rows) {
-        SCOPED_TRACE(row.what);
-        run_in_world("lock bob n1/shop 14h 2h\nclock 14:30\nuse bob n1/shop 14h 1h id=r1\n" +
-                     std::string(row.happened) + "\nclock 15:00\nfinalize 14h\nshow-unit n1/shop 14h => " +
-                     row.outcome);
-    }
+    expect_outcomes(rows);
+}
+
+TEST(SettlementRules, OutcomesOfSlotsThatWereDrained) {
+    const OutcomeRow rows[] = {
+        {"drained by the operator", "slot n1/shop a 14h pppppm drained=14:11", "pass, 1 paid, 1 returned"},
+        {"drained, back, and up to the end", "slot n1/shop a 14h pppdddpppppppppppppppppppppppp",
+         "pass, 1 paid, 1 returned"},
+        {"drained, back, and gone", "slot n1/shop a 14h pppdddppmmmmmmmmmmmmmmmmmmmmmm",
+         "fail (health_miss), 0 paid, 2 returned"},
+        {"drained, back, and nobody knows", "slot n1/shop a 14h pppdddpp", "inconclusive (hole)"},
+        {"drained and back, told later",
+         "slot n1/shop a 14h ppp drained=14:06\n"
+         "slot n1/shop a 14h pppdddppmmmmmmmmmmmmmmmmmmmmmm back=yes",
+         "fail (health_miss), 0 paid, 2 returned"},
+        {"drained, back, and drained again",
+         "slot n1/shop a 14h ppp drained=14:06\nslot n1/shop a 14h pppdddpp back=yes drained=14:16",
+         "pass, 1 paid, 1 returned"},
+        {"while one is drained another is missed",
+         "slot n1/shop a 14h pppdddpppppppppppppppppppppppp\n"
+         "slot n1/shop b 14h pppppmpppppppppppppppppppppppp",
+         "fail (health_miss), 0 paid, 2 returned"},
+        {"drained before a window was over", "slot n1/shop a 14h p drained=14:01:59",
+         "pass, 1 paid, 1 returned"},
+        {"drained as the cell began", "slot n1/shop a 14h p drained=14:00", "pass, 1 paid, 1 returned"},
+        {"drained before it began", "slot n1/shop a 14h p drained=13:59:59",
+         "fail (no_evidence), 0 paid, 2 returned"},
+    };
+    expect_outcomes(rows);
 }
 
 TEST(SettlementRules, LocksWithoutAnAppGoByAllOfTheNode) {
@@ -449,6 +479,36 @@ TEST(SettlementRules, DaysAreCellsWhereTheOperatorSaysSo) {
         show alice                         => 52
     )",
                {.grid = Grid::day});
+}
+
+// The admin resolves by what is shown.
+TEST(Settlement, WhatAnInconclusiveUnitIsJudgedByIsKeptAnewWhenThereIsMoreOfIt) {
+    TestLedger ledger;
+    ledger.open_everything();
+    const Period cell = ledger.cell();
+    const UnitName unit{.cell = cell, .node = "n1"};
+    TakeLock lock{.account = "alice", .node = "n1", .period = cell};
+    lock.amount = Money(1'000'000);
+    ASSERT_TRUE(ledger.holder("alice", lock));
+    RecordSlots slots = ledger.passing("n1", "shop", "a");
+    slots.seen[0].slot.challenges_inconclusive = 1;
+    ASSERT_TRUE(ledger.server(slots));
+    ledger.now = LedgerTime{cell.end};
+    const auto evidence_after_finalize = [&] {
+        ledger.now += std::chrono::minutes(1);
+        EXPECT_TRUE(ledger.admin(Finalize{.period = cell}));
+        return find_unit(Batch(ledger.store), unit)->evidence;
+    };
+    const std::string first = evidence_after_finalize();
+    EXPECT_NE(first.find(R"("observations":[])"), std::string::npos) << first;
+    EXPECT_EQ(evidence_after_finalize(), first) << "nothing new, nothing written";
+    const Observation seen{
+        .type = ObservationType::health_pass, .from = LedgerTime{cell.start}, .to = LedgerTime{cell.end}};
+    ASSERT_TRUE(ledger.as({.role = Role::uptime},
+                          Observe{.node = "n1", .event_id = "seen-well", .observation = seen}));
+    const std::string second = evidence_after_finalize();
+    EXPECT_NE(second.find("seen-well"), std::string::npos) << second;
+    EXPECT_EQ(find_unit(Batch(ledger.store), unit)->outcome, Outcome::inconclusive);
 }
 
 // What of the next cell's settlements a caller is shown: of each unit its app, what it returned, what was not

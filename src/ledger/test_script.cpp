@@ -392,8 +392,8 @@ std::string Script::resolve(const Words& words) {
                "admin", [](const std::string& body) { return member(body, "outcome"); });
 }
 
-// slot NODE/APP AGENT CELL WINDOWS: "p", "o", "m" or "?" for each of 120 s, or "all" that pass.
-// [from=13:10] [window=60] [passed=1] [missed=1] [open=1] [drained=13:50]
+// slot NODE/APP AGENT CELL WINDOWS: "p", "o", "m", "d" or "?" for each of 120 s, or "all" that pass.
+// [from=13:10] [window=60] [passed=1] [missed=1] [open=1] [drained=13:50] [back=yes]
 std::string Script::slot(const Words& words) {
     const Place place = place_of(words.at(1));
     RecordSlots command{.cell = period_of(words.at(3))};
@@ -405,14 +405,15 @@ std::string Script::slot(const Words& words) {
         slot.windows.assign(static_cast<std::size_t>(count), '\1');
     } else if (words.at(4) != "none") {
         for (const char letter : words.at(4))
-            slot.windows += static_cast<char>(std::string_view("?pom").find(letter));
+            slot.windows += static_cast<char>(std::string_view("?pomd").find(letter));
     }
     slot.challenges_passed = static_cast<std::uint32_t>(std::stoul(words.get("passed", "0")));
     slot.challenges_missed = static_cast<std::uint32_t>(std::stoul(words.get("missed", "0")));
     slot.challenges_inconclusive = static_cast<std::uint32_t>(std::stoul(words.get("open", "0")));
     if (words.named.contains("drained")) slot.drained_at = time_of(words.get("drained"));
     const auto resolved = static_cast<std::uint32_t>(std::stoul(words.get("resolved", "0")));
-    command.seen.push_back({place.node, place.app, words.at(2), std::move(slot), resolved});
+    const bool came_back = words.named.contains("back");
+    command.seen.push_back({place.node, place.app, words.at(2), std::move(slot), resolved, came_back});
     return ask(words, command, "server");
 }
 
