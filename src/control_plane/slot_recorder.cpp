@@ -4,6 +4,7 @@
 
 #include "attestation/appraisal.h"
 #include "base/inconclusive.h"
+#include "ledger/leaf.h"
 
 namespace ee::control_plane {
 
@@ -43,11 +44,33 @@ bool was_up(const ledger::Slot& slot, const ledger::Period& cell, LedgerTime at)
     return passed(place) || passed(place - 1);
 }
 
+// When the control plane ran last, by its mark. A copy of the ledger that was put in its place does not have
+// what came after it: nor does a disk that has no mark have all until then.
+std::optional<LedgerTime> last_alive(const ledger::Store& store, std::optional<LedgerTime> mark) {
+    std::optional<std::uint64_t> own_key;  // With it the leaves of this run begin.
+    store.scan(ledger::Table::log_keys, "", [&](std::string_view key, std::string_view) {
+        own_key = ledger::number_at(key, 0);
+        return true;
+    });
+    if (!own_key || *own_key == 0) return mark;
+    const auto leaf_at = [&](std::uint64_t index) {
+        const auto bytes = store.leaf(index);
+        return bytes ? ledger::decode_leaf(as_bytes(*bytes)) : fail("log_range");
+    };
+    const auto behind = leaf_at(*own_key + 1);
+    const bool is_restored = behind && behind->kind == ledger::LeafKind::restored;
+    if (mark && !is_restored) return mark;
+    const auto before = leaf_at(*own_key - 1);
+    if (!before) return mark;
+    const LedgerTime last = ledger::from_us(before->time_us);
+    return mark ? std::min(*mark, last) : last;
+}
+
 }  // namespace
 
 RecordedEvidence read_recorded(const ledger::Store& store, ledger::Grid grid,
                                std::optional<LedgerTime> last_mark, LedgerTime now) {
-    RecordedEvidence out;
+    RecordedEvidence out{.last_alive = last_alive(store, last_mark)};
     const auto each_slot = [&](const ledger::Period& cell, const auto& visit) {
         const std::string prefix = ledger::UnitName::prefix(cell.start);
         store.scan(ledger::Table::slots, prefix, [&](std::string_view key, std::string_view record) {
@@ -60,10 +83,10 @@ RecordedEvidence read_recorded(const ledger::Store& store, ledger::Grid grid,
     each_slot(running, [&](SlotName name, ledger::Slot slot) {
         out.slots.push_back({std::move(name), std::move(slot)});
     });
-    if (last_mark && *last_mark < LedgerTime{running.start}) {
-        const ledger::Period before = ledger::cell_at(grid, *last_mark);
+    if (out.last_alive && *out.last_alive < LedgerTime{running.start}) {
+        const ledger::Period before = ledger::cell_at(grid, *out.last_alive);
         each_slot(before, [&](SlotName name, const ledger::Slot& slot) {
-            if (was_up(slot, before, *last_mark)) out.were_up.push_back(std::move(name));
+            if (was_up(slot, before, *out.last_alive)) out.were_up.push_back(std::move(name));
         });
     }
     store.scan(ledger::Table::outages, "", [&](std::string_view, std::string_view record) {
@@ -89,7 +112,7 @@ SlotRecorder::SlotRecorder(net::Loop& loop, api::LedgerDoor& ledger, const telem
       marker_(1, marks_waiting_max) {
     for (const auto& [name, slot] : recorded.slots) windows_.load(name, slot);
     for (const SlotName& name : recorded.were_up) windows_.carry(name);
-    outages_.started(mark_.last(), recorded.open_outages, now());
+    outages_.started(recorded.last_alive, recorded.open_outages, now());
     tick();
 }
 

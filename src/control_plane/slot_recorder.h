@@ -22,8 +22,10 @@ struct RecordedEvidence {
         SlotName name;
         ledger::Slot slot;
     };
+    // When what was seen was recorded last; nullopt: it is not known, or never was.
+    std::optional<ledger::LedgerTime> last_alive{};
     std::vector<RecordedSlot> slots{};  // of the running cell
-    std::vector<SlotName> were_up{};    // at the last mark, where that is of an earlier cell
+    std::vector<SlotName> were_up{};    // by then, where that is of an earlier cell
     std::vector<ledger::Outage> open_outages{};
 };
 // Throws StoreFailure.

@@ -210,6 +210,7 @@ class World:
     def __init__(self, path, platform):
         self.path, self.platform = pathlib.Path(path), platform
         self.programs, self.backends, self.wire_agents = [], [], []
+        self._hides_absence = False
         self.allowlist_dir = self.path / "allowlists"
         self.collateral_dir = self.path / "collateral"
         self.allowlist_dir.mkdir()
@@ -240,6 +241,7 @@ class World:
 
     def control(self, *arguments, **settings):
         """Starts a control plane. A setting that is None is left unset. EE_DB_PATH stays the same within a world."""
+        self._mark_alive(settings)
         return self._run(Control(self, self._chosen({
             "EE_CONTROL_BIND": "127.0.0.1", "EE_CONTROL_PORT": 0, "EE_PROXY_BIND": "127.0.0.1", "EE_PROXY_PORT": 0,
             "EE_ALLOWLIST_DIR": self.allowlist_dir, "EE_COLLATERAL_DIR": self.collateral_dir,
@@ -248,10 +250,16 @@ class World:
             "EE_DB_PATH": self.path / "control-plane.db", "EE_DRAIN_SEC": 5, "EE_LOG_LEVEL": "debug",
             "EE_LOG_FORMAT": "json"}, settings), arguments))
 
-    def forget_when_alive(self):
+    def hide_absence(self):
         """As if the control plane had run until its next start: cells are hours, and tests do not live through them.
-        Without its mark of when it was last alive it knows of no outage."""
-        (self.path / "control-plane.db.alive").unlink()
+        Its mark of when it was last alive is of that moment then."""
+        self._hides_absence = True
+
+    def _mark_alive(self, settings):
+        if self._hides_absence:
+            now = time.time() + int(settings.get("CLOCK_SHIFT_SECONDS", 0))
+            (self.path / "control-plane.db.alive").write_text(f"{int(now * 1e6):019d}\n")
+        self._hides_absence = False
 
     def agent_settings(self, control, backend=None, app="myapp", **settings):
         return self._chosen({

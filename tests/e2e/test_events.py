@@ -292,7 +292,7 @@ def test_a_settlement_is_an_event_of_each_unit(world):
     period = cell(1)
     ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "app_name": "a", "period": period, "vcpu_hours": "4"})
     assert control.terminate() == 0
-    world.forget_when_alive()
+    world.hide_absence()
     control = world.control(EE_SETTLE_AUTO="false", **SETTINGS, **within(cell(3)))
     ledger.control = control
     with EventStream(control) as stream:

@@ -23,7 +23,7 @@ def start_again(ledger, how=signal.SIGTERM, **settings):
     """The same ledger, by another process."""
     ledger.control.signal(how)
     ledger.control.wait(15)
-    ledger.control.world.forget_when_alive()
+    ledger.control.world.hide_absence()
     again = start(ledger.control.world, **settings)
     again.tokens = ledger.tokens
     return again

@@ -51,7 +51,7 @@ def file_of(eectl):
 def start_again(eectl, **settings):
     tokens = eectl.ledger.tokens
     eectl.ledger.control.terminate()
-    eectl.ledger.control.world.forget_when_alive()
+    eectl.ledger.control.world.hide_absence()
     eectl.ledger = Ledger(eectl.ledger.control.world.control(EE_SETTLE_AUTO="false", **SETTINGS, **settings))
     eectl.ledger.tokens = tokens
 

@@ -24,7 +24,7 @@ def ledger_with_past(world):
     ledger.register_node("n1")
     tokens = ledger.tokens
     ledger.control.terminate()
-    world.forget_when_alive()
+    world.hide_absence()
     ledger = start(world)
     ledger.tokens = tokens
     return ledger

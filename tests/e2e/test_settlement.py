@@ -13,7 +13,9 @@ import pytest
 
 from harness import ADMIN_TOKEN, lasting_port, until
 from ledger_client import SETTINGS, Ledger, cell, within
+from raw_http2 import GOAWAY, SETTINGS as HTTP2_SETTINGS, Http2Connection
 from shifted_clock import ShiftedClock, ahead_by
+from simulated_platform import eectl
 
 WINDOW = 4
 HOUR = 3600
@@ -71,7 +73,7 @@ class Network:
                      **({"app_name": app} if app else {}))
         assert self.now() < 0, "the machine is too busy: the cell has begun"
         assert self.control.terminate() == 0
-        self.world.forget_when_alive()
+        self.world.hide_absence()
 
     def agent(self, node, app):
         return self.world.agent(self.control, self.world.backend(), app=app, EE_NODE_ID=node,
@@ -323,3 +325,109 @@ def test_a_node_is_proven_by_its_token_and_lost_with_it(network):
     assert banned.expect("status", state="invalid")["reason"] == "node_banned"
     # No token was ever written down.
     assert network.tokens["n1"] not in serving.transcript(1000) + control.transcript(10000)
+
+
+class V2Agent:
+    """An agent of the wire's second version by hand: it may leave without having answered."""
+
+    def __init__(self, network, node, app, agent):
+        self.wire = network.control.wire_agent(agent_id=agent, node_id=node, app_name=app,
+                                               headers={"Sec-WebSocket-Protocol": "easyenclave.tunnel.v2"})
+        self.wire.node_token = network.tokens[node]
+        self.wire.register()
+        self.answer(self.wire.expect("attest_request"))
+        self.wire.expect("status", state="ok", reason="attested")
+        self.wire.send(Http2Connection.frame(HTTP2_SETTINGS, 0, 0) + Http2Connection.frame(HTTP2_SETTINGS, 1, 0))
+
+    def answer(self, challenge, **how):
+        # The deployed agents' layout: it binds no channel, which this client does not know.
+        self.wire.send(self.wire.evidence(challenge["nonce"], legacy=True, **how))
+
+    def leave(self):
+        self.wire.send(Http2Connection.frame(GOAWAY, 0, 0, bytes(8)))
+
+
+def test_nobody_leaves_a_challenge_behind(world):
+    network = Network(world)
+    leavers = {"n1": "silent", "n2": "wrong", "n3": "right"}
+    network.prepare(*leavers.items())
+    network.start(HOUR - 30, EE_ATTEST_DEADLINE_SEC=4)
+    agents = {node: network.agent(node, app) for node, app in leavers.items()}  # It passes the windows.
+    for node, app in leavers.items():
+        network.ask("/v1/usage/report", 201, account_id="alice", node_id=node, app_name=app, vcpu_hours="4",
+                    period=network.period, report_id="r1")
+        leaver = V2Agent(network, node, app, "leaver")
+        network.ask(f"/v1/apps/{app}/attest", 202)
+        challenge = leaver.wire.expect("attest_request", reason="operator")
+        if app == "wrong":
+            leaver.answer(challenge, report_data=bytes(64))
+        if app == "right":
+            leaver.answer(challenge)
+        leaver.leave()
+        if app == "silent":
+            leaver.wire.expect("status", state="invalid", reason="attestation_timeout")
+    for node, app in leavers.items():
+        outcome = network.settled(node, "pass" if app == "right" else "fail")
+        assert outcome["reasons"] == ([] if app == "right" else ["attest_miss"]), (app, outcome)
+        agents[node].terminate()
+
+
+def test_who_is_drained_and_comes_back_is_expected_again(world):
+    network = Network(world)
+    network.prepare(("n1", "shop"), ("n2", "other"))
+    network.start(HOUR - 45)
+    for node, app in (("n1", "shop"), ("n2", "other")):
+        network.ask("/v1/usage/report", 201, account_id="alice", node_id=node, app_name=app, vcpu_hours="4",
+                    period=network.period, report_id="r1")
+    back, gone = network.agent("n1", "shop"), network.agent("n2", "other")
+    for agent, app in ((back, "shop"), (gone, "other")):
+        network.ask(f"/v1/apps/{app}/agents/agent-of-{'n1' if app == 'shop' else 'n2'}/drain", 202)
+        mark = agent.mark()
+        agent.wait_event("agent.serving", 20, since=mark)
+    gone.kill()
+    assert network.settled("n1", "pass")["reasons"] == []
+    assert network.settled("n2", "fail")["reasons"] == ["health_miss"]
+    assert back.terminate() == 0
+
+
+def put_copy_in_place(network, copy):
+    """As on another disk: nothing else is there but the key."""
+    database = network.world.path / "control-plane.db"
+    for name in ("", "-wal", "-shm"):
+        pathlib.Path(f"{database}{name}").unlink(missing_ok=True)
+    database.write_bytes(copy.read_bytes())
+    return database
+
+
+@pytest.mark.parametrize("marked", [False, True], ids=["on another disk", "its loss accepted"])
+def test_what_a_copy_of_the_ledger_lacks_is_held_against_nobody(world, marked):
+    network = Network(world)
+    network.start(-30)
+    network.ask("/v1/accounts", 201, account_id="alice")
+    network.ask("/v1/credits/purchase", 201, account_id="alice", amount_usd="100", payment_ref="p1")
+    network.node("n1")
+    network.ask("/v1/locks", 201, account_id="alice", node_id="n1", app_name="shop", period=network.period, vcpu_hours="4")
+    agent = network.agent("n1", "shop")
+    network.control.wait_event("slots.recorded")
+    copy = world.path / "backup.db"
+    assert eectl("ledger", "backup", str(world.path / "control-plane.db"), str(copy)).returncode == 0
+    if marked:  # It runs on, into the next cell, and then loses what came after the copy.
+        network.control.terminate()
+        world.hide_absence()
+        network.start(HOUR + 30)
+        network.control.wait_event("slots.recorded")
+    size = network.admin("/v1/ledger/head").json()["tree_size"]
+    network.control.kill()
+    database = put_copy_in_place(network, copy)
+    mark = world.path / "control-plane.db.alive"
+    if marked:
+        assert mark.exists()
+        done = eectl("restore", "--accept-loss", str(database), "--size", str(size))
+        assert done.returncode == 0, done.stderr
+    else:
+        mark.unlink()
+    network.start(HOUR + 60)
+    network.ask("/v1/usage/report", 201, account_id="alice", node_id="n1", app_name="shop", vcpu_hours="4",
+                period=network.period, report_id="r1")
+    network.settled("n1", "inconclusive")
+    agent.kill()
