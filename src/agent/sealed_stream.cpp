@@ -76,6 +76,7 @@ void SealedStream::refuse(std::string_view code, const std::string& why) {
     sealed_.log().warn("sealed.refused", {{"stream", id_}, {"code", code}, {"detail", why}});
     const http::Field fields[] = {{"ee-error", code}};
     tunnel_.session().respond(id_, {.status = 502, .fields = fields}, "", true);
+    tunnel_.on_output();
     finish();
 }
 
