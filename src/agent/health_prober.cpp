@@ -74,7 +74,7 @@ void HealthProber::probe_http2() {
 }
 
 void HealthProber::on_answer(const http::AnswerView& answer) {
-    const bool pass = answer.head.status >= 200 && answer.head.status < 400;
+    const bool pass = answer.head.status >= 200 && answer.head.status < 300;
     report(pass, pass ? "" : "EE_HEALTH_URL answered " + std::to_string(answer.head.status));
 }
 

@@ -437,7 +437,7 @@ TEST_F(HealthTest, AConnectionIsEnoughWithoutAHealthUrl) {
 
 TEST_F(HealthTest, AHealthUrlDecidesByItsStatus) {
     EXPECT_TRUE(probe(server.url("/health?x"), false, ok).first);
-    EXPECT_TRUE(probe(server.url(), false, "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n").first);
+    EXPECT_FALSE(probe(server.url(), false, "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n").first);
     const auto [pass, why] = probe(server.url(), false, "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n");
     EXPECT_FALSE(pass);
     EXPECT_EQ(why, "EE_HEALTH_URL answered 500");
