@@ -100,7 +100,8 @@ Result<ProxyAnswer> read_answer(object fields) {
         return broken("status must be an integer from 200 to 599");
     answer.status = static_cast<int>(number);
     if (fields.at_key("headers").get(headers) != SUCCESS) return broken("headers are missing");
-    if (auto why = read_headers(headers, answer.headers)) return broken(std::move(*why));
+    if (auto why = read_headers(headers, answer.headers, answer_fields_max, answer_head_bytes_max))
+        return broken(std::move(*why));
     const auto body = string_member(fields, "body_b64");
     if (!body || !append_from_base64(answer.body, *body)) return broken("body_b64 must be base64");
     return answer;

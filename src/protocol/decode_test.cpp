@@ -222,7 +222,8 @@ TEST(Decode, AProxyAnswerKeepsRepeatedFields) {
 
 TEST(Decode, ABrokenAnswerFailsItsRequestAlone) {
     std::string many = "{";
-    for (std::size_t i = 0; i <= head_fields_max; ++i) many += fmt::format("{}\"h{}\":\"\"", i ? "," : "", i);
+    for (std::size_t i = 0; i <= answer_fields_max; ++i)
+        many += fmt::format("{}\"h{}\":\"\"", i ? "," : "", i);
     many += "}";
     const std::pair<const char*, std::vector<std::string>> rows[] = {
         {"status", {"", "99999", "-1", "0", "true", "101", "199", "600", "200.0", "\"200\"", "null"}},
@@ -230,7 +231,7 @@ TEST(Decode, ABrokenAnswerFailsItsRequestAlone) {
         {"headers",
          {"", "[]", "null", "{\"a b\":\"x\"}", "{\"\":\"x\"}", "{\"a\":1}", "{\"a\":null}", "{\"a\":[1]}",
           "{\"a\":[[\"x\"]]}", "{\"a\":\"x\\r\\ny: z\"}", "{\"a\":\"x\\u0000\"}", "{\"a\":[\"x\\n\"]}",
-          "{\"a\\r\\nb\":\"x\"}", many, "{\"a\":\"" + std::string(head_bytes_max, 'x') + "\"}"}},
+          "{\"a\\r\\nb\":\"x\"}", many, "{\"a\":\"" + std::string(answer_head_bytes_max, 'x') + "\"}"}},
         {"error", {"1", "[]", "true"}},
     };
     for (const auto& [name, values] : rows) {

@@ -23,35 +23,41 @@ std::string excerpt(element value) {
     return fmt::format("a string of {} bytes", text.size());
 }
 
+struct HeadRoom {
+    std::size_t fields_max, bytes_max;
+    std::size_t bytes = 0;
+};
+
 std::optional<std::string> add_header(std::string_view name, element value, HeaderFields& out,
-                                      std::size_t& bytes) {
+                                      HeadRoom& room) {
     std::string_view text;
     if (value.get_string().get(text) != SUCCESS)
         return "a header value is neither a string nor a list of strings";
     if (!is_field_value(text)) return "a header value holds CR, LF or NUL";
-    bytes += name.size() + text.size();
-    if (out.size() == head_fields_max || bytes > head_bytes_max)
-        return fmt::format("a head has at most {} fields and {} bytes", head_fields_max, head_bytes_max);
+    room.bytes += name.size() + text.size();
+    if (out.size() == room.fields_max || room.bytes > room.bytes_max)
+        return fmt::format("a head has at most {} fields and {} bytes", room.fields_max, room.bytes_max);
     out.push_back({std::string(name), std::string(text)});
     return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<std::string> read_headers(element value, HeaderFields& out) {
+std::optional<std::string> read_headers(element value, HeaderFields& out, std::size_t fields_max,
+                                        std::size_t bytes_max) {
     simdjson::dom::object fields;
     if (value.get_object().get(fields) != SUCCESS) return "headers is not an object";
-    out.reserve(std::min(fields.size(), head_fields_max));
-    std::size_t bytes = 0;
+    HeadRoom room{.fields_max = fields_max, .bytes_max = bytes_max};
+    out.reserve(std::min(fields.size(), fields_max));
     for (const auto field : fields) {
         if (!is_token(field.key)) return "a header name is not a token";
         simdjson::dom::array list;
         if (field.value.get_array().get(list) != SUCCESS) {
-            if (auto why = add_header(field.key, field.value, out, bytes)) return why;
+            if (auto why = add_header(field.key, field.value, out, room)) return why;
             continue;
         }
         for (const element item : list)
-            if (auto why = add_header(field.key, item, out, bytes)) return why;
+            if (auto why = add_header(field.key, item, out, room)) return why;
     }
     return std::nullopt;
 }
@@ -176,7 +182,8 @@ Claims FieldReader::claims(std::string_view name, std::size_t bytes_max) {
 HeaderFields FieldReader::headers(std::string_view name) {
     HeaderFields out;
     if (const auto value = require(name)) {
-        if (auto why = read_headers(*value, out)) refuse(name, std::move(*why));
+        if (auto why = read_headers(*value, out, head_fields_max, head_bytes_max))
+            refuse(name, std::move(*why));
     }
     return out;
 }

@@ -15,7 +15,8 @@
 namespace ee::protocol {
 
 // Adds the fields of a `headers` object: its values are strings or lists of strings. On refusal says why.
-std::optional<std::string> read_headers(simdjson::dom::element element, HeaderFields& out);
+std::optional<std::string> read_headers(simdjson::dom::element element, HeaderFields& out,
+                                        std::size_t fields_max, std::size_t bytes_max);
 
 class FieldReader {
 public:

@@ -33,7 +33,10 @@ constexpr std::size_t health_detail_bytes_max = kib;
 
 constexpr std::uint32_t requests_outstanding_max = 256;
 
-// What a listener takes (200 fields, 64 KiB) and what is added on the way.
+// Of a head: what a listener takes of a visitor, and is taken of an agent's answer.
+constexpr std::size_t answer_fields_max = 200;
+constexpr std::size_t answer_head_bytes_max = 64 * kib;
+// Of a request on the tunnel: that, and what is added on the way.
 constexpr std::size_t head_fields_max = 256;
 constexpr std::size_t head_bytes_max = 80 * kib;
 // A body that fits into a v1 request behind any such head, in which every character may be escaped.

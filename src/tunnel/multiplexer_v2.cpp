@@ -48,7 +48,7 @@ http::Http2Session& MultiplexerV2::session() {
                                  .connect_protocol = true,  // So says the tunnel's version.
                                  .first_stream = limits_.first_stream};
     settings.memory = limits_.memory;
-    settings.head = head_limits;
+    settings.head = {};  // An answer is no longer than a visitor's request.
     http::Http2Observer& observer = *this;
     session_ = std::make_unique<http::Http2Session>(settings, observer);
     return *session_;
