@@ -88,7 +88,7 @@ constexpr Setting table[] = {
      "apps are reached at `<app>.<domain>` on the proxy listener; unset: only by `X-EE-App` from a trusted "
      "proxy"},
     {"EE_TRUSTED_PROXIES", control, of(Kind::networks), "loopback",
-     "whose `X-Forwarded-*` and `X-EE-App` are believed"},
+     "whose `X-Forwarded-*` and `X-EE-App` are believed, and of Cloudflare's edge `CF-Connecting-IP`"},
 
     // Attestation.
     {"EE_ALLOWLIST_DIR", control, of(Kind::directory), "",

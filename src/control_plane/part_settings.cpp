@@ -1,6 +1,7 @@
 #include "control_plane/part_settings.h"
 
 #include "base/check.h"
+#include "config/value.h"
 #include "control_plane/machine_memory.h"
 
 namespace ee::control_plane {
@@ -96,6 +97,8 @@ proxy::ForwardSettings forward_settings(const config::ControlPlaneConfig& config
     proxy::ForwardSettings settings;
     for (const std::string& text : config.trusted_proxies)
         if (const auto network = net::Cidr::parse(text)) settings.trust.trusted_proxies.push_back(*network);
+    const std::vector<std::string> edge = config::parse_networks("cloudflare").value();
+    for (const std::string& text : edge) settings.trust.cloudflare.push_back(net::Cidr::parse(text).value());
     settings.trust.app_domain = config.app_domain.value_or("");
     settings.rate_limits = rate_limits(config);
     settings.memory = &memory;

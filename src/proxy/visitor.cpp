@@ -31,6 +31,12 @@ net::IpAddress client_behind(std::span<const http::Field> fields, const net::IpA
     return client;
 }
 
+std::optional<net::IpAddress> client_of_cloudflare(std::span<const http::Field> fields) {
+    constexpr std::string_view name = "cf-connecting-ip";
+    if (http::count(fields, name) != 1) return std::nullopt;
+    return net::IpAddress::parse(http::trim_whitespace(*http::find(fields, name)));
+}
+
 }  // namespace
 
 std::string_view request_id_of(const http::RequestHead& head, crypto::RandomPool& random, std::string& made) {
@@ -44,7 +50,10 @@ std::string_view request_id_of(const http::RequestHead& head, crypto::RandomPool
 Visitor identify_visitor(const http::RequestHead& head, const net::Endpoint& peer,
                          const TrustSettings& settings) {
     Visitor visitor{peer.ip, contains(settings.trusted_proxies, peer.ip)};
-    if (visitor.peer_trusted) visitor.client = client_behind(head.fields, peer.ip, settings);
+    if (!visitor.peer_trusted) return visitor;
+    const auto named =
+        contains(settings.cloudflare, peer.ip) ? client_of_cloudflare(head.fields) : std::nullopt;
+    visitor.client = named ? *named : client_behind(head.fields, peer.ip, settings);
     return visitor;
 }
 

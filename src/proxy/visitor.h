@@ -15,11 +15,13 @@ namespace ee::proxy {
 
 struct TrustSettings {
     std::vector<net::Cidr> trusted_proxies;
+    std::vector<net::Cidr>
+        cloudflare;          // Its edge: believed where it is among the trusted, by CF-Connecting-IP.
     std::string app_domain;  // Lower case; empty: none.
 };
 
 struct Visitor {
-    net::IpAddress client;      // The right-most address that is not a trusted proxy's.
+    net::IpAddress client;      // The right-most address that is not a trusted proxy's, or Cloudflare's word.
     bool peer_trusted = false;  // The connection itself comes from a trusted proxy.
 };
 

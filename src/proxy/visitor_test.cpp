@@ -8,9 +8,10 @@ namespace {
 using http::Field;
 
 TrustSettings trust(std::string app_domain = "apps.example") {
-    return {
-        {*net::Cidr::parse("127.0.0.0/8"), *net::Cidr::parse("10.0.0.0/8"), *net::Cidr::parse("fd00::/8")},
-        std::move(app_domain)};
+    return {.trusted_proxies = {*net::Cidr::parse("127.0.0.0/8"), *net::Cidr::parse("10.0.0.0/8"),
+                                *net::Cidr::parse("fd00::/8")},
+            .cloudflare = {*net::Cidr::parse("10.7.0.0/16"), *net::Cidr::parse("192.0.2.0/24")},
+            .app_domain = std::move(app_domain)};
 }
 
 struct Seen {
@@ -40,6 +41,21 @@ TEST(Visitor, IsThePeerItselfUnlessATrustedProxySaysOtherwise) {
     EXPECT_EQ(identify("fd00::1", {{"x-forwarded-for", "2001:db8::7"}}), (Seen{"2001:db8::7", true}));
     EXPECT_EQ(identify("::ffff:10.0.0.1", {{"X-Forwarded-For", "::ffff:198.51.100.7"}}),
               (Seen{"198.51.100.7", true}));
+}
+
+TEST(Visitor, IsWhomCloudflareNamesWhereItsEdgeIsTrusted) {
+    const Field named{"CF-Connecting-IP", "198.51.100.7"}, forwarded{"X-Forwarded-For", "203.0.113.9"};
+    EXPECT_EQ(identify("10.7.0.1", {named}), (Seen{"198.51.100.7", true}));
+    EXPECT_EQ(identify("10.7.0.1", {forwarded, named}), (Seen{"198.51.100.7", true}));
+    EXPECT_EQ(identify("10.7.0.1", {{"cf-connecting-ip", " 2001:db8::7 "}}), (Seen{"2001:db8::7", true}));
+    // Not of others, nor what names nobody, or two.
+    EXPECT_EQ(identify("10.0.0.1", {forwarded, named}), (Seen{"203.0.113.9", true}));
+    EXPECT_EQ(identify("192.0.2.1", {named}), (Seen{"192.0.2.1", false})) << "its edge, and not trusted";
+    EXPECT_EQ(identify("10.7.0.1", {forwarded}), (Seen{"203.0.113.9", true}));
+    EXPECT_EQ(identify("10.7.0.1", {forwarded, {"CF-Connecting-IP", "unknown"}}),
+              (Seen{"203.0.113.9", true}));
+    EXPECT_EQ(identify("10.7.0.1", {forwarded, named, {"CF-Connecting-IP", "198.51.100.8"}}),
+              (Seen{"203.0.113.9", true}));
 }
 
 TEST(Visitor, IsTheRightMostUntrustedAddressOfTheChain) {
