@@ -16,8 +16,6 @@ namespace {
 constexpr std::chrono::seconds connect_timeout{10};
 // The longest wait before the next try that a control plane may ask for.
 constexpr std::chrono::milliseconds asked_wait_max = std::chrono::hours(1);
-// Comes back in a pong once the control plane has read what was sent before.
-constexpr std::string_view leaving_mark = "leaving";
 
 // A challenge or a request of the largest size, and no more.
 constexpr http::MessageLimits limits_v1{.text_bytes_max = protocol::request_text_bytes_max,
@@ -170,7 +168,7 @@ void TunnelClient::on_event(const http::Event& event) {
         case http::Event::Kind::text: return on_text(event.payload);
         case http::Event::Kind::binary: return on_frames(event.payload);
         case http::Event::Kind::pong:
-            if (event.payload != leaving_mark) return;
+            if (event.payload != tunnel::leaving_mark) return;
             leaving_ = false;
             if (streams_) {
                 streams_->close_to_new();
@@ -431,8 +429,9 @@ void TunnelClient::stop(std::function<void()> on_stopped) {
     if (state_ == State::attested) {
         // Out of routing at once, while the open requests are answered, and those that are on their way. No
         // GOAWAY before the mark is back: it would refuse what the control plane is about to send.
-        send(protocol::Health{.pass = false, .detail = "the agent is stopping", .checkpoint = {}});
-        send_ping(leaving_mark);
+        if (!streams_)
+            send(protocol::Health{.pass = false, .detail = "the agent is stopping", .checkpoint = {}});
+        send_ping(tunnel::leaving_mark);
         leaving_ = true;
     }
     stop_deadline_.arm_after(settings_.drain_timeout);

@@ -14,6 +14,9 @@ constexpr std::size_t message_bytes_max = 16 * 1024;
 constexpr http::HeadLimits head_limits{.bytes_max = protocol::head_bytes_max,
                                        .fields_max = protocol::head_fields_max};
 inline constexpr std::string_view v2_subprotocol = "easyenclave.tunnel.v2";
+// In a ping by which an agent takes its leave: from then on it is out of routing, and the pong comes behind
+// the heads of all requests that were begun before. Then it says so by GOAWAY, and refuses none of them.
+inline constexpr std::string_view leaving_mark = "leaving";
 
 // `Mask` makes a fresh key for each message, or nullopt where messages are not masked. The message under way
 // is ended by the destructor.

@@ -114,6 +114,8 @@ void Session::on_event(const http::Event& event) {
         case http::Event::Kind::ping:
             http::append_frame(v2_ == nullptr ? stream_->output() : pongs_, http::Opcode::pong,
                                event.payload);
+            if (v2_ != nullptr && event.payload == leaving_mark)
+                machine_.leave(context_.loop.now(), actions_);
             return stream_->flush_later();
         case http::Event::Kind::pong:
             if (ping_sent_) {
@@ -145,8 +147,7 @@ void Session::on_frames(std::string_view bytes) {
     if (closed_) return;  // By what one of the streams' visitors did.
     if (!received) return fail_connection(http::close_code::protocol_error, received.error().code);
     stream_->flush_later();
-    if (v2_->is_draining() && !draining_ && !v2_->is_used_up())
-        machine_.leave(context_.loop.now(), actions_);
+    if (v2_->is_draining() && !draining_ && !v2_->is_used_up()) machine_.leave(context_.loop.now(), actions_);
     after_streams_changed();
 }
 

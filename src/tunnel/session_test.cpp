@@ -282,10 +282,32 @@ TEST_F(TunnelSession, APongDoesNotOvertakeTheRequestsOpenedBeforeIt) {
     http::StringSink answer;
     server.session.respond(1, {.status = 200}, "", true);
     server.session.pull(answer, 1 << 20);
-    agent->frame(http::Opcode::ping, "leaving");
+    agent->frame(http::Opcode::ping, "mark");
     agent->frame(http::Opcode::binary, answer.text);
-    ASSERT_TRUE(until([&] { return agent->has_heard("pong leaving"); }));
-    EXPECT_EQ(agent->heard, (Words{"GET https x /last", "pong leaving"}));
+    ASSERT_TRUE(until([&] { return agent->has_heard("pong mark"); }));
+    EXPECT_EQ(agent->heard, (Words{"GET https x /last", "pong mark"}));
+}
+
+TEST_F(TunnelSession, AnAgentThatSaysItLeavesGetsNoMoreRequestsAndItsPong) {
+    for (const Wire wire : {Wire::v1, Wire::v2}) {
+        gone = false;
+        owner.events.clear();
+        activate(64, wire);
+        agent->on_binary = [](std::string_view) {};
+        TestVisitor before;
+        const StreamRequest request{
+            .method = "GET", .target = "/", .fields = {}, .scheme = "https", .authority = "x"};
+        ASSERT_TRUE(session->open_stream(request, before, loop.now()));
+        agent->frame(http::Opcode::ping, leaving_mark);
+        ASSERT_TRUE(until([&] { return agent->has_heard("pong leaving"); }));
+        TestVisitor after;
+        const bool leaves = wire == Wire::v2;  // On v1 an agent says that it is not well.
+        EXPECT_EQ(owner.has("drain agent_stopping"), leaves);
+        EXPECT_EQ(session->open_stream(request, after, loop.now()).has_value(), !leaves);
+        EXPECT_EQ(session->open_streams(), leaves ? 1u : 2u);
+        session->refuse({"rate_limited", ""}, std::nullopt);
+        ASSERT_TRUE(closes());
+    }
 }
 
 TEST_F(TunnelSession, APongDoesNotOvertakeRequestsThatLeaveInALaterTurn) {
@@ -318,10 +340,10 @@ TEST_F(TunnelSession, APongDoesNotOvertakeRequestsThatLeaveInALaterTurn) {
     http::StringSink answer;
     server.session.respond(1, {.status = 200}, "", true);
     server.session.pull(answer, 1 << 20);
-    agent->frame(http::Opcode::ping, "leaving");
+    agent->frame(http::Opcode::ping, "mark");
     agent->frame(http::Opcode::binary, answer.text);
-    ASSERT_TRUE(until([&] { return known == count + 1 && agent->has_heard("pong leaving"); }));
-    EXPECT_EQ(agent->heard.back(), "pong leaving");
+    ASSERT_TRUE(until([&] { return known == count + 1 && agent->has_heard("pong mark"); }));
+    EXPECT_EQ(agent->heard.back(), "pong mark");
 }
 
 TEST_F(TunnelSession, ClosesATunnelThatHasBeenSilent) {

@@ -35,7 +35,7 @@ protected:
         if (const auto accepted = tunnels->accept(exchange, client); !accepted)
             exchange.respond(http::refusal_status(accepted.error().code), {}, accepted.error().code);
     }
-    std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
+    std::string on_refused(const http::Refusal&) override { return ""; }
 
     net::Loop loop;
     TestOwner owner;

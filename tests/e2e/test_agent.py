@@ -4,6 +4,7 @@ import concurrent.futures
 import shutil
 import signal
 
+from backend import answer
 from harness import lasting_port, make_authority, until
 from simulated_platform import SimulatedPlatform
 
@@ -60,8 +61,8 @@ def test_sigterm_lets_the_agent_answer_what_is_open_and_take_nothing_new(world):
         open_request = pool.submit(control.visit, "myapp", "/hold/a")
         backend.hold("a").wait_arrived()
         agent.signal(signal.SIGTERM)
-        control.wait_event("agent.health", **{"pass": False})
-        assert control.visit("myapp", "/").status == 503
+        control.wait_status("myapp", "draining")
+        assert control.visit("myapp", "/").reason == "draining"
         backend.hold("a").release()
         assert open_request.result(10).text == "held a"
     assert agent.wait() == 0
@@ -122,6 +123,20 @@ def test_a_health_url_decides_what_passes(world):
     backend.healthy = False
     control.wait_event("agent.health", **{"pass": False})
     assert control.visit("myapp", "/").reason == "unhealthy"
+
+
+def test_only_a_2xx_of_the_health_url_passes(world):
+    backend, control = world.backend(), world.control()
+    status = [204]
+    backend.on("/health-of", lambda request: answer(status[0], [("Location", "/login")] if status[0] == 302 else []))
+    world.agent(control, backend, EE_HEALTH_URL=backend.url + "/health-of")
+    for other in (302, 304, 404):
+        mark = control.mark()
+        status[0] = other
+        assert str(other) in control.wait_event("agent.health", since=mark, **{"pass": False})["detail"]
+        mark = control.mark()
+        status[0] = 204
+        control.wait_event("agent.health", since=mark, **{"pass": True})
 
 
 # ---- TLS ----

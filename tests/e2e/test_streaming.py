@@ -242,6 +242,10 @@ def test_an_agent_that_stops_finishes_its_streams_and_gets_no_more(site):
         assert visitor.read_head()[0] == 200
         site.agent.process.terminate()
         until(lambda: site.control.visit("myapp", "/").status == 503, what="the agent is out of routing")
+        # It leaves in order: its backend is as well as before.
+        assert site.control.visit("myapp", "/").reason == "draining"
+        app = site.control.app("myapp")
+        assert app["status"] == "draining" and "backend_fail" not in [event["kind"] for event in app["events"]]
         site.backend.emit("last")
         site.backend.emit(None)
         got = b""
