@@ -72,9 +72,16 @@ void ApiHandler::refuse(Request& request, const Error& why) {
     show(request, [why](const ledger::Views&) -> Result<Shown> { return fail(why); });
 }
 
-std::string ApiHandler::on_refused(const net::Endpoint&, int, const Error& why) {
-    refused_.count(why.code);
-    return telemetry::make_request_id(random_.take<16>());
+// Requests that would have been forwarded are visits, as those of the other listener.
+std::string ApiHandler::on_refused(const http::Refusal& refusal) {
+    refused_.count(refusal.why.code);
+    if (!refusal.request_id.empty()) return std::string(refusal.request_id);
+    if (refusal.head == nullptr) return telemetry::make_request_id(random_.take<16>());
+    const http::RequestHead& head = *refusal.head;
+    const Match match = find_route(head.method, http::split_origin_form(head.origin_form).path);
+    if (match.route != nullptr && match.route->body == BodyLimit::forwarded)
+        return services_.forwarder.record(refusal, match.parameters[0]);
+    return std::string(proxy::request_id_of(head, random_, request_id_));
 }
 
 }  // namespace ee::api

@@ -72,7 +72,7 @@ protected:
         const std::uint64_t position = std::stoull(std::string(exchange.head().origin_form.substr(1)));
         EXPECT_TRUE(streams->open(exchange, {&type, 1}, position, {}));
     }
-    std::string on_refused(const net::Endpoint&, int, const Error&) override { return "id"; }
+    std::string on_refused(const http::Refusal&) override { return "id"; }
 
     void happen(int count, std::size_t detail_bytes = 1) {
         std::uint64_t last = 0;

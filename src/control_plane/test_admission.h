@@ -231,7 +231,7 @@ protected:
     void on_request(http::Exchange& exchange) override {
         EE_CHECK(tunnels->accept(exchange, exchange.peer().ip));
     }
-    std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
+    std::string on_refused(const http::Refusal&) override { return ""; }
 
     net::Fd null{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
     telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, null.get()};

@@ -516,7 +516,7 @@ struct EchoHandler final : RequestHandler, ExchangeObserver {
         ASSERT_TRUE(exchange->begin(200, {}, std::nullopt));
         exchange->take_body();
     }
-    std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
+    std::string on_refused(const Refusal&) override { return ""; }
     void on_visitor_gone() override { ++gone; }
     void on_body(std::string_view bytes) override {
         waiting += bytes.size();

@@ -18,9 +18,15 @@ namespace ee::http {
 // Hears what becomes of an exchange. It may end the exchange within any of these calls.
 class ExchangeObserver {
 public:
-    // The visitor left, or broke the rules of HTTP, before the answer was complete. The exchange is gone
-    // after the call.
+    // The visitor left before the answer was complete. The exchange is gone after the call.
     virtual void on_visitor_gone() = 0;
+    // It broke the rules of HTTP, and is told so by `status` unless an answer has begun. The exchange is gone
+    // after the call. Answers the id under which that is on record; empty: it is nowhere.
+    virtual std::string on_visitor_broke(int status, const Error& why) {
+        static_cast<void>(status), static_cast<void>(why);
+        on_visitor_gone();
+        return {};
+    }
 
     // A piece of a body that follows; on_body_end() comes once, behind the last. `bytes` end with the call
     // and count as unconsumed until Exchange::body_consumed(): while more than ServerLimits says are, the
@@ -106,6 +112,16 @@ struct BodyTerms {
     bool streamed = false;
 };
 
+// What the codec does not serve: it is no request, or a limit or deadline was hit. Borrowed for the call.
+struct Refusal {
+    const net::Endpoint& peer;
+    int status;
+    const Error& why;
+    const RequestHead* head = nullptr;  // where one was read and nobody has been asked to serve it
+    std::string_view request_id{};      // under which it is on record already; empty: it is not
+    bool is_connections = false;        // No request is answered by it.
+};
+
 // Serves the requests of a listener.
 class RequestHandler {
 public:
@@ -115,9 +131,8 @@ public:
     virtual BodyTerms body_terms(const RequestHead& head, const net::Endpoint& peer) = 0;
     // The request is complete, or, where bodies are streamed, its head is.
     virtual void on_request(Exchange& exchange) = 0;
-    // The codec refuses what was sent, or a limit or deadline was hit. Answers the request's id, for the
-    // X-Request-Id of the refusal.
-    virtual std::string on_refused(const net::Endpoint& peer, int status, const Error& why) = 0;
+    // Answers the request's id, for the X-Request-Id of the refusal.
+    virtual std::string on_refused(const Refusal& refusal) = 0;
 };
 
 }  // namespace ee::http

@@ -44,14 +44,14 @@ bool Http2Exchange::is_tls() const {
 
 void Http2Exchange::begin_request(const Http2Head& head, bool end) {
     if (auto read = read_request(head, end, head_); !read)
-        return refuse(refusal_status(read.error().code), read.error());
+        return refuse({.peer = peer(), .status = refusal_status(read.error().code), .why = read.error()});
     body_allowed_ = head_.method != "HEAD";
     body_follows_ = head_.has_body();
     if (!body_follows_) return serve();
     const BodyTerms terms = connection_.server_.handler_.body_terms(head_, connection_.peer_);
     body_bytes_max_ = terms.bytes_max;
     if (head_.content_length > body_bytes_max_)
-        return refuse(413, body_too_large(head_.content_length, body_bytes_max_));
+        return refuse_head(413, body_too_large(head_.content_length, body_bytes_max_));
     // What follows an extended CONNECT is no body, and has no end to wait for.
     if (terms.streamed || !head_.protocol.empty()) return serve();
     phase_ = Phase::gathering;
@@ -81,9 +81,9 @@ void Http2Exchange::receive(std::string_view bytes) {
 void Http2Exchange::gather(std::string_view bytes) {
     connection_.session_.consume(id_, bytes.size());
     if (body_.size() + bytes.size() > body_bytes_max_)
-        return refuse(413, body_too_large(std::nullopt, body_bytes_max_));
+        return refuse_head(413, body_too_large(std::nullopt, body_bytes_max_));
     if (!connection_.server_.limits_.has_room(body_.size() + bytes.size()))
-        return refuse(503, no_room_for_body());
+        return refuse_head(503, no_room_for_body());
     body_.append(bytes);
     gathered_.set(body_.size());
 }
@@ -141,7 +141,7 @@ bool Http2Exchange::stream_closed() {
 
 void Http2Exchange::give_up() {
     if (phase_ == Phase::gathering)
-        return refuse(408, {"request_timeout", "the body did not arrive in time"});
+        return refuse_head(408, {"request_timeout", "the body did not arrive in time"});
     visitor_gone();
     connection_.session_.reset(id_, http2_code::cancel);
     connection_.forget(id_);
@@ -247,9 +247,14 @@ Upgraded Http2Exchange::upgrade(std::string_view) {
 
 // ---- Refusals ----
 
-void Http2Exchange::refuse(int status, const Error& why) {
-    const std::string body = problem_body(status, why.code, why.detail);
-    const std::string request_id = connection_.server_.handler_.on_refused(connection_.peer_, status, why);
+void Http2Exchange::refuse_head(int status, const Error& why) {
+    refuse({.peer = peer(), .status = status, .why = why, .head = &head_});
+}
+
+void Http2Exchange::refuse(const Refusal& refusal) {
+    const int status = refusal.status;
+    const std::string body = problem_body(status, refusal.why.code, refusal.why.detail);
+    const std::string request_id = connection_.server_.handler_.on_refused(refusal);
     std::array<Field, 3> fields;
     phase_ = Phase::serving;
     body_follows_ = false;
@@ -260,9 +265,13 @@ void Http2Exchange::refuse(int status, const Error& why) {
 void Http2Exchange::break_off(int status, const Error& why) {
     const bool begun = begun_;
     body_follows_ = false;
-    visitor_gone();
-    if (!begun) return refuse(status, why);
-    connection_.server_.handler_.on_refused(connection_.peer_, status, why);
+    phase_ = Phase::over;
+    std::string id;
+    if (ExchangeObserver* observer = std::exchange(observer_, nullptr))
+        id = observer->on_visitor_broke(status, why);
+    const Refusal refusal{.peer = peer(), .status = status, .why = why, .request_id = id};
+    if (!begun) return refuse(refusal);
+    connection_.server_.handler_.on_refused(refusal);
     cut();
 }
 

@@ -65,7 +65,8 @@ private:
     bool begin_answer(int status, std::span<const Field> fields, std::optional<std::uint64_t> content_length,
                       std::string_view body, bool end);
     void end_answer();
-    void refuse(int status, const Error& why);
+    void refuse(const Refusal& refusal);
+    void refuse_head(int status, const Error& why);
     void break_off(int status, const Error& why);
 
     Http2ServerConnection& connection_;

@@ -61,7 +61,7 @@ void Http2ServerConnection::on_flush() {
     if (!broken_ && !session_.is_finished()) return;
     // Finished by GOAWAY, ours or the visitor's, and the last stream; or, without one, by a violation.
     if (broken_ || !session_.is_draining())
-        server_.handler_.on_refused(peer_, 400, {"http2_protocol_error", "the visitor broke the protocol"});
+        tell_refused(400, {"http2_protocol_error", "the visitor broke the protocol"});
     close();
 }
 
@@ -218,9 +218,13 @@ void Http2ServerConnection::on_deadline() {
     arm_deadline();
 }
 
+void Http2ServerConnection::tell_refused(int status, const Error& why) {
+    server_.handler_.on_refused({.peer = peer_, .status = status, .why = why, .is_connections = true});
+}
+
 // There is no stream yet that an answer could be given on.
 void Http2ServerConnection::give_up_head() {
-    server_.handler_.on_refused(peer_, 408, {"request_timeout", "the request's head did not arrive in time"});
+    tell_refused(408, {"request_timeout", "the request's head did not arrive in time"});
     session_.goaway(http2_code::no_error);
     session_.pull(stream_->output(), unsent_bytes_max);
     close();

@@ -63,6 +63,7 @@ private:
     void arm_deadline();
     void arm_at(MonoTime due);
     void on_deadline();
+    void tell_refused(int status, const Error& why);
     void give_up_head();
     void close_to_new();
     void give_up_stalled();

@@ -75,8 +75,8 @@ struct WholeBodies final : RequestHandler {
                                  std::string(exchange.body());
         exchange.respond(200, {}, said);
     }
-    std::string on_refused(const net::Endpoint&, int status, const Error& why) override {
-        refused.push_back(std::to_string(status) + " " + why.code);
+    std::string on_refused(const Refusal& refusal) override {
+        refused.push_back(std::to_string(refusal.status) + " " + refusal.why.code);
         return "id";
     }
     std::vector<std::string> refused;

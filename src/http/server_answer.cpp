@@ -149,14 +149,11 @@ Upgraded ServerConnection::upgrade(std::string_view response) {
 
 // ---- Refusals ----
 
-void ServerConnection::refuse(const Error& why) {
-    refuse(refusal_status(why.code), why);
-}
-
 // What follows on the connection cannot be trusted to begin a request, so it ends.
-void ServerConnection::refuse(int status, const Error& why) {
-    const std::string body = problem_body(status, why.code, why.detail);
-    const std::string request_id = server_.handler_.on_refused(peer_, status, why);
+void ServerConnection::refuse(const Refusal& refusal) {
+    const int status = refusal.status;
+    const std::string body = problem_body(status, refusal.why.code, refusal.why.detail);
+    const std::string request_id = server_.handler_.on_refused(refusal);
     std::array<Field, 3> fields;
     phase_ = Phase::serving;
     keep_alive_ = false;
@@ -167,14 +164,22 @@ void ServerConnection::refuse(int status, const Error& why) {
     finish({});
 }
 
+// Before anybody is asked to serve it.
+void ServerConnection::refuse_head(int status, const Error& why) {
+    refuse({.peer = peer_, .status = status, .why = why, .head = &head_});
+}
+
 // A request that is being served turns out not to be one. Its answer cannot be taken back once it has begun.
 void ServerConnection::break_off(int status, const Error& why) {
     const bool begun = begun_;
     body_follows_ = false;
-    if (ExchangeObserver* observer = std::exchange(observer_, nullptr)) observer->on_visitor_gone();
+    std::string id;
+    if (ExchangeObserver* observer = std::exchange(observer_, nullptr))
+        id = observer->on_visitor_broke(status, why);
     if (phase_ == Phase::ended) return;
-    if (!begun) return refuse(status, why);
-    server_.handler_.on_refused(peer_, status, why);
+    const Refusal refusal{.peer = peer_, .status = status, .why = why, .request_id = id};
+    if (!begun) return refuse(refusal);
+    server_.handler_.on_refused(refusal);
     cut();
 }
 

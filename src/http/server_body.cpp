@@ -13,7 +13,7 @@ bool ServerConnection::begin_body(std::string_view head, std::string_view behind
     const BodyTerms terms = server_.handler_.body_terms(head_, peer_);
     body_bytes_max_ = terms.bytes_max;
     if (sized && head_.content_length > body_bytes_max_) {
-        refuse(413, body_too_large(head_.content_length, body_bytes_max_));
+        refuse_head(413, body_too_large(head_.content_length, body_bytes_max_));
         return false;
     }
     const bool streamed = terms.streamed;
@@ -50,7 +50,7 @@ bool ServerConnection::gather_body(std::string_view input, std::size_t& used) {
     while (!decoder_.done() && taken < input.size()) {
         const Result<BodyDecoder::Step> step = decoder_.next(input.substr(taken));
         if (!step) {
-            refuse(step.error());
+            refuse_head(refusal_status(step.error().code), step.error());
             return false;
         }
         taken += step->consumed;
@@ -68,11 +68,11 @@ bool ServerConnection::gather_body(std::string_view input, std::size_t& used) {
 
 bool ServerConnection::append_to_body(std::string_view piece) {
     if (body_.size() + piece.size() > body_bytes_max_) {
-        refuse(413, body_too_large(std::nullopt, body_bytes_max_));
+        refuse_head(413, body_too_large(std::nullopt, body_bytes_max_));
         return false;
     }
     if (!server_.limits_.has_room(body_.size() + piece.size())) {
-        refuse(503, no_room_for_body());
+        refuse_head(503, no_room_for_body());
         return false;
     }
     body_.append(piece);

@@ -180,7 +180,7 @@ bool ServerConnection::take_head(std::string_view input, std::size_t& used) {
     }
     const Result<std::size_t> size = parser_.parse(input, head_);
     if (!size) {
-        refuse(size.error());
+        refuse({.peer = peer_, .status = refusal_status(size.error().code), .why = size.error()});
         return false;
     }
     if (*size == 0) return false;
@@ -240,13 +240,15 @@ void ServerConnection::arm_deadline(std::chrono::nanoseconds delay) {
 
 void ServerConnection::on_deadline() {
     if (phase_ == Phase::gathering)
-        return refuse(408, {"request_timeout", "the body did not arrive in time"});
+        return refuse_head(408, {"request_timeout", "the body did not arrive in time"});
     const bool output_waits = stream_->pending_output() > 0;
     if (output_waits && stream_->bytes_out() != written_before_)
         return arm_deadline(server_.limits_.write_idle_time);
     if (phase_ == Phase::serving && !output_waits) return;  // The next send() arms it again.
-    if (phase_ == Phase::head && !output_waits)
-        return refuse(408, {"request_timeout", "the request's head did not arrive in time"});
+    if (phase_ == Phase::head && !output_waits) {
+        const Error why{"request_timeout", "the request's head did not arrive in time"};
+        return refuse({.peer = peer_, .status = 408, .why = why});
+    }
     stream_->abort();
     on_closed({"connection_lost", "the visitor did nothing for too long"});
 }

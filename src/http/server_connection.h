@@ -86,8 +86,8 @@ private:
     bool rest_is_small() const;
 
     void serve();
-    void refuse(int status, const Error& why);
-    void refuse(const Error& why);
+    void refuse(const Refusal& refusal);
+    void refuse_head(int status, const Error& why);
     void break_off(int status, const Error& why);
     void report_written();
     void end_request();

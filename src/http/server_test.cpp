@@ -23,8 +23,8 @@ struct TestHandler final : RequestHandler {
         if (serve) return serve(exchange);
         exchange.respond(200, {}, asked.back());
     }
-    std::string on_refused(const net::Endpoint&, int status, const Error& why) override {
-        refused.push_back(std::to_string(status) + " " + why.code);
+    std::string on_refused(const Refusal& refusal) override {
+        refused.push_back(std::to_string(refusal.status) + " " + refusal.why.code);
         return "id-of-the-refusal";
     }
 

@@ -75,8 +75,7 @@ bool is_address(int family, std::string_view text) {
 
 // 1-65535; leading zeros do not matter, up to five digits.
 std::optional<std::uint16_t> parse_port(std::string_view text) {
-    if (text.size() > 5 || !std::all_of(text.begin(), text.end(), is_digit))
-        return std::nullopt;
+    if (text.size() > 5 || !std::all_of(text.begin(), text.end(), is_digit)) return std::nullopt;
     unsigned value = 0;
     for (const char c : text) value = value * 10 + static_cast<unsigned>(c - '0');
     if (value == 0 || value > 65535) return std::nullopt;

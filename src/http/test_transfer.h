@@ -62,9 +62,9 @@ struct StreamingHandler final : RequestHandler {
         if (!exchange.body_follows()) return transfer.respond(200, "no body");
         exchange.take_body();
     }
-    std::string on_refused(const net::Endpoint&, int status, const Error& why) override {
-        refused.push_back(std::to_string(status) + " " + why.code);
-        return "id";
+    std::string on_refused(const Refusal& refusal) override {
+        refused.push_back(std::to_string(refusal.status) + " " + refusal.why.code);
+        return refusal.request_id.empty() ? "id" : std::string(refusal.request_id);
     }
 
     std::size_t body_max = 1ull << 40;

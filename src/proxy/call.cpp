@@ -240,16 +240,27 @@ void Call::on_failed(const Error& error) {
 // ---- From the visitor ----
 
 void Call::visitor_left() {
+    // nginx's number for "the client closed the request".
+    end_by_visitor(websocket_ ? status_ : 499, "visitor_gone");
+}
+
+void Call::end_by_visitor(int status, std::string_view error) {
     if (attempts_ == 0) forwarder_.waiting_.remove(*this);
     if (again_) again_->cancel();
     flow_.cancel();
-    if (!websocket_) status_ = 499;  // nginx's number for "the client closed the request".
-    error_ = "visitor_gone";
+    status_ = status;
+    error_ = error;
     finish();
 }
 
 void Call::VisitorSide::on_visitor_gone() {
     call_.visitor_left();
+}
+
+std::string Call::VisitorSide::on_visitor_broke(int status, const Error& why) {
+    std::string id(call_.request_id_);
+    call_.end_by_visitor(call_.begun_ ? call_.status_ : status, why.code);
+    return id;
 }
 
 void Call::VisitorSide::on_body(std::string_view bytes) {

@@ -72,6 +72,7 @@ private:
 
     private:
         void on_visitor_gone() override;
+        std::string on_visitor_broke(int status, const Error& why) override;
         void on_body(std::string_view bytes) override;
         void on_body_end(std::span<const http::Field> trailers) override;
         void on_written(std::size_t body_bytes) override;
@@ -91,6 +92,7 @@ private:
     void become_websocket(std::span<const http::Field> fields);
     void refuse_answer(std::string_view why);
     void visitor_left();
+    void end_by_visitor(int status, std::string_view error);
     void finish();
 
     Forwarder& forwarder_;

@@ -5,6 +5,7 @@
 
 #include "http/fields.h"
 #include "http/problem.h"
+#include "http/target.h"
 #include "http/websocket_handshake.h"
 #include "protocol/limits.h"
 #include "proxy/call.h"
@@ -108,7 +109,8 @@ void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, cons
                                  .is_tls = exchange.is_tls(),
                                  .is_http2 = head.major_version == 2,
                                  .request_id = request.request_id,
-                                 .traceparent = trace};
+                                 .traceparent = trace,
+                                 .trace_goes_on = trace.data() != trace_.data()};
     if (!request_fields_.build(request.fields, context))
         return refuse_now({"bad_request", "Connection names too many options"});
     const tunnel::StreamRequest wanted{
@@ -140,6 +142,27 @@ void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, cons
     call->was_with(*session);
     if (!send_elsewhere(*call)) return refuse_now(opened.error());
     static_cast<void>(call.release());
+}
+
+std::string Forwarder::record(const http::Refusal& refusal, std::string_view app) {
+    if (!refusal.request_id.empty()) return std::string(refusal.request_id);
+    std::string made;
+    Visitor visitor{refusal.peer.ip};
+    telemetry::AccessRecord line{
+        .time = wall_now(), .app = app, .status = refusal.status, .error = refusal.why.code};
+    if (const http::RequestHead* head = refusal.head) {
+        visitor = identify_visitor(*head, refusal.peer, settings_.trust);
+        line.request_id = request_id_of(*head, random_, made);
+        line.method = head->method;
+        line.path = http::split_origin_form(head->origin_form).path;
+    } else {
+        made = telemetry::make_request_id(random_.take<16>());
+        line.request_id = made;
+    }
+    const std::string client = visitor.client.to_string();
+    line.client = client;
+    if (visit_log_.enabled() && !refusal.is_connections) visit_log_.append(line);
+    return std::string(line.request_id);
 }
 
 // Where an agent takes whole requests only, bodies that it may get are gathered first. What nobody will get

@@ -95,6 +95,9 @@ public:
     // Answers with a refusal: problem+json with Retry-After where waiting helps.
     void refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why);
 
+    // A line in the access log for what nobody was asked to forward. The request's id.
+    std::string record(const http::Refusal& refusal, std::string_view app);
+
     // An agent of the app has shown fresh evidence: requests may wait for it.
     void attested(std::string_view app) { waiting_.attested(app); }
     // Until when an agent is left out because of failures in a row; in the past: its probe is due or under

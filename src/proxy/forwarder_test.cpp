@@ -47,12 +47,13 @@ TEST_F(ForwarderTest, CarriesARequestToAnAgentAndItsAnswerBack) {
 TEST_F(ForwarderTest, NamesRequestsThatDoNotNameThemselvesSanely) {
     const auto agent = come();
     const auto visitor = visit();
-    visitor->say(get("/", "X-Request-Id: two words\r\ntraceparent: nonsense\r\n"));
+    visitor->say(get("/", "X-Request-Id: two words\r\ntraceparent: nonsense\r\ntracestate: a=1\r\n"));
     ASSERT_TRUE(until([&] { return agent->requests.size() == 1; }));
     const std::string id = value(agent->requests[0], "X-Request-Id");
     EXPECT_EQ(id.find(' '), std::string::npos);
     EXPECT_GE(id.size(), 16u);
     EXPECT_TRUE(value(agent->requests[0], "traceparent").starts_with("00-"));
+    EXPECT_EQ(value(agent->requests[0], "tracestate"), "absent");
     agent->answer(agent->requests[0].request_id, "ok");
     EXPECT_TRUE(until([&] { return visitor->received.find("X-Request-Id: " + id) != std::string::npos; }));
 }
@@ -309,7 +310,7 @@ TEST_F(ForwarderTest, ADescribedRequestCannotForgeWhereItComesFrom) {
                                          .origin = Origin::control,
                                          .described = true});
         }
-        std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
+        std::string on_refused(const http::Refusal&) override { return ""; }
         Forwarder& forwarder;
     } described(*forwarder);
     http::Server server(loop, described, http::ServerLimits{});

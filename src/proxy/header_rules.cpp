@@ -70,6 +70,8 @@ bool RequestFields::build(std::span<const http::Field> fields, const RequestCont
     std::string_view host = context.host;
     for (const http::Field& field : end_to_end_) {
         if (!context.passes_host && http::iequals(field.name, "host")) continue;
+        // Of a trace that is not gone on with nothing is passed on (W3C Trace Context, section 3.3).
+        if (!context.trace_goes_on && http::iequals(field.name, "tracestate")) continue;
         if (!is_ours_in_requests(field.name)) {
             result_.push_back({field.name, field.value});
         } else if (context.peer_trusted) {

@@ -20,6 +20,7 @@ struct RequestContext {
     bool is_http2 = false;
     std::string_view request_id;
     std::string_view traceparent;
+    bool trace_goes_on = false;  // It is the visitor's.
 };
 
 // Builds the fields of a forwarded request: hop-by-hop fields, our own EE-* fields and forged forwarding

@@ -52,6 +52,15 @@ TEST(RequestFields, PassesEndToEndFieldsAndAddsItsOwn) {
                      "X-Request-Id: id-1", "traceparent: 00-trace"}));
 }
 
+// W3C Trace Context, section 3.3: what belongs to a traceparent that was not taken is not passed on.
+TEST(RequestFields, PassesTheStateOfATraceThatGoesOnAlone) {
+    Request request;
+    const std::vector<Field> given = {{"tracestate", "a=1"}, {"TraceState", "b=2"}};
+    EXPECT_EQ(request.value(given, "tracestate"), "");
+    request.context.trace_goes_on = true;
+    EXPECT_EQ(request.value(given, "tracestate"), "a=1 | b=2");
+}
+
 TEST(RequestFields, DropsWhatConcernsOneHopOnly) {
     Request request;
     const Lines plain = request.build({});

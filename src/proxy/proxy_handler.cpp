@@ -1,7 +1,5 @@
 #include "proxy/proxy_handler.h"
 
-#include "telemetry/trace.h"
-
 namespace ee::proxy {
 
 ProxyHandler::ProxyHandler(Forwarder& forwarder, telemetry::Metrics& metrics)
@@ -32,9 +30,15 @@ void ProxyHandler::on_request(http::Exchange& exchange) {
     forwarder_.forward(exchange, request);
 }
 
-std::string ProxyHandler::on_refused(const net::Endpoint&, int, const Error& why) {
-    refused_.count(why.code);
-    return telemetry::make_request_id(random_.take<16>());
+std::string ProxyHandler::on_refused(const http::Refusal& refusal) {
+    refused_.count(refusal.why.code);
+    const TrustSettings& trust = forwarder_.settings().trust;
+    std::string app;
+    if (refusal.head != nullptr) {
+        const Visitor visitor = identify_visitor(*refusal.head, refusal.peer, trust);
+        app = select_app(*refusal.head, visitor.peer_trusted, trust).value_or("");
+    }
+    return forwarder_.record(refusal, app);
 }
 
 }  // namespace ee::proxy

@@ -14,7 +14,7 @@ public:
 
     http::BodyTerms body_terms(const http::RequestHead& head, const net::Endpoint& peer) override;
     void on_request(http::Exchange& exchange) override;
-    std::string on_refused(const net::Endpoint& peer, int status, const Error& why) override;
+    std::string on_refused(const http::Refusal& refusal) override;
 
 private:
     Forwarder& forwarder_;

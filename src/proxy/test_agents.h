@@ -81,7 +81,7 @@ private:
         void on_request(http::Exchange& exchange) override {
             EE_CHECK(tunnels.accept(exchange, exchange.peer().ip));
         }
-        std::string on_refused(const net::Endpoint&, int, const Error&) override { return ""; }
+        std::string on_refused(const http::Refusal&) override { return ""; }
         tunnel::Tunnels& tunnels;
     };
     Control control_handler_{tunnels};

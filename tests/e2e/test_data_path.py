@@ -868,6 +868,44 @@ def test_every_request_leaves_one_line_in_the_access_log(site):
     assert len([line for line in site.control.access[before:] if str(line.get("request_id")).startswith("logged-")]) == 3
 
 
+def test_so_does_one_that_nobody_was_asked_to_serve(narrow):
+    control, _ = narrow
+    host = f"narrow.{APP_DOMAIN}"
+
+    def sends(text):
+        with Connection(control.proxy_port) as visitor:
+            visitor.send(text.encode())
+            got = visitor.read_answer("POST")
+        return got, dict((name.lower(), value) for name, value in got.headers)["x-request-id"]
+
+    for name, framing, body in (("by its length", f"Content-Length: {5 * MIB}", ""),
+                                ("as it comes", "Transfer-Encoding: chunked", f"{5 * MIB:x}\r\n" + "x" * (5 * MIB))):
+        request_id = "too-large-" + name.replace(" ", "-")
+        got, answered = sends(f"POST /up?secret=1 HTTP/1.1\r\nHost: {host}\r\nX-Request-Id: {request_id}\r\n{framing}\r\n\r\n{body}")
+        assert (got.status, answered) == (413, request_id), name
+        line = control.wait_access(request_id=request_id)
+        expected = {"app": "narrow", "method": "POST", "path": "/up", "status": 413, "error": "body_too_large", "client": "127.0.0.1"}
+        assert {field: line.get(field) for field in expected} == expected
+    # What is no request has an id, too.
+    got, answered = sends("POST / HTTP/1.1\r\nHost: a b\r\nX-Request-Id: nobodys\r\n\r\n")
+    assert got.status == 400 and answered != "nobodys"
+    line = control.wait_access(request_id=answered)
+    assert line["status"] == 400 and line["error"] and "method" not in line
+
+
+def test_an_upload_that_breaks_the_rules_is_logged_as_its_visitor_is_told(site):
+    for ending, error in (("zz\r\n", "bad_chunk"), ("0\r\nbad trailer\r\n\r\n", "bad_trailer")):
+        with site.connection() as visitor:
+            visitor.send(f"POST /echo HTTP/1.1\r\nHost: {HOST}\r\nX-Request-Id: breaks-{error}\r\n"
+                         f"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".encode())
+            visitor.send(ending.encode())
+            got = visitor.read_answer("POST")
+            told = dict((name.lower(), value) for name, value in got.headers)["x-request-id"]
+        line = site.control.wait_access(request_id=f"breaks-{error}")
+        assert (got.status, got.reason, told) == (400, error, f"breaks-{error}")
+        assert (line["status"], line["error"], line["request_bytes"]) == (400, error, 5)
+
+
 # ---- The envelope ------------------------------------------------------------------------------------------
 
 
