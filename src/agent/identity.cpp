@@ -85,7 +85,7 @@ Result<std::string> agent_id_of(const config::AgentConfig& config) {
         return fail("state_dir_unusable",
                     "cannot create EE_STATE_DIR " + config.state_dir.string() + ": " + error.message());
     if (made) fs::permissions(config.state_dir, fs::perms::owner_all, error);
-    if (error)
+    if (made && error)
         return fail("state_dir_unusable", "cannot keep others out of EE_STATE_DIR " +
                                               config.state_dir.string() + ": " + error.message());
     const fs::path file = config.state_dir / "agent_id";

@@ -216,9 +216,9 @@ Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, con
 
 // By the app's rollout, if there is one. Where none of its releases has room all stay: they are `overloaded`.
 std::optional<Forwarder::PickedRelease> Forwarder::keep_one_release(std::string_view app) {
-    if (candidates_.empty() || candidates_.front().release == registry::no_rollout_place) return std::nullopt;
-    std::array<std::uint32_t, router::rollout_releases_max> weights{};
     const auto rollout = registry_.rollout_of(app);
+    if (rollout.empty()) return std::nullopt;
+    std::array<std::uint32_t, router::rollout_releases_max> weights{};
     std::ranges::transform(rollout, weights.begin(), &registry::ReleaseWeight::weight);
     const double random = random_.unit();
     const auto release = router::pick_release(std::span(weights.data(), rollout.size()), candidates_, random);

@@ -182,6 +182,37 @@ TEST_F(FailoverTest, RetriesHaveABudget) {
     EXPECT_EQ(counted("ee_proxy_retries_over_budget_total"), 5u);
 }
 
+TEST_F(FailoverTest, WhatNobodyIsLeftForTakesNothingOfTheBudget) {
+    agents.clear();
+    ASSERT_TRUE(until([&] { return tunnels.size() == 0; }));
+    agents.push_back(come("a1"));
+    std::vector<std::unique_ptr<net::Peer>> visitors;
+    const auto ask = [&](int count) {
+        const std::size_t before = requests();
+        for (int i = 0; i < count; ++i) {
+            visitors.push_back(visit());
+            visitors.back()->say(get("/"));
+        }
+        return until([&] { return requests() == before + static_cast<std::size_t>(count); });
+    };
+    ASSERT_TRUE(ask(25));
+    lose(agents[0].get());
+    ASSERT_TRUE(until([&] {
+        return std::ranges::all_of(
+            visitors, [](const auto& visitor) { return visitor->received.starts_with("HTTP/1.1 502 "); });
+    }));
+    EXPECT_EQ(counted("ee_proxy_retries_over_budget_total"), 0u);
+    // All of the budget is there for those that can be sent again.
+    visitors.clear();
+    agents.clear();
+    agents.push_back(come("a2"));
+    ASSERT_TRUE(ask(20));
+    agents.push_back(come("a3"));
+    lose(agents[0].get());
+    ASSERT_TRUE(until([&] { return requests() == 20 && counted("ee_proxy_retries_total") == 20u; }))
+        << requests() << " " << counted("ee_proxy_retries_total");
+}
+
 TEST_F(FailoverTest, BodiesThatAreKeptAreCounted) {
     BodyMemory memory(1024 * 1024);
     settings.memory = &memory;

@@ -239,6 +239,15 @@ TEST_F(PassthroughTest, WaitsForAHelloForSoLongAndForSoManyAtOnce) {
     ASSERT_TRUE(until([&] { return !agent->received.empty(); })) << "there is room again";
 }
 
+TEST_F(PassthroughTest, AVisitorThatEndsWithinItsHelloIsNotWaitedFor) {
+    settings.hello_time = 1min;
+    open();
+    const auto visitor = visit(hello("myapp.app.test").substr(0, 20));
+    ASSERT_TRUE(until([&] { return passthrough->open_connections() == 1; }));
+    visitor->stream.shut_after_flush();
+    EXPECT_TRUE(until([&] { return passthrough->open_connections() == 0; }));
+}
+
 TEST_F(PassthroughTest, TakesSoManyConnections) {
     settings.connections_max = 1;
     open();

@@ -33,7 +33,7 @@ SOURCES = ["src/attestation/*.cpp", "src/crypto/certificate.cpp", "src/crypto/cr
              ("abuse", "accounts", "audit", "books", "evidence", "field_rules", "ledger", "locks", "money", "nodes", "outcome",
               "outcome_json", "period", "settlement", "slashing", "terms", "usage")),
            # What reads the bytes of visitors, agents and backends.
-           "src/http/*.cpp", "src/protocol/*.cpp", "src/tunnel/*.cpp"]
+           "src/http/*.cpp", "src/protocol/*.cpp", "src/tunnel/*.cpp", "src/proxy/*.cpp", "src/agent/*.cpp"]
 # What decides who may serve, and who is chosen.
 DECIDES = ["src/router/*.cpp", "src/registry/*.cpp", "src/registry/node.h", "src/registry/registry.h"]
 NOT_CHECKS = re.compile(r"_test\.cpp$|simulated_|resolution_json|directory_source|vector_manifest|remedy|tcb_status|"
@@ -46,6 +46,8 @@ TESTS = {"src/ledger/": ["ee_ledger_test --gtest_filter=*Rules.*", "ee_ledger_te
          "src/http/": ["ee_http_test", "ee_proxy_test", "ee_agent_test", "ee_tunnel_test"],
          "src/protocol/": ["ee_protocol_test", "ee_tunnel_test", "ee_agent_test"],
          "src/tunnel/": ["ee_tunnel_test", "ee_control_plane_test"],
+         "src/proxy/": ["ee_proxy_test", "ee_control_plane_test"],
+         "src/agent/": ["ee_agent_test"],
          "src/": ["ee_attestation_test", "ee_crypto_test"]}
 TEST_SECONDS = 120
 # Checks whose absence no test can show, each with the reason: (file, what is taken out). Each is exactly one.
@@ -72,6 +74,18 @@ EQUIVALENT = {
         "the message would be too long, too; this saves making it",
     ("src/tunnel/session.cpp", "closed_"):
         "the multiplexer of a tunnel that is closed is, too, and says the same",
+    ("src/proxy/call.cpp", "!is_written"):
+        "what HTTP/2 lets through can be written",
+    ("src/proxy/ejections.cpp", "records_.empty()"):
+        "where there are none, none is found; this saves looking",
+    ("src/proxy/forwarder.cpp", "rollout.empty()"):
+        "by no weights no release is picked",
+    ("src/proxy/passthrough_call.cpp", "!app"):
+        "nobody is called by the empty name, and that is refused with the same code",
+    ("src/agent/identity.cpp", "made && error"):
+        "who has just made a folder may say who may use it",
+    ("src/agent/witness.cpp", "error"):
+        "where no folder is made nothing is written either, and that is refused with the same code",
     ("src/ledger/abuse.cpp", "report.filed_by == context.principal"):
         "only the launcher files and only the admin decides",
     ("src/ledger/accounts.cpp", "payment.ref.empty()"):
