@@ -69,6 +69,14 @@ TEST_F(Identity, SaysWhyTheStateFolderIsUnusable) {
     EXPECT_TRUE(id.error().detail.starts_with("cannot create EE_STATE_DIR " + config.state_dir.string()));
 }
 
+TEST_F(Identity, SaysWhereTheIdCannotBeWritten) {
+    fs::create_directories(config.state_dir / "agent_id.new");  // In the way of what it writes first.
+    const auto id = agent_id_of(config);
+    ASSERT_FALSE(id);
+    EXPECT_EQ(id.error().code, "state_dir_unusable");
+    EXPECT_TRUE(id.error().detail.starts_with("cannot write " + (config.state_dir / "agent_id").string()));
+}
+
 TEST_F(Identity, RefusesAnIdFileThatHoldsNoId) {
     for (const std::string& text : {std::string(), std::string("\n"), std::string(129, 'a'),
                                     std::string("two words"), std::string("a\nb"), std::string("a\0b", 3)}) {
