@@ -54,6 +54,18 @@ std::string joined(const std::vector<std::string>& parts) {
     return out;
 }
 
+// An agent keeps its place for a while when nobody can judge its quote. But then the quote must be of the
+// platform and the TD that were judged good: else an agent could choose a quote that nobody can judge.
+void refuse_another_subject(const std::optional<Bytes>& judged_good, attestation::Verdict& verdict) {
+    if (verdict.ok || !is_inconclusive(verdict.refusal.code)) return;
+    if (!judged_good || *judged_good == verdict.subject) return;
+    verdict.refusal = {"measurement_mismatch:subject",
+                       "the quote is of platform and TD " + to_hex(verdict.subject) +
+                           ", what was judged good of " + to_hex(*judged_good) +
+                           "; and it cannot be judged now: " + verdict.refusal.code + ": " +
+                           verdict.refusal.detail};
+}
+
 }  // namespace
 
 Admission::Admission(net::Loop& loop, net::WorkerPool& workers, registry::Registry& registry,
@@ -113,30 +125,39 @@ void Admission::verify(tunnel::Session& session, AnswerPtr answer) {
 }
 
 void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int waits) {
-    attestation::Challenge challenge = challenge_of(session, tunnels_->address_of(session.id()), *answer);
-    challenge.node_proven = answer->registration.node_id && check_node(*answer).has_value();
+    auto asked = std::make_shared<Asked>();
+    asked->challenge = challenge_of(session, tunnels_->address_of(session.id()), *answer);
+    asked->challenge.node_proven = answer->registration.node_id && check_node(*answer).has_value();
+    if (const registry::Agent* agent = registry_.agent_of(session.id()))
+        asked->subject = agent->verdict.subject;
+    appraise(session.id(), answer, asked, waits);
+}
+
+void Admission::appraise(tunnel::TunnelId id, const AnswerPtr& answer, const AskedPtr& asked, int waits) {
     // Workers finish their queue when the control plane stops, after this object: only the posted task may
     // touch it.
     auto job = [this, &appraiser = appraiser_, &evidence = evidence_, &verification = verification_,
-                &loop = loop_, id = session.id(), challenge = std::move(challenge), answer, waits,
-                policies = appraiser_.policies()] {
+                &loop = loop_, id, asked, answer, waits, policies = appraiser_.policies()] {
         const MonoTime start = std::chrono::steady_clock::now();
         attestation::Answer given = answer_of(answer->response);
-        Judged result{.verdict = appraiser.appraise(challenge, given, wall_now()), .evidence = {}};
+        Judged result{.verdict = appraiser.appraise(asked->challenge, given, wall_now()), .evidence = {}};
         const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - start;
         verification.observe(std::chrono::duration<double>(took).count());
         if (result.verdict.ok)
-            result.evidence = evidence.prepare(challenge, std::move(given), result.verdict);
-        loop.post([this, id, answer, waits, policies, took, result = std::move(result)]() mutable {
+            result.evidence = evidence.prepare(asked->challenge, std::move(given), result.verdict);
+        loop.post([this, id, answer, asked, waits, policies, took, result = std::move(result)]() mutable {
             loop_.charge_background(took);
             const attestation::Verdict& verdict = result.verdict;
-            if (is_outdated(*policies, answer->registration.network)) return judge_anew(id, answer, 0);
-            if (verdict.awaits && waits < waits_max) return judge_again(id, answer, waits, *verdict.awaits);
-            judged(id, *answer, std::move(result));
+            if (is_outdated(*policies, answer->registration.network)) return judge_anew(id, answer, asked, 0);
+            if (verdict.awaits && waits < waits_max)
+                return judge_again(id, answer, asked, waits, *verdict.awaits);
+            judged(id, *answer, *asked, std::move(result));
         });
     };
-    if (!workers_.run(std::move(job)))
-        no_verdict(session, {"rate_limited", "too many answers wait to be judged"});
+    if (workers_.run(std::move(job))) return;
+    const Error reason{"rate_limited", "too many answers wait to be judged"};
+    if (tunnel::Session* session = find_open(id)) return no_verdict(*session, reason);
+    judged_late(id, *answer, fail("collateral_unavailable", "nobody could judge it: " + reason.detail));
 }
 
 // The policy was replaced while the answer was being judged: it must not be admitted by the old one.
@@ -147,33 +168,23 @@ bool Admission::is_outdated(const attestation::NetworkPolicies& judged_by, const
     return before == nullptr || after == nullptr ? before != after : *before != *after;
 }
 
-void Admission::judge_anew(tunnel::TunnelId id, const AnswerPtr& answer, int waits) {
+// A tunnel that is closed by then still owes its verdict.
+void Admission::judge_anew(tunnel::TunnelId id, const AnswerPtr& answer, const AskedPtr& asked, int waits) {
     if (tunnel::Session* session = find_open(id)) return judge(*session, answer, waits);
-    judged_late(id, *answer, fail("allowlist_unavailable", "the tunnel was closed before a verdict"));
+    appraise(id, answer, asked, waits);
 }
 
 // Once what a source fetches has come, or its deadline: the answer is judged anew, as if it came then.
-void Admission::judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits,
+void Admission::judge_again(tunnel::TunnelId id, AnswerPtr answer, AskedPtr asked, int waits,
                             const attestation::Awaited& awaited) {
-    appraiser_.when_settled(awaited, [this, &loop = loop_, id, answer = std::move(answer), waits] {
-        loop.post([this, id, answer, waits] { judge_anew(id, answer, waits + 1); });
-    });
+    appraiser_.when_settled(
+        awaited, [this, &loop = loop_, id, answer = std::move(answer), asked = std::move(asked), waits] {
+            loop.post([this, id, answer, asked, waits] { judge_anew(id, answer, asked, waits + 1); });
+        });
 }
 
-// An agent keeps its place for a while when nobody can judge its quote. But then the quote must be of the
-// platform and the TD that were judged good: else an agent could choose a quote that nobody can judge.
-void Admission::refuse_another_subject(tunnel::TunnelId id, attestation::Verdict& verdict) const {
-    if (verdict.ok || !is_inconclusive(verdict.refusal.code)) return;
-    const registry::Agent* agent = registry_.agent_of(id);
-    if (agent == nullptr || agent->verdict.subject == verdict.subject) return;
-    verdict.refusal = {"measurement_mismatch:subject",
-                       "the quote is of platform and TD " + to_hex(verdict.subject) +
-                           ", what was judged good of " + to_hex(agent->verdict.subject) +
-                           "; and it cannot be judged now: " + verdict.refusal.code + ": " +
-                           verdict.refusal.detail};
-}
-
-void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, Judged judged) {
+void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, const Asked& asked,
+                       Judged judged) {
     attestation::Verdict& verdict = judged.verdict;
     // The sources are still fetching after several waits: nobody can judge now.
     if (verdict.awaits) {
@@ -187,7 +198,7 @@ void Admission::judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, 
         verdict.ok = made.has_value();
         if (!made) verdict.refusal = made.error();
     }
-    refuse_another_subject(id, verdict);
+    refuse_another_subject(asked.subject, verdict);
     refuse_wrong_node(answer, verdict);
     show_foreign(answer, verdict);
     verdicts_total_.count(verdict.ok ? "ok" : verdict.refusal.code);

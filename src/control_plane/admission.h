@@ -86,20 +86,27 @@ private:
     using AnswerPtr = std::shared_ptr<const tunnel::AttestAnswer>;
 
     // Has an answer judged on a worker. `waits`: how often its judgement has waited for a source already.
+    // What an answer is judged by; it may be judged once its tunnel is closed.
+    struct Asked {
+        attestation::Challenge challenge;
+        std::optional<Bytes> subject;  // of the agent's last good verdict
+    };
+    using AskedPtr = std::shared_ptr<const Asked>;
     void judge(tunnel::Session& session, const AnswerPtr& answer, int waits);
+    void appraise(tunnel::TunnelId id, const AnswerPtr& answer, const AskedPtr& asked, int waits);
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;
     tunnel::Session* find_open(tunnel::TunnelId id) const;
     void judged_late(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, const Result<void>& verdict);
-    void judge_anew(tunnel::TunnelId id, const AnswerPtr& answer, int waits);
-    void judge_again(tunnel::TunnelId id, AnswerPtr answer, int waits, const attestation::Awaited& awaited);
+    void judge_anew(tunnel::TunnelId id, const AnswerPtr& answer, const AskedPtr& asked, int waits);
+    void judge_again(tunnel::TunnelId id, AnswerPtr answer, AskedPtr asked, int waits,
+                     const attestation::Awaited& awaited);
     std::optional<SlotRecorder::OpenChallenge> open_challenge_of(const tunnel::Session& session,
                                                                  std::string_view reason) const;
     static bool is_owners_end(std::string_view reason);
     Result<void> check_node(const tunnel::AttestAnswer& answer) const;
     void refuse_wrong_node(const tunnel::AttestAnswer& answer, attestation::Verdict& verdict) const;
     void show_foreign(const tunnel::AttestAnswer& answer, const attestation::Verdict& verdict) const;
-    void refuse_another_subject(tunnel::TunnelId id, attestation::Verdict& verdict) const;
-    void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, Judged judged);
+    void judged(tunnel::TunnelId id, const tunnel::AttestAnswer& answer, const Asked& asked, Judged judged);
     std::string settle(const tunnel::Session& session);
     void no_verdict(tunnel::Session& session, const Error& reason);
     void place(tunnel::Session& session, const tunnel::AttestAnswer& answer,

@@ -152,6 +152,20 @@ TEST_F(AdmissionTest, HangingUpDoesNotEscapeAChallenge) {
     }
     EXPECT_TRUE(until([&] { return challenges("a-bad") == "1 1 0, 1"; })) << challenges("a-bad");
 
+    // The same with a quote of another TD while nobody can judge: also then it is none.
+    const auto other = challenged("a-other");
+    {
+        const int arrived = releases.arrived;
+        const std::lock_guard hold(releases.gate);
+        releases.unavailable = true;
+        other->attest(std::nullopt, true);
+        ASSERT_TRUE(until([&] { return releases.arrived > arrived; }));
+        other->wire->stream.abort();
+        ASSERT_TRUE(until([&] { return registry.tunnel_of("myapp", "a-other") == registry::no_tunnel; }));
+    }
+    EXPECT_TRUE(until([&] { return challenges("a-other") == "1 1 0, 1"; })) << challenges("a-other");
+    releases.unavailable = false;
+
     // Whom nobody wants any more owes nothing.
     const auto unwelcome = challenged("a-unwelcome");
     tunnels->find(registry.tunnel_of("myapp", "a-unwelcome"))->refuse({"app_forgotten", ""}, std::nullopt);

@@ -130,13 +130,14 @@ void SessionMachine::fail_challenge(const Error& error, std::optional<std::uint3
 }
 
 void SessionMachine::tick(MonoTime now, Actions& out) {
-    if (give_up_at_ && now >= *give_up_at_) {
+    const AttestationSchedule::Due due = schedule_.due(now);
+    if (give_up_at_ && now >= *give_up_at_ && due != AttestationSchedule::Due::missed_deadline) {
         if (state_ == SessionState::draining) return close(CloseCode::going_away, drain_reason_, out);
         return refuse({"register_timeout",
                        fmt::format("no \"register\" came within {} s", settings_.register_timeout.count())},
                       std::nullopt, out);
     }
-    switch (schedule_.due(now)) {
+    switch (due) {
         case AttestationSchedule::Due::nothing: return;
         case AttestationSchedule::Due::challenge: return send_challenge(ChallengeReason::periodic, now, out);
         case AttestationSchedule::Due::missed_deadline:

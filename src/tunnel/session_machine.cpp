@@ -68,7 +68,7 @@ void SessionMachine::socket_closed() {
     const bool serves = state_ == SessionState::active || state_ == SessionState::draining;
     if (serves && judging_)
         owed_ = Owed::verdict;
-    else if (challenge_ && (state_ == SessionState::active || answers_before_leaving()))
+    else if (challenge_ && (state_ == SessionState::active || (serves && leaves_)))
         owed_ = Owed::answer;
     state_ = SessionState::closed;
     schedule_.stop();
@@ -144,9 +144,13 @@ void SessionMachine::refuse(const Error& error, std::optional<std::uint32_t> ret
 
 void SessionMachine::drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms,
                            MonoTime now, Actions& out) {
-    if (state_ == SessionState::closed || state_ == SessionState::draining) return;
+    if (state_ == SessionState::closed) return;
     schedule_.stop();
-    begin_drain(reason, reconnect_after_ms, now, out);
+    if (state_ != SessionState::draining) return begin_drain(reason, reconnect_after_ms, now, out);
+    // The agent drains already, and need not answer any more: it has attested anew, or an operator has said
+    // so.
+    leaves_ = false;
+    end_when_finished(out);
 }
 
 // Nothing more is asked of it, but what was asked stands: whoever could leave its challenge behind would.
@@ -155,6 +159,7 @@ void SessionMachine::leave(MonoTime now, Actions& out) {
     leaves_ = true;
     if (!challenge_) schedule_.stop();
     begin_drain("agent_stopping", std::nullopt, now, out);
+    if (challenge_ && give_up_at_) give_up_at_ = std::max(*give_up_at_, challenge_deadline_);
 }
 
 void SessionMachine::begin_drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms,
@@ -171,8 +176,8 @@ void SessionMachine::begin_drain(std::string_view reason, std::optional<std::uin
     out.push_back(BeginDrain{drain_reason_});
 }
 
-bool SessionMachine::answers_before_leaving() const {
-    return state_ == SessionState::draining && leaves_ && challenge_;
+bool SessionMachine::is_asked_and_leaves() const {
+    return state_ == SessionState::draining && leaves_ && (challenge_ || judging_);
 }
 
 void SessionMachine::streams_finished(Actions& out) {
@@ -182,7 +187,7 @@ void SessionMachine::streams_finished(Actions& out) {
 }
 
 void SessionMachine::end_when_finished(Actions& out) {
-    if (streams_finished_ && !answers_before_leaving()) close(CloseCode::going_away, drain_reason_, out);
+    if (streams_finished_ && !is_asked_and_leaves()) close(CloseCode::going_away, drain_reason_, out);
 }
 
 void SessionMachine::close(CloseCode code, std::string_view reason, Actions& out) {

@@ -207,7 +207,7 @@ private:
     void fail_challenge(const Error& error, std::optional<std::uint32_t> retry_after_s, Actions& out);
     void begin_drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms, MonoTime now,
                      Actions& out);
-    bool answers_before_leaving() const;
+    bool is_asked_and_leaves() const;
     void end_when_finished(Actions& out);
     void close(CloseCode code, std::string_view reason, Actions& out);
     void time_out(std::string detail, Actions& out);

@@ -676,17 +676,37 @@ TEST(SessionMachine, WhatAnAgentLeavesWithoutIsOwed) {
     gone.leave();
     gone.machine.socket_closed();
     EXPECT_EQ(gone.machine.owed(), Owed::answer);
-    late.leave();  // Draining ends before the challenge does.
-    EXPECT_EQ(late.pass(20s), Did{"close 1001 agent_stopping"});
-    EXPECT_EQ(late.machine.owed(), Owed::answer);
+    late.leave();  // Draining would end before the challenge does.
+    EXPECT_EQ(late.pass(20s), Did{});
+    EXPECT_EQ(late.pass(10s), Did{"attest_miss attestation_timeout"} + refusal("attestation_timeout"));
     unjudged.answer();
     unjudged.leave();
-    EXPECT_EQ(unjudged.call(&SessionMachine::streams_finished), Did{"close 1001 agent_stopping"});
+    EXPECT_EQ(unjudged.call(&SessionMachine::streams_finished), Did{});
+    EXPECT_EQ(unjudged.pass(20s), Did{"close 1001 agent_stopping"});
     EXPECT_EQ(unjudged.machine.owed(), Owed::verdict);
     replaced.answer();
     replaced.drain("superseded");
     replaced.machine.socket_closed();
     EXPECT_EQ(replaced.machine.owed(), Owed::verdict);
+}
+
+// Who has attested anew on another tunnel, or is let go by an operator, owes no answer on this one.
+TEST(SessionMachine, WhoLeavesAndIsDrainedThenOwesNoAnswer) {
+    Tunnel busy, idle, judged;
+    for (Tunnel* tunnel : {&busy, &idle, &judged}) {
+        tunnel->active().pass(800s);
+        tunnel->leave();
+    }
+    EXPECT_EQ(busy.drain("superseded"), Did{});
+    busy.machine.socket_closed();
+    EXPECT_EQ(busy.machine.owed(), Owed::nothing);
+    idle.call(&SessionMachine::streams_finished);
+    EXPECT_EQ(idle.drain("superseded"), Did{"close 1001 agent_stopping"});
+    EXPECT_EQ(idle.machine.owed(), Owed::nothing);
+    judged.answer();
+    judged.drain("superseded");
+    judged.machine.socket_closed();
+    EXPECT_EQ(judged.machine.owed(), Owed::verdict);  // The answer it gave counts.
 }
 
 TEST(SessionMachine, ATunnelThatDoesNotServeYetHasNothingToFinish) {
