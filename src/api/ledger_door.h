@@ -53,6 +53,7 @@ public:
     struct Counts {
         std::uint64_t commits = 0;
         std::uint64_t commands = 0;
+        std::uint64_t leaves = 0;  // of the log, all there are; 0 while nothing is written
     };
     virtual Counts counts() const = 0;
     // A salted hash of a client's address, for the log.

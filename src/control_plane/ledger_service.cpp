@@ -239,7 +239,9 @@ api::LedgerDoor::State LedgerService::state() const {
 }
 
 api::LedgerDoor::Counts LedgerService::counts() const {
-    return {.commits = worker_->commits(), .commands = worker_->commands()};
+    const auto head = worker_->head();
+    return {
+        .commits = worker_->commits(), .commands = worker_->commands(), .leaves = head ? head->head.size : 0};
 }
 
 crypto::Sha256 LedgerService::salted(const net::IpAddress& address) const {

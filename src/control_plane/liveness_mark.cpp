@@ -12,16 +12,26 @@
 namespace ee::control_plane {
 namespace {
 
-// Microseconds since the epoch in so many digits and a line feed: each mark covers the one before.
-constexpr std::size_t mark_bytes = 20;
+// Microseconds since the epoch and the log's size in so many digits each, a space between them and a line
+// feed behind: each mark covers the one before. One without a size is of a version before there was one.
+constexpr std::size_t time_digits = 19, size_digits = 20, mark_bytes = time_digits + 1 + size_digits + 1;
 
-std::optional<ledger::LedgerTime> parse(std::string_view text) {
-    if (text.size() != mark_bytes || text.back() != '\n') return std::nullopt;
+template <class Number>
+bool parse_digits(std::string_view text, Number& out) {
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+    return error == std::errc{} && stop == text.data() + text.size();
+}
+
+std::optional<LivenessMark::Seen> parse(std::string_view text) {
+    const bool has_size = text.size() == mark_bytes && text[time_digits] == ' ';
+    if ((!has_size && text.size() != time_digits + 1) || text.back() != '\n') return std::nullopt;
     std::int64_t us = 0;
-    const char* const end = text.data() + mark_bytes - 1;
-    const auto [stop, error] = std::from_chars(text.data(), end, us);
-    if (error != std::errc{} || stop != end || us <= 0) return std::nullopt;
-    return ledger::from_us(us);
+    LivenessMark::Seen seen;
+    if (!parse_digits(text.substr(0, time_digits), us) || us <= 0) return std::nullopt;
+    if (has_size && !parse_digits(text.substr(time_digits + 1, size_digits), seen.leaves))
+        return std::nullopt;
+    seen.at = ledger::from_us(us);
+    return seen;
 }
 
 }  // namespace
@@ -40,8 +50,9 @@ Result<LivenessMark> LivenessMark::open(const std::filesystem::path& path) {
     return LivenessMark(std::move(file), parse({text.data(), static_cast<std::size_t>(size)}));
 }
 
-void LivenessMark::write(ledger::LedgerTime now) const {
-    const std::string text = fmt::format("{:0{}}\n", ledger::to_us(now), mark_bytes - 1);
+void LivenessMark::write(const Seen& now) const {
+    const std::string text =
+        fmt::format("{:0{}} {:0{}}\n", ledger::to_us(now.at), time_digits, now.leaves, size_digits);
     // One that can't be written makes an outage look longer.
     static_cast<void>(::pwrite(file_.get(), text.data(), text.size(), 0) < 0);
 }

@@ -14,20 +14,25 @@ namespace ee::control_plane {
 
 class LivenessMark {
 public:
+    struct Seen {
+        ledger::LedgerTime at{};
+        std::uint64_t leaves = 0;  // that the log had
+        friend bool operator==(const Seen&, const Seen&) = default;
+    };
+
     // Creates the file where there is none: `store_unavailable`.
     static Result<LivenessMark> open(const std::filesystem::path& file);
 
     // What the run before wrote last; nullopt: nothing, or nothing that is a time.
-    std::optional<ledger::LedgerTime> last() const { return last_; }
+    const std::optional<Seen>& last() const { return last_; }
     // Any thread; may wait for the disk.
-    void write(ledger::LedgerTime now) const;
+    void write(const Seen& now) const;
 
 private:
-    LivenessMark(net::Fd file, std::optional<ledger::LedgerTime> last)
-        : file_(std::move(file)), last_(last) {}
+    LivenessMark(net::Fd file, const std::optional<Seen>& last) : file_(std::move(file)), last_(last) {}
 
     net::Fd file_;
-    std::optional<ledger::LedgerTime> last_;
+    std::optional<Seen> last_;
 };
 
 }  // namespace ee::control_plane

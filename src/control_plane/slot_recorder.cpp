@@ -44,32 +44,26 @@ bool was_up(const ledger::Slot& slot, const ledger::Period& cell, LedgerTime at)
     return passed(place) || passed(place - 1);
 }
 
-// When the control plane ran last, by its mark. A copy of the ledger that was put in its place does not have
-// what came after it: nor does a disk that has no mark have all until then.
-std::optional<LedgerTime> last_alive(const ledger::Store& store, std::optional<LedgerTime> mark) {
-    std::optional<std::uint64_t> own_key;  // With it the leaves of this run begin.
+// When what was seen was recorded last. A disk that has no mark, or a database that is older than it says,
+// has nothing of what came behind the last leaf from before this run; one that ran elsewhere since has more.
+std::optional<LedgerTime> last_alive(const ledger::Store& store,
+                                     const std::optional<LivenessMark::Seen>& mark) {
+    std::uint64_t leaves = 0;  // from before: this run's begin with its key
     store.scan(ledger::Table::log_keys, "", [&](std::string_view key, std::string_view) {
-        own_key = ledger::number_at(key, 0);
+        leaves = ledger::number_at(key, 0);
         return true;
     });
-    if (!own_key || *own_key == 0) return mark;
-    const auto leaf_at = [&](std::uint64_t index) {
-        const auto bytes = store.leaf(index);
-        return bytes ? ledger::decode_leaf(as_bytes(*bytes)) : fail("log_range");
-    };
-    const auto behind = leaf_at(*own_key + 1);
-    const bool is_restored = behind && behind->kind == ledger::LeafKind::restored;
-    if (mark && !is_restored) return mark;
-    const auto before = leaf_at(*own_key - 1);
-    if (!before) return mark;
-    const LedgerTime last = ledger::from_us(before->time_us);
-    return mark ? std::min(*mark, last) : last;
+    const auto bytes = leaves == 0 ? std::nullopt : store.leaf(leaves - 1);
+    const auto leaf = bytes ? ledger::decode_leaf(as_bytes(*bytes)) : fail("log_range");
+    if (!leaf) return mark ? std::optional(mark->at) : std::nullopt;
+    const LedgerTime last = ledger::from_us(leaf->time_us);
+    return mark && mark->leaves <= leaves ? std::max(mark->at, last) : last;
 }
 
 }  // namespace
 
 RecordedEvidence read_recorded(const ledger::Store& store, ledger::Grid grid,
-                               std::optional<LedgerTime> last_mark, LedgerTime now) {
+                               const std::optional<LivenessMark::Seen>& last_mark, LedgerTime now) {
     RecordedEvidence out{.last_alive = last_alive(store, last_mark)};
     const auto each_slot = [&](const ledger::Period& cell, const auto& visit) {
         const std::string prefix = ledger::UnitName::prefix(cell.start);
@@ -284,8 +278,11 @@ void SlotRecorder::in_force(ledger::LeafKind kind, std::string name, std::vector
 
 void SlotRecorder::mark(LedgerTime at) {
     marked_at_ = std::chrono::steady_clock::now();
+    // What is seen while the ledger stands still is recorded nowhere: as if nobody had been there.
+    if (ledger_.state().word != "ok") return;
+    const LivenessMark::Seen seen{.at = at, .leaves = ledger_.counts().leaves};
     // Where the disk does not keep up, the next mark says all that this one would.
-    static_cast<void>(marker_.run([this, at] { mark_.write(at); }));
+    static_cast<void>(marker_.run([this, seen] { mark_.write(seen); }));
 }
 
 void SlotRecorder::tick() {
@@ -333,6 +330,7 @@ void SlotRecorder::record() {
 // ---- To the ledger ----
 
 void SlotRecorder::run(ledger::Command command) {
+    if (!refused_.empty()) return refused_.push_back(std::move(command));  // In their order.
     ledger::Request request{.caller = {.role = ledger::Role::server}};
     request.command = command;
     ++unanswered_;
@@ -379,6 +377,7 @@ void SlotRecorder::answered() {
 
 void SlotRecorder::stop() {
     if (stopped_) return;
+    for (ledger::Command& command : std::exchange(refused_, {})) run(std::move(command));
     for (ledger::RecordSlots& command : windows_.take_all(now())) run(std::move(command));
     mark(now());
     stopped_ = true;

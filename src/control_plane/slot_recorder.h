@@ -30,7 +30,7 @@ struct RecordedEvidence {
 };
 // Throws StoreFailure.
 RecordedEvidence read_recorded(const ledger::Store& store, ledger::Grid grid,
-                               std::optional<ledger::LedgerTime> last_mark, ledger::LedgerTime now);
+                               const std::optional<LivenessMark::Seen>& last_mark, ledger::LedgerTime now);
 
 class SlotRecorder {
 public:

@@ -38,9 +38,9 @@ struct SlotRecorderTest : testing::Test {
         recorder.emplace(loop, door, log, std::move(mark), recorded,
                          SlotRecorder::Settings{.grid = ledger::Grid::day, .window = window});
     }
-    void write_mark(LedgerTime at) {
+    void write_mark(LedgerTime at, std::uint64_t leaves = 0) {
         recorder.reset();
-        LivenessMark::open(folder / "alive").value().write(at);
+        LivenessMark::open(folder / "alive").value().write({.at = at, .leaves = leaves});
     }
     bool until(const std::function<bool()>& done) { return net::run_until(loop, done, 20s); }
     std::optional<Slot> slot(std::string_view agent = "a1") const { return door.slot(agent); }
@@ -260,17 +260,60 @@ TEST_F(SlotRecorderTest, TheMarkSurvivesAndAGapBecomesAnOutage) {
     recorder.reset();
     const auto mark = LivenessMark::open(folder / "alive").value().last();
     ASSERT_TRUE(mark);
-    EXPECT_GE(*mark, before);
-    EXPECT_LE(*mark, ledger_now());
-    write_mark(*mark - 3600s);
+    EXPECT_GE(mark->at, before);
+    EXPECT_LE(mark->at, ledger_now());
+    write_mark(mark->at - 3600s);
     start(120s);
     ASSERT_EQ(outages().size(), 1u);
-    EXPECT_EQ(outages()[0].from, *mark - 3600s);
+    EXPECT_EQ(outages()[0].from, mark->at - 3600s);
     EXPECT_NEAR(std::chrono::duration<double>(*outages()[0].to - ledger_now()).count(), 120, 30);
 }
 
+// What is recorded ends with the last leaf where there is no mark, or one of a ledger that had more.
+TEST_F(SlotRecorderTest, ACopyOfTheLedgerWasAwaySinceItsLastLeaf) {
+    const auto leaf_at = [&](LedgerTime at) {
+        door.books.now = at;
+        static std::uint8_t what = 0;
+        ASSERT_TRUE(door.books.server(
+            ledger::RecordLeaf{.kind = ledger::LeafKind::policy,
+                               .fields = {"forge-1", std::string(32, static_cast<char>(++what)), "{}"}}));
+    };
+    const LedgerTime last = ledger_now() - 2h;
+    leaf_at(last - 1h);
+    leaf_at(last);
+    ledger::Changes key;  // This run's begin behind them.
+    key.of(ledger::Table::log_keys).emplace_back(ledger::KeyWriter().number(2), "");
+    key.first_leaf = 2;
+    door.books.store.commit(key);
+    const auto alive = [&](std::optional<LivenessMark::Seen> mark) {
+        return read_recorded(door.books.store, ledger::Grid::day, mark, ledger_now()).last_alive;
+    };
+    const LedgerTime later = last + 1h, earlier = last - 1h;
+    EXPECT_EQ(alive(std::nullopt), last);
+    EXPECT_EQ(alive(LivenessMark::Seen{.at = later, .leaves = 2}), later);
+    EXPECT_EQ(alive(LivenessMark::Seen{.at = later, .leaves = 3}), last) << "an older copy";
+    EXPECT_EQ(alive(LivenessMark::Seen{.at = earlier, .leaves = 1}), last) << "it ran elsewhere since";
+    EXPECT_EQ(alive(LivenessMark::Seen{.at = later, .leaves = 0}), later) << "of a version without a size";
+}
+
+TEST_F(SlotRecorderTest, NoMarkIsMadeWhileTheLedgerStandsStill) {
+    const LedgerTime hour_ago = ledger_now() - 1h;
+    write_mark(hour_ago);
+    door.stands_still = true;
+    start();
+    recorder->stop();
+    recorder.reset();
+    EXPECT_EQ(LivenessMark::open(folder / "alive").value().last(),
+              (LivenessMark::Seen{.at = hour_ago, .leaves = 0}));
+    door.stands_still = false;
+    start();
+    ASSERT_TRUE(until([&] { return LivenessMark::open(folder / "alive").value().last()->at > hour_ago; }));
+}
+
 TEST_F(SlotRecorderTest, AMarkThatIsNoneIsNotBelieved) {
-    for (const std::string_view text : {"", "x", "0000000000000000000\n", "000001767963600000000", "-1\n"}) {
+    for (const std::string_view text :
+         {"", "x", "0000000000000000000\n", "000001767963600000000", "-1\n",
+          "0001767963600000000 0000000000000000000x\n", "0001767963600000000_00000000000000000001\n"}) {
         {
             const int file = ::open((folder / "alive").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
             ASSERT_EQ(::write(file, text.data(), text.size()), static_cast<ssize_t>(text.size()));

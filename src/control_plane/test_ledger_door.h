@@ -35,8 +35,8 @@ public:
         outages_when_told = outages().size();
     }
     bool ask(Question, std::function<void(Result<std::string>)>) override { return false; }
-    State state() const override { return {}; }
-    Counts counts() const override { return {}; }
+    State state() const override { return {.word = stands_still ? "halted" : "ok"}; }
+    Counts counts() const override { return {.leaves = books.store.leaf_count()}; }
     crypto::Sha256 salted(const net::IpAddress&) const override { return {}; }
 
     // Of the newest cell that it has one in.
@@ -62,7 +62,7 @@ public:
     ledger::TestLedger books;
     std::optional<ledger::LedgerTime> told;  // until when all is recorded
     std::size_t outages_when_told = 0;
-    bool busy = false;
+    bool busy = false, stands_still = false;
     int refused = 0, commands = 0;
 
 private:

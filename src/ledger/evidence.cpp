@@ -38,6 +38,11 @@ Result<void> check(const Observe& command) {
 // windows, as after a restart of the server. Windows of another length are of another grid and can't be told
 // apart in this one: what they would have covered stays unknown.
 void merge_windows(Slot& known, const Slot& more, const Period& cell) {
+    if (known.window_s == 0) {  // There is only a challenge yet.
+        known.window_s = more.window_s;
+        known.windows = more.windows;
+        known.attested_at = more.attested_at;
+    }
     if (known.window_s != more.window_s || more.window_s == 0) return;
     const std::int64_t known_first = known.first_window(cell), more_first = more.first_window(cell);
     if (more_first < known_first)

@@ -162,7 +162,7 @@ Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
     return {};
 }
 
-// What was lost and accepted, in the log for everybody.
+// What was lost and accepted, in the log for everybody; evidence of that time is lost with it.
 Result<void> LedgerWorker::record_loss(Batch& batch, LedgerTime time) const {
     auto loss = loss_to_log(*store_);
     if (!loss) return {};
@@ -171,6 +171,12 @@ Result<void> LedgerWorker::record_loss(Batch& batch, LedgerTime time) const {
     loss->leaf_index = batch.leaf_count();
     if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
     loss_was_logged(batch, *loss);
+    const auto kept = loss->size == 0 ? std::nullopt : store_->leaf(loss->size - 1);
+    const auto last = kept ? decode_leaf(as_bytes(*kept)) : fail("log_range");
+    if (!last || from_us(last->time_us) >= time) return {};
+    const Request away = server_request(
+        RecordOutage{.outage = {.from = from_us(last->time_us), .to = time, .cause = "restored"}});
+    if (auto recorded = ledger_.apply(batch, away, time); !recorded) return fail(recorded.error());
     return {};
 }
 
