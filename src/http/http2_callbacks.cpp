@@ -89,16 +89,16 @@ int Http2Session::Callbacks::on_begin_headers(nghttp2_session*, const nghttp2_fr
 int Http2Session::Callbacks::on_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name,
                                        std::size_t name_size, const std::uint8_t* value,
                                        std::size_t value_size, std::uint8_t, void* user_data) {
-    self(user_data).collect(text(name, name_size), text(value, value_size));
-    return 0;
+    const bool goes_on = self(user_data).collect(text(name, name_size), text(value, value_size));
+    return goes_on ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 // A field that is not well formed is not passed over: who is behind us might read it otherwise.
 int Http2Session::Callbacks::on_invalid_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t*,
-                                               std::size_t, const std::uint8_t*, std::size_t, std::uint8_t,
-                                               void* user_data) {
+                                               std::size_t name_size, const std::uint8_t*,
+                                               std::size_t value_size, std::uint8_t, void* user_data) {
     self(user_data).collected_.is_malformed = true;
-    return 0;
+    return self(user_data).is_bomb(name_size + value_size) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 int Http2Session::Callbacks::on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {

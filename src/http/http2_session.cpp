@@ -1,7 +1,6 @@
 #include "http/http2_session.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nghttp2/nghttp2.h>
 #include <utility>
 
@@ -204,12 +203,16 @@ bool Http2Session::takes_connect_protocol() const {
     return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
+bool Http2Session::is_clogged() const {
+    return given_up_ >= given_up_max;
+}
+
 Result<Http2StreamId> Http2Session::open(const Http2Head& head, std::string_view body, bool end) {
     if (draining_) return fail("http2_draining", "the connection takes no more streams");
     const std::size_t counted = streams_.size() - given_up_;
     if (counted >= stream_limit())
         return fail("overloaded", "as many streams are open as may be: " + std::to_string(counted));
-    if (given_up_ >= given_up_max)
+    if (is_clogged())
         return fail("overloaded", "as many streams wait to be reset as may: " + std::to_string(given_up_));
     if (!head.protocol.empty() && !takes_connect_protocol())
         return fail("upgrade_unsupported", "the peer takes no extended CONNECT");
@@ -371,58 +374,7 @@ void Http2Session::regulate() {
     nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &entry, 1);
 }
 
-// ---- Heads ----
-
-void Http2Session::collect(std::string_view name, std::string_view value) {
-    Collected& into = collected_;
-    if (into.text.size() + name.size() + value.size() > settings_.head.bytes_max ||
-        (!name.starts_with(':') && ++into.fields_seen > settings_.head.fields_max))
-        into.is_too_large = true;
-    if (into.is_too_large) return;
-    into.spans.push_back({static_cast<std::uint32_t>(into.text.size()),
-                          static_cast<std::uint32_t>(name.size()), static_cast<std::uint32_t>(value.size())});
-    into.text.append(name).append(value);
-}
-
-void Http2Session::Collected::clear() {
-    text.clear();
-    spans.clear();
-    fields.clear();
-    fields_seen = 0;
-    is_too_large = is_malformed = false;
-}
-
-// RFC 9113 section 8.2.3: a Cookie field may have come in pieces.
-void Http2Session::Collected::join_cookies() {
-    const auto is_cookie = [](const Field& field) { return field.name == "cookie"; };
-    if (std::ranges::count_if(fields, is_cookie) < 2) return;
-    cookies.clear();
-    for (const Field& field : fields)
-        if (is_cookie(field)) cookies.append(cookies.empty() ? "" : "; ").append(field.value);
-    std::erase_if(fields, is_cookie);
-    fields.push_back({"cookie", cookies});
-}
-
-// Takes the pseudo-header fields out.
-Http2Head Http2Session::Collected::read() {
-    Http2Head head;
-    for (const Span& span : spans) {
-        const std::string_view name = std::string_view(text).substr(span.name, span.name_size);
-        const std::string_view value =
-            std::string_view(text).substr(span.name + span.name_size, span.value_size);
-        if (!name.starts_with(':')) fields.push_back({name, value});
-        if (name == ":method") head.method = value;
-        if (name == ":scheme") head.scheme = value;
-        if (name == ":authority") head.authority = value;
-        if (name == ":path") head.path = value;
-        if (name == ":protocol") head.protocol = value;
-        if (name == ":status") std::from_chars(value.data(), value.data() + value.size(), head.status);
-    }
-    join_cookies();
-    head.fields = fields;
-    head.is_too_large = is_too_large;
-    return head;
-}
+// ---- What streams hear ----
 
 void Http2Session::on_data_end(Stream& stream) {
     if (stream.is_given_up || stream.is_ended) return;

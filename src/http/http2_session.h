@@ -169,6 +169,8 @@ public:
     void goaway(std::uint32_t code);
 
     bool is_draining() const { return draining_; }
+    // As many streams wait to be reset as may. Those whose heads have not left go with the next pull().
+    bool is_clogged() const;
     // A server's: whose HEADERS have begun and are not complete; 0 when there are none such.
     Http2StreamId unfinished_head() const { return unfinished_head_; }
     std::size_t open_streams() const { return streams_.size(); }
@@ -197,6 +199,7 @@ private:
         std::vector<Field> fields;
         std::string cookies;
         std::size_t fields_seen = 0;
+        std::size_t bytes_seen = 0, all_seen = 0;  // of whatever kind
         bool is_too_large = false;
         bool is_malformed = false;
 
@@ -210,7 +213,9 @@ private:
     void forget(Http2StreamId id);
     void queue_body(Stream& stream, std::string_view bytes);
     void resume(Stream& stream);
-    void collect(std::string_view name, std::string_view value);
+    // False: nothing of the connection is worth reading any more.
+    bool collect(std::string_view name, std::string_view value);
+    bool is_bomb(std::size_t bytes);
     bool refuse_headers(const Stream& stream);
     void on_headers(Stream& stream, bool end);
     void on_bytes(Stream& stream, std::string_view bytes);
@@ -231,6 +236,7 @@ private:
     Http2Sink* sink_ = nullptr;  // During pull().
     std::size_t pulled_ = 0, pull_max_ = 0;
     std::vector<Http2StreamId> taken_;
+    std::size_t too_large_heads_ = 0;
     std::size_t given_up_ = 0;  // Of the streams: nghttp2 has not closed them yet.
     std::size_t unconsumed_ = 0;
     HeldBytes queued_;

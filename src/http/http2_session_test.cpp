@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/big_endian.h"
 #include "http/test_http2.h"
 
 namespace ee::http {
@@ -611,6 +612,36 @@ TEST_F(Http2SessionTest, WhatIsNoHttp2EndsTheConnection) {
         EXPECT_TRUE(!taken || server->session.is_finished()) << testing::PrintToString(row);
         EXPECT_TRUE(server->streams.empty());
     }
+}
+
+// A field of 3,900 bytes in HPACK's table (RFC 7541), and heads that each name it so many times, a byte each.
+TEST_F(Http2SessionTest, HeadsThatUnfoldFarBeyondWhatIsAllowedEndTheConnection) {
+    const auto headers = [](Http2StreamId stream, const std::string& block) {
+        std::string out;
+        append_big_endian<3>(out, block.size());
+        out += std::string("\1\5", 2);  // HEADERS, END_HEADERS and END_STREAM
+        append_big_endian<4>(out, static_cast<std::uint32_t>(stream));
+        return out + block;
+    };
+    const std::string request("\x82\x87\x84", 3);  // GET https /
+    constexpr std::size_t rest = 3900 - 127;       // of its length, behind the first seven bits
+    const std::string length{'\x7f', static_cast<char>(0x80 | (rest & 0x7f)), static_cast<char>(rest >> 7)};
+    const std::string filled = request + std::string("\x40\1x", 3) + length + std::string(3900, 'v');
+    const auto heads = [&](int count, int references) {
+        make();
+        exchange();
+        if (!server->session.receive(headers(1, filled))) return -1;
+        for (int i = 0; i < count; ++i)
+            if (!server->session.receive(
+                    headers(3 + 2 * i, request + std::string(static_cast<std::size_t>(references), '\xbe'))))
+                return i;
+        return count;
+    };
+    EXPECT_EQ(heads(200, 10), 200);  // 39 kB are a head.
+    EXPECT_EQ(heads(64, 20), 64);    // 78 kB are none, and are answered.
+    EXPECT_EQ(heads(200, 20), 64);   // But not for ever.
+    EXPECT_EQ(heads(1, 100), 0);     // 390 kB
+    EXPECT_EQ(heads(1, 16'000), 0);
 }
 
 TEST_F(Http2SessionTest, AFloodOfResetsEndsTheConnection) {

@@ -46,6 +46,7 @@ public:
     bool has_unsent_heads() const { return session_ && session_->has_frames_before_bodies(); }
     // The agent takes no more requests, or there are no more ids for them.
     bool is_draining() const { return session_ && session_->is_draining(); }
+    bool is_clogged() const { return session_ && session_->is_clogged(); }
     bool is_used_up() const { return session_ && session_->is_used_up(); }
     // The agent broke the protocol, or ended the HTTP/2 connection: the tunnel is to be closed.
     bool is_broken() const { return session_ && session_->is_finished() && !session_->is_draining(); }

@@ -143,7 +143,9 @@ void Session::on_text(std::string_view text) {
 // On v2: what the agent's HTTP/2 says. Each piece of a message at once.
 void Session::on_frames(std::string_view bytes) {
     if (v2_->open_streams() > 0) context_.loop.favor_foreground();
+    is_receiving_ = true;
     const auto received = v2_->receive(bytes, context_.loop.now());
+    is_receiving_ = false;
     if (closed_) return;  // By what one of the streams' visitors did.
     if (!received) return fail_connection(http::close_code::protocol_error, received.error().code);
     stream_->flush_later();
@@ -151,10 +153,15 @@ void Session::on_frames(std::string_view bytes) {
     after_streams_changed();
 }
 
+void Session::write_frames() {
+    pull_messages(*v2_, stream_->output(), stream_->pending_output(),
+                  [] { return std::optional<http::MaskKey>(); });
+}
+
 void Session::on_flush() {
     if (closed_ || v2_ == nullptr) return;
     const std::size_t waiting = stream_->pending_output();
-    pull_messages(*v2_, stream_->output(), waiting, [] { return std::optional<http::MaskKey>(); });
+    write_frames();
     // Heads leave before bodies, but not all of them at once. An agent that leaves learns from a pong that no
     // request is on its way any more: it may not overtake one.
     if (waiting < frames_bytes_max && !v2_->has_unsent_heads())
@@ -353,6 +360,9 @@ bool Session::takes_requests() const {
 
 Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserver& observer, MonoTime now) {
     if (closed_ || draining_ || !mux_) return fail("tunnel_closed", "the tunnel takes no new requests");
+    // Visitors that give up what has not left yet, however fast, shall keep nobody from asking. Not within
+    // the session's own calls.
+    if (v2_ != nullptr && v2_->is_clogged() && !is_receiving_) write_frames();
     auto opened = mux_->open(request, observer, now);
     if (!opened) return opened;
     stream_->set_urgency(net::Urgency::normal);

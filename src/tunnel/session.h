@@ -149,6 +149,7 @@ public:
 private:
     void on_data(std::span<char> data) override;
     void on_flush() override;
+    void write_frames();
     void on_progress() override;
     void on_drained() override;
     void on_closed(const Error& why) override;
@@ -193,6 +194,7 @@ private:
     bool running_ = false;
     bool closed_ = false;
     bool draining_ = false;
+    bool is_receiving_ = false;  // HTTP/2
 
     net::Timer timer_;
     MonoTime timer_due_{};

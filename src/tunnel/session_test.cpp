@@ -600,6 +600,21 @@ TEST_F(TunnelSession, RefusesBinaryMessages) {
     EXPECT_EQ(agent->heard.back(), "close 1008 unknown_message");
 }
 
+// Faster than anything leaves: nobody else is kept from asking by it.
+TEST_F(TunnelSession, TakesRequestsHoweverManyWereGivenUpInTheSameTurn) {
+    activate(64, Wire::v2);
+    agent->on_binary = [](std::string_view) {};
+    const StreamRequest request{
+        .method = "GET", .target = "/", .fields = {}, .scheme = "https", .authority = "x"};
+    for (int i = 0; i < 1000; ++i) {
+        TestVisitor visitor;
+        const auto opened = session->open_stream(request, visitor, loop.now());
+        ASSERT_TRUE(opened) << i << " " << opened.error().detail;
+        session->cancel_stream(*opened);
+    }
+    EXPECT_EQ(session->open_streams(), 0u);
+}
+
 TEST_F(TunnelSession, GathersNoLargeBinaryMessage) {
     activate();
     http::append_frame_header(agent->stream.output(), http::Opcode::binary, 65537, http::MaskKey{});

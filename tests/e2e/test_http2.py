@@ -422,6 +422,7 @@ def test_floods_end_their_connection_and_nobody_elses(shared_echo):
         "pings": lambda visitor: [visitor.send(PING, 0, 0, bytes(8)) for _ in range(20000)],
         "settings": lambda visitor: [visitor.send(SETTINGS, 0, 0, b"\0\1\0\0\x10\0") for _ in range(20000)],
         "continuations": endless_head,
+        "heads that unfold": unfolding_heads,
     }
     with shared_echo.connect() as other:
         assert other.wait(other.request("GET", "/status/200")).status == 200
@@ -443,3 +444,13 @@ def endless_head(visitor):
     visitor.send(HEADERS, 0, stream, visitor.encoder.encode(visitor.fields("GET", "/")))
     for i in range(20000):
         visitor.send(CONTINUATION, 0, stream, visitor.encoder.encode([(f"x-{i}", "a" * 1000)]))
+
+
+def unfolding_heads(visitor):
+    """A field of 3,900 bytes in HPACK's table, and heads of as many references to it as a frame holds, a byte each."""
+    fields = visitor.encoder.encode(visitor.fields("GET", "/"))
+    length = bytes([0x7f, 0x80 | (3900 - 127) & 0x7f, (3900 - 127) >> 7])
+    visitor.send(HEADERS, END_HEADERS | END_STREAM, visitor.next_stream(), fields + b"\x40\x01x" + length + b"v" * 3900)
+    for _ in range(200):
+        visitor.send(HEADERS, END_HEADERS | END_STREAM, visitor.next_stream(),
+                     visitor.encoder.encode(visitor.fields("GET", "/")) + b"\xbe" * 16000)
