@@ -12,6 +12,7 @@
 #include "cli/control_plane_client.h"
 #include "cli/json_in_words.h"
 #include "crypto/random_pool.h"
+#include "ledger/refusals.h"
 
 namespace ee::cli {
 namespace {
@@ -164,8 +165,14 @@ int run_post(const ApiCall& call, const ControlPlaneClient& client, Context& con
     const auto body = client.post(target_of(call), body_of(call), std::move(fields));
     if (body) return show(call, client, *body, context);
     const int code = report_refusal(client, body.error(), context);
-    context.err << fmt::format("eectl: to try the same again, and have it done once: --idempotency-key {}\n",
-                               key);
+    const std::string& why = body.error().code;
+    if (ledger::is_business_refusal(why) && why != "idempotency_in_flight")
+        context.err
+            << "eectl: this answer is kept under the call's key; once the reason is gone, ask again with a "
+               "new one\n";
+    else
+        context.err << fmt::format(
+            "eectl: to try the same again, and have it done once: --idempotency-key {}\n", key);
     return code;
 }
 

@@ -124,14 +124,14 @@ TEST(LedgerApi, WhatIsNoNumberIsNotSent) {
 
 TEST(LedgerApi, AFailureSaysHowToTryTheSameAgain) {
     const std::string refused =
-        "HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\n\r\n"
-        R"({"status":409,"reason":"insufficient_credit","detail":"alice has 0 USD"})";
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n\r\n"
+        R"({"status":503,"reason":"ledger_busy","detail":"commands wait"})";
     ScriptedServer server({refused, refused, ok("{}")});
     const std::vector<std::string> arguments = {"credits", "redeem", "alice",     "--amount-usd",
                                                 "1",       "--url",  server.url()};
     const EectlRun first = eectl(arguments), other = eectl(arguments);
     EXPECT_EQ(first.code, exit_refused);
-    EXPECT_NE(first.err.find("insufficient_credit: alice has 0 USD"), std::string::npos);
+    EXPECT_NE(first.err.find("ledger_busy: commands wait"), std::string::npos);
     const std::string mark = "--idempotency-key ";
     ASSERT_NE(first.err.find(mark), std::string::npos);
     std::string key = first.err.substr(first.err.find(mark) + mark.size());
@@ -143,6 +143,21 @@ TEST(LedgerApi, AFailureSaysHowToTryTheSameAgain) {
     again.insert(again.end(), {"--idempotency-key", key});
     EXPECT_EQ(eectl(again).code, exit_good);
     EXPECT_NE(server.requests()[2].find("\r\nIdempotency-Key: " + key + "\r\n"), std::string::npos);
+}
+
+// The same key would be given the same answer for ever.
+TEST(LedgerApi, WhatTheLedgerHasDecidedIsNotToBeTriedAgain) {
+    const auto refusal = [](const char* reason) {
+        return std::string("HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\n\r\n") +
+               R"({"status":409,"reason":")" + reason + R"(","detail":"so it is"})";
+    };
+    ScriptedServer server({refusal("insufficient_credit"), refusal("idempotency_in_flight")});
+    const std::vector<std::string> arguments = {"credits", "redeem", "alice",     "--amount-usd",
+                                                "1",       "--url",  server.url()};
+    const EectlRun decided = eectl(arguments), under_way = eectl(arguments);
+    EXPECT_EQ(decided.err.find("--idempotency-key"), std::string::npos) << decided.err;
+    EXPECT_NE(decided.err.find("ask again with a new one"), std::string::npos);
+    EXPECT_NE(under_way.err.find("--idempotency-key"), std::string::npos) << under_way.err;
 }
 
 TEST(LedgerApi, AnybodysTokenComesBeforeTheAdmins) {

@@ -132,6 +132,19 @@ TEST_F(LedgerCommands, VerifyShowsNothingThatControlsATerminal) {
         EXPECT_EQ(run.out.find(character), std::string::npos) << run.out;
 }
 
+TEST_F(LedgerCommands, VerifyTakesTheAnswerThatAReceiptCameWith) {
+    const std::string receipt = ledger::receipt_json(att_log.receipt());
+    const std::vector<std::string> by_key = {"--key", write("key", to_base64(att_log.log.public_key()))};
+    const auto verify_text = [&](const std::string& text) {
+        return eectl({"ledger", "verify", write("answer.json", text), by_key[0], by_key[1]}).code;
+    };
+    EXPECT_EQ(verify_text(receipt), exit_good);
+    EXPECT_EQ(verify_text(R"({"transfer_id":"7", "receipt": )" + receipt + "}"), exit_good);
+    EXPECT_EQ(verify_text(R"({"transfer_id":"7"})"), exit_refused);
+    EXPECT_EQ(verify_text(R"({"receipt":{}})"), exit_refused);
+    EXPECT_EQ(verify_text(R"([{"receipt": )" + receipt + "}]"), exit_refused);
+}
+
 TEST_F(LedgerCommands, VerifyAnswersAsJson) {
     const EectlRun run = verify(att_log.receipt(), {"--json"});
     EXPECT_EQ(run.code, exit_good) << run.out;

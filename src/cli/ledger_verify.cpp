@@ -1,6 +1,7 @@
 #include <ostream>
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
 #include "attestation/directory_source.h"
 #include "base/base64.h"
@@ -115,6 +116,16 @@ std::string to_json(const ReceiptOutcome& outcome) {
     return text;
 }
 
+// What a call answered has its receipt within.
+std::string receipt_in(const std::string& text) {
+    simdjson::dom::parser parser;
+    simdjson::dom::object answer, receipt;
+    if (parser.parse(text).get(answer) != simdjson::SUCCESS ||
+        answer["receipt"].get(receipt) != simdjson::SUCCESS)
+        return text;
+    return simdjson::minify(receipt);
+}
+
 }  // namespace
 
 int run_ledger_verify(const LedgerVerifyOptions& options, Context& context) {
@@ -126,7 +137,7 @@ int run_ledger_verify(const LedgerVerifyOptions& options, Context& context) {
     if (!terms) return usage(terms.error());
     const auto text = att::read_whole_file(options.file, ledger::receipt_bytes_max);
     if (!text) return usage(text.error());
-    const ReceiptOutcome outcome = judge_receipt(*text, *terms);
+    const ReceiptOutcome outcome = judge_receipt(receipt_in(*text), *terms);
     if (options.json)
         context.out << to_json(outcome) << '\n';
     else

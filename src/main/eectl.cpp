@@ -9,7 +9,7 @@
 
 int main(int argc, char** argv) {
     // A peer or a pager that goes away is an error to report, not a reason to die silently.
-    std::signal(SIGPIPE, SIG_IGN);
+    for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
     ee::cli::Context context{.out = std::cout,
                              .err = std::cerr,
                              .environment = [](const char* name) -> std::optional<std::string> {
