@@ -1,10 +1,13 @@
 """The check beside a running server: what it finds halts the ledger, and nothing else."""
 
 import sqlite3
+import subprocess
 
 import pytest
 
+from harness import until
 from ledger_client import SETTINGS, Ledger, cell, unique, within
+from wire_agent import text_answer
 
 LEAVES = 100_000  # since the last good check: then there is another
 CELLS = 31 * 24  # of one usage report, which appends a transfer and the usage of each
@@ -93,3 +96,18 @@ def test_what_is_damaged_while_the_server_runs_halts_its_ledger_alone(world, cha
     assert body["ledger_detail"] == f"ledger_halted: {standstill['detail']}"
     assert control.metric("ee_ledger_standstill", code="ledger_halted") == 1
     assert control.metric("ee_ledger_standstill", code="store_unavailable") == 0
+
+
+def test_a_limit_of_file_sizes_is_a_disk_that_refuses_not_the_end(world):
+    ledger = ledger_with_past(world)
+    control = ledger.control
+    agent = control.wire_agent().attest().serve(text_answer("served"))
+    ledger.ok("/v1/credits/purchase", {"account_id": "alice", "amount_usd": "100", "payment_ref": "p1"})
+    assert pay(ledger).status == 201
+    database = world.path / "control-plane.db-wal"
+    subprocess.run(["prlimit", "--pid", str(control.pid), f"--fsize={database.stat().st_size}"], check=True)
+    until(lambda: pay(ledger).status == 503, 30, what="the ledger can't be written")
+    assert (pay(ledger).status, pay(ledger).reason) == (503, "store_unavailable")
+    assert control.visit("myapp", "/").text == "served"
+    assert ledger.ok("/readyz?verbose")["ledger"] == "halted"
+    assert not agent.closed

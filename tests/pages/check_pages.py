@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Checks that the pages name files that exist: relative links, and paths in backquotes. Prints file:line.
+"""Checks that the pages name files that exist: relative links, and paths in backquotes; and that no mapping of a YAML
+file has a key twice, which readers of YAML refuse or take for one. Prints file:line.
 
     check_pages.py [--root DIR]
     check_pages.py --self-test
@@ -34,8 +35,41 @@ def problem(root, page, target):
     return None
 
 
+YAML_KEY = re.compile(r"( *)(?:- +)?('[^']*'|\"[^\"]*\"|[^\s#'\"{}\[\],&*!|>%@`-][^:]*?):(?: |$)")
+BLOCK_TEXT = re.compile(r"(?:^|[:\-] +)[|>][+-]?\d*$")
+
+
+def keys_twice(text):
+    """(line, key) of each key that its mapping has already. In block style, as written here."""
+    open_mappings, text_below, flow_depth = [], None, 0  # (indentation, keys); that of a block of text's parent
+    for number, line in enumerate(text.splitlines(), 1):
+        indentation = len(line) - len(line.lstrip(" "))
+        if not line.strip() or (text_below is not None and indentation > text_below):
+            continue
+        text_below = None
+        found = None if flow_depth > 0 else YAML_KEY.match(line)
+        value = line if flow_depth > 0 else line[found.end():] if found else line.strip().removeprefix("- ")
+        if flow_depth > 0 or value.startswith(("{", "[")):
+            bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", value)
+            flow_depth += sum(bare.count(c) for c in "{[") - sum(bare.count(c) for c in "}]")
+        if found:
+            is_item = line[indentation:].startswith("- ")
+            place = found.start(2)
+            while open_mappings and (open_mappings[-1][0] > place or (is_item and open_mappings[-1][0] == place)):
+                open_mappings.pop()
+            if not open_mappings or open_mappings[-1][0] < place:
+                open_mappings.append((place, set()))
+            if found.group(2) in open_mappings[-1][1]:
+                yield number, found.group(2)
+            open_mappings[-1][1].add(found.group(2))
+        if BLOCK_TEXT.search(line.rstrip()):
+            text_below = indentation
+
+
 def check(root):
     problems = []
+    for file in sorted([*root.glob("src/**/*.yaml"), *root.glob("*.yaml")]):
+        problems += [f"{file.relative_to(root)}:{number}: {key} is there twice" for number, key in keys_twice(file.read_text())]
     for page in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("bench/*.md")]):
         for number, line in enumerate(page.read_text().splitlines(), 1):
             wrong = [problem(root, page, target) for target in LINK.findall(line)]
@@ -57,6 +91,10 @@ def self_test():
         for bad in ("`src/unreal.cpp`", "[x](docs/none.md)", "[x](docs/page.md#nowhere)", "[x](#nowhere)"):
             (root / "README.md").write_text(good + bad + "\n")
             assert len(check(root)) == 1 and check(root)[0].startswith("README.md:2: "), (bad, check(root))
+    good = "a:\n  b: 1\n  c: {b: 2,\n    b: 3}\n  d: |\n    b: 4\n    b: 5\n  e:\n    - b: 6\n      c: 7\n    - b: 8\nf: 'x: y'\n"
+    assert list(keys_twice(good)) == [], list(keys_twice(good))
+    for more, where in (("a: 1\n", 13), ("g:\n  b: 1\n  'c': 2\n  b: 3\n", 16), ("h:\n  - b: 1\n    b: 2\n", 15)):
+        assert [number for number, _ in keys_twice(good + more)] == [where], (more, list(keys_twice(good + more)))
 
 
 def main():
