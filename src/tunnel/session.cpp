@@ -143,9 +143,9 @@ void Session::on_text(std::string_view text) {
 // On v2: what the agent's HTTP/2 says. Each piece of a message at once.
 void Session::on_frames(std::string_view bytes) {
     if (v2_->open_streams() > 0) context_.loop.favor_foreground();
-    is_receiving_ = true;
+    is_within_http2_ = true;
     const auto received = v2_->receive(bytes, context_.loop.now());
-    is_receiving_ = false;
+    is_within_http2_ = false;
     if (closed_) return;  // By what one of the streams' visitors did.
     if (!received) return fail_connection(http::close_code::protocol_error, received.error().code);
     stream_->flush_later();
@@ -154,8 +154,10 @@ void Session::on_frames(std::string_view bytes) {
 }
 
 void Session::write_frames() {
+    is_within_http2_ = true;
     pull_messages(*v2_, stream_->output(), stream_->pending_output(),
                   [] { return std::optional<http::MaskKey>(); });
+    is_within_http2_ = false;
 }
 
 void Session::on_flush() {
@@ -360,9 +362,8 @@ bool Session::takes_requests() const {
 
 Result<StreamId> Session::open_stream(const StreamRequest& request, StreamObserver& observer, MonoTime now) {
     if (closed_ || draining_ || !mux_) return fail("tunnel_closed", "the tunnel takes no new requests");
-    // Visitors that give up what has not left yet, however fast, shall keep nobody from asking. Not within
-    // the session's own calls.
-    if (v2_ != nullptr && v2_->is_clogged() && !is_receiving_) write_frames();
+    // Visitors that give up what has not left yet, however fast, shall keep nobody from asking.
+    if (v2_ != nullptr && v2_->is_clogged() && !is_within_http2_) write_frames();
     auto opened = mux_->open(request, observer, now);
     if (!opened) return opened;
     stream_->set_urgency(net::Urgency::normal);

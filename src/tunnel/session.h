@@ -194,7 +194,8 @@ private:
     bool running_ = false;
     bool closed_ = false;
     bool draining_ = false;
-    bool is_receiving_ = false;  // HTTP/2
+    bool is_within_http2_ =
+        false;  // It calls us while it reads, or writes, and may not be asked to write then.
 
     net::Timer timer_;
     MonoTime timer_due_{};
