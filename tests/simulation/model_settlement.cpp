@@ -27,10 +27,6 @@ Expected refused(std::set<std::string> codes) {
 Expected Model::perform(const ledger::RecordSlots& command) {
     for (const auto& seen : command.seen) {
         const std::int64_t start = seconds(command.cell.start);
-        if (const auto unit = units.find({start, seen.node, seen.app});
-            unit != units.end() &&
-            (unit->second.outcome == Outcome::pass || unit->second.outcome == Outcome::fail))
-            continue;
         Slot& slot = slots_[{start, seen.node, seen.app, seen.agent}];
         const std::int64_t window = static_cast<std::int64_t>(seen.slot.window_s) * 1'000'000;
         const std::int64_t attested = std::max(micros(seen.slot.attested_at), start * 1'000'000);
