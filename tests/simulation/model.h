@@ -91,8 +91,8 @@ public:
     struct Slot {
         std::int64_t window = 0, attested = 0;
         std::optional<std::int64_t> drained{};
-        std::map<std::int64_t, char> windows{};  // by number: p, o, m; none: unknown
-        bool passed = false, missed = false, open = false;
+        std::map<std::int64_t, char> windows{};  // by number: p, o, m, d; none: unknown
+        std::uint32_t passed = 0, missed = 0, open = 0;
     };
     struct Abuse {
         std::string node{}, app{};
@@ -175,6 +175,7 @@ private:
         std::string reasons;
     };
     Judged judge(const UnitKey& key) const;
+    static void add_windows(Slot& slot, const ledger::Slot& more, std::int64_t start);
     void judge_slots(const UnitKey& key, bool& miss, bool& attest_miss, bool& hole, bool& open,
                      bool& silent) const;
     bool touched(const UnitKey& key, const Abuse& report) const;

@@ -24,24 +24,31 @@ Expected refused(std::set<std::string> codes) {
 
 // ---- Evidence
 
+// `start`: of the cell, us.
+void Model::add_windows(Slot& slot, const ledger::Slot& more, std::int64_t start) {
+    const std::int64_t window = static_cast<std::int64_t>(more.window_s) * 1'000'000;
+    const std::int64_t attested = std::max(micros(more.attested_at), start);
+    slot.attested = slot.window == 0 ? attested : std::min(slot.attested, attested);
+    slot.window = window;
+    for (std::size_t i = 0; i < more.windows.size(); ++i) {
+        const char letter = "?pomd"[static_cast<std::size_t>(more.windows[i])];
+        char& kept = slot.windows[attested / window + static_cast<std::int64_t>(i)];
+        if (letter != '?' && kept != 'p') kept = letter;
+    }
+}
+
 Expected Model::perform(const ledger::RecordSlots& command) {
     for (const auto& seen : command.seen) {
         const std::int64_t start = seconds(command.cell.start);
         Slot& slot = slots_[{start, seen.node, seen.app, seen.agent}];
-        const std::int64_t window = static_cast<std::int64_t>(seen.slot.window_s) * 1'000'000;
-        const std::int64_t attested = std::max(micros(seen.slot.attested_at), start * 1'000'000);
-        slot.attested = slot.window == 0 ? attested : std::min(slot.attested, attested);
-        slot.window = window;
-        for (std::size_t i = 0; i < seen.slot.windows.size(); ++i) {
-            const char letter = "?pom"[static_cast<std::size_t>(seen.slot.windows[i])];
-            char& kept = slot.windows[attested / window + static_cast<std::int64_t>(i)];
-            if (letter != '?' && kept != 'p') kept = letter;
-        }
-        if (seen.slot.challenges_passed > 0) slot.passed = true;
-        if (seen.slot.challenges_missed > 0) slot.missed = true;
-        if (seen.slot.challenges_inconclusive > 0) slot.open = true;
-        if (seen.slot.drained_at)
-            slot.drained = std::min(slot.drained.value_or(INT64_MAX), micros(*seen.slot.drained_at));
+        if (seen.slot.window_s != 0) add_windows(slot, seen.slot, start * 1'000'000);
+        slot.passed += seen.slot.challenges_passed;
+        slot.missed += seen.slot.challenges_missed;
+        slot.open += seen.slot.challenges_inconclusive;
+        slot.open -= std::min(slot.open, seen.resolved);
+        const auto drained =
+            seen.slot.drained_at ? std::optional(micros(*seen.slot.drained_at)) : std::nullopt;
+        if (seen.came_back || (drained && drained < slot.drained.value_or(INT64_MAX))) slot.drained = drained;
     }
     return {};
 }
@@ -101,16 +108,18 @@ void Model::judge_slots(const UnitKey& key, bool& miss, bool& attest_miss, bool&
     for (const auto& [place, slot] : slots_) {
         if (std::get<0>(place) != start || std::get<1>(place) != node) continue;
         if (!app.empty() && std::get<2>(place) != app) continue;
-        if (slot.passed || slot.missed || slot.open) silent = false;
+        if (slot.passed + slot.missed + slot.open > 0) silent = false;
         if (slot.drained && *slot.drained >= from) silent = false;
-        if (slot.missed) attest_miss = true;
-        if (slot.open) open = true;
+        if (slot.missed > 0) attest_miss = true;
+        if (slot.open > 0) open = true;
+        if (slot.window == 0) continue;  // Of a challenge alone.
         for (std::int64_t k = from / slot.window - 1; k * slot.window < to; ++k) {
             const std::int64_t begin = k * slot.window, end = begin + slot.window;
             if (begin < from || end > to || begin < slot.attested || end > slot.drained.value_or(to))
                 continue;
             silent = false;
             const auto known = slot.windows.find(k);
+            if (known != slot.windows.end() && known->second == 'd') continue;
             words[{begin, end}] += known == slot.windows.end() || known->second == '\0' ? '?' : known->second;
         }
     }

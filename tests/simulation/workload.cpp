@@ -209,14 +209,22 @@ Step Workload::slots(const Model& model) {
         const bool is_good = !chance(3);
         for (std::int64_t i = 0; i < windows; ++i)
             slot.windows +=
-                static_cast<char>(is_good || !chance(4) ? Window::pass : static_cast<Window>(below(4)));
+                static_cast<char>(is_good || !chance(4) ? Window::pass : static_cast<Window>(below(5)));
         if (chance(6)) slot.windows.resize(below(4));
+        if (chance(12)) {  // Only of a challenge.
+            slot.window_s = 0;
+            slot.windows.clear();
+        }
         slot.challenges_passed = static_cast<std::uint32_t>(below(2));
         slot.challenges_missed = chance(20) ? 1 : 0;
         slot.challenges_inconclusive = chance(20) ? 1 : 0;
-        if (chance(12)) slot.drained_at = LedgerTime{command.cell.start} + std::chrono::seconds{below(4000)};
-        command.seen.push_back(
-            {chance(5) ? "n1x" : on, chance(5) ? "xy" : of, chance(2) ? "g1" : "g2", std::move(slot)});
+        if (chance(6)) slot.drained_at = LedgerTime{command.cell.start} + std::chrono::seconds{below(4000)};
+        command.seen.push_back({.node = chance(5) ? "n1x" : on,
+                                .app = chance(5) ? "xy" : of,
+                                .agent = chance(2) ? "g1" : "g2",
+                                .slot = std::move(slot),
+                                .resolved = chance(10) ? 1U : 0U,
+                                .came_back = chance(4)});
     }
     return by(Role::server, command);
 }
