@@ -1,11 +1,11 @@
 #include "agent/witness.h"
 
-#include <fcntl.h>
 #include <fstream>
 #include <sstream>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "ledger/log_tree.h"
@@ -58,13 +58,20 @@ protected:
         out << in.rdbuf();
         return out.str();
     }
+    bool has_logged(std::string_view event) {
+        std::string text(64 * 1024, '\0');
+        return net::run_until(loop, [&] {
+            const ssize_t size = ::pread(log_file_.get(), text.data(), text.size(), 0);
+            return size > 0 && text.find(event) < static_cast<std::size_t>(size);
+        });
+    }
     bool is_kept(const std::string& note) {
         return net::run_until(loop, [&] { return kept() == note; });
     }
 
     fs::path root_;
-    net::Fd null_{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
-    telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, null_.get()};
+    net::Fd log_file_{::memfd_create("log", MFD_CLOEXEC)};
+    telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, log_file_.get()};
     net::Loop loop;
     std::optional<net::WorkerPool> workers{std::in_place, 1, 8};
     crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
@@ -209,6 +216,23 @@ TEST_F(WitnessTest, WitnessesAlsoWhereNothingCanBeKept) {
     net::run_turns(loop, 20);
     witness->told(signed_note(tree.head()), proof_from(2));
     EXPECT_EQ(witness->note(), signed_note(tree.head()));
+}
+
+TEST_F(WitnessTest, SaysThatTheNewestCouldNotBeKept) {
+    fs::create_directories(folder() / "checkpoint" / "in_the_way");
+    start();
+    witness->told(signed_note(grow_to(2)), "");
+    EXPECT_TRUE(has_logged("witness.not_kept"));
+}
+
+TEST_F(WitnessTest, ReplacesNoCheckpointOfAnotherLogThatItCannotPutAside) {
+    const std::string held = signed_note(grow_to(9));
+    witness->told(held, "");
+    ASSERT_TRUE(is_kept(held));
+    fs::create_directory(folder() / "checkpoints.old");
+    witness->told(signed_note(grow_to(3), 'b'), "");
+    EXPECT_TRUE(has_logged("witness.not_kept"));
+    EXPECT_EQ(kept(), held);
 }
 
 }  // namespace
