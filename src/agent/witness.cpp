@@ -126,12 +126,14 @@ void Witness::save() {
     if (saving_ || !unsaved_) return;
     saving_ = workers_.run([this, &loop = loop_, alive = alive_, folder = folder_, note = note_, old = old_] {
         const auto saved = save_files(folder, note, old);
-        loop.post([this, alive, saved] {
+        loop.post([this, alive, saved, old] {
             if (!*alive) return;
             saving_ = false;
-            if (!saved)
+            if (!saved) {
                 log_.error("witness.not_kept",
                            {{"code", saved.error().code}, {"detail", saved.error().detail}});
+                old_.insert(0, old);  // With the next one.
+            }
             save();
         });
     });

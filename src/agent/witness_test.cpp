@@ -233,6 +233,11 @@ TEST_F(WitnessTest, ReplacesNoCheckpointOfAnotherLogThatItCannotPutAside) {
     witness->told(signed_note(grow_to(3), 'b'), "");
     EXPECT_TRUE(has_logged("witness.not_kept"));
     EXPECT_EQ(kept(), held);
+    fs::remove(folder() / "checkpoints.old");
+    const std::string next = signed_note(grow_to(12), 'b');
+    witness->told(next, proof_from(9));
+    ASSERT_TRUE(is_kept(next));
+    EXPECT_EQ(kept("checkpoints.old"), held + "\n");
 }
 
 }  // namespace
