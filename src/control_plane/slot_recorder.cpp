@@ -4,7 +4,7 @@
 
 #include "attestation/appraisal.h"
 #include "base/inconclusive.h"
-#include "ledger/leaf.h"
+#include "ledger/log.h"
 
 namespace ee::control_plane {
 
@@ -44,27 +44,43 @@ bool was_up(const ledger::Slot& slot, const ledger::Period& cell, LedgerTime at)
     return passed(place) || passed(place - 1);
 }
 
-// When what was seen was recorded last. A disk that has no mark, or a database that is older than it says,
-// has nothing of what came behind the last leaf from before this run; one that ran elsewhere since has more.
-std::optional<LedgerTime> last_alive(const ledger::Store& store,
-                                     const std::optional<LivenessMark::Seen>& mark) {
-    std::uint64_t leaves = 0;  // from before: this run's begin with its key
+// Where the leaves of each run begin: with its key.
+std::vector<std::uint64_t> run_starts(const ledger::Store& store) {
+    std::vector<std::uint64_t> starts;
     store.scan(ledger::Table::log_keys, "", [&](std::string_view key, std::string_view) {
-        leaves = ledger::number_at(key, 0);
+        starts.push_back(ledger::number_at(key, 0));
         return true;
     });
-    const auto bytes = leaves == 0 ? std::nullopt : store.leaf(leaves - 1);
-    const auto leaf = bytes ? ledger::decode_leaf(as_bytes(*bytes)) : fail("log_range");
-    if (!leaf) return mark ? std::optional(mark->at) : std::nullopt;
-    const LedgerTime last = ledger::from_us(leaf->time_us);
-    return mark && mark->leaves <= leaves ? std::max(mark->at, last) : last;
+    return starts;
+}
+
+// When the last leaf was made of a run before this one. What a start puts into the log, all in one commit,
+// does not count: that run may have ended before it recorded since when nobody had been there.
+std::optional<LedgerTime> last_leaf_time(const ledger::Store& store, std::span<const std::uint64_t> starts) {
+    for (; !starts.empty(); starts = starts.first(starts.size() - 1)) {
+        const auto last = ledger::last_leaf(store, starts.back());
+        if (!last) return std::nullopt;
+        if (starts.size() > 1) {
+            const auto key = ledger::last_leaf(store, starts[starts.size() - 2] + 1);
+            if (key && key->time_us == last->time_us) continue;
+        }
+        return ledger::from_us(last->time_us);
+    }
+    return std::nullopt;
 }
 
 }  // namespace
 
 RecordedEvidence read_recorded(const ledger::Store& store, ledger::Grid grid,
                                const std::optional<LivenessMark::Seen>& last_mark, LedgerTime now) {
-    RecordedEvidence out{.last_alive = last_alive(store, last_mark)};
+    RecordedEvidence out;
+    const std::vector<std::uint64_t> starts = run_starts(store);
+    out.leaves = starts.empty() ? 0 : starts.back();
+    // A disk that has no mark, or a database that is older than it says, has nothing of what came behind its
+    // last leaf; one that ran elsewhere since has more.
+    out.last_alive = last_leaf_time(store, starts);
+    if (last_mark && (last_mark->leaves <= out.leaves || !out.last_alive))
+        out.last_alive = std::max(last_mark->at, out.last_alive.value_or(last_mark->at));
     const auto each_slot = [&](const ledger::Period& cell, const auto& visit) {
         const std::string prefix = ledger::UnitName::prefix(cell.start);
         store.scan(ledger::Table::slots, prefix, [&](std::string_view key, std::string_view record) {
@@ -107,6 +123,8 @@ SlotRecorder::SlotRecorder(net::Loop& loop, api::LedgerDoor& ledger, const telem
     for (const auto& [name, slot] : recorded.slots) windows_.load(name, slot);
     for (const SlotName& name : recorded.were_up) windows_.carry(name);
     outages_.started(recorded.last_alive, recorded.open_outages, now());
+    // For the next start, should this run end before it has recorded that.
+    if (recorded.last_alive) mark_.write({.at = *recorded.last_alive, .leaves = recorded.leaves});
     tick();
 }
 
@@ -277,6 +295,7 @@ void SlotRecorder::in_force(ledger::LeafKind kind, std::string name, std::vector
 // ---- Time ----
 
 void SlotRecorder::mark(LedgerTime at) {
+    if (outages_unrecorded_ > 0) return;  // It would cover them up.
     marked_at_ = std::chrono::steady_clock::now();
     // What is seen while the ledger stands still is recorded nowhere: as if nobody had been there.
     if (ledger_.state().word != "ok") return;
@@ -292,8 +311,8 @@ void SlotRecorder::tick() {
     // The clock may step at any moment: what is told is what was looked at.
     const LedgerTime at = now();
     outages_.tick(mono, at);
-    if (mono - marked_at_ >= mark_time) mark(at);
     plan();
+    if (mono - marked_at_ >= mark_time) mark(at);
     if (!windows_.is_urgent() && at < windows_.next_end()) tell_recorded(at);
     ticks_.arm_after(tick_time);
 }
@@ -306,6 +325,7 @@ void SlotRecorder::plan() {
         log_.warn("control.outage", {{"cause", outage.cause},
                                      {"from", ledger::to_text(outage.from)},
                                      {"to", outage.to ? ledger::to_text(*outage.to) : ""}});
+        ++outages_unrecorded_;
         run(ledger::RecordOutage{.outage = std::move(outage)});
     }
     std::chrono::microseconds delay = windows_.next_end() - now();
@@ -346,9 +366,11 @@ void SlotRecorder::ran(ledger::Command command, const Result<ledger::Reply>& rep
     if (const auto* slots = std::get_if<ledger::RecordSlots>(&command); slots != nullptr && reply)
         log_.debug("slots.recorded", {{"cell", to_text(slots->cell)}, {"slots", slots->seen.size()}});
     --unanswered_;
+    const bool is_refused = !reply && reply.error().code == "ledger_busy";
+    if (std::holds_alternative<ledger::RecordOutage>(command) && !is_refused) --outages_unrecorded_;
     if (stopped_) return;
     if (reply) return answered();
-    if (reply.error().code != "ledger_busy") {
+    if (!is_refused) {
         if (std::exchange(not_recorded_for_, reply.error().code) != reply.error().code)
             log_.error("slot.not_recorded", {{"code", reply.error().code}, {"detail", reply.error().detail}});
         return answered();

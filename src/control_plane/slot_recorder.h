@@ -22,6 +22,7 @@ struct RecordedEvidence {
         SlotName name;
         ledger::Slot slot;
     };
+    std::uint64_t leaves = 0;  // of the log, before this run
     // When what was seen was recorded last; nullopt: it is not known, or never was.
     std::optional<ledger::LedgerTime> last_alive{};
     std::vector<RecordedSlot> slots{};  // of the running cell
@@ -118,6 +119,7 @@ private:
     std::map<std::string, std::string, std::less<>> in_force_;  // what was sent last, by name
     std::vector<ledger::Command> refused_;                      // for want of time; tried again
     std::size_t unanswered_ = 0;                                // commands
+    std::size_t outages_unrecorded_ = 0;
     std::optional<Telling> telling_;
     std::string not_recorded_for_;  // the code that was logged last
     MonoTime marked_at_{};

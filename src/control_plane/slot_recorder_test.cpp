@@ -26,12 +26,17 @@ struct SlotRecorderTest : testing::Test {
         folder = name;
     }
     void TearDown() override {
-        recorder.reset();
+        end();
         loop.collect();
         std::filesystem::remove_all(folder);
     }
-    void start(std::chrono::seconds window = 1s) {
+    // Once the ledger has answered: it asks nothing of a recorder that is gone.
+    void end() {
+        if (recorder) net::run_turns(loop, 2);
         recorder.reset();
+    }
+    void start(std::chrono::seconds window = 1s) {
+        end();
         LivenessMark mark = LivenessMark::open(folder / "alive").value();
         const RecordedEvidence recorded =
             read_recorded(door.books.store, ledger::Grid::day, mark.last(), ledger_now());
@@ -39,7 +44,7 @@ struct SlotRecorderTest : testing::Test {
                          SlotRecorder::Settings{.grid = ledger::Grid::day, .window = window});
     }
     void write_mark(LedgerTime at, std::uint64_t leaves = 0) {
-        recorder.reset();
+        end();
         LivenessMark::open(folder / "alive").value().write({.at = at, .leaves = leaves});
     }
     bool until(const std::function<bool()>& done) { return net::run_until(loop, done, 20s); }
@@ -50,6 +55,11 @@ struct SlotRecorderTest : testing::Test {
                      : 0;
     }
     std::vector<ledger::Outage> outages() const { return door.outages(); }
+    void leaf() {
+        ASSERT_TRUE(door.books.server(
+            ledger::RecordLeaf{.kind = ledger::LeafKind::policy,
+                               .fields = {"forge-1", std::string(32, static_cast<char>(++leaf_)), "{}"}}));
+    }
     void serve(TunnelId tunnel = 1, std::string agent = "a1") {
         recorder->serves(tunnel, {"n1", "shop", std::move(agent)}, loop.now() + 30s, "e1");
     }
@@ -60,6 +70,7 @@ struct SlotRecorderTest : testing::Test {
     std::filesystem::path folder;
     TestLedgerDoor door{loop};
     std::optional<SlotRecorder> recorder;
+    std::uint8_t leaf_ = 0;
 };
 
 TEST_F(SlotRecorderTest, ASlotIsRecordedSoonAndItsHeartbeatsByWindow) {
@@ -257,7 +268,7 @@ TEST_F(SlotRecorderTest, TheMarkSurvivesAndAGapBecomesAnOutage) {
     start();
     serve();
     ASSERT_TRUE(until([&] { return slot().has_value(); }));
-    recorder.reset();
+    end();
     const auto mark = LivenessMark::open(folder / "alive").value().last();
     ASSERT_TRUE(mark);
     EXPECT_GE(mark->at, before);
@@ -271,16 +282,11 @@ TEST_F(SlotRecorderTest, TheMarkSurvivesAndAGapBecomesAnOutage) {
 
 // What is recorded ends with the last leaf where there is no mark, or one of a ledger that had more.
 TEST_F(SlotRecorderTest, ACopyOfTheLedgerWasAwaySinceItsLastLeaf) {
-    const auto leaf_at = [&](LedgerTime at) {
-        door.books.now = at;
-        static std::uint8_t what = 0;
-        ASSERT_TRUE(door.books.server(
-            ledger::RecordLeaf{.kind = ledger::LeafKind::policy,
-                               .fields = {"forge-1", std::string(32, static_cast<char>(++what)), "{}"}}));
-    };
     const LedgerTime last = ledger_now() - 2h;
-    leaf_at(last - 1h);
-    leaf_at(last);
+    door.books.now = last - 1h;
+    leaf();
+    door.books.now = last;
+    leaf();
     ledger::Changes key;  // This run's begin behind them.
     key.of(ledger::Table::log_keys).emplace_back(ledger::KeyWriter().number(2), "");
     key.first_leaf = 2;
@@ -296,13 +302,62 @@ TEST_F(SlotRecorderTest, ACopyOfTheLedgerWasAwaySinceItsLastLeaf) {
     EXPECT_EQ(alive(LivenessMark::Seen{.at = later, .leaves = 0}), later) << "of a version without a size";
 }
 
+// Or a crash at a start would hold against the nodes what nobody saw before it.
+TEST_F(SlotRecorderTest, ARunThatRecordedNothingHidesNoOutage) {
+    const LedgerTime first = ledger_now() - 3h, last = first + 10min, second = first + 2h;
+    const auto key_at = [&](LedgerTime at) {
+        door.books.now = at;
+        ledger::Changes key;
+        key.of(ledger::Table::log_keys)
+            .emplace_back(ledger::KeyWriter().number(door.books.store.leaf_count()), "");
+        key.first_leaf = door.books.store.leaf_count();
+        door.books.store.commit(key);
+        leaf();
+    };
+    const auto alive = [&](std::optional<LivenessMark::Seen> mark = {}) {
+        return read_recorded(door.books.store, ledger::Grid::day, mark, ledger_now()).last_alive;
+    };
+    key_at(first);
+    leaf();  // Of the same commit.
+    EXPECT_EQ(alive(), std::nullopt);
+    door.books.now = last;
+    leaf();
+    key_at(second);
+    EXPECT_EQ(alive(), last);
+    key_at(second + 1min);
+    EXPECT_EQ(alive(), last) << "the second run has made its key alone";
+    EXPECT_EQ(alive(LivenessMark::Seen{.at = second + 30s, .leaves = 4}), second + 30s) << "and was there";
+    EXPECT_EQ(alive(LivenessMark::Seen{.at = second + 30s, .leaves = 5}), last) << "an older copy";
+    door.books.now = second + 2min;
+    leaf();
+    key_at(second + 3min);
+    EXPECT_EQ(alive(), second + 2min);
+}
+
+TEST_F(SlotRecorderTest, NoMarkIsMadeBeforeTheOutagesThatItWouldCover) {
+    const LedgerTime hour_ago = ledger_now() - 1h;
+    const auto marked = [&] { return LivenessMark::open(folder / "alive").value().last()->at; };
+    write_mark(hour_ago);
+    door.busy = true;
+    start();
+    ASSERT_TRUE(until([&] { return door.refused >= 2; }));
+    recorder->stop();
+    end();
+    EXPECT_EQ(marked(), hour_ago);
+    door.busy = false;
+    start();
+    ASSERT_TRUE(until([&] { return marked() > hour_ago; }));
+    ASSERT_EQ(outages().size(), 1u);
+    EXPECT_EQ(outages()[0].from, hour_ago);
+}
+
 TEST_F(SlotRecorderTest, NoMarkIsMadeWhileTheLedgerStandsStill) {
     const LedgerTime hour_ago = ledger_now() - 1h;
     write_mark(hour_ago);
     door.stands_still = true;
     start();
     recorder->stop();
-    recorder.reset();
+    end();
     EXPECT_EQ(LivenessMark::open(folder / "alive").value().last(),
               (LivenessMark::Seen{.at = hour_ago, .leaves = 0}));
     door.stands_still = false;

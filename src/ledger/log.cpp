@@ -33,6 +33,12 @@ Result<std::int64_t> newest_time(const Store& store, std::uint64_t size) {
 
 }  // namespace
 
+Result<Leaf> last_leaf(const Store& store, std::uint64_t size) {
+    const auto bytes = size == 0 ? std::nullopt : store.leaf(size - 1);
+    if (!bytes) return fail("log_range");
+    return decode_leaf(as_bytes(*bytes));
+}
+
 std::optional<LogIdentity> identity_of(const Store& store) {
     return meta_record(store, identity_key, [](std::string_view record) {
         RecordReader in(record);

@@ -24,6 +24,10 @@ struct LogIdentity {
 };
 std::optional<LogIdentity> identity_of(const Store& store);
 
+// The last of the log's first `size` leaves: `log_range` where that is not there, and what decode_leaf()
+// says.
+Result<Leaf> last_leaf(const Store& store, std::uint64_t size);
+
 // The hash in the tree of a leaf that the store or a batch has.
 Hash tree_leaf(const LogIdentity& identity, std::uint64_t index, std::string_view leaf);
 
