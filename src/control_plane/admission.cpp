@@ -171,7 +171,8 @@ bool Admission::is_outdated(const attestation::NetworkPolicies& judged_by, const
 // A tunnel that is closed by then still owes its verdict.
 void Admission::judge_anew(tunnel::TunnelId id, const AnswerPtr& answer, const AskedPtr& asked, int waits) {
     if (tunnel::Session* session = find_open(id)) return judge(*session, answer, waits);
-    appraise(id, answer, asked, waits);
+    // Who left before a first good verdict owes nothing.
+    if (asked->subject) appraise(id, answer, asked, waits);
 }
 
 // Once what a source fetches has come, or its deadline: the answer is judged anew, as if it came then.

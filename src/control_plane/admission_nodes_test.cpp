@@ -166,6 +166,17 @@ TEST_F(AdmissionTest, HangingUpDoesNotEscapeAChallenge) {
     EXPECT_TRUE(until([&] { return challenges("a-other") == "1 1 0, 1"; })) << challenges("a-other");
     releases.unavailable = false;
 
+    // One that is gone while what judges it is being fetched is judged all the same.
+    const auto waiting = challenged("a-waiting");
+    releases.pending = true;
+    waiting->attest();
+    ASSERT_TRUE(until([&] { return releases.waiters() == 1; }));
+    waiting->wire->stream.abort();
+    ASSERT_TRUE(until([&] { return registry.tunnel_of("myapp", "a-waiting") == registry::no_tunnel; }));
+    releases.pending = false;
+    releases.settle();
+    EXPECT_TRUE(until([&] { return challenges("a-waiting") == "2 0 0, 1"; })) << challenges("a-waiting");
+
     // Whom nobody wants any more owes nothing.
     const auto unwelcome = challenged("a-unwelcome");
     tunnels->find(registry.tunnel_of("myapp", "a-unwelcome"))->refuse({"app_forgotten", ""}, std::nullopt);
