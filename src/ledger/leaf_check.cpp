@@ -100,9 +100,7 @@ bool LeafCheck::open(const Store& store, CheckReport& report) {
         else
             report.find("root",
                         fmt::format("{} leaves were found good, and no checkpoint has as many", from_));
-        const auto before = store.leaf(from_ - 1);
-        if (const auto leaf = before ? decode_leaf(as_bytes(*before)) : fail("log_range"))
-            time_us_ = leaf->time_us;
+        if (const auto before = last_leaf(store, from_)) time_us_ = before->time_us;
     }
     is_open_ = true;
     return next_ < target_.size;

@@ -171,8 +171,7 @@ Result<void> LedgerWorker::record_loss(Batch& batch, LedgerTime time) const {
     loss->leaf_index = batch.leaf_count();
     if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
     loss_was_logged(batch, *loss);
-    const auto kept = loss->size == 0 ? std::nullopt : store_->leaf(loss->size - 1);
-    const auto last = kept ? decode_leaf(as_bytes(*kept)) : fail("log_range");
+    const auto last = last_leaf(*store_, loss->size);
     if (!last || from_us(last->time_us) >= time) return {};
     const Request away = server_request(
         RecordOutage{.outage = {.from = from_us(last->time_us), .to = time, .cause = "restored"}});

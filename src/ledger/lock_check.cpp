@@ -7,6 +7,7 @@
 #include "ledger/answers.h"
 #include "ledger/books.h"
 #include "ledger/locks.h"
+#include "ledger/log.h"
 
 namespace ee::ledger {
 namespace {
@@ -38,8 +39,7 @@ std::optional<std::uint64_t> id_in(std::string_view text) {
 }  // namespace
 
 void compare_with_leaf(const Store& store, std::uint64_t lock_id, const Lock& lock, CheckReport& report) {
-    const auto bytes = lock_id == 0 ? std::nullopt : store.leaf(lock_id - 1);
-    const auto leaf = bytes ? decode_leaf(as_bytes(*bytes)) : fail("log_range");
+    const auto leaf = last_leaf(store, lock_id);  // Its id is the log's size then.
     const bool is_its_own = leaf && leaf->kind == LeafKind::entry &&
                             leaf->text("transfer_kind") == to_word(PostingKind::lock) &&
                             leaf->text("reference") == id_text(lock_id);
