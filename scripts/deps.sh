@@ -13,6 +13,7 @@ packages_of() {
             echo g++ make cmake ninja-build ccache mold libssl-dev libsimdjson-dev libfmt-dev libexpected-dev \
                 libcli11-dev libtomlplusplus-dev libsqlite3-dev libnghttp2-dev libmimalloc-dev libgtest-dev libgmock-dev \
                 python3 python3-aiohttp python3-pytest python3-grpcio python3-h2 python3-hpack python3-websockets \
+                python3-yaml \
                 nghttp2-client curl openssl ca-certificates git ;;
         check) echo clang-format-19 clang-tidy-19 ;;
         bench) echo nginx-light wrk libbenchmark-dev python3-aiohttp ;;

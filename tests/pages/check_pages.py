@@ -12,6 +12,8 @@ import re
 import sys
 import tempfile
 
+import yaml
+
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 CODE_PATH = re.compile(r"`((?:src|tests|docs|scripts|demo|cmake|bench)/[\w./*-]*)`")
@@ -35,41 +37,30 @@ def problem(root, page, target):
     return None
 
 
-YAML_KEY = re.compile(r"( *)(?:- +)?('[^']*'|\"[^\"]*\"|[^\s#'\"{}\[\],&*!|>%@`-][^:]*?):(?: |$)")
-BLOCK_TEXT = re.compile(r"(?:^|[:\-] +)[|>][+-]?\d*$")
-
-
 def keys_twice(text):
-    """(line, key) of each key that its mapping has already. In block style, as written here."""
-    open_mappings, text_below, flow_depth = [], None, 0  # (indentation, keys); that of a block of text's parent
-    for number, line in enumerate(text.splitlines(), 1):
-        indentation = len(line) - len(line.lstrip(" "))
-        if not line.strip() or (text_below is not None and indentation > text_below):
-            continue
-        text_below = None
-        found = None if flow_depth > 0 else YAML_KEY.match(line)
-        value = line if flow_depth > 0 else line[found.end():] if found else line.strip().removeprefix("- ")
-        if flow_depth > 0 or value.startswith(("{", "[")):
-            bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", value)
-            flow_depth += sum(bare.count(c) for c in "{[") - sum(bare.count(c) for c in "}]")
-        if found:
-            is_item = line[indentation:].startswith("- ")
-            place = found.start(2)
-            while open_mappings and (open_mappings[-1][0] > place or (is_item and open_mappings[-1][0] == place)):
-                open_mappings.pop()
-            if not open_mappings or open_mappings[-1][0] < place:
-                open_mappings.append((place, set()))
-            if found.group(2) in open_mappings[-1][1]:
-                yield number, found.group(2)
-            open_mappings[-1][1].add(found.group(2))
-        if BLOCK_TEXT.search(line.rstrip()):
-            text_below = indentation
+    """(line, key) of each key that its mapping has already."""
+    nodes = [yaml.compose(text)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif isinstance(node, yaml.MappingNode):
+            known = set()
+            for key, value in node.value:
+                if key.value in known:
+                    yield key.start_mark.line + 1, key.value
+                known.add(key.value)
+                nodes.append(value)
 
 
 def check(root):
     problems = []
     for file in sorted([*root.glob("src/**/*.yaml"), *root.glob("*.yaml")]):
-        problems += [f"{file.relative_to(root)}:{number}: {key} is there twice" for number, key in keys_twice(file.read_text())]
+        name = file.relative_to(root)
+        try:
+            problems += [f"{name}:{number}: {key} is there twice" for number, key in keys_twice(file.read_text())]
+        except yaml.YAMLError as error:
+            problems.append(f"{name}: {' '.join(str(error).split())}")
     for page in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("bench/*.md")]):
         for number, line in enumerate(page.read_text().splitlines(), 1):
             wrong = [problem(root, page, target) for target in LINK.findall(line)]
@@ -91,9 +82,10 @@ def self_test():
         for bad in ("`src/unreal.cpp`", "[x](docs/none.md)", "[x](docs/page.md#nowhere)", "[x](#nowhere)"):
             (root / "README.md").write_text(good + bad + "\n")
             assert len(check(root)) == 1 and check(root)[0].startswith("README.md:2: "), (bad, check(root))
-    good = "a:\n  b: 1\n  c: {b: 2,\n    b: 3}\n  d: |\n    b: 4\n    b: 5\n  e:\n    - b: 6\n      c: 7\n    - b: 8\nf: 'x: y'\n"
+    good = "a:\n  b: 1\n  c: {b: 2,\n    d: 3}\n  d: |\n    b: 4\n    b: 5\n  e:\n    - b: 6\n      c: 7\n    - b: 8\nf: 'x: y'\n"
     assert list(keys_twice(good)) == [], list(keys_twice(good))
-    for more, where in (("a: 1\n", 13), ("g:\n  b: 1\n  'c': 2\n  b: 3\n", 16), ("h:\n  - b: 1\n    b: 2\n", 15)):
+    for more, where in (("a: 1\n", 13), ("g:\n  b: 1\n  'c': 2\n  b: 3\n", 16), ("h:\n  - b: 1\n    b: 2\n", 15),
+                        ("i: {b: 1,\n  b: 2}\n", 14)):
         assert [number for number, _ in keys_twice(good + more)] == [where], (more, list(keys_twice(good + more)))
 
 
