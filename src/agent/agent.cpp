@@ -121,7 +121,7 @@ int run_agent(const config::AgentConfig& config) {
     net::Loop loop;
     std::function<void(int)> on_signal;
     net::Signals signals(loop, {SIGTERM, SIGINT}, [&](int signal) { on_signal(signal); });
-    for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);  // They are writes that fail.
+    net::let_writes_fail();
     net::WorkerPool workers(2, 64);
     Agent agent(loop, workers, log, *parts);
     bool stopping = false;

@@ -21,6 +21,7 @@
 #include "cli/route_command.h"
 #include "cli/simulate_commands.h"
 #include "config/describe.h"
+#include "net/signals.h"
 
 namespace ee::cli {
 namespace {
@@ -380,6 +381,7 @@ void add_restore_command(CLI::App& app, RestoreOptions& options, Command& comman
 }  // namespace
 
 int run_eectl(std::span<const std::string> arguments, Context& context) {
+    net::let_writes_fail();
     QuoteShowOptions show;
     QuoteVerifyOptions verify;
     SimulateOptions simulate;

@@ -85,13 +85,13 @@ private:
     };
     using AnswerPtr = std::shared_ptr<const tunnel::AttestAnswer>;
 
-    // Has an answer judged on a worker. `waits`: how often its judgement has waited for a source already.
     // What an answer is judged by; it may be judged once its tunnel is closed.
     struct Asked {
         attestation::Challenge challenge;
         std::optional<Bytes> subject;  // of the agent's last good verdict
     };
     using AskedPtr = std::shared_ptr<const Asked>;
+    // Has an answer judged on a worker. `waits`: how often its judgement has waited for a source already.
     void judge(tunnel::Session& session, const AnswerPtr& answer, int waits);
     void appraise(tunnel::TunnelId id, const AnswerPtr& answer, const AskedPtr& asked, int waits);
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;

@@ -475,7 +475,7 @@ int run_control_plane(const config::ControlPlaneConfig& config, const Reload& re
     telemetry::Log log(*telemetry::parse_log_level(config.log_level),
                        *telemetry::parse_log_format(config.log_format));
     for (const std::string& warning : config.warnings) log.warn("config.warning", {{"detail", warning}});
-    for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);  // They are writes that fail.
+    net::let_writes_fail();
     net::block_signals(handled_signals);  // Before any thread: the store has one. All leave them to the loop.
     net::raise_descriptor_limit();
 

@@ -27,9 +27,8 @@ bool Http2Session::collect(std::string_view name, std::string_view value) {
     if (into.is_too_large) return true;
     into.is_too_large = into.text.size() + name.size() + value.size() > settings_.head.bytes_max ||
                         (!name.starts_with(':') && ++into.fields_seen > settings_.head.fields_max);
-    if (into.is_too_large && settings_.role == Http2Settings::Role::server)
-        return ++too_large_heads_ <= too_large_heads_max;
-    if (into.is_too_large) return true;
+    if (into.is_too_large)
+        return settings_.role != Http2Settings::Role::server || ++too_large_heads_ <= too_large_heads_max;
     into.spans.push_back({static_cast<std::uint32_t>(into.text.size()),
                           static_cast<std::uint32_t>(name.size()), static_cast<std::uint32_t>(value.size())});
     into.text.append(name).append(value);

@@ -1,6 +1,5 @@
 #include "cli/eectl.h"
 
-#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -8,8 +7,6 @@
 #include <vector>
 
 int main(int argc, char** argv) {
-    // A peer or a pager that goes away is an error to report, not a reason to die silently.
-    for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
     ee::cli::Context context{.out = std::cout,
                              .err = std::cerr,
                              .environment = [](const char* name) -> std::optional<std::string> {

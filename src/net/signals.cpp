@@ -49,6 +49,10 @@ void Signals::on_ready(std::uint32_t) {
         on_signal_(static_cast<int>(info.ssi_signo));
 }
 
+void let_writes_fail() {
+    for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
+}
+
 std::size_t raise_descriptor_limit() {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;

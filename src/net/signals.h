@@ -25,6 +25,10 @@ private:
     std::function<void(int)> on_signal_;
 };
 
+// Has a write to a peer that is gone (SIGPIPE), or beyond the limit of file sizes (SIGXFSZ), fail with its
+// error: each would end the process otherwise.
+void let_writes_fail();
+
 // Lets this process open as many descriptors as its hard limit allows, and has the kernel make room for them.
 // Returns the limit in force. Best before any thread.
 std::size_t raise_descriptor_limit();

@@ -15,8 +15,8 @@ namespace ee::proxy {
 
 struct TrustSettings {
     std::vector<net::Cidr> trusted_proxies;
-    std::vector<net::Cidr>
-        cloudflare;          // Its edge: believed where it is among the trusted, by CF-Connecting-IP.
+    // Its edge: where that is among the trusted, CF-Connecting-IP is believed of it.
+    std::vector<net::Cidr> cloudflare;
     std::string app_domain;  // Lower case; empty: none.
 };
 

@@ -194,8 +194,8 @@ private:
     bool running_ = false;
     bool closed_ = false;
     bool draining_ = false;
-    bool is_within_http2_ =
-        false;  // It calls us while it reads, or writes, and may not be asked to write then.
+    // It calls us while it reads, or writes, and may not be asked to write then.
+    bool is_within_http2_ = false;
 
     net::Timer timer_;
     MonoTime timer_due_{};

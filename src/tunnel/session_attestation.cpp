@@ -52,10 +52,9 @@ void SessionMachine::challenge(ChallengeReason reason, MonoTime now, Actions& ou
 void SessionMachine::on(protocol::AttestResponse& message, Moment now, Actions& out) {
     if (!registration_) return tolerate({"not_registered", "the first message is \"register\""}, out);
     if (!challenge_) return tolerate({"unexpected_attestation", "no challenge is open"}, out);
-    const bool is_let_go = state_ == SessionState::draining && !leaves_;
     const OpenChallenge asked = *challenge_;
     challenge_.reset();
-    if (is_let_go) return;
+    if (is_let_go()) return;
     if (schedule_.due(now.mono) == AttestationSchedule::Due::missed_deadline)
         return fail_challenge({"attestation_timeout", "the answer came after the deadline"}, std::nullopt,
                               out);

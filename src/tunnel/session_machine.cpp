@@ -65,11 +65,12 @@ void SessionMachine::time_out(std::string detail, Actions& out) {
 }
 
 void SessionMachine::socket_closed() {
-    const bool serves = state_ == SessionState::active || state_ == SessionState::draining;
-    if (serves && judging_)
-        owed_ = Owed::verdict;
-    else if (challenge_ && (state_ == SessionState::active || (serves && leaves_)))
-        owed_ = Owed::answer;
+    if (state_ == SessionState::active || state_ == SessionState::draining) {
+        if (judging_)
+            owed_ = Owed::verdict;
+        else if (challenge_ && !is_let_go())
+            owed_ = Owed::answer;
+    }
     state_ = SessionState::closed;
     schedule_.stop();
     give_up_at_.reset();
@@ -176,8 +177,8 @@ void SessionMachine::begin_drain(std::string_view reason, std::optional<std::uin
     out.push_back(BeginDrain{drain_reason_});
 }
 
-bool SessionMachine::is_asked_and_leaves() const {
-    return state_ == SessionState::draining && leaves_ && (challenge_ || judging_);
+bool SessionMachine::is_let_go() const {
+    return state_ == SessionState::draining && !leaves_;
 }
 
 void SessionMachine::streams_finished(Actions& out) {
@@ -187,7 +188,8 @@ void SessionMachine::streams_finished(Actions& out) {
 }
 
 void SessionMachine::end_when_finished(Actions& out) {
-    if (streams_finished_ && !is_asked_and_leaves()) close(CloseCode::going_away, drain_reason_, out);
+    const bool is_asked = challenge_ || judging_;
+    if (streams_finished_ && (is_let_go() || !is_asked)) close(CloseCode::going_away, drain_reason_, out);
 }
 
 void SessionMachine::close(CloseCode code, std::string_view reason, Actions& out) {

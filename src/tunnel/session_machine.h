@@ -207,7 +207,8 @@ private:
     void fail_challenge(const Error& error, std::optional<std::uint32_t> retry_after_s, Actions& out);
     void begin_drain(std::string_view reason, std::optional<std::uint32_t> reconnect_after_ms, MonoTime now,
                      Actions& out);
-    bool is_asked_and_leaves() const;
+    // It drains since this side has said so, and owes no answer.
+    bool is_let_go() const;
     void end_when_finished(Actions& out);
     void close(CloseCode code, std::string_view reason, Actions& out);
     void time_out(std::string detail, Actions& out);
