@@ -336,16 +336,16 @@ class V2Agent:
                                                headers={"Sec-WebSocket-Protocol": "easyenclave.tunnel.v2"})
         self.wire.node_token = network.tokens[node]
         self.wire.register()
-        self.answer(self.wire.expect("attest_request"))
+        self.wire.send(self.evidence(self.wire.expect("attest_request")))
         self.wire.expect("status", state="ok", reason="attested")
         self.wire.send(Http2Connection.frame(HTTP2_SETTINGS, 0, 0) + Http2Connection.frame(HTTP2_SETTINGS, 1, 0))
 
-    def answer(self, challenge, **how):
+    def evidence(self, challenge, **how):
         # The deployed agents' layout: it binds no channel, which this client does not know.
-        self.wire.send(self.wire.evidence(challenge["nonce"], legacy=True, **how))
+        return self.wire.evidence(challenge["nonce"], legacy=True, **how)
 
-    def leave(self):
-        self.wire.send(Http2Connection.frame(GOAWAY, 0, 0, bytes(8)))
+    def leave(self, *words):
+        self.wire.send(*words, Http2Connection.frame(GOAWAY, 0, 0, bytes(8)))
 
 
 def test_nobody_leaves_a_challenge_behind(world):
@@ -361,11 +361,11 @@ def test_nobody_leaves_a_challenge_behind(world):
         network.ask(f"/v1/apps/{app}/attest", 202)
         challenge = leaver.wire.expect("attest_request", reason="operator")
         if app == "wrong":
-            leaver.answer(challenge, report_data=bytes(64))
+            leaver.leave(leaver.evidence(challenge, report_data=bytes(64)))
         if app == "right":
-            leaver.answer(challenge)
-        leaver.leave()
+            leaver.leave(leaver.evidence(challenge))
         if app == "silent":
+            leaver.leave()
             leaver.wire.expect("status", state="invalid", reason="attestation_timeout")
     for node, app in leavers.items():
         outcome = network.settled(node, "pass" if app == "right" else "fail")

@@ -112,11 +112,13 @@ class WireAgent:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def asend(self, message):
-        if isinstance(message, bytes):
-            await self._ws.send_bytes(message)
-        else:
-            await self._ws.send_str(message if isinstance(message, str) else json.dumps(message))
+    async def asend(self, *messages):
+        """All of them before anything that comes is looked at."""
+        for message in messages:
+            if isinstance(message, bytes):
+                await self._ws.send_bytes(message)
+            else:
+                await self._ws.send_str(message if isinstance(message, str) else json.dumps(message))
 
     async def aclose(self):
         self.answer_pings = False
@@ -216,8 +218,8 @@ class WireAgent:
     def connect(self, timeout=10):
         return run(self.aconnect(timeout), timeout + 5)
 
-    def send(self, message):
-        run(self.asend(message))
+    def send(self, *messages):
+        run(self.asend(*messages))
 
     def close(self):
         run(self.aclose())
