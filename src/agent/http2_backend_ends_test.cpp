@@ -243,6 +243,34 @@ TEST_F(Http2BackendEnds, ABackendThatRestartsCostsNoRequestThatWasNotUnderWay) {
     EXPECT_EQ(server.peers.size(), 2u);
 }
 
+// The kernel knows of its end; the loop has not been told yet.
+TEST_F(Http2BackendEnds, AConnectionThatHasJustEndedIsAskedForNothing) {
+    settings.connections_max = 1;
+    restart();
+    ASSERT_TRUE(warm_up());
+    net::run_for(loop, http::known_quiet + 10ms);
+    server.peers[0]->stream.abort();
+    Http2Asker asker;
+    ask(asker, {.method = "POST", .path = "/", .fields = {}});
+    ASSERT_TRUE(hears(1, 1));
+    server.peers[1]->answer(1, 200, "");
+    EXPECT_TRUE(ends(asker, "end"));
+}
+
+// Nor is one that has said something meanwhile, until that is read.
+TEST_F(Http2BackendEnds, AConnectionWithSomethingUnreadServesOnceItIsRead) {
+    ASSERT_TRUE(warm_up());
+    net::run_for(loop, http::known_quiet + 10ms);
+    server.peers[0]->stream.write(std::string("\0\0\x08\x06\0\0\0\0\0ping it!", 17));
+    run_turns(loop, 0);  // It is sent, and not read.
+    Http2Asker asker;
+    ask(asker);
+    EXPECT_EQ(backend->connections(), 2u);
+    ASSERT_TRUE(hears(0, 3));
+    server.peers[0]->answer(3, 200, "");
+    EXPECT_TRUE(ends(asker, "end"));
+}
+
 // ---- No connection ----
 
 TEST_F(Http2BackendEnds, SaysThatNobodyListens) {

@@ -63,7 +63,12 @@ void Http2Backend::Connection::on_due() {
 // ---- Calls ----
 
 bool Http2Backend::Connection::has_room() const {
-    return is_ready_ && !is_retired_ && !is_over_ && session_.open_streams() < session_.stream_limit();
+    return is_ready_ && !is_retired_ && !is_over_ && session_.open_streams() < session_.stream_limit() &&
+           !has_unread();
+}
+
+bool Http2Backend::Connection::has_unread() const {
+    return calls_.empty() && backend_.loop_.now() - heard_at_ >= http::known_quiet && !stream_->is_quiet();
 }
 
 bool Http2Backend::Connection::is_clear() const {

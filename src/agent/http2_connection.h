@@ -56,6 +56,8 @@ private:
     void on_settings() override;
     void on_goaway(std::uint32_t code) override;
 
+    // Of one that is not used: most often its end, so nothing is asked before it is read.
+    bool has_unread() const;
     void connected(Result<net::Fd> socket);
     Call* find(http::Http2StreamId id) const;
     // Whose stream is over: it is on this connection no more.
