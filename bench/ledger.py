@@ -8,6 +8,7 @@ import re
 import statistics
 import subprocess
 import time
+import urllib.request
 
 from lab import START_SECONDS, BenchError, find_tool, free_port
 from rows import row, say
@@ -48,6 +49,12 @@ class HttpLoad:
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.ask("prepare", ACCOUNTS)
 
+    def commits(self):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.control.control_port}/metrics",
+                                         headers={"Authorization": f"Bearer {ADMIN}"})
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
+            return int(re.search(rb"^ee_ledger_commits_total (\d+)$", answer.read(), re.MULTILINE)[1])
+
     def ask(self, *command):
         self.process.popen.stdin.write((" ".join(map(str, command)) + "\n").encode())
         self.process.popen.stdin.flush()
@@ -73,13 +80,19 @@ def ledger_http(lab, wanted, options):
                 middle(http["rate"] / core["ledger_64"] for http, core, _ in pairs)),
             row("ledger_http_hot", middle(hot["rate"] for _, _, hot in pairs), "transfers/s", random,
                 middle(hot["rate"] / http["rate"] for http, _, hot in pairs))]
-    if wanted("ledger_http_p99_half_load"):
+    if wanted("ledger_http_p99_half_load") or wanted("ledger_http_p99_disk"):
         half = int(random / 2)
-        halves = [(load.ask("transfers", CALLERS, options.seconds, half), load.ask("health", CALLERS, options.seconds, half))
-                  for _ in range(PAIRS)]
-        rows.append(row("ledger_http_p99_half_load", middle(ours["p99_us"] for ours, _ in halves), "us",
-                        middle(health["p99_us"] for _, health in halves),
-                        middle(ours["p99_us"] / health["p99_us"] for ours, health in halves)))
+        halves = []
+        for _ in range(PAIRS):
+            before = load.commits()
+            ours = load.ask("transfers", CALLERS, options.seconds, half)
+            commits = (load.commits() - before) / options.seconds
+            halves.append((ours, load.ask("health", CALLERS, options.seconds, half),
+                           load.ask("sync", options.seconds, commits, lab.folder / "blocks")))
+        for name, place in (("ledger_http_p99_half_load", 1), ("ledger_http_p99_disk", 2)):
+            rows.append(row(name, middle(of[0]["p99_us"] for of in halves), "us",
+                            middle(of[place]["p99_us"] for of in halves),
+                            middle(of[0]["p99_us"] / of[place]["p99_us"] for of in halves)))
     return rows
 
 

@@ -9,6 +9,7 @@
 //   transfers CONNECTIONS SECONDS [RATE]   of 0.000001 USD between random accounts, each by who pays
 //   hot CONNECTIONS SECONDS             the same, all of them from one account
 //   health CONNECTIONS SECONDS [RATE]   GET /health
+//   sync SECONDS RATE FILE              no request: a block more in a file, and fdatasync
 //
 // Without RATE each connection asks again once it has its answer. With it, so many requests a second are due,
 // and each one's time counts from when it was due. Any answer but 2xx ends the program with 1.
@@ -17,11 +18,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <fcntl.h>
 #include <functional>
 #include <iostream>
 #include <random>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -257,6 +260,28 @@ private:
     std::mt19937_64 random_{1};
 };
 
+// What any commit that is on disk when it is answered takes at least.
+Figures sync_blocks(double seconds, double rate, const std::string& path) {
+    constexpr std::size_t block_bytes = 4096, file_bytes = 64u << 20;
+    const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const std::vector<char> blocks(file_bytes, 'x');  // A log that is written anew does not grow.
+    if (file < 0 || ::pwrite(file, blocks.data(), file_bytes, 0) < 0 || ::fsync(file) != 0)
+        fail("cannot write " + path);
+    Figures figures{.times_us = {}, .seconds = seconds};
+    const auto start = Clock::now();
+    for (std::size_t i = 0; static_cast<double>(i) < seconds * rate; ++i) {
+        const auto due = start + std::chrono::duration_cast<Clock::duration>(
+                                     std::chrono::duration<double>(static_cast<double>(i) / rate));
+        std::this_thread::sleep_until(due);
+        const auto at = static_cast<off_t>(i * block_bytes % file_bytes);
+        if (::pwrite(file, blocks.data(), block_bytes, at) < 0 || ::fdatasync(file) != 0)
+            fail("cannot write " + path);
+        figures.times_us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - due).count());
+    }
+    ::close(file);
+    return figures;
+}
+
 void tell(Figures figures) {
     fmt::print("{{\"requests\":{},\"rate\":{:.1f},\"p50_us\":{:.1f},\"p99_us\":{:.1f},\"max_us\":{:.1f}}}\n",
                figures.times_us.size(), static_cast<double>(figures.times_us.size()) / figures.seconds,
@@ -280,6 +305,14 @@ int main(int count, char** arguments) {
             if (accounts < 2) fail("at least two accounts");
             books.prepare(accounts);
             tell({.times_us = {}, .seconds = 1});
+            continue;
+        }
+        if (command == "sync") {
+            double seconds = 0, rate = 0;
+            std::string path;
+            words >> seconds >> rate >> path;
+            if (!words || rate <= 0) fail("unknown: " + line);
+            tell(sync_blocks(seconds, rate, path));
             continue;
         }
         Load load{.next = [] { return std::string("GET /health HTTP/1.1\r\nHost: bench\r\n\r\n"); }};
