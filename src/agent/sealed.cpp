@@ -52,8 +52,8 @@ void Sealed::make_certificate() {
     const attestation::ReportData report_data = attestation::report_data_ratls(
         settings_.identity, making->spki_sha256, making->not_before, making->not_after);
     making_ = quote_on_worker(loop_, workers_, provider_, report_data,
-                              [this, making, alive = alive_](Result<Bytes> quote) {
-                                  if (*alive) made(*making, std::move(quote));
+                              [this, making, alive = alive_](const Result<Bytes>& quote) {
+                                  if (*alive) made(*making, quote);
                               });
     if (making_) return;
     retry_at_ = loop_.now() + settings_.retry_time;
@@ -72,7 +72,7 @@ Result<std::shared_ptr<const SealedCertificate>> Sealed::finish(Making& making, 
     return std::make_shared<const SealedCertificate>(SealedCertificate{std::move(*tls), making.spki_sha256});
 }
 
-void Sealed::made(Making& making, Result<Bytes> quote) {
+void Sealed::made(Making& making, const Result<Bytes>& quote) {
     making_ = false;
     const auto finished = finish(making, quote);
     if (finished) {

@@ -72,7 +72,7 @@ private:
     struct Making;
 
     void make_certificate();
-    void made(Making& making, Result<Bytes> quote);
+    void made(Making& making, const Result<Bytes>& quote);
     Result<std::shared_ptr<const SealedCertificate>> finish(Making& making, const Result<Bytes>& quote);
     void quote_next();
 

@@ -1,6 +1,7 @@
 #include "api/refusal_counts.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -43,8 +44,11 @@ std::vector<RefusalCounts::Row> RefusalCounts::rows() const {
                            .route = what.route,
                            .network = what.network,
                            .count = count});
-        std::stable_sort(out.begin() + first, out.end(),
-                         [](const Row& a, const Row& b) { return a.count > b.count; });
+        // The same count: as they are kept, in the order of what they are of.
+        std::sort(out.begin() + first, out.end(), [](const Row& a, const Row& b) {
+            return std::tie(b.count, a.code, a.route, a.network) <
+                   std::tie(a.count, b.code, b.route, b.network);
+        });
     }
     return out;
 }

@@ -44,7 +44,7 @@ CollateralJson::CollateralJson(std::string_view part, std::string_view text, std
     }
 }
 
-void CollateralJson::refuse(std::string pointer, std::string detail) {
+void CollateralJson::refuse(std::string_view pointer, std::string_view detail) {
     if (refusal_) return;
     refusal_ = Error{fmt::format("collateral_malformed:{}", part_),
                      fmt::format("{}: {}", pointer.empty() ? "/" : pointer, detail)};
@@ -72,8 +72,8 @@ std::string CollateralJson::Object::pointer(const Step& step) {
     return json_pointer_child(pointer(*step.above), step.key);
 }
 
-void CollateralJson::Object::refuse(std::string_view key, std::string detail) const {
-    if (!document_.refusal_) document_.refuse(json_pointer_child(pointer(step_), key), std::move(detail));
+void CollateralJson::Object::refuse(std::string_view key, std::string_view detail) const {
+    if (!document_.refusal_) document_.refuse(json_pointer_child(pointer(step_), key), detail);
 }
 
 std::optional<simdjson::dom::element> CollateralJson::Object::find(std::string_view key) const {

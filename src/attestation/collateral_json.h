@@ -49,7 +49,7 @@ public:
         std::vector<std::string> texts(std::string_view key, std::size_t count_max) const;
 
         // Refuses the document because of this object's field.
-        void refuse(std::string_view key, std::string detail) const;
+        void refuse(std::string_view key, std::string_view detail) const;
 
     private:
         friend class CollateralJson;
@@ -82,7 +82,7 @@ public:
     const std::optional<Error>& refusal() const { return refusal_; }
 
 private:
-    void refuse(std::string pointer, std::string detail);
+    void refuse(std::string_view pointer, std::string_view detail);
 
     std::string_view part_;
     simdjson::dom::parser parser_;

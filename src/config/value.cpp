@@ -15,12 +15,6 @@ namespace {
 constexpr bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
-constexpr bool is_lower(char c) {
-    return c >= 'a' && c <= 'z';
-}
-constexpr bool is_alphanumeric(char c) {
-    return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z');
-}
 constexpr char to_lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }

@@ -13,8 +13,7 @@ constexpr std::uint32_t turns_per_second = 20;
 
 ChallengeRound::ChallengeRound(net::Loop& loop, const tunnel::Tunnels& tunnels, const telemetry::Log& log,
                                std::uint32_t challenges_per_second_max)
-    : loop_(loop),
-      tunnels_(tunnels),
+    : tunnels_(tunnels),
       log_(log),
       per_second_(std::max(1u, challenges_per_second_max)),
       timer_(loop, [this] { turn(); }) {}

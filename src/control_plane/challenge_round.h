@@ -29,7 +29,6 @@ private:
     void start();
     void turn();
 
-    net::Loop& loop_;
     const tunnel::Tunnels& tunnels_;
     const telemetry::Log& log_;
     const std::uint32_t per_second_;

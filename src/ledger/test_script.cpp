@@ -229,7 +229,8 @@ std::string Script::ask(const Words& words, Command command, std::string_view by
     store_->commit(batch.take());
     if (!answer) return fmt::format("! {} ({})", answer.error().code, answer.error().detail);
     for (const char* id : {"lock_id", "report_id", "slashing_id"})
-        if (const std::string number = member(answer->body, id); words.named.contains("as") && number != "")
+        if (const std::string number = member(answer->body, id);
+            words.named.contains("as") && !number.empty())
             ids_[words.get("as")] = std::strtoull(number.c_str(), nullptr, 10);
     if (answer->replayed) return "replayed";
     return say ? say(answer->body) : "ok";

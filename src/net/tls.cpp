@@ -166,7 +166,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::server(const std::filesyst
                                                              const std::filesystem::path& key,
                                                              const CertificateRequest& request,
                                                              std::span<const std::string_view> protocols) {
-    const std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_server_method()), true, request));
+    std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_server_method()), true, request));
     SSL_CTX* context = made->native();
     if (request.when != CertificateRequest::When::never) CertificateAsking::set_up(context, made.get());
     if (!protocols.empty()) ProtocolChoice::require(*made, protocols);
@@ -182,7 +182,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::server(const std::filesyst
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::self_made_server(
     ByteSpan certificate, const crypto::SigningKey& key, std::span<const std::string_view> protocols) {
-    const std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_server_method()), true));
+    std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_server_method()), true));
     SSL_CTX* context = made->native();
     SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -197,7 +197,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::self_made_server(
 }
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::judging_client(std::string_view protocol) {
-    const std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_client_method()), false));
+    std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_client_method()), false));
     SSL_CTX_set_min_proto_version(made->native(), TLS1_3_VERSION);
     SSL_CTX_set_verify(made->native(), SSL_VERIFY_NONE, nullptr);
     ProtocolChoice::offer(*made, protocol);
