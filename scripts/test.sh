@@ -8,6 +8,9 @@ preset=$1
 shift
 command=(ctest --preset "$preset" --parallel "$(nproc)" --output-on-failure --no-tests=error "$@")
 
+# Tests wait for the disk, which may have what was built before it for many seconds.
+sync -f "build/$preset"
+
 # A terminal shows progress on one line; a log leaves out the tests that start and pass.
 if [ -t 1 ]; then exec "${command[@]}" --progress </dev/null; fi
 set +e

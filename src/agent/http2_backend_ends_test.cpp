@@ -248,7 +248,6 @@ TEST_F(Http2BackendEnds, AConnectionThatHasJustEndedIsAskedForNothing) {
     settings.connections_max = 1;
     restart();
     ASSERT_TRUE(warm_up());
-    net::run_for(loop, http::known_quiet + 10ms);
     server.peers[0]->stream.abort();
     Http2Asker asker;
     ask(asker, {.method = "POST", .path = "/", .fields = {}});
@@ -260,7 +259,6 @@ TEST_F(Http2BackendEnds, AConnectionThatHasJustEndedIsAskedForNothing) {
 // Nor is one that has said something meanwhile, until that is read.
 TEST_F(Http2BackendEnds, AConnectionWithSomethingUnreadServesOnceItIsRead) {
     ASSERT_TRUE(warm_up());
-    net::run_for(loop, http::known_quiet + 10ms);
     server.peers[0]->stream.write(std::string("\0\0\x08\x06\0\0\0\0\0ping it!", 17));
     run_turns(loop, 0);  // It is sent, and not read.
     Http2Asker asker;

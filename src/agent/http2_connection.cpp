@@ -68,7 +68,7 @@ bool Http2Backend::Connection::has_room() const {
 }
 
 bool Http2Backend::Connection::has_unread() const {
-    return calls_.empty() && backend_.loop_.now() - heard_at_ >= http::known_quiet && !stream_->is_quiet();
+    return calls_.empty() && !stream_->is_quiet();
 }
 
 bool Http2Backend::Connection::is_clear() const {

@@ -121,15 +121,16 @@ void Admission::check_claim(tunnel::Session& session) {
 }
 
 void Admission::verify(tunnel::Session& session, AnswerPtr answer) {
-    judge(session, answer, 0);
+    judge(session, answer, 0, std::nullopt);
 }
 
-void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int waits) {
+void Admission::judge(tunnel::Session& session, const AnswerPtr& answer, int waits,
+                      std::optional<Bytes> subject) {
     auto asked = std::make_shared<Asked>();
     asked->challenge = challenge_of(session, tunnels_->address_of(session.id()), *answer);
     asked->challenge.node_proven = answer->registration.node_id && check_node(*answer).has_value();
-    if (const registry::Agent* agent = registry_.agent_of(session.id()))
-        asked->subject = agent->verdict.subject;
+    const registry::Agent* agent = registry_.agent_of(session.id());
+    asked->subject = agent ? agent->verdict.subject : std::move(subject);
     appraise(session.id(), answer, asked, waits);
 }
 
@@ -170,7 +171,8 @@ bool Admission::is_outdated(const attestation::NetworkPolicies& judged_by, const
 
 // A tunnel that is closed by then still owes its verdict.
 void Admission::judge_anew(tunnel::TunnelId id, const AnswerPtr& answer, const AskedPtr& asked, int waits) {
-    if (tunnel::Session* session = find_open(id)) return judge(*session, answer, waits);
+    // Another tunnel may have taken its place meanwhile.
+    if (tunnel::Session* session = find_open(id)) return judge(*session, answer, waits, asked->subject);
     // Who left before a first good verdict owes nothing.
     if (asked->subject) appraise(id, answer, asked, waits);
 }

@@ -91,8 +91,9 @@ private:
         std::optional<Bytes> subject;  // of the agent's last good verdict
     };
     using AskedPtr = std::shared_ptr<const Asked>;
-    // Has an answer judged on a worker. `waits`: how often its judgement has waited for a source already.
-    void judge(tunnel::Session& session, const AnswerPtr& answer, int waits);
+    // Has an answer judged on a worker. `waits`: how often its judgement has waited for a source already;
+    // `subject`: where the tunnel is no agent's any more.
+    void judge(tunnel::Session& session, const AnswerPtr& answer, int waits, std::optional<Bytes> subject);
     void appraise(tunnel::TunnelId id, const AnswerPtr& answer, const AskedPtr& asked, int waits);
     bool is_outdated(const attestation::NetworkPolicies& judged_by, const std::string& network) const;
     tunnel::Session* find_open(tunnel::TunnelId id) const;

@@ -52,16 +52,17 @@ bool Outages::overlaps(LedgerTime from, LedgerTime to) const {
 // ---- The process and its clock ----
 
 void Outages::started(std::optional<LedgerTime> last_mark, const std::vector<Outage>& open, LedgerTime now) {
+    // First: what else is recorded shows the next start that this one was there.
+    if (last_mark && now - *last_mark > liveness_gap_max)
+        record({.from = *last_mark, .to = now + window_, .cause = "not_running"});
+    else if (last_mark && *last_mark - now > clock_step_max)
+        record({.from = now, .to = *last_mark, .cause = "clock_step"});
     for (Outage outage : open) {
         const LedgerTime latest = outage.cause == mass_loss_cause ? outage.from + 2 * window_ : now;
         outage.to = std::max(std::min(now, latest), outage.from + std::chrono::microseconds{1});
-        record(std::move(outage));
+        const auto same = std::ranges::find(known_, outage.from, &Outage::from);
+        if (same == known_.end()) record(std::move(outage));  // Else it is over with that one.
     }
-    if (!last_mark) return;
-    if (now - *last_mark > liveness_gap_max)
-        record({.from = *last_mark, .to = now + window_, .cause = "not_running"});
-    else if (*last_mark - now > clock_step_max)
-        record({.from = now, .to = *last_mark, .cause = "clock_step"});
 }
 
 void Outages::tick(MonoTime mono, LedgerTime now) {

@@ -69,6 +69,16 @@ TEST(Outages, WhatTheRunBeforeLeftOpenEndsWithTheStart) {
     EXPECT_EQ(text(outages.take()), "collateral 10-100, mass_loss 20-100, mass_loss -600--360");
 }
 
+// Any other record says that this run was there.
+TEST(Outages, AStartRecordsItsOwnAbsenceFirst) {
+    Outages outages(window);
+    outages.started(after(95),
+                    {{.from = after(10), .to = std::nullopt, .cause = "collateral"},
+                     {.from = after(95), .to = std::nullopt, .cause = "mass_loss"}},
+                    after(7200));
+    EXPECT_EQ(text(outages.take()), "not_running 95-7320, collateral 10-7200");
+}
+
 TEST(Outages, AProcessThatStoodStillOrAClockThatSteppedIsOne) {
     struct Case {
         double mono_passed, wall_passed;

@@ -69,6 +69,15 @@ std::optional<LedgerTime> last_leaf_time(const ledger::Store& store, std::span<c
     return std::nullopt;
 }
 
+// Whether a mark is of this ledger as it was before its newest run: not of one that has lost leaves since,
+// nor of a copy that ran in its place.
+bool is_of(const ledger::Store& store, const LivenessMark::Seen& mark, std::uint64_t leaves) {
+    if (mark.leaves > leaves) return false;
+    if (mark.leaves == 0 || mark.leaves == leaves) return true;
+    const auto next = ledger::last_leaf(store, mark.leaves + 1);
+    return !next || ledger::from_us(next->time_us) >= mark.at - liveness_gap_max;
+}
+
 }  // namespace
 
 RecordedEvidence read_recorded(const ledger::Store& store, ledger::Grid grid,
@@ -79,7 +88,7 @@ RecordedEvidence read_recorded(const ledger::Store& store, ledger::Grid grid,
     // A disk that has no mark, or a database that is older than it says, has nothing of what came behind its
     // last leaf; one that ran elsewhere since has more.
     out.last_alive = last_leaf_time(store, starts);
-    if (last_mark && (last_mark->leaves <= out.leaves || !out.last_alive))
+    if (last_mark && (!out.last_alive || is_of(store, *last_mark, out.leaves)))
         out.last_alive = std::max(last_mark->at, out.last_alive.value_or(last_mark->at));
     const auto each_slot = [&](const ledger::Period& cell, const auto& visit) {
         const std::string prefix = ledger::UnitName::prefix(cell.start);
@@ -124,7 +133,8 @@ SlotRecorder::SlotRecorder(net::Loop& loop, api::LedgerDoor& ledger, const telem
     for (const SlotName& name : recorded.were_up) windows_.carry(name);
     outages_.started(recorded.last_alive, recorded.open_outages, now());
     // For the next start, should this run end before it has recorded that.
-    if (recorded.last_alive) mark_.write({.at = *recorded.last_alive, .leaves = recorded.leaves});
+    if (recorded.last_alive && ledger_.state().word == "ok")
+        mark_.write({.at = *recorded.last_alive, .leaves = recorded.leaves});
     tick();
 }
 
@@ -399,6 +409,9 @@ void SlotRecorder::answered() {
 
 void SlotRecorder::stop() {
     if (stopped_) return;
+    // Had this process stood still, its windows would be misses.
+    outages_.tick(std::chrono::steady_clock::now(), now());
+    plan();
     for (ledger::Command& command : std::exchange(refused_, {})) run(std::move(command));
     for (ledger::RecordSlots& command : windows_.take_all(now())) run(std::move(command));
     mark(now());

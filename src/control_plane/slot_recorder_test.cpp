@@ -60,6 +60,14 @@ struct SlotRecorderTest : testing::Test {
             ledger::RecordLeaf{.kind = ledger::LeafKind::policy,
                                .fields = {"forge-1", std::string(32, static_cast<char>(++leaf_)), "{}"}}));
     }
+    // A run's begin.
+    void key() {
+        ledger::Changes changes;
+        changes.first_leaf = door.books.store.leaf_count();
+        changes.of(ledger::Table::log_keys).emplace_back(ledger::KeyWriter().number(changes.first_leaf), "");
+        door.books.store.commit(changes);
+        leaf();
+    }
     void serve(TunnelId tunnel = 1, std::string agent = "a1") {
         recorder->serves(tunnel, {"n1", "shop", std::move(agent)}, loop.now() + 30s, "e1");
     }
@@ -300,6 +308,9 @@ TEST_F(SlotRecorderTest, ACopyOfTheLedgerWasAwaySinceItsLastLeaf) {
     EXPECT_EQ(alive(LivenessMark::Seen{.at = later, .leaves = 3}), last) << "an older copy";
     EXPECT_EQ(alive(LivenessMark::Seen{.at = earlier, .leaves = 1}), last) << "it ran elsewhere since";
     EXPECT_EQ(alive(LivenessMark::Seen{.at = later, .leaves = 0}), later) << "of a version without a size";
+    EXPECT_EQ(alive(LivenessMark::Seen{.at = later, .leaves = 1}), last) << "of a copy that had one and ran";
+    const LedgerTime between = last - 30min;
+    EXPECT_EQ(alive(LivenessMark::Seen{.at = between, .leaves = 1}), last) << "it stopped before the second";
 }
 
 // Or a crash at a start would hold against the nodes what nobody saw before it.
@@ -307,12 +318,7 @@ TEST_F(SlotRecorderTest, ARunThatRecordedNothingHidesNoOutage) {
     const LedgerTime first = ledger_now() - 3h, last = first + 10min, second = first + 2h;
     const auto key_at = [&](LedgerTime at) {
         door.books.now = at;
-        ledger::Changes key;
-        key.of(ledger::Table::log_keys)
-            .emplace_back(ledger::KeyWriter().number(door.books.store.leaf_count()), "");
-        key.first_leaf = door.books.store.leaf_count();
-        door.books.store.commit(key);
-        leaf();
+        key();
     };
     const auto alive = [&](std::optional<LivenessMark::Seen> mark = {}) {
         return read_recorded(door.books.store, ledger::Grid::day, mark, ledger_now()).last_alive;
@@ -349,6 +355,19 @@ TEST_F(SlotRecorderTest, NoMarkIsMadeBeforeTheOutagesThatItWouldCover) {
     ASSERT_TRUE(until([&] { return marked() > hour_ago; }));
     ASSERT_EQ(outages().size(), 1u);
     EXPECT_EQ(outages()[0].from, hour_ago);
+}
+
+// Whose begin is not in its log.
+TEST_F(SlotRecorderTest, AStartAtAStandstillLeavesTheMarkAsItIs) {
+    door.books.now = ledger_now() - 2h;
+    leaf();
+    key();
+    write_mark(ledger_now() - 1h, 2);
+    const auto before = LivenessMark::open(folder / "alive").value().last();
+    door.stands_still = true;
+    start();
+    end();
+    EXPECT_EQ(LivenessMark::open(folder / "alive").value().last(), before);
 }
 
 TEST_F(SlotRecorderTest, NoMarkIsMadeWhileTheLedgerStandsStill) {

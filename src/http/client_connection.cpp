@@ -10,6 +10,8 @@ namespace ee::http {
 namespace {
 
 constexpr std::chrono::seconds connect_timeout{5};
+// No server closes a connection sooner that it means to keep.
+constexpr std::chrono::milliseconds known_quiet{50};
 // Of an answer, handed out and not consumed yet: beyond this the server is not read.
 constexpr std::size_t unconsumed_bytes_max = 256 * 1024;
 

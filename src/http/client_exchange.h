@@ -1,7 +1,6 @@
 #pragma once
 // One request to a server and its answer, both bodies in pieces, as the code that asks sees them.
 
-#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,10 +10,6 @@
 #include "net/stream.h"
 
 namespace ee::http {
-
-// So long after something has come on a connection no server ends it that means to keep it. Later the kernel
-// may know of its end before the loop does, and is asked (Stream::is_quiet()).
-inline constexpr std::chrono::milliseconds known_quiet{50};
 
 enum class RequestFailure {
     unwritable,  // The request cannot be written as HTTP: nothing was sent.

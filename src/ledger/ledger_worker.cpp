@@ -258,7 +258,8 @@ void LedgerWorker::run(Request request, Done done) {
     std::unique_lock lock(mutex_);
     if (standstill_)
         refusal = Error{standstill_->code, standstill_->detail};
-    else if (waiting_.size() >= settings_.waiting_max)
+    else if (waiting_.size() >= settings_.waiting_max &&
+             !std::holds_alternative<RecordOutage>(request.command))  // Few, and each holds for others.
         refusal = Error{"ledger_busy", fmt::format("{} commands wait already", waiting_.size())};
     else if (!key.empty() && !in_flight_.insert(key).second)
         refusal = Error{"idempotency_in_flight", "the first request under this key has no answer yet"};
