@@ -162,7 +162,7 @@ TEST_F(FraudTest, AnotherAgentAppOrNodeIsAnother) {
 }
 
 TEST_F(FraudTest, AnAnswerThatIsHeldBackIsLookedForOnceMore) {
-    begin(300ms);
+    begin(3s);
     const registry::ChallengeRecord self{.agent_id = "a1", .app_name = "myapp", .node_id = "n1"};
     show(1, self);
     propose_n3();

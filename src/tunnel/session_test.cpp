@@ -562,13 +562,13 @@ TEST_F(TunnelSession, RefusesATooLargeMessageByItsHeaderAlone) {
 }
 
 TEST_F(TunnelSession, AMessageThatDoesNotEndEndsTheTunnel) {
-    settings.message_time = 60ms;
+    settings.message_time = 400ms;
     activate();
     // One after the other, none of them whole at any moment, and each in time.
     const std::string health = R"({"type":"health","status":"pass"})";
     bool later = false;
     net::Timer late(loop, [&] { later = true; });
-    late.arm_after(150ms);
+    late.arm_after(1s);
     agent->frame(http::Opcode::text, health.substr(0, 30), false);
     for (std::size_t passed = 0; !later; ++passed) {
         agent->frame(http::Opcode::continuation, health.substr(30));

@@ -82,7 +82,7 @@ def test_agents_of_a_withdrawn_allowlist_are_out_with_their_next_verdict(world, 
 
 
 def test_an_agent_that_nobody_can_judge_serves_until_its_grace_is_over(world):
-    grace_s = 6
+    grace_s = 12
     market = two_nodes(world, f"evidence_grace_s = {grace_s}\n")
     judged_from = time.monotonic()
     market.agent("n1")

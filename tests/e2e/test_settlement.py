@@ -352,7 +352,7 @@ def test_nobody_leaves_a_challenge_behind(world):
     network = Network(world)
     leavers = {"n1": "silent", "n2": "wrong", "n3": "right"}
     network.prepare(*leavers.items())
-    network.start(HOUR - 30, EE_ATTEST_DEADLINE_SEC=4)
+    network.start(HOUR - 45, EE_ATTEST_DEADLINE_SEC=6)
     agents = {node: network.agent(node, app) for node, app in leavers.items()}  # It passes the windows.
     for node, app in leavers.items():
         network.ask("/v1/usage/report", 201, account_id="alice", node_id=node, app_name=app, vcpu_hours="4",

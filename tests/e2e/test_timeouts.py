@@ -26,8 +26,10 @@ class Waiting:
             heir = self.control.wire_agent(app_name=name, agent_id=name)
             heir.agent_key = key
             heir.register()
-            heir.answer_challenge(heir.expect("attest_request"), legacy=key is None)
-            self.heirs[name] = (heir, time.monotonic())
+            challenge = heir.expect("attest_request")
+            asked_at = time.monotonic()
+            heir.answer_challenge(challenge, legacy=key is None)
+            self.heirs[name] = (heir, asked_at)
 
     def _attested(self, name, key=None, **options):
         wire = self.control.wire_agent(app_name=name, agent_id=name, **options)

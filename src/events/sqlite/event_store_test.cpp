@@ -120,7 +120,7 @@ TEST_F(EventStoreTest, AfterAKillNoNumberComesAgain) {
 
 TEST_F(EventStoreTest, WhatComesTogetherIsWrittenTogether) {
     const auto store =
-        EventStore::open(file(), nullptr, {.gather_time = 200ms, .reserved_ahead = 1000}).value();
+        EventStore::open(file(), nullptr, {.gather_time = 1500ms, .reserved_ahead = 1000}).value();
     Heard heard(*store);
     for (std::uint64_t seq = 1; seq <= 500; ++seq) store->keep(event(seq), 0);
     const EventStore::Written written = heard.wait_for(500);
