@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "ledger/leaf.h"
+#include "ledger/log.h"
 
 namespace ee::control_plane {
 namespace {
@@ -38,11 +38,8 @@ NamedLock lock_of(std::string_view key) {
 }
 
 // The ledger stamps its leaves.
-std::optional<ledger::LedgerTime> time_of(const std::optional<std::string>& leaf) {
-    if (!leaf) return std::nullopt;
-    const auto decoded = ledger::decode_leaf(as_bytes(*leaf));
-    if (!decoded) return std::nullopt;
-    return ledger::from_us(decoded->time_us);
+std::optional<ledger::LedgerTime> time_of(const Result<ledger::Leaf>& leaf) {
+    return leaf ? std::optional(ledger::from_us(leaf->time_us)) : std::nullopt;
 }
 
 }  // namespace
@@ -53,7 +50,8 @@ NodeChanges node_changes_in(const Changes& changes, WindowCounts& counts) {
                     .held_locks = changes.of(Table::held_locks),
                     .abuse = changes.of(Table::abuse),
                     .windows = counts.apply(changes)};
-    if (!out.is_empty() && !changes.leaves.empty()) out.at = time_of(changes.leaves.back());
+    if (!out.is_empty() && !changes.leaves.empty())
+        out.at = time_of(ledger::decode_leaf(as_bytes(changes.leaves.back())));
     return out;
 }
 
@@ -70,7 +68,7 @@ NodeChanges all_nodes(const ledger::Store& store, WindowCounts& counts, ledger::
     collect(Table::held_locks, out.held_locks);
     collect(Table::abuse, out.abuse);
     out.windows = counts.load(store, windows_from);
-    if (const std::uint64_t leaves = store.leaf_count(); leaves > 0) out.at = time_of(store.leaf(leaves - 1));
+    out.at = time_of(ledger::last_leaf(store, store.leaf_count()));
     return out;
 }
 

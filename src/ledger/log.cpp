@@ -24,11 +24,11 @@ std::string encode(const LogIdentity& identity) {
 }
 
 Result<std::int64_t> newest_time(const Store& store, std::uint64_t size) {
-    const auto bytes = store.leaf(size - 1);
-    if (!bytes) return damaged(fmt::format("leaf {}, the newest one, is missing", size - 1));
-    const auto leaf = decode_leaf(as_bytes(*bytes));
-    if (!leaf) return damaged(fmt::format("the newest leaf: {}", leaf.error().detail));
-    return leaf->time_us;
+    const auto leaf = last_leaf(store, size);
+    if (leaf) return leaf->time_us;
+    if (leaf.error().code == "log_range")
+        return damaged(fmt::format("leaf {}, the newest one, is missing", size - 1));
+    return damaged(fmt::format("the newest leaf: {}", leaf.error().detail));
 }
 
 }  // namespace
