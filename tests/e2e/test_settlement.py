@@ -435,3 +435,17 @@ def test_what_a_copy_of_the_ledger_lacks_is_held_against_nobody(world, how):
                 period=network.period, report_id="r1")
     network.settled("n1", "inconclusive")
     agent.kill()
+
+
+def test_what_a_stop_finds_that_nobody_saw_is_an_outage(world):
+    clock = ShiftedClock(world.path)
+    control = world.control(**clock.settings)
+    mark = world.path / "control-plane.db.alive"
+    until(lambda: mark.exists() and mark.read_text(), what="it has marked itself alive")
+    control.signal(signal.SIGSTOP)
+    clock.set_ahead(HOUR)
+    control.signal(signal.SIGTERM)
+    control.signal(signal.SIGCONT)
+    assert control.wait() == 0
+    assert control.events("control.outage", cause="clock_step")
+    assert int(mark.read_text().split()[0]) < (time.time() + HOUR / 2) * 1e6, "the mark would cover it"
