@@ -2,7 +2,9 @@
 // Numbers as bytes, the most significant first: so keys sort, and so the ledger's leaves and most of what
 // crosses the network are written.
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,8 +25,9 @@ constexpr ByteArray<N> big_endian(std::uint64_t number) {
 
 template <std::size_t N>
 void append_big_endian(std::string& out, std::uint64_t number) {
-    const ByteArray<N> bytes = big_endian<N>(number);
-    out.append(as_text(bytes));
+    static_assert(0 < N && N <= sizeof(number) && std::endian::native == std::endian::little);
+    const std::uint64_t swapped = __builtin_bswap64(number << 8 * (sizeof(number) - N));
+    out.append(reinterpret_cast<const char*>(&swapped), N);
 }
 
 // Of more than 8 bytes the last 8 count.
@@ -32,6 +35,15 @@ constexpr std::uint64_t from_big_endian(ByteSpan bytes) {
     std::uint64_t number = 0;
     for (const std::uint8_t byte : bytes) number = number << 8 | byte;
     return number;
+}
+
+// The number in the first N of `bytes`, which are at least as many.
+template <std::size_t N>
+std::uint64_t big_endian_at(std::string_view bytes) {
+    static_assert(0 < N && N <= sizeof(std::uint64_t) && std::endian::native == std::endian::little);
+    std::uint64_t swapped = 0;
+    std::memcpy(&swapped, bytes.data(), N);
+    return __builtin_bswap64(swapped) >> 8 * (sizeof(swapped) - N);
 }
 
 // `bytes`, and before them how many there are, in 4 bytes.
@@ -46,7 +58,7 @@ inline void append_counted(std::string& out, std::string_view bytes) {
 inline std::optional<std::string_view> take_counted(std::string_view& rest) {
     constexpr std::size_t count_bytes = 4;
     if (rest.size() < count_bytes) return std::nullopt;
-    const std::uint64_t size = from_big_endian(as_bytes(rest.substr(0, count_bytes)));
+    const std::uint64_t size = big_endian_at<count_bytes>(rest);
     if (rest.size() - count_bytes < size) return std::nullopt;
     const std::string_view taken = rest.substr(count_bytes, size);
     rest.remove_prefix(count_bytes + size);

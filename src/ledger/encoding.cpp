@@ -4,10 +4,8 @@
 
 namespace ee::ledger {
 
-std::uint64_t number_at(std::string_view bytes, std::size_t offset) {
-    if (bytes.size() < offset + 8)
-        throw DamagedRecord(fmt::format("{} bytes where {} were written", bytes.size(), offset + 8));
-    return from_big_endian(as_bytes({bytes.data() + offset, 8}));
+void throw_too_short(std::size_t bytes, std::size_t needed) {
+    throw DamagedRecord(fmt::format("{} bytes in a record where {} are needed", bytes, needed));
 }
 
 std::string KeyReader::text() {
@@ -32,14 +30,6 @@ std::string RecordReader::text() {
 
 void RecordReader::finish() const {
     if (!rest_.empty()) throw DamagedRecord(fmt::format("{} bytes too many in a record", rest_.size()));
-}
-
-std::string_view RecordReader::take(std::size_t size) {
-    if (rest_.size() < size)
-        throw DamagedRecord(fmt::format("{} bytes in a record where {} are needed", rest_.size(), size));
-    const std::string_view taken = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return taken;
 }
 
 }  // namespace ee::ledger

@@ -28,7 +28,11 @@ Record expect_record(std::optional<Record> record, std::string_view what) {
 
 // Numbers are 8 bytes, big-endian; signed ones with the sign bit flipped, so that they sort too. Throws
 // DamagedRecord where there are fewer.
-std::uint64_t number_at(std::string_view bytes, std::size_t offset);
+[[noreturn]] void throw_too_short(std::size_t bytes, std::size_t needed);
+inline std::uint64_t number_at(std::string_view bytes, std::size_t offset) {
+    if (bytes.size() < offset + 8) throw_too_short(bytes.size(), offset + 8);
+    return big_endian_at<8>(bytes.substr(offset));
+}
 constexpr std::uint64_t sortable(std::int64_t number) {
     return static_cast<std::uint64_t>(number) ^ (std::uint64_t{1} << 63);
 }
@@ -118,7 +122,12 @@ public:
     void finish() const;
 
 private:
-    std::string_view take(std::size_t size);
+    std::string_view take(std::size_t size) {
+        if (rest_.size() < size) throw_too_short(rest_.size(), size);
+        const std::string_view taken = rest_.substr(0, size);
+        rest_.remove_prefix(size);
+        return taken;
+    }
 
     std::string_view rest_;
 };
