@@ -482,15 +482,15 @@ Result<Reply> LedgerWorker::reply_of(Answer answer) {
                 .replayed = answer.replayed};
     if (!answer.leaf_index) return reply;
     // A leaf of the last commit is under its checkpoint; that of others is looked up.
-    const auto receipt = *answer.leaf_index >= last_commit_from_
-                             ? reader_.receipt(log_.tree(), *answer.leaf_index, *log_.head())
-                             : reader_.receipt(log_.tree(), *answer.leaf_index);
-    if (!receipt) return fail("store_unavailable", receipt.error().detail);
+    const bool is_last = *answer.leaf_index >= last_commit_from_;
+    const auto older = is_last ? std::nullopt : head_with(*store_, *answer.leaf_index);
+    if (!is_last && !older) return fail("store_unavailable", "no checkpoint has its leaf");
     reply.body.reserve(reply.body.size() + receipt_bytes);
     reply.body.pop_back();
     reply.body.append(reply.body.size() > 1 ? R"(,"receipt":)" : R"("receipt":)");
-    JsonWriter json(reply.body);
-    write_receipt(json, *receipt);
+    const auto written =
+        reader_.append_receipt(reply.body, log_.tree(), *answer.leaf_index, is_last ? *log_.head() : *older);
+    if (!written) return fail("store_unavailable", written.error().detail);
     reply.body.push_back('}');
     return reply;
 }

@@ -227,6 +227,18 @@ Result<Receipt> LogReader::receipt(const LogTree& tree, std::uint64_t leaf_index
                    .attested = key_proof_->attested};
 }
 
+Result<void> LogReader::append_receipt(std::string& out, const LogTree& tree, std::uint64_t leaf_index,
+                                       const SignedHead& head) {
+    const auto leaf = prove(tree, leaf_index, head.head.size);
+    if (!leaf) return fail(leaf.error());
+    if (auto proven = prove_key(tree, head); !proven) return proven;
+    std::string& end = key_proof_->receipt_end;
+    if (end.empty()) end = receipt_end(head.note, key_proof_->leaf, key_proof_->attested);
+    JsonWriter json(out);
+    write_receipt(json, *leaf, end);
+    return {};
+}
+
 Result<void> LogReader::prove_key(const LogTree& tree, const SignedHead& head) {
     if (key_proof_ && key_proof_->size == head.head.size) return {};
     auto key = prove(tree, head.log_key_index, head.head.size);

@@ -88,6 +88,9 @@ public:
     Result<Receipt> receipt(const LogTree& tree, std::uint64_t leaf_index);
     // Under `head`, which is that one.
     Result<Receipt> receipt(const LogTree& tree, std::uint64_t leaf_index, const SignedHead& head);
+    // The same as JSON, at the end of `out`.
+    Result<void> append_receipt(std::string& out, const LogTree& tree, std::uint64_t leaf_index,
+                                const SignedHead& head);
 
 private:
     Result<LogTree> open_tree(std::uint64_t size);
@@ -114,6 +117,7 @@ private:
         std::uint64_t size = 0;
         ProvenLeaf leaf{};
         bool attested = false;
+        std::string receipt_end{};  // empty: not needed yet
     };
     Result<void> prove_key(const LogTree& tree, const SignedHead& head);
     std::optional<KeyProof> key_proof_;

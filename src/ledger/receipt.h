@@ -42,6 +42,9 @@ struct Receipt {
 // {"leaf_index": 0, "leaf": "...", "salt": "...", "path": ["..."]}, "attested": false}: leaf, salt and the
 // path's hashes in base64.
 void write_receipt(JsonWriter& json, const Receipt& receipt);
+// The same of `leaf` and of what the receipts under one checkpoint have in common: all from "checkpoint" on.
+void write_receipt(JsonWriter& json, const ProvenLeaf& leaf, std::string_view end);
+std::string receipt_end(std::string_view checkpoint, const ProvenLeaf& log_key, std::optional<bool> attested);
 std::string receipt_json(const Receipt& receipt);
 // Strict: nothing unknown, missing (but "attested"), there twice or of another kind.
 // `receipt_malformed:<JSON pointer>`, `receipt_too_large`.

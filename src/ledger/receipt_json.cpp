@@ -126,24 +126,37 @@ constexpr std::array<MemberRule, 7> receipt_members = {{{"leaf_index"},
 
 void write_proven_leaf(JsonWriter& json, const ProvenLeaf& proven) {
     json.field("leaf_index", proven.index)
-        .field("leaf", to_base64(proven.leaf))
-        .field("salt", to_base64(proven.salt))
+        .key("leaf")
+        .base64(proven.leaf)
+        .key("salt")
+        .base64(proven.salt)
         .key("path")
         .begin_array();
-    for (const Hash& hash : proven.path) json.value(to_base64(hash));
+    for (const Hash& hash : proven.path) json.base64(hash);
     json.end_array();
 }
 
 }  // namespace
 
-void write_receipt(JsonWriter& json, const Receipt& receipt) {
+void write_receipt(JsonWriter& json, const ProvenLeaf& leaf, std::string_view end) {
     json.begin_object();
-    write_proven_leaf(json, receipt.leaf);
-    json.field("checkpoint", receipt.checkpoint).key("log_key").begin_object();
-    write_proven_leaf(json, receipt.log_key);
+    write_proven_leaf(json, leaf);
+    json.raw(end).end_object();
+}
+
+std::string receipt_end(std::string_view checkpoint, const ProvenLeaf& log_key,
+                        std::optional<bool> attested) {
+    std::string end;
+    JsonWriter json(end);
+    json.field("checkpoint", checkpoint).key("log_key").begin_object();
+    write_proven_leaf(json, log_key);
     json.end_object();
-    if (receipt.attested) json.field("attested", *receipt.attested);
-    json.end_object();
+    if (attested) json.field("attested", *attested);
+    return end;
+}
+
+void write_receipt(JsonWriter& json, const Receipt& receipt) {
+    write_receipt(json, receipt.leaf, receipt_end(receipt.checkpoint, receipt.log_key, receipt.attested));
 }
 
 std::string receipt_json(const Receipt& receipt) {
