@@ -58,9 +58,10 @@ enum class Table : std::uint8_t {
     count
 };
 inline constexpr std::size_t table_count = static_cast<std::size_t>(Table::count);
-// Whether each record has a key after all there are, and stays as it is.
+// Whether the keys are numbers of 8 bytes, each after all there are (in audit before them), and records stay
+// as they are.
 constexpr bool is_appended(Table table) {
-    return table == Table::answers || table == Table::checkpoints;
+    return table == Table::answers || table == Table::checkpoints || table == Table::audit;
 }
 std::string_view to_word(Table table);
 

@@ -229,7 +229,7 @@ def no_locks(database):
 
 
 def another_checkpoint(database):
-    database.execute("DELETE FROM ledger_checkpoints WHERE key = (SELECT max(key) FROM ledger_checkpoints)")
+    database.execute("DELETE FROM ledger_checkpoints WHERE number = (SELECT max(number) FROM ledger_checkpoints)")
 
 
 def start_halted(eectl):
@@ -276,18 +276,18 @@ def test_a_bit_of_a_checkpoints_note_is_missed(eectl):
     for name in ("alice", "bob"):
         eectl.ledger.open_account(name, "1")
     eectl.ledger.control.terminate()
-    first = "SELECT key, value FROM ledger_checkpoints ORDER BY key LIMIT 1"
+    first = "SELECT number, value FROM ledger_checkpoints ORDER BY number LIMIT 1"
     with sqlite3.connect(file_of(eectl)) as database:
-        ((key, record),) = database.execute(first).fetchall()
+        ((number, record),) = database.execute(first).fetchall()
     note = record.index(b"easyenclave/")
     root = record.index(b"\n", record.index(b"\n", note) + 1) + 1
     signature = record.index("\u2014 easyenclave/".encode()) + len("\u2014 easyenclave/".encode()) + 32 + 20
     for place in (note + len("easyenclave/"), root, signature):
         flipped = record[:place] + bytes([record[place] ^ 1]) + record[place + 1:]
-        damage(file_of(eectl), lambda database: database.execute("UPDATE ledger_checkpoints SET value = ? WHERE key = ?", (flipped, key)))
+        damage(file_of(eectl), lambda database: database.execute("UPDATE ledger_checkpoints SET value = ? WHERE number = ?", (flipped, number)))
         (finding,) = eectl.json("ledger", "check", file_of(eectl), expect=1)["findings"]
         assert finding.startswith("notes: the checkpoint of "), finding
-    damage(file_of(eectl), lambda database: database.execute("UPDATE ledger_checkpoints SET value = ? WHERE key = ?", (record, key)))
+    damage(file_of(eectl), lambda database: database.execute("UPDATE ledger_checkpoints SET value = ? WHERE number = ?", (record, number)))
     assert eectl.json("ledger", "check", file_of(eectl))["good"] is True
 
 

@@ -6,6 +6,7 @@
 
 #include "base/big_endian.h"
 #include "base/check.h"
+#include "ledger/sqlite/appended_rows.h"
 
 namespace ee::ledger {
 namespace {
@@ -90,8 +91,9 @@ Result<LedgerReads> LedgerReads::prepare(sqlite::Database& database, std::shared
                      std::move(*leaf_count), std::move(*leaf), std::move(*tile)},
                     std::move(recent));
     for (std::size_t table = 0; table < table_count; ++table) {
-        auto get = database.prepare(
-            fmt::format("SELECT value FROM ledger_{} WHERE key = ?1", to_word(static_cast<Table>(table))));
+        auto get = database.prepare(fmt::format("SELECT value FROM ledger_{} WHERE {} = ?1",
+                                                to_word(static_cast<Table>(table)),
+                                                key_column(static_cast<Table>(table))));
         if (!get) return fail(std::move(get.error()));
         out.gets_.push_back(std::move(*get));
     }
@@ -156,14 +158,27 @@ std::optional<std::string> LedgerReads::only_value(sqlite::Statement& statement)
 std::optional<std::string> LedgerReads::get(Table table, std::string_view key) {
     take_snapshot();
     if (auto change = recent_->find(table, key, as_of_)) return std::move(change->record);
-    return only_value(gets_[static_cast<std::size_t>(table)].lend(1, as_bytes(key)));
+    sqlite::Statement& statement = gets_[static_cast<std::size_t>(table)];
+    if (!is_appended(table)) return only_value(statement.lend(1, as_bytes(key)));
+    const auto row = row_of(table, key);
+    return row ? only_value(statement.bind(1, *row)) : std::nullopt;
 }
 
 class LedgerReads::Scanning {
 public:
-    Scanning(LedgerReads& reads, std::size_t table)
-        : reads_(reads), idle_(reads.idle_scans_[table]), statement_(take(table)) {
+    Scanning(LedgerReads& reads, Table table, std::string_view from)
+        : reads_(reads),
+          table_(table),
+          idle_(reads.idle_scans_[static_cast<std::size_t>(table)]),
+          statement_(take()) {
         ++reads_.scans_;
+        if (!is_appended(table)) {
+            statement_.lend(1, as_bytes(from));
+        } else if (const auto row = first_row_of(table, from)) {
+            statement_.bind(1, *row);
+        } else {
+            statement_.bind_null(1);  // which no row compares to
+        }
     }
     ~Scanning() {
         --reads_.scans_;
@@ -173,41 +188,50 @@ public:
     Scanning(const Scanning&) = delete;
     Scanning& operator=(const Scanning&) = delete;
 
-    sqlite::Statement& statement() { return statement_; }
+    bool next() {
+        if (!reads_.step(statement_)) return false;
+        if (is_appended(table_)) key_ = key_of(table_, statement_.number(0));
+        return true;
+    }
+    // Until next().
+    std::string_view key() const { return is_appended(table_) ? key_ : statement_.view(0); }
+    std::string_view record() const { return statement_.view(1); }
 
 private:
-    sqlite::Statement take(std::size_t table) {
+    sqlite::Statement take() {
         if (!idle_.empty()) {
             sqlite::Statement statement = std::move(idle_.back());
             idle_.pop_back();
             return statement;
         }
+        const std::string_view column = key_column(table_);
         auto made = reads_.database_->prepare(
-            fmt::format("SELECT key, value FROM ledger_{} WHERE key >= ?1 ORDER BY key",
-                        to_word(static_cast<Table>(table))));
+            fmt::format("SELECT {0}, value FROM ledger_{1} WHERE {0} {2}", column, to_word(table_),
+                        is_newest_first(table_) ? "<= ?1 ORDER BY number DESC"
+                                                : fmt::format(">= ?1 ORDER BY {}", column)));
         if (!made) throw store_failure("cannot read the ledger", made.error(), *reads_.database_);
         return std::move(*made);
     }
 
     LedgerReads& reads_;
+    const Table table_;
     std::vector<sqlite::Statement>& idle_;
     sqlite::Statement statement_;
+    std::string key_;  // of a table that is appended to
 };
 
 void LedgerReads::scan(Table table, std::string_view from, const Store::Visit& visit) {
     take_snapshot();
-    Scanning scanning(*this, static_cast<std::size_t>(table));
-    sqlite::Statement& rows = scanning.statement();
-    rows.lend(1, as_bytes(from));
-    bool has_row = step(rows);
+    Scanning rows(*this, table, from);
+    bool has_row = rows.next();
     RecentScan changes(*recent_, table, from, as_of_);
     while (has_row || changes.now()) {
-        if (!changes.now() || (has_row && rows.view(0) < changes.now()->key)) {
-            if (!visit(rows.view(0), rows.view(1))) return;
-            has_row = step(rows);
+        if (!changes.now() || (has_row && rows.key() < changes.now()->key)) {
+            if (!visit(rows.key(), rows.record())) return;
+            has_row = rows.next();
             continue;
         }
-        if (has_row && rows.view(0) == changes.now()->key) has_row = step(rows);
+        if (has_row && rows.key() == changes.now()->key) has_row = rows.next();
         if (changes.now()->record && !visit(changes.now()->key, *changes.now()->record)) return;
         changes.next();
     }

@@ -135,6 +135,30 @@ constexpr const char* migrations[] = {
            SELECT RAISE(ROLLBACK, 'what commits changed goes in their order, and never the last');
        END;)",
     R"(CREATE TABLE ledger_answers (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT;)",
+    // What is appended by its number (appended_rows.h). A key's 16 hexadecimal digits make it; calls have
+    // their keys' complement.
+    R"(ALTER TABLE ledger_answers RENAME TO ledger_answers_by_key;
+       ALTER TABLE ledger_checkpoints RENAME TO ledger_checkpoints_by_key;
+       ALTER TABLE ledger_audit RENAME TO ledger_audit_by_key;
+       CREATE TABLE ledger_answers (number INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
+       CREATE TABLE ledger_checkpoints (number INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
+       CREATE TABLE ledger_audit (number INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
+       CREATE TABLE ledger_digits (place INTEGER PRIMARY KEY) STRICT;
+       INSERT INTO ledger_digits VALUES
+           (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13), (14), (15), (16);
+       INSERT INTO ledger_answers SELECT
+           (SELECT sum(instr('123456789ABCDEF', substr(hex(key), place, 1)) << (64 - 4 * place))
+            FROM ledger_digits), value FROM ledger_answers_by_key ORDER BY key;
+       INSERT INTO ledger_checkpoints SELECT
+           (SELECT sum(instr('123456789ABCDEF', substr(hex(key), place, 1)) << (64 - 4 * place))
+            FROM ledger_digits), value FROM ledger_checkpoints_by_key ORDER BY key;
+       INSERT INTO ledger_audit SELECT
+           (SELECT ~sum(instr('123456789ABCDEF', substr(hex(key), place, 1)) << (64 - 4 * place))
+            FROM ledger_digits), value FROM ledger_audit_by_key ORDER BY key DESC;
+       DROP TABLE ledger_digits;
+       DROP TABLE ledger_answers_by_key;
+       DROP TABLE ledger_checkpoints_by_key;
+       DROP TABLE ledger_audit_by_key;)",
 };
 
 }  // namespace
@@ -148,6 +172,10 @@ Result<void> migrate_ledger(sqlite::Database& database, const std::filesystem::p
         if (auto kept = sqlite::back_up(file, copy); !kept) return kept;
     }
     return sqlite::migrate(database, component, steps);
+}
+
+std::span<const char* const> ledger_migrations() {
+    return migrations;
 }
 
 Result<void> migrate_ledger(sqlite::Database& database, const std::filesystem::path& file) {

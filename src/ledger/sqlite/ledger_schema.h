@@ -10,6 +10,8 @@ namespace ee::ledger {
 // Brings the tables up to date. What is of an older schema is backed up first, beside the file, as
 // `<file>.ledger-<its version>.backup`. Refusals: `store_schema_newer`, `store_unavailable`.
 Result<void> migrate_ledger(sqlite::Database& database, const std::filesystem::path& file);
+// The program's steps, each from its index to the next version.
+std::span<const char* const> ledger_migrations();
 // The same by other steps than the program's.
 Result<void> migrate_ledger(sqlite::Database& database, const std::filesystem::path& file,
                             std::span<const char* const> steps);

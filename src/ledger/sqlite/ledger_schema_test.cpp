@@ -1,11 +1,15 @@
 #include "ledger/sqlite/ledger_schema.h"
 
+#include <algorithm>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/hex.h"
 #include "ledger/sqlite/sqlite_reader.h"
 #include "ledger/sqlite/sqlite_store.h"
+#include "ledger/sqlite/store_model.h"
 
 namespace ee::ledger {
 namespace {
@@ -73,6 +77,41 @@ TEST_F(LedgerSchemaTest, AStepThatFailsLeavesTheSchemaAsItWas) {
     const char* const mended[] = {first, second};
     EXPECT_TRUE(migrate_ledger(*database, file(), mended));
     EXPECT_EQ(number_in(file(), "SELECT x FROM ledger_test"), 14);
+}
+
+// Schema 6 has them by number where those before had them by key.
+TEST_F(LedgerSchemaTest, WhatWasAppendedByKeyIsThereByNumber) {
+    const std::vector<std::uint64_t> numbers{0,          1,        9, 10, 255, 256, 0xabcdef, 0x1234567890,
+                                             1ull << 40, INT64_MAX};
+    const Table tables[] = {Table::answers, Table::checkpoints, Table::audit};
+    {
+        auto database = sqlite::Database::open(file());
+        ASSERT_TRUE(migrate_ledger(*database, file(), ledger_migrations().first(5)));
+        for (const Table table : tables)
+            for (const std::uint64_t number : numbers)
+                ASSERT_TRUE(database->execute(fmt::format(
+                    "INSERT INTO ledger_{} VALUES (x'{}', x'{:02x}')", to_word(table),
+                    to_hex(as_bytes(appended_key(table, number))), static_cast<int>(number % 256))));
+    }
+    sqlite::Writers writers(file());
+    const auto store = SqliteStore::open(file(), writers);
+    ASSERT_TRUE(store) << store.error().detail;
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "control-plane.db.ledger-5.backup"));
+    for (const Table table : tables) {
+        std::vector<std::string> expected, seen;
+        for (const std::uint64_t number : numbers) {
+            expected.push_back(appended_key(table, number));
+            EXPECT_EQ((*store)->get(table, expected.back()), std::string(1, static_cast<char>(number % 256)));
+        }
+        if (table == Table::audit) std::ranges::reverse(expected);
+        (*store)->scan(table, "", [&](std::string_view key, std::string_view) {
+            seen.emplace_back(key);
+            return true;
+        });
+        EXPECT_EQ(seen, expected) << to_word(table);
+        EXPECT_EQ((*store)->get(table, "1"), std::nullopt);
+        EXPECT_EQ((*store)->get(table, appended_key(table, 1ull << 63)), std::nullopt);
+    }
 }
 
 TEST_F(LedgerSchemaTest, ANewerSchemaIsRefusedAndLeftAlone) {

@@ -1,22 +1,26 @@
 #include "ledger/sqlite/sqlite_store.h"
 
 #include <algorithm>
+#include <ranges>
 #include <span>
 
 #include <fmt/format.h>
 
 #include "base/big_endian.h"
 #include "base/check.h"
+#include "ledger/sqlite/appended_rows.h"
 #include "ledger/sqlite/ledger_reads.h"
 #include "ledger/sqlite/ledger_schema.h"
+#include "ledger/sqlite/record_cache.h"
 #include "sqlite/transaction.h"
 
 namespace ee::ledger {
 namespace {
 
 // In KiB. SQLite 3.40 goes through all of the cache in a commit that has split a page, as long as the file is
-// smaller than 1 GiB; what is not in it is in the system's.
-constexpr const char* settings_sql = "PRAGMA cache_size=-16384;";
+// smaller than 1 GiB; what is not in it is in the system's. Debian's SQLite overwrites what is deleted, which
+// for the rows of ledger_recent is as much again as they were.
+constexpr const char* settings_sql = "PRAGMA cache_size=-16384; PRAGMA secure_delete=OFF;";
 
 // Entries are never changed nor erased: a trigger refuses another one under a key. Folded again, after a
 // restart, is the same one.
@@ -24,8 +28,8 @@ std::string put_sql(Table table) {
     if (table == Table::entries)
         return "INSERT OR ROLLBACK INTO ledger_entries VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
     return fmt::format(
-        "INSERT INTO ledger_{} VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        to_word(table));
+        "INSERT INTO ledger_{} VALUES (?1, ?2) ON CONFLICT ({}) DO UPDATE SET value = excluded.value",
+        to_word(table), key_column(table));
 }
 
 struct TableWrites {
@@ -45,10 +49,19 @@ Result<TableWrites> prepare_writes(sqlite::Database& database, Table table) {
         out.append = std::move(*append);
     }
     if (table == Table::entries) return out;
-    auto erase = database.prepare(fmt::format("DELETE FROM ledger_{} WHERE key = ?1", to_word(table)));
+    auto erase = database.prepare(
+        fmt::format("DELETE FROM ledger_{} WHERE {} = ?1", to_word(table), key_column(table)));
     if (!erase) return fail(std::move(erase.error()));
     out.erase = std::move(*erase);
     return out;
+}
+
+// Whether the table may have such a key.
+bool lend_key(sqlite::Statement& statement, Table table, std::string_view key) {
+    if (!is_appended(table)) return statement.lend(1, as_bytes(key)), true;
+    const auto row = row_of(table, key);
+    if (row) statement.bind(1, *row);
+    return row.has_value();
 }
 
 // Of those that are folded into the tables later.
@@ -84,6 +97,15 @@ public:
           writers(those_of_the_file),
           leaf_count(leaves) {}
 
+    std::optional<std::string> get(Table table, std::string_view key) {
+        RecordCache* const cache = cache_of(table);
+        if (cache == nullptr) return reads.get(table, key);
+        if (const std::string* known = cache->find(key)) return *known;
+        auto record = reads.get(table, key);
+        if (record) cache->add(key, *record);
+        return record;
+    }
+
     void commit(const Changes& changes) {
         if (stopped) throw StoreFailure(*stopped);
         stop_if_disk_failed();
@@ -102,6 +124,8 @@ public:
         if (const auto committed = transaction->commit(); !committed)
             stop(failure_of(committed.error()).what());
         recent->committed(fold);
+        for (const Table table : {Table::accounts, Table::tokens})
+            for (const auto& [key, record] : changes.of(table)) cache_of(table)->changed(key, record);
         leaf_count += changes.leaves.size();
         stop_if_disk_failed();  // Then what this commit has synced may be lost with what failed.
     }
@@ -127,8 +151,15 @@ public:
     const sqlite::Writers& writers;
     std::uint64_t leaf_count;
     std::optional<std::string> stopped;
+    RecordCache accounts{16u << 20}, tokens{8u << 20};
 
 private:
+    // Of what nearly every command asks for.
+    RecordCache* cache_of(Table table) {
+        if (table == Table::accounts) return &accounts;
+        return table == Table::tokens ? &tokens : nullptr;
+    }
+
     void refuse_second_entries(const Changes::Records& entries) {
         for (const auto& [key, record] : entries) {
             EE_CHECK(record.has_value());
@@ -143,7 +174,11 @@ private:
             if (!record && !statements.erase)
                 return fail("store_unavailable", "a row of ledger_recent erases an entry: it is damaged");
             sqlite::Statement& statement = record ? statements.put : *statements.erase;
-            statement.lend(1, as_bytes(key));
+            if (!lend_key(statement, table, key))
+                return fail("store_unavailable",
+                            fmt::format("a row of ledger_recent has a key that ledger_{} can't have: it is "
+                                        "damaged",
+                                        to_word(table)));
             if (record) statement.lend(2, as_bytes(*record));
             if (auto done = statement.run(); !done) return done;
         }
@@ -170,12 +205,24 @@ private:
                     .lend(3, as_bytes(tile.hashes)));
     }
 
+    // In the order of their row numbers.
     void append_records(const Changes& changes) {
-        for_each_record(changes, true, [&](Table table, std::string_view key, const auto& record) {
-            EE_CHECK(record.has_value());
-            sqlite::Statement& statement = *writes.tables[static_cast<std::size_t>(table)].append;
-            run(statement.lend(1, as_bytes(key)).lend(2, as_bytes(*record)));
-        });
+        for (std::size_t number = 0; number < table_count; ++number) {
+            const auto table = static_cast<Table>(number);
+            if (!is_appended(table)) continue;
+            const Changes::Records& records = changes.of(table);
+            if (is_newest_first(table))
+                for (const auto& record : std::views::reverse(records)) append(table, record);
+            else
+                for (const auto& record : records) append(table, record);
+        }
+    }
+
+    void append(Table table, const Changes::Records::value_type& appended) {
+        const auto& [key, record] = appended;
+        sqlite::Statement& statement = *writes.tables[static_cast<std::size_t>(table)].append;
+        EE_CHECK(record.has_value() && lend_key(statement, table, key));
+        run(statement.lend(2, as_bytes(*record)));
     }
 
     void run(sqlite::Statement& statement) {
@@ -195,7 +242,10 @@ private:
         if (database->disk_fault() == sqlite::DiskFault::io) stop(failure.what());
         throw StoreFailure(failure);
     }
+    // Whether a commit that failed is on the disk nobody knows: the file says.
     [[noreturn]] void stop(std::string_view why) {
+        accounts.clear();
+        tokens.clear();
         stopped = fmt::format("{}; the ledger is not written again before the server is restarted", why);
         throw StoreFailure(*stopped);
     }
@@ -241,7 +291,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
 }
 
 std::optional<std::string> SqliteStore::get(Table table, std::string_view key) const {
-    return impl_->reads.get(table, key);
+    return impl_->get(table, key);
 }
 void SqliteStore::scan(Table table, std::string_view from, const Visit& visit) const {
     impl_->reads.scan(table, from, visit);

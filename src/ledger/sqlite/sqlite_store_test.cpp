@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/hex.h"
+#include "ledger/sqlite/appended_rows.h"
 #include "ledger/sqlite/sqlite_reader.h"
 #include "ledger/sqlite/store_model.h"
 #include "sqlite/backup.h"
@@ -51,23 +53,29 @@ Changes put(Table table, std::string key, std::string record) {
 }
 
 TEST_F(SqliteStoreTest, EveryTableHasItsPlace) {
+    const auto key = [](Table table) { return is_appended(table) ? appended_key(table, 7) : "key"; };
     {
         const auto store = open();
-        for (std::size_t table = 0; table < table_count; ++table)
-            store->commit(put(static_cast<Table>(table), "key", std::to_string(table)));
+        for (std::size_t number = 0; number < table_count; ++number) {
+            const auto table = static_cast<Table>(number);
+            store->commit(put(table, key(table), std::to_string(number)));
+        }
     }
     const auto store = open();
-    for (std::size_t table = 0; table < table_count; ++table)
-        EXPECT_EQ(store->get(static_cast<Table>(table), "key"), std::to_string(table));
+    for (std::size_t number = 0; number < table_count; ++number) {
+        const auto table = static_cast<Table>(number);
+        EXPECT_EQ(store->get(table, key(table)), std::to_string(number));
+    }
 }
 
 TEST_F(SqliteStoreTest, WhatIsAppendedGoesIntoItsTableAndIsNeverReplaced) {
-    for (const Table table : {Table::answers, Table::checkpoints}) {
+    for (const Table table : {Table::answers, Table::checkpoints, Table::audit}) {
         const auto store = open();
-        store->commit(put(table, "1", "first"));
-        EXPECT_THROW(store->commit(put(table, "1", "second")), StoreFailure);
-        EXPECT_EQ(store->get(table, "1"), "first");
-        store->commit(put(table, "2", "next"));
+        const std::string first = appended_key(table, 1);
+        store->commit(put(table, first, "first"));
+        EXPECT_THROW(store->commit(put(table, first, "second")), StoreFailure);
+        EXPECT_EQ(store->get(table, first), "first");
+        store->commit(put(table, appended_key(table, 2), "next"));
         auto database = sqlite::Database::open_read_only(file());
         auto count = database->prepare("SELECT count(*) FROM ledger_" + std::string(to_word(table)));
         ASSERT_TRUE(count->step().value());
@@ -75,17 +83,53 @@ TEST_F(SqliteStoreTest, WhatIsAppendedGoesIntoItsTableAndIsNeverReplaced) {
     }
 }
 
-TEST_F(SqliteStoreTest, CheckpointsThatAnEarlierVersionHadAmongTheRecentChangesAreFound) {
+TEST_F(SqliteStoreTest, WhatAnEarlierVersionHadAmongTheRecentChangesIsFound) {
     open()->commit(put(Table::locks, "a", "lock"));
-    const auto number = static_cast<int>(Table::checkpoints);
-    ASSERT_TRUE(sqlite::Database::open(file())->execute(fmt::format(
-        "INSERT INTO ledger_recent VALUES (3, x'{:02x}00000001{:02x}0000000261{:02x}')", number, '7', 'b')));
-    EXPECT_EQ(open()->get(Table::checkpoints, "7"), "ab");
-    // Closing has folded it.
+    int commit = 3;
+    for (const Table table : {Table::checkpoints, Table::audit}) {
+        const std::string key = appended_key(table, 7);
+        ASSERT_TRUE(sqlite::Database::open(file())->execute(
+            fmt::format("INSERT INTO ledger_recent VALUES ({}, x'{:02x}00000008{}000000026162')", commit,
+                        static_cast<int>(table), to_hex(as_bytes(key)))));
+        EXPECT_EQ(open()->get(table, key), "ab");
+        // Closing has folded it.
+        auto database = sqlite::Database::open_read_only(file());
+        auto rows = database->prepare(fmt::format("SELECT number, value FROM ledger_{}", to_word(table)));
+        ASSERT_TRUE(rows->step().value());
+        EXPECT_EQ(rows->number(0), 7);
+        EXPECT_EQ(rows->view(1), "ab");
+        commit += 2;
+    }
+}
+
+TEST_F(SqliteStoreTest, ARecentChangeUnderAKeyThatItsTableCannotHaveIsDamage) {
+    open()->commit(put(Table::locks, "a", "lock"));
+    ASSERT_TRUE(sqlite::Database::open(file())->execute(
+        fmt::format("INSERT INTO ledger_recent VALUES (3, x'{:02x}0000000137000000026162')",
+                    static_cast<int>(Table::answers))));
+    // It is not folded, and stays where it is.
+    open()->commit(put(Table::locks, "b", "lock"));
     auto database = sqlite::Database::open_read_only(file());
-    auto value = database->prepare("SELECT value FROM ledger_checkpoints");
-    ASSERT_TRUE(value->step().value());
-    EXPECT_EQ(value->view(0), "ab");
+    auto count = database->prepare("SELECT count(*) FROM ledger_answers");
+    ASSERT_TRUE(count->step().value());
+    EXPECT_EQ(count->number(0), 0);
+    EXPECT_EQ(open()->get(Table::locks, "b"), "lock");
+}
+
+TEST_F(SqliteStoreTest, WhatWasReadBeforeIsWhatTheLastCommitMadeOfIt) {
+    const auto store = open();
+    for (const Table table : {Table::accounts, Table::tokens}) {
+        store->commit(put(table, "a", "1"));
+        EXPECT_EQ(store->get(table, "a"), "1");
+        store->commit(put(table, "a", "2"));
+        EXPECT_EQ(store->get(table, "a"), "2");
+        Changes erasing;
+        erasing.of(table).emplace_back("a", std::nullopt);
+        store->commit(erasing);
+        EXPECT_EQ(store->get(table, "a"), std::nullopt);
+        store->commit(put(table, "a", "3"));
+        EXPECT_EQ(store->get(table, "a"), "3");
+    }
 }
 
 TEST_F(SqliteStoreTest, AReaderSeesOneMomentUntilItAsksForALaterOne) {
@@ -227,12 +271,15 @@ TEST_F(SqliteStoreTest, AClosedStoreHasAllInItsTables) {
         store->get(Table::accounts, "a");  // A snapshot is in nobody's way.
     }
     auto database = sqlite::Database::open_read_only(file());
-    for (std::size_t table = 0; table < table_count; ++table) {
+    for (std::size_t number = 0; number < table_count; ++number) {
+        const auto table = static_cast<Table>(number);
         std::map<std::string, std::string> records;
-        auto rows = database->prepare("SELECT key, value FROM ledger_" +
-                                      std::string(to_word(static_cast<Table>(table))));
-        while (rows->step().value()) records.emplace(rows->view(0), rows->view(1));
-        EXPECT_EQ(records, model.tables[table]) << to_word(static_cast<Table>(table));
+        auto rows = database->prepare(
+            fmt::format("SELECT {}, value FROM ledger_{}", key_column(table), to_word(table)));
+        while (rows->step().value())
+            records.emplace(is_appended(table) ? key_of(table, rows->number(0)) : rows->view(0),
+                            rows->view(1));
+        EXPECT_EQ(records, model.tables[number]) << to_word(table);
     }
     EXPECT_EQ(read_all(*open(), model.tiles), model);
 }

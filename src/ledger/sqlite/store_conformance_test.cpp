@@ -72,6 +72,7 @@ void compare_scan(const Store& store, const StoreModel& model, std::mt19937_64& 
     std::string from(random() % 3, static_cast<char>(random()));
     if (!records.empty() && random() % 2 == 0)
         from = std::next(records.begin(), static_cast<std::ptrdiff_t>(random() % records.size()))->first;
+    if (random() % 4 == 0) from.push_back(static_cast<char>(random() % 3));
     const std::size_t visits_max = random() % 10 + 1;
     std::vector<std::pair<std::string, std::string>> seen, expected;
     store.scan(static_cast<Table>(table), from, [&](std::string_view key, std::string_view record) {

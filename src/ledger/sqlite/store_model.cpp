@@ -28,6 +28,12 @@ std::string random_key(std::mt19937_64& random) {
 
 }  // namespace
 
+std::string appended_key(Table table, std::uint64_t number) {
+    std::string key;
+    append_big_endian<8>(key, table == Table::audit ? ~number : number);
+    return key;
+}
+
 void StoreModel::apply(const Changes& changes) {
     for (std::size_t table = 0; table < table_count; ++table)
         for (const auto& [key, record] : changes.records[table]) {
@@ -63,8 +69,7 @@ Changes random_changes(std::mt19937_64& random, const StoreModel& model, std::si
         const std::size_t table = random() % table_count;
         std::string key = random_key(random);
         if (is_appended(static_cast<Table>(table))) {
-            key.clear();
-            append_big_endian<8>(key, model.tables[table].size() + records[table].size());
+            key = appended_key(static_cast<Table>(table), model.tables[table].size() + records[table].size());
             records[table][key] = random_bytes(random, 100);
         } else if (table == entries) {
             key += std::to_string(random());

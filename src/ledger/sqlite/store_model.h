@@ -20,6 +20,9 @@ struct StoreModel {
     friend bool operator==(const StoreModel&, const StoreModel&) = default;
 };
 
+// Of a table that is appended to.
+std::string appended_key(Table table, std::uint64_t number);
+
 // All that the store holds, by scans and by reads of each leaf; tiles are those at `tile_places`.
 StoreModel read_all(const Store& store,
                     const std::map<std::pair<unsigned, std::uint64_t>, std::string>& tile_places);
