@@ -86,6 +86,47 @@ TEST(LedgerWorker, AKeyThatIsInFlightIsNotTakenTwice) {
     EXPECT_EQ(buy("k", Role::auditor).get().error().code, "forbidden");
 }
 
+// Of an outage there is one command only, and nodes would fail for what it does not say.
+TEST(LedgerWorker, WhenTooManyWaitAnOutageIsRecordedYet) {
+    TestWorker worker;
+    worker.waiting_max = 2;
+    worker.start();
+    std::promise<void> entered, released;
+    std::once_flag once;
+    worker.worker->listen([&](const Changes&) {
+        std::call_once(once, [&] {
+            entered.set_value();
+            released.get_future().wait();
+        });
+    });
+    const auto ask = [&](Role role, Command command) {
+        auto promise = std::make_shared<std::promise<Result<Reply>>>();
+        Request request{.caller = {.role = role}, .method = "POST"};
+        request.command = std::move(command);
+        worker.worker->run(std::move(request),
+                           [promise](Result<Reply> reply) { promise->set_value(std::move(reply)); });
+        return promise->get_future();
+    };
+    const auto open = [&](std::string name) {
+        return ask(Role::admin, OpenAccount{.account = std::move(name)});
+    };
+    auto running = open("running");
+    entered.get_future().wait();
+    auto first = open("first"), second = open("second");
+    auto refused = open("third");
+    ASSERT_EQ(refused.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+    EXPECT_EQ(refused.get().error(), (Error{"ledger_busy", "2 commands wait already"}));
+    auto outage = ask(Role::server, RecordOutage{.outage = {.from = worker.now - std::chrono::minutes(1),
+                                                            .to = worker.now,
+                                                            .cause = "unavailable"}});
+    released.set_value();
+    EXPECT_TRUE(running.get());
+    EXPECT_TRUE(first.get());
+    EXPECT_TRUE(second.get());
+    EXPECT_TRUE(outage.get());
+    EXPECT_TRUE(open("third").get());
+}
+
 // Its steps are commits of their own, before the command itself.
 TEST(LedgerWorker, WhoAskedForASettlementIsAnsweredWhenAStepOfItFails) {
     TestWorker worker;

@@ -62,6 +62,7 @@ public:
         LedgerWorker::Settings out{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {7}}};
         out.clock = [this] { return now; };
         out.settle_auto = settle_auto;
+        if (waiting_max) out.waiting_max = *waiting_max;
         return out;
     }
     void buy(int times = 1) {
@@ -87,7 +88,8 @@ public:
     std::string pem;
     std::shared_ptr<bool> fails = std::make_shared<bool>(false);
     LedgerTime now = test_start;
-    bool settle_auto = false;  // from the next start on
+    bool settle_auto = false;                  // from the next start on
+    std::optional<std::size_t> waiting_max{};  // as well
     std::unique_ptr<LedgerWorker> worker;
 
 private:
