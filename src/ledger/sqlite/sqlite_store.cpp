@@ -9,6 +9,7 @@
 #include "base/big_endian.h"
 #include "base/check.h"
 #include "ledger/sqlite/appended_rows.h"
+#include "ledger/sqlite/key_filter.h"
 #include "ledger/sqlite/ledger_reads.h"
 #include "ledger/sqlite/ledger_schema.h"
 #include "ledger/sqlite/record_cache.h"
@@ -71,8 +72,12 @@ std::size_t count_records(const Changes& changes) {
     return count;
 }
 
-Result<std::uint64_t> count_leaves(sqlite::Database& database) {
-    auto statement = database.prepare(count_leaves_sql);
+// With so many, those of 12 bits each are some hundred.
+constexpr std::uint64_t keys_for_longer_prefix = 1'000'000;
+constexpr const char* count_answers_sql = "SELECT coalesce(max(number) + 1, 0) FROM ledger_answers";
+
+Result<std::uint64_t> count(sqlite::Database& database, const char* sql) {
+    auto statement = database.prepare(sql);
     if (!statement) return fail(std::move(statement.error()));
     if (const auto row = statement->step(); !row) return fail(row.error());
     return static_cast<std::uint64_t>(statement->number(0));
@@ -89,15 +94,17 @@ public:
 
     Impl(std::unique_ptr<sqlite::Database> opened, std::shared_ptr<RecentChanges> recent_changes,
          LedgerReads prepared_reads, Statements prepared_writes, const sqlite::Writers& those_of_the_file,
-         std::uint64_t leaves)
+         std::uint64_t leaves, std::uint64_t answers)
         : database(std::move(opened)),
           recent(std::move(recent_changes)),
           reads(std::move(prepared_reads)),
           writes(std::move(prepared_writes)),
           writers(those_of_the_file),
-          leaf_count(leaves) {}
+          leaf_count(leaves),
+          keys(answers > keys_for_longer_prefix ? 16 : 12) {}
 
     std::optional<std::string> get(Table table, std::string_view key) {
+        if (table == Table::keys && !may_have_key(key)) return std::nullopt;
         RecordCache* const cache = cache_of(table);
         if (cache == nullptr) return reads.get(table, key);
         if (const std::string* known = cache->find(key)) return *known;
@@ -126,6 +133,7 @@ public:
         recent->committed(fold);
         for (const Table table : {Table::accounts, Table::tokens})
             for (const auto& [key, record] : changes.of(table)) cache_of(table)->changed(key, record);
+        for (const auto& [key, record] : changes.of(Table::keys)) keys.add(key);
         leaf_count += changes.leaves.size();
         stop_if_disk_failed();  // Then what this commit has synced may be lost with what failed.
     }
@@ -152,8 +160,16 @@ public:
     std::uint64_t leaf_count;
     std::optional<std::string> stopped;
     RecordCache accounts{16u << 20}, tokens{8u << 20};
+    KeyFilter keys;
 
 private:
+    bool may_have_key(std::string_view key) {
+        return keys.may_have(key, [&](std::string_view from, const auto& visit) {
+            reads.scan(Table::keys, from,
+                       [&](std::string_view seen, std::string_view) { return visit(seen); });
+        });
+    }
+
     // Of what nearly every command asks for.
     RecordCache* cache_of(Table table) {
         if (table == Table::accounts) return &accounts;
@@ -246,6 +262,7 @@ private:
     [[noreturn]] void stop(std::string_view why) {
         accounts.clear();
         tokens.clear();
+        keys.clear();
         stopped = fmt::format("{}; the ledger is not written again before the server is restarted", why);
         throw StoreFailure(*stopped);
     }
@@ -284,10 +301,12 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
         if (!writes) return fail(std::move(writes.error()));
         statements.tables.push_back(std::move(*writes));
     }
-    const auto leaves = count_leaves(*database);
+    const auto leaves = count(*database, count_leaves_sql);
     if (!leaves) return fail(leaves.error());
+    const auto answers = count(*database, count_answers_sql);
+    if (!answers) return fail(answers.error());
     return std::unique_ptr<SqliteStore>(new SqliteStore(std::make_unique<Impl>(
-        std::move(database), recent, std::move(*reads), std::move(statements), writers, *leaves)));
+        std::move(database), recent, std::move(*reads), std::move(statements), writers, *leaves, *answers)));
 }
 
 std::optional<std::string> SqliteStore::get(Table table, std::string_view key) const {
