@@ -177,6 +177,36 @@ TEST_F(AdmissionTest, HangingUpDoesNotEscapeAChallenge) {
     releases.settle();
     EXPECT_TRUE(until([&] { return challenges("a-waiting") == "2 0 0, 1"; })) << challenges("a-waiting");
 
+    // Nor is one forgotten that another tunnel of the same agent has superseded meanwhile: its answer was one
+    // of an agent that served.
+    const auto superseded = challenged("a-superseded");
+    tunnel::TestVisitor visitor;  // Whose answer does not come: the tunnel stays open, out of routing.
+    ASSERT_TRUE(tunnels->find(registry.tunnel_of("myapp", "a-superseded"))
+                    ->open_stream({.method = "GET", .target = "/"}, visitor, loop.now()));
+    releases.pending = true;
+    superseded->attest();
+    ASSERT_TRUE(until([&] { return releases.waiters() == 1; }));
+    releases.pending = false;
+    const auto successor = come("a-superseded", "n1");
+    successor->node_token = Secret("token of n1");
+    successor->key = std::move(superseded->key);
+    successor->attest();
+    ASSERT_TRUE(until([&] { return successor->wire->has_heard("status ok attested"); }));
+    ASSERT_TRUE(until([&] { return superseded->wire->has_heard("status draining superseded"); }));
+    EXPECT_EQ(superseded->wire->closed, "");
+    releases.pending = true;
+    releases.settle();
+    ASSERT_TRUE(until([&] { return releases.waiters() == 1; }));
+    const std::size_t tunnels_before = tunnels->size();
+    superseded->wire->stream.abort();
+    ASSERT_TRUE(until([&] { return tunnels->size() < tunnels_before; }));
+    releases.pending = false;
+    EXPECT_TRUE(until([&] { return challenges("a-superseded") == "2 0 0, 2"; }))
+        << challenges("a-superseded");
+    releases.settle();
+    EXPECT_TRUE(until([&] { return challenges("a-superseded") == "3 0 0, 2"; }))
+        << challenges("a-superseded");
+
     // Whom nobody wants any more owes nothing.
     const auto unwelcome = challenged("a-unwelcome");
     tunnels->find(registry.tunnel_of("myapp", "a-unwelcome"))->refuse({"app_forgotten", ""}, std::nullopt);
