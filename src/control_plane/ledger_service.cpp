@@ -221,13 +221,8 @@ Result<std::string> LedgerService::with_receipt(api::Shown shown) {
     if (!shown.leaf_index) return std::move(shown.body);
     const auto tree = tree_of_moment();
     if (!tree) return fail(tree.error());
-    const auto receipt = log_.receipt(**tree, *shown.leaf_index);
-    if (!receipt) return fail(receipt.error());
-    shown.body.pop_back();
-    shown.body.append(R"(,"receipt":)");
-    JsonWriter json(shown.body);
-    write_receipt(json, *receipt);
-    shown.body.push_back('}');
+    if (auto added = log_.add_receipt(shown.body, **tree, *shown.leaf_index); !added)
+        return fail(std::move(added.error()));
     return std::move(shown.body);
 }
 

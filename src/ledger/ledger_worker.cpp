@@ -17,9 +17,6 @@ constexpr std::size_t witnessed_max = 64;
 // Whoever reports usage of ended cells while they are settled keeps no finalize from its end.
 constexpr std::uint32_t passes_max = 3;
 
-// About as long as a receipt is.
-constexpr std::size_t receipt_bytes = 4096;
-
 std::string number_text(std::uint64_t number) {
     std::string out;
     append_big_endian<8>(out, number);
@@ -482,16 +479,11 @@ Result<Reply> LedgerWorker::reply_of(Answer answer) {
                 .replayed = answer.replayed};
     if (!answer.leaf_index) return reply;
     // A leaf of the last commit is under its checkpoint; that of others is looked up.
-    const bool is_last = *answer.leaf_index >= last_commit_from_;
-    const auto older = is_last ? std::nullopt : head_with(*store_, *answer.leaf_index);
-    if (!is_last && !older) return fail("store_unavailable", "no checkpoint has its leaf");
-    reply.body.reserve(reply.body.size() + receipt_bytes);
-    reply.body.pop_back();
-    reply.body.append(reply.body.size() > 1 ? R"(,"receipt":)" : R"("receipt":)");
-    const auto written =
-        reader_.append_receipt(reply.body, log_.tree(), *answer.leaf_index, is_last ? *log_.head() : *older);
-    if (!written) return fail("store_unavailable", written.error().detail);
-    reply.body.push_back('}');
+    const std::uint64_t leaf = *answer.leaf_index;
+    const auto added = leaf >= last_commit_from_
+                           ? reader_.add_receipt(reply.body, log_.tree(), leaf, *log_.head())
+                           : reader_.add_receipt(reply.body, log_.tree(), leaf);
+    if (!added) return fail("store_unavailable", added.error().detail);
     return reply;
 }
 

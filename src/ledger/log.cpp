@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::string_view identity_key = "identity";
 constexpr std::string_view head_key = "head";
+// About as long as a leaf, its salt and its path are in JSON.
+constexpr std::size_t proven_leaf_bytes = 2048;
 
 tl::unexpected<Error> damaged(std::string detail) {
     return fail("ledger_damaged", std::move(detail));
@@ -211,31 +213,25 @@ Result<Hash> LogReader::root_at(const LogTree& tree, std::uint64_t size) {
     return tree.root_at(size, cache_);
 }
 
-Result<Receipt> LogReader::receipt(const LogTree& tree, std::uint64_t leaf_index) {
+Result<void> LogReader::add_receipt(std::string& object, const LogTree& tree, std::uint64_t leaf_index) {
     const auto head = head_with(store_, leaf_index);
     if (!head) return fail("log_range", fmt::format("no checkpoint has leaf {} yet", leaf_index));
-    return receipt(tree, leaf_index, *head);
+    return add_receipt(object, tree, leaf_index, *head);
 }
 
-Result<Receipt> LogReader::receipt(const LogTree& tree, std::uint64_t leaf_index, const SignedHead& head) {
-    auto leaf = prove(tree, leaf_index, head.head.size);
-    if (!leaf) return fail(std::move(leaf.error()));
-    if (auto proven = prove_key(tree, head); !proven) return fail(std::move(proven.error()));
-    return Receipt{.leaf = *std::move(leaf),
-                   .checkpoint = head.note,
-                   .log_key = key_proof_->leaf,
-                   .attested = key_proof_->attested};
-}
-
-Result<void> LogReader::append_receipt(std::string& out, const LogTree& tree, std::uint64_t leaf_index,
-                                       const SignedHead& head) {
+Result<void> LogReader::add_receipt(std::string& object, const LogTree& tree, std::uint64_t leaf_index,
+                                    const SignedHead& head) {
     const auto leaf = prove(tree, leaf_index, head.head.size);
     if (!leaf) return fail(leaf.error());
     if (auto proven = prove_key(tree, head); !proven) return proven;
     std::string& end = key_proof_->receipt_end;
     if (end.empty()) end = receipt_end(head.note, key_proof_->leaf, key_proof_->attested);
-    JsonWriter json(out);
+    object.reserve(object.size() + proven_leaf_bytes + end.size());
+    object.pop_back();
+    object.append(object.size() > 1 ? R"(,"receipt":)" : R"("receipt":)");
+    JsonWriter json(object);
     write_receipt(json, *leaf, end);
+    object.push_back('}');
     return {};
 }
 

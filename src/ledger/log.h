@@ -84,13 +84,12 @@ public:
     Result<ProofPath> inclusion(const LogTree& tree, std::uint64_t index, std::uint64_t size);
     Result<ProofPath> consistency(const LogTree& tree, std::uint64_t older, std::uint64_t newer);
     Result<Hash> root_at(const LogTree& tree, std::uint64_t size);
-    // Of the leaf, under the first checkpoint that has it: the same for ever.
-    Result<Receipt> receipt(const LogTree& tree, std::uint64_t leaf_index);
+    // Adds "receipt" to a JSON object: that of the leaf, under the first checkpoint that has it, the same for
+    // ever. Where it is refused the object stays as it was.
+    Result<void> add_receipt(std::string& object, const LogTree& tree, std::uint64_t leaf_index);
     // Under `head`, which is that one.
-    Result<Receipt> receipt(const LogTree& tree, std::uint64_t leaf_index, const SignedHead& head);
-    // The same as JSON, at the end of `out`.
-    Result<void> append_receipt(std::string& out, const LogTree& tree, std::uint64_t leaf_index,
-                                const SignedHead& head);
+    Result<void> add_receipt(std::string& object, const LogTree& tree, std::uint64_t leaf_index,
+                             const SignedHead& head);
 
 private:
     Result<LogTree> open_tree(std::uint64_t size);
