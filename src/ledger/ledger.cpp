@@ -102,8 +102,6 @@ KeyRecord record_of(const Request& request, const Result<Answer>& answer) {
     return record;
 }
 
-constexpr std::size_t number_bytes = 8;
-
 // Keys lie anywhere in their table and stay for ever: what is kept there is small, and the answers lie one
 // after another.
 void remember(Batch& batch, std::string key, const KeyRecord& record) {
@@ -115,7 +113,7 @@ void remember(Batch& batch, std::string key, const KeyRecord& record) {
 std::optional<KeyRecord> remembered(const Batch& batch, std::string_view key) {
     auto record = batch.get(Table::keys, key);
     if (!record) return std::nullopt;
-    if (record->size() == number_bytes) record = batch.get(Table::answers, *record);
+    if (record->size() == appended_key_bytes) record = batch.get(Table::answers, *record);
     if (!record) throw DamagedRecord("the answer under an idempotency key is missing");
     return KeyRecord::decode(*record);
 }

@@ -58,8 +58,9 @@ enum class Table : std::uint8_t {
     count
 };
 inline constexpr std::size_t table_count = static_cast<std::size_t>(Table::count);
-// Whether the keys are numbers of 8 bytes, each after all there are (in audit before them), and records stay
-// as they are.
+inline constexpr std::size_t appended_key_bytes = 8;
+// Whether the keys are numbers of so many bytes, each after all there are (in audit before them), and records
+// stay as they are.
 constexpr bool is_appended(Table table) {
     return table == Table::answers || table == Table::checkpoints || table == Table::audit;
 }
@@ -83,12 +84,12 @@ struct Changes {
     std::vector<NewTile> tiles;
 };
 
-// Of the tables that are appended to, or of the others: visit(table, key, record), as they are sorted.
+// But for tables that are appended to: visit(table, key, record), as they are sorted.
 template <class Visit>
-void for_each_record(const Changes& changes, bool appended, const Visit& visit) {
+void for_each_unappended(const Changes& changes, const Visit& visit) {
     for (std::size_t number = 0; number < table_count; ++number) {
         const auto table = static_cast<Table>(number);
-        if (is_appended(table) != appended) continue;
+        if (is_appended(table)) continue;
         for (const auto& [key, record] : changes.of(table)) visit(table, key, record);
     }
 }

@@ -4,10 +4,11 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/text_hash.h"
 
 namespace ee::ledger {
 
@@ -90,7 +91,7 @@ private:
         }
     };
 
-    static std::uint64_t hash_of(std::string_view key) { return std::hash<std::string_view>{}(key); }
+    static std::uint64_t hash_of(std::string_view key) { return TextHash{}(key); }
 
     std::uint32_t prefix_of(std::string_view key) const {
         const auto byte = [&](std::size_t i) {

@@ -65,12 +65,12 @@ bool is_whole(std::string_view row) {
 
 std::string encode_changes(const Changes& changes) {
     std::size_t bytes = 0;
-    for_each_record(changes, false, [&](Table, std::string_view key, const auto& record) {
+    for_each_unappended(changes, [&](Table, std::string_view key, const auto& record) {
         bytes += 1 + 2 * erased.size() + key.size() + (record ? record->size() : 0);
     });
     std::string row;
     row.reserve(bytes);
-    for_each_record(changes, false, [&](Table table, std::string_view key, const auto& record) {
+    for_each_unappended(changes, [&](Table table, std::string_view key, const auto& record) {
         EE_CHECK(!record || record->size() < UINT32_MAX);
         row.push_back(static_cast<char>(table));
         append_counted(row, key);

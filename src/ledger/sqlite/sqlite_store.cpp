@@ -68,11 +68,11 @@ bool lend_key(sqlite::Statement& statement, Table table, std::string_view key) {
 // Of those that are folded into the tables later.
 std::size_t count_records(const Changes& changes) {
     std::size_t count = 0;
-    for_each_record(changes, false, [&](const auto&...) { ++count; });
+    for_each_unappended(changes, [&](const auto&...) { ++count; });
     return count;
 }
 
-// With so many, those of 12 bits each are some hundred.
+// Then a beginning of 12 bits has hundreds of keys, which are read at once.
 constexpr std::uint64_t keys_for_longer_prefix = 1'000'000;
 constexpr const char* count_answers_sql = "SELECT coalesce(max(number) + 1, 0) FROM ledger_answers";
 
