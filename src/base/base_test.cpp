@@ -203,6 +203,31 @@ TEST(Cidr, IsWrittenWithItsPrefix) {
     EXPECT_NE(Cidr::parse("10.0.0.0/8"), Cidr::parse("10.0.0.0/9"));
 }
 
+TEST(Cidr, ContainsByPrefix) {
+    EXPECT_TRUE(Cidr::parse("10.0.0.0/9")->contains(*IpAddress::parse("10.127.255.255")));
+    EXPECT_FALSE(Cidr::parse("10.0.0.0/9")->contains(*IpAddress::parse("10.128.0.0")));
+    EXPECT_TRUE(Cidr::parse("0.0.0.0/0")->contains(*IpAddress::parse("1.2.3.4")));
+    EXPECT_FALSE(Cidr::parse("0.0.0.0/0")->contains(*IpAddress::parse("::1")));
+    EXPECT_TRUE(Cidr::parse("::1")->contains(*IpAddress::parse("::1")));
+    for (const char* bad : {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "x/8", "::/129", "10.0.0/8"})
+        EXPECT_FALSE(Cidr::parse(bad)) << bad;
+}
+
+// Of two addresses that differ in one bit, a network with the one has the other when its prefix ends before.
+TEST(Cidr, ContainsWhateverDiffersBehindThePrefix) {
+    constexpr std::string_view text = "2001:db8:a5c3:96f0:1234:5678:9abc:def1";
+    const IpAddress ip = *IpAddress::parse(text);
+    for (unsigned bits = 0; bits <= 128; ++bits) {
+        const Cidr network = *Cidr::parse(std::string(text) + '/' + std::to_string(bits));
+        EXPECT_TRUE(network.contains(ip));
+        for (unsigned bit = 0; bit < 128; ++bit) {
+            ByteArray<16> other = ip.bytes();
+            other[bit / 8] = static_cast<std::uint8_t>(other[bit / 8] ^ (0x80 >> bit % 8));
+            ASSERT_EQ(network.contains(IpAddress(other)), bit >= bits) << bits << ' ' << bit;
+        }
+    }
+}
+
 TEST(Inconclusive, IsWhatNobodyCouldJudge) {
     for (const char* code : {"collateral_unavailable", "collateral_expired:root_crl",
                              "collateral_not_yet_valid:pck_crl", "allowlist_unavailable"})

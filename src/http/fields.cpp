@@ -31,12 +31,25 @@ bool is_blank(char c) {
     return c == ' ' || c == '\t';
 }
 
+constexpr std::uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+
+std::uint64_t eight_at(const char* text) {
+    std::uint64_t bytes;
+    std::memcpy(&bytes, text, sizeof bytes);
+    return bytes;
+}
+
+// lower() of eight characters. Each sum sets the top bit of a byte that is at least 'A', or beyond 'Z'.
+std::uint64_t lower_eight(std::uint64_t bytes) {
+    const std::uint64_t low = bytes & ~tops;
+    const std::uint64_t capitals = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~bytes & tops;
+    return bytes | capitals >> 2;
+}
+
 // Whether eight characters are letters or '-', as those of most names are: each test sets the top bit of a
 // byte that passes it. A character beyond ASCII has that bit, and none passes.
 bool eight_are_letters(const char* text) {
-    constexpr std::uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
-    std::uint64_t bytes;
-    std::memcpy(&bytes, text, sizeof bytes);
+    const std::uint64_t bytes = eight_at(text);
     const std::uint64_t folded = (bytes | (ones * 0x20)) & ~tops, dashes = (bytes ^ (ones * '-')) & ~tops;
     const std::uint64_t letters = (folded + ones * (0x80 - 'a')) & ~(folded + ones * (0x7f - 'z'));
     return ((letters | ~(dashes + ones * 0x7f)) & ~bytes & tops) == tops;
@@ -66,10 +79,17 @@ struct ConnectionOptions {
 }  // namespace
 
 bool iequals_same_size(std::string_view a, std::string_view b) {
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
+    constexpr std::size_t step = sizeof(std::uint64_t);
+    if (a.size() < step) {
+        for (std::size_t i = 0; i < a.size(); ++i)
+            if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
+        return true;
     }
-    return true;
+    for (std::size_t i = 0;; i = std::min(i + step, a.size() - step)) {  // The last eight may overlap.
+        const std::uint64_t x = eight_at(a.data() + i), y = eight_at(b.data() + i);
+        if (x != y && lower_eight(x) != lower_eight(y)) return false;
+        if (i + step == a.size()) return true;
+    }
 }
 
 bool istarts_with(std::string_view text, std::string_view prefix) {

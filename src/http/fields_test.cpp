@@ -15,6 +15,24 @@ TEST(Fields, ComparesNamesWithoutRegardToCase) {
     EXPECT_FALSE(iequals("\xc4", "\xe4"));
 }
 
+// Wherever in a name of whatever length the two bytes stand.
+TEST(Fields, ComparesEveryTwoBytesLikeTheirLowerCase) {
+    const auto lower = [](int byte) { return byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte; };
+    for (std::size_t size : {1u, 7u, 8u, 9u, 16u, 19u}) {
+        for (std::size_t at = 0; at < size; ++at) {
+            std::string a(size, 'n'), b(size, 'N');
+            for (int x = 0; x < 256; ++x) {
+                for (int y = 0; y < 256; ++y) {
+                    a[at] = static_cast<char>(x);
+                    b[at] = static_cast<char>(y);
+                    ASSERT_EQ(iequals(a, b), lower(x) == lower(y))
+                        << size << ' ' << at << ' ' << x << ' ' << y;
+                }
+            }
+        }
+    }
+}
+
 TEST(Fields, FindsControlCharactersWhereverTheyStand) {
     for (std::size_t size = 1; size < 50; ++size) {
         for (std::size_t at = 0; at < size; ++at) {
