@@ -102,16 +102,13 @@ Result<std::string> ControlPlaneClient::get(const std::string& target) const {
     return std::move(answer->body);
 }
 
-Result<std::string> ControlPlaneClient::post(const std::string& target, const std::string& body,
-                                             std::vector<std::pair<std::string, std::string>> fields) const {
+Result<HttpAnswer> ControlPlaneClient::post(const std::string& target, const std::string& body,
+                                            std::vector<std::pair<std::string, std::string>> fields) const {
     HttpCall call = call_to(target);
     call.method = "POST";
     call.body = body;
     call.fields = std::move(fields);
-    auto answer = http_call(call);
-    if (!answer) return fail(answer.error());
-    if (answer->status != 200 && answer->status != 201) return fail(refusal_of(*answer));
-    return std::move(answer->body);
+    return http_call(call);
 }
 
 Result<std::string> ControlPlaneClient::send(const std::string& method, const std::string& target,

@@ -32,10 +32,10 @@ public:
 
     // The body of a 200. Anything else is a refusal with the server's own reason and detail.
     Result<std::string> get(const std::string& target) const;
-    // The same of a POST of JSON; 200 or 201. `fields`: further fields of the request.
-    Result<std::string> post(const std::string& target, const std::string& body,
-                             std::vector<std::pair<std::string, std::string>> fields) const;
-    // The same by any method, with no further fields; 200, 201 or 202.
+    // What a POST of JSON is answered, whatever its status. `fields`: further fields of the request.
+    Result<HttpAnswer> post(const std::string& target, const std::string& body,
+                            std::vector<std::pair<std::string, std::string>> fields) const;
+    // The body of a 200, 201 or 202 by any method, with no further fields.
     Result<std::string> send(const std::string& method, const std::string& target,
                              const std::string& body) const;
     // Hands out the body of a 200 as it comes, until it ends or `on_piece` says false.

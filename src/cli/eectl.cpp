@@ -1,11 +1,13 @@
 #include "cli/eectl.h"
 
+#include <algorithm>
 #include <ostream>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "attestation/simulated_platform_fields.h"
+#include "base/printable.h"
 #include "cli/apps_changes.h"
 #include "cli/apps_commands.h"
 #include "cli/connect_command.h"
@@ -378,6 +380,19 @@ void add_restore_command(CLI::App& app, RestoreOptions& options, Command& comman
     restore->callback([&] { command = [&](Context& context) { return run_restore(options, context); }; });
 }
 
+// Of a word where the name of a subcommand should be CLI11 says no more than that something is missing.
+std::optional<std::string> unknown_subcommand(const CLI::App& app) {
+    const auto known = app.get_subcommands([](const CLI::App*) { return true; });
+    const std::vector<std::string> words = app.remaining();
+    if (!known.empty() && !words.empty()) {
+        std::string text = "eectl: \"" + printable(words.front()) + "\" is none of";
+        for (const CLI::App* one : known) text += (one == known.front() ? " " : ", ") + one->get_name();
+        return text;
+    }
+    const auto named = app.get_subcommands();
+    return named.empty() ? std::nullopt : unknown_subcommand(*named.front());
+}
+
 }  // namespace
 
 int run_eectl(std::span<const std::string> arguments, Context& context) {
@@ -418,15 +433,28 @@ int run_eectl(std::span<const std::string> arguments, Context& context) {
     add_ledger_file_commands(app, ledger_files, command);
     add_restore_command(app, restore, command);
 
-    // CLI11 takes the arguments as a stack, the last one first.
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    std::vector<std::string> words(arguments.begin(), arguments.end());
+    if (!words.empty() && words.front() == "help") {
+        words.erase(words.begin());
+        words.emplace_back("--help");
+    }
+    std::ranges::reverse(words);  // CLI11 takes the arguments as a stack, the last one first.
     try {
-        app.parse(std::move(reversed));
+        app.parse(std::move(words));
+    } catch (const CLI::RequiredError& error) {
+        if (const auto why = unknown_subcommand(app)) {
+            context.err << *why << '\n';
+            return exit_usage;
+        }
+        return app.exit(error, context.out, context.err) == 0 ? exit_good : exit_usage;
     } catch (const CLI::ParseError& error) {
         // Also how CLI11 says that --help or --version was asked for.
         return app.exit(error, context.out, context.err) == 0 ? exit_good : exit_usage;
     }
-    return command(context);
+    const int code = command(context);
+    if (context.out.flush() || code != exit_good) return code;
+    context.err << "eectl: local_failed: the output cannot be written\n";
+    return exit_refused;
 }
 
 }  // namespace ee::cli

@@ -155,24 +155,37 @@ int show(const ApiCall& call, const ControlPlaneClient& client, const std::strin
     return exit_good;
 }
 
+// What else there is to say of a refusal. Status 0: no answer came.
+void advise(const Error& why, int status, const std::string& key, Context& context) {
+    const bool may_help_again = status == 0 || status == 429 || status >= 500;
+    if (may_help_again || why.code == "idempotency_in_flight")
+        context.err << fmt::format(
+            "eectl: to try the same again, and have it done once: --idempotency-key {}\n", key);
+    else if (ledger::is_business_refusal(why.code))
+        context.err
+            << "eectl: this answer is kept under the call's key; once the reason is gone, ask again with a "
+               "new one\n";
+}
+
 int run_post(const ApiCall& call, const ControlPlaneClient& client, Context& context) {
-    const std::string key =
-        call.idempotency_key.empty() ? to_hex(crypto::random_bytes<16>()) : call.idempotency_key;
+    const std::string key = call.idempotency_key.value_or(to_hex(crypto::random_bytes<16>()));
     std::vector<std::pair<std::string, std::string>> fields{{"Idempotency-Key", key}};
     const std::string owner_token = context.environment("EECTL_OWNER_TOKEN").value_or("");
     if (!owner_token.empty() && call.command->path == "/v1/nodes/register")
         fields.emplace_back("X-EE-Owner-Token", owner_token);
-    const auto body = client.post(target_of(call), body_of(call), std::move(fields));
-    if (body) return show(call, client, *body, context);
-    const int code = report_refusal(client, body.error(), context);
-    const std::string& why = body.error().code;
-    if (ledger::is_business_refusal(why) && why != "idempotency_in_flight")
-        context.err
-            << "eectl: this answer is kept under the call's key; once the reason is gone, ask again with a "
-               "new one\n";
-    else
-        context.err << fmt::format(
-            "eectl: to try the same again, and have it done once: --idempotency-key {}\n", key);
+    const auto answer = client.post(target_of(call), body_of(call), std::move(fields));
+    if (answer && (answer->status == 200 || answer->status == 201)) {
+        const int code = show(call, client, answer->body, context);
+        if (!context.out.flush())
+            context.err << fmt::format(
+                "eectl: it is done; for its answer again, without the secrets it showed once: "
+                "--idempotency-key {}\n",
+                key);
+        return code;
+    }
+    const Error why = answer ? refusal_of(*answer) : answer.error();
+    const int code = report_refusal(client, why, context);
+    advise(why, answer ? answer->status : 0, key, context);
     return code;
 }
 
@@ -193,7 +206,8 @@ int run_api_call(const ApiCall& call, Context& context) {
         context.err << "eectl: " << why << '\n';
         return exit_usage;
     };
-    if (!is_field_value(call.idempotency_key) || call.idempotency_key.size() > 128)
+    const std::string_view key = call.idempotency_key ? std::string_view(*call.idempotency_key) : "-";
+    if (key.empty() || !is_field_value(key) || key.size() > 128)
         return refuse("--idempotency-key must be 1 to 128 visible ASCII characters");
     if (!is_field_value(context.environment("EECTL_OWNER_TOKEN").value_or("")))
         return refuse("EECTL_OWNER_TOKEN must be visible ASCII characters");

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,7 +49,7 @@ struct ApiCall {
     std::string url;
     std::string argument;
     std::map<std::string_view, std::string> values;  // by field; of a list and a flag: JSON
-    std::string idempotency_key;
+    std::optional<std::string> idempotency_key;
     std::size_t limit = 0;  // of items; 0: all
     bool json = false;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -92,6 +93,7 @@ TEST(LedgerApi, WhatIsNeededIsAskedForBeforeAnybodyIs) {
         {"node", "register", "n1", "--capacity-vcpus", "-8"},
         {"node", "register", "n1", "--capacity-vcpus", "8,\"x\":1"},
         {"ledger", "inclusion", "--leaf-index", "x"},
+        {"account", "open", "alice", "--idempotency-key", ""},
         {"account", "open", "alice", "--idempotency-key", "a b"},
         {"account", "open", "alice", "--idempotency-key", "a\r\nX: y"},
         {"account", "open", "alice", "--idempotency-key", std::string(129, 'x')},
@@ -158,6 +160,30 @@ TEST(LedgerApi, WhatTheLedgerHasDecidedIsNotToBeTriedAgain) {
     EXPECT_EQ(decided.err.find("--idempotency-key"), std::string::npos) << decided.err;
     EXPECT_NE(decided.err.find("ask again with a new one"), std::string::npos);
     EXPECT_NE(under_way.err.find("--idempotency-key"), std::string::npos) << under_way.err;
+}
+
+TEST(LedgerApi, WhatIsRefusedAsItStandsIsNotToBeTriedAgain) {
+    for (const char* status :
+         {"400 Bad Request", "403 Forbidden", "404 Not Found", "422 Unprocessable Content"}) {
+        ScriptedServer server({std::string("HTTP/1.1 ") + status +
+                               "\r\nContent-Type: application/problem+json\r\n\r\n"
+                               R"({"reason":"invalid_amount","detail":"so it is"})"});
+        const EectlRun run = eectl({"account", "open", "alice", "--url", server.url()});
+        EXPECT_EQ(run.code, exit_refused);
+        EXPECT_EQ(run.err, "eectl: invalid_amount: so it is\n");
+    }
+}
+
+TEST(LedgerApi, AnAnswerThatCannotBeWrittenIsAFailure) {
+    ScriptedServer server({ok(R"({"token":"shown once"})")});
+    std::ofstream full("/dev/full");
+    std::ostringstream err;
+    Context context{
+        .out = full, .err = err, .environment = [](const char*) { return std::nullopt; }, .now = test_now};
+    const std::vector<std::string> arguments{"account", "open", "alice", "--url", server.url()};
+    EXPECT_EQ(run_eectl(arguments, context), exit_refused);
+    EXPECT_NE(err.str().find("it is done; for its answer again"), std::string::npos) << err.str();
+    EXPECT_NE(err.str().find("local_failed: the output cannot be written"), std::string::npos);
 }
 
 TEST(LedgerApi, AnybodysTokenComesBeforeTheAdmins) {

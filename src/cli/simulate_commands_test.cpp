@@ -302,6 +302,13 @@ TEST(Eectl, HelpAndVersionAreGoodAndNothingIsBadUsage) {
         EXPECT_EQ(run.code, exit_usage);
         EXPECT_FALSE(run.err.empty());
     }
+    EXPECT_EQ(eectl({"help", "quote"}).out, eectl({"quote", "--help"}).out);
+}
+
+TEST(Eectl, AWordThatIsNoSubcommandIsNamedWithThoseThereAre) {
+    EXPECT_EQ(eectl({"quote", "frob"}).err, "eectl: \"frob\" is none of show, verify\n");
+    EXPECT_NE(eectl({"frob", "quote"}).err.find("eectl: \"frob\" is none of quote, "), std::string::npos);
+    EXPECT_NE(eectl({"\x1b[2J"}).err.find("\"?[2J\" is none of"), std::string::npos);
 }
 
 }  // namespace
