@@ -60,6 +60,7 @@ void ApiHandler::on_request(http::Exchange& exchange) {
     if (request.caller.role == Role::app)
         if (const auto other = not_the_app(request.caller, request.parameters[0]))
             return request.refuse(*other);
+    if (const auto why = unknown_parameter(*match.route, query)) return request.refuse(*why);
     match.route->serve(request);
 }
 

@@ -1,5 +1,8 @@
 #include "api/routes.h"
 
+#include <algorithm>
+
+#include "base/names.h"
 #include "http/target.h"
 
 namespace ee::api {
@@ -45,7 +48,7 @@ constexpr Route table[] = {
     {"GET", "/v1/locks/{id}", readers, BodyLimit::none, get_lock},
     {"POST", "/v1/locks/{id}/release", own, BodyLimit::none, post_lock_release},
     {"POST", "/v1/usage/report", Role::admin | Role::uptime, BodyLimit::none, post_usage},
-    {"POST", "/v1/settlements/{period}/finalize", Role::admin, BodyLimit::none, post_finalize},
+    {"POST", "/v1/settlements/{period}/finalize", Role::admin, BodyLimit::none, post_finalize, "dry_run"},
     {"POST", "/v1/settlements/{period}/resolve", Role::admin, BodyLimit::none, post_resolve},
     {"GET", "/v1/settlements/{period}", readers, BodyLimit::none, get_settlements},
     {"POST", "/v1/abuse/reports", Role::launcher, BodyLimit::none, post_abuse_report},
@@ -120,6 +123,24 @@ Match find_route(std::string_view method, std::string_view path) {
         if (route.method == "GET") match.allow.append(", HEAD");
     }
     return match;
+}
+
+std::optional<Error> unknown_parameter(const Route& route, std::string_view query) {
+    const bool changes = route.method != "GET" && route.body == BodyLimit::none;
+    if (!changes || query.empty()) return std::nullopt;
+    for (bool is_last = false; !is_last;) {
+        const std::size_t end = query.find('&');
+        is_last = end == std::string_view::npos;
+        const std::string_view name = query.substr(0, std::min(end, query.find('=')));
+        if (!is_last) query.remove_prefix(end + 1);
+        if (name == route.parameter && !name.empty()) continue;
+        const std::string takes = route.parameter.empty()
+                                      ? "no query parameter"
+                                      : "no query parameter but " + std::string(route.parameter);
+        return Error{is_agent_id(name) ? "invalid_parameter:" + std::string(name) : "invalid_parameter",
+                     "this path takes " + takes};
+    }
+    return std::nullopt;
 }
 
 }  // namespace ee::api

@@ -25,6 +25,9 @@ struct Route {
     Access access;
     BodyLimit body;
     void (*serve)(Request&);
+    // The one query parameter that a route takes by which something changes; any other is refused, as one
+    // that is mistyped might be what keeps the change from being made.
+    std::string_view parameter{};
 };
 
 std::span<const Route> routes();
@@ -37,6 +40,10 @@ struct Match {
 };
 // HEAD is served as GET.
 Match find_route(std::string_view method, std::string_view path);
+
+// The first query parameter that a route by which something changes does not take: `invalid_parameter`, with
+// its name where that is plain. What is only read is read whatever else the query has.
+std::optional<Error> unknown_parameter(const Route& route, std::string_view query);
 
 // Resources, one a file.
 void get_health(Request& request);

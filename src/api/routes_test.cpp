@@ -125,6 +125,25 @@ TEST(Routes, OnlyARequestToAnAppMayBeLarge) {
     }
 }
 
+TEST(Routes, WhatChangesSomethingTakesNoParameterThatItDoesNotKnow) {
+    const Route& finalize = *find_route("POST", "/v1/settlements/2026-01-09T13/finalize").route;
+    const Route& transfer = *find_route("POST", "/v1/credits/transfer").route;
+    const auto code = [](const Route& route, std::string_view query) {
+        const auto why = unknown_parameter(route, query);
+        return why ? why->code : "";
+    };
+    for (const char* query : {"", "dry_run=true", "dry_run", "dry_run=false&dry_run=true"})
+        EXPECT_EQ(code(finalize, query), "") << query;
+    EXPECT_EQ(code(finalize, "dry-run=true"), "invalid_parameter:dry-run");
+    EXPECT_EQ(code(finalize, "dry_run=true&dryrun"), "invalid_parameter:dryrun");
+    for (const char* query : {"=", "&", "%64ry_run=true", "dry_run=true&", "\r=1", "dry_run;x=1"})
+        EXPECT_EQ(code(finalize, query), "invalid_parameter") << query;
+    EXPECT_EQ(code(transfer, "dry_run=true"), "invalid_parameter:dry_run");
+    EXPECT_EQ(code(*find_route("GET", "/v1/nodes").route, "x=1"), "");
+    EXPECT_EQ(code(*find_route("POST", "/v1/proxy/app").route, "x=1"), "");
+    EXPECT_EQ(code(*find_route("POST", "/v1/proxy/app/path").route, "x=1"), "");
+}
+
 TEST(StatusOf, EveryRefusalHasItsStatus) {
     struct Row {
         const char* code;

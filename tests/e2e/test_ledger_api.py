@@ -240,6 +240,14 @@ def test_a_query_takes_only_what_its_rule_says(ledger, endpoint):
                 check_refused(sender.send(path=f"{path}?cursor={cursor}"), 400, "invalid_cursor", cursor)
 
 
+@with_body
+def test_a_mistyped_parameter_keeps_a_change_from_being_made(ledger, endpoint):
+    with Caller(ledger, endpoint) as sender:
+        path = endpoint.at(ledger)
+        answer = sender.send(path=f"{path}{'&' if '?' in path else '?'}dry-run=true")
+        check_refused(answer, 400, "invalid_parameter:dry-run", path)
+
+
 @every_endpoint
 def test_what_a_path_names_must_be_there(ledger, endpoint):
     with Caller(ledger, endpoint) as sender:
