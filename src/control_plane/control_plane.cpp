@@ -227,7 +227,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       ledger_(loop_, std::move(prepared.ledger)),
       nodes_(registry_.nodes()),
       slots_(loop_, ledger_, log, *std::move(prepared.known.mark), prepared.known.evidence,
-             slot_settings(config)),
+             slot_settings(config, [this] { return ledger_.now(); })),
       frauds_(loop_, ledger_, *evidence_store_, log, 2 * admission_settings(config).attest_deadline),
       // One core is the data plane's; verification takes the others, and at least one thread.
       workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max,

@@ -15,10 +15,6 @@ constexpr std::size_t questions_max = 4096;
 // For collateral of the own quote, at the start.
 constexpr std::chrono::seconds collateral_wait_max{15};
 
-ledger::LedgerTime clock_now() {
-    return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
-}
-
 // Made at the first start, kept from then on.
 Result<crypto::SigningKey> load_or_make_key(const std::filesystem::path& file, const telemetry::Log& log) {
     std::error_code error;
@@ -80,14 +76,21 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
     settings.if_new = {.log_id = log_id, .salt_secret = crypto::random_bytes<32>()};
     settings.settle_auto = config.settles_by_itself;
     settings.settle_delay = config.settle_delay;
-    settings.clock = clock_now;
+    const auto clock = std::make_shared<LedgerClock>([&log](std::chrono::seconds ahead) {
+        log.warn("ledger.clock_doubted", {{"ahead_s", ahead.count()}});
+    });
+    settings.clock = [clock] { return clock->now(); };
     const auto news = std::make_shared<StandstillNews>();
     settings.on_standstill = [&log, news](const ledger::Standstill& why) {
         log.error("ledger.standstill", {{"code", why.code}, {"detail", why.detail}});
         news->tell(why);
     };
-    PreparedLedger out{
-        .standstill = news, .worker = {}, .reader = {}, .check_reader = {}, .rules = settings.rules};
+    PreparedLedger out{.standstill = news,
+                       .clock = clock,
+                       .worker = {},
+                       .reader = {},
+                       .check_reader = {},
+                       .rules = settings.rules};
     const auto recent = (*store)->recent();
     auto worker = ledger::LedgerWorker::start(
         *std::move(store),
@@ -112,10 +115,11 @@ Result<KnownAtStart> read_at_start(const config::ControlPlaneConfig& config, con
     const ledger::Grid grid = ledger.rules.grid;
     KnownAtStart out{.nodes = {}, .counts = WindowCounts(grid), .evidence = {}, .mark = {}};
     try {
-        out.nodes = all_nodes(*ledger.reader, out.counts, clock_now() - registry::NodeWindows::counts_for);
+        out.nodes =
+            all_nodes(*ledger.reader, out.counts, ledger.clock->now() - registry::NodeWindows::counts_for);
         registry::Nodes readable(ledger::step_of(grid));
         NodeDirectory(readable).apply(out.nodes, {});
-        out.evidence = read_recorded(*ledger.reader, grid, mark->last(), clock_now());
+        out.evidence = read_recorded(*ledger.reader, grid, mark->last(), ledger.clock->now());
     } catch (const ledger::StoreFailure& failure) {
         return fail("store_unavailable", failure.what());
     } catch (const ledger::DamagedRecord& damage) {
@@ -144,6 +148,7 @@ void StandstillNews::listen(OnStandstill on_standstill) {
 LedgerService::LedgerService(net::Loop& loop, PreparedLedger prepared)
     : loop_(loop),
       standstill_(std::move(prepared.standstill)),
+      clock_(std::move(prepared.clock)),
       worker_(std::move(prepared.worker)),
       store_(std::move(prepared.reader)),
       rules_(prepared.rules),
@@ -196,7 +201,7 @@ Result<std::string> LedgerService::answer(const Question& question) {
 
 Result<std::string> LedgerService::answer_of_moment(const Question& question) {
     // As the worker's clock: one that steps back does not take the ledger with it.
-    ledger::LedgerTime now = clock_now();
+    ledger::LedgerTime now = clock_->now();
     if (const auto head = worker_->head()) now = std::max(now, ledger::from_us(head->time_us));
     auto shown = question({.store = *store_,
                            .rules = rules_,

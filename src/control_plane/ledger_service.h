@@ -11,6 +11,7 @@
 #include "attestation/collateral_source.h"
 #include "attestation/trust_anchor.h"
 #include "config/control_plane_config.h"
+#include "control_plane/ledger_clock.h"
 #include "control_plane/ledger_events.h"
 #include "control_plane/liveness_mark.h"
 #include "control_plane/node_directory.h"
@@ -42,6 +43,7 @@ private:
 // What can fail, before there is a loop.
 struct PreparedLedger {
     std::shared_ptr<StandstillNews> standstill;  // outlives the worker
+    std::shared_ptr<LedgerClock> clock;
     std::unique_ptr<ledger::LedgerWorker> worker;
     std::unique_ptr<ledger::SqliteReader> reader;
     std::unique_ptr<ledger::SqliteReader> check_reader;  // of its own: another thread, shorter moments
@@ -83,6 +85,9 @@ public:
     Counts counts() const override;
     crypto::Sha256 salted(const net::IpAddress& address) const override;
 
+    // Any thread. The time that entries are made at, but for a clock that steps back.
+    ledger::LedgerTime now() { return clock_->now(); }
+
     // For witnesses; see LedgerWorker.
     std::shared_ptr<const ledger::SignedHead> head() const { return worker_->head(); }
     void witnessed(ledger::Witnessed what) { worker_->witnessed(std::move(what)); }
@@ -95,6 +100,7 @@ private:
 
     net::Loop& loop_;
     const std::shared_ptr<StandstillNews> standstill_;
+    const std::shared_ptr<LedgerClock> clock_;
     std::unique_ptr<ledger::LedgerWorker> worker_;
     std::unique_ptr<ledger::SqliteReader> store_;
     const ledger::Rules rules_;

@@ -140,9 +140,11 @@ AdmissionSettings admission_settings(const config::ControlPlaneConfig& config) {
     return settings;
 }
 
-SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config) {
+SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config,
+                                     std::function<ledger::LedgerTime()> clock) {
     return {.grid = config.settles_by_day ? ledger::Grid::day : ledger::Grid::hour,
-            .window = config.health_timeout};
+            .window = config.health_timeout,
+            .clock = std::move(clock)};
 }
 
 registry::PublicNames public_names(const config::ControlPlaneConfig& config, std::uint16_t control_port,

@@ -34,7 +34,8 @@ api::RoleTokens role_tokens(const config::ControlPlaneConfig& config);
 http::ServerLimits control_limits(const config::ControlPlaneConfig& config, BodyMemory& memory);
 http::ServerLimits proxy_limits(const config::ControlPlaneConfig& config, BodyMemory& memory);
 AdmissionSettings admission_settings(const config::ControlPlaneConfig& config);
-SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config);
+SlotRecorder::Settings slot_settings(const config::ControlPlaneConfig& config,
+                                     std::function<ledger::LedgerTime()> clock);
 
 // What the public is told. EE_PUBLIC_URL means a front end at the default ports; without it visitors come to
 // the listeners themselves, at the ports these got.

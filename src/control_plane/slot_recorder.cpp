@@ -141,7 +141,7 @@ SlotRecorder::SlotRecorder(net::Loop& loop, api::LedgerDoor& ledger, const telem
 SlotRecorder::~SlotRecorder() = default;
 
 LedgerTime SlotRecorder::now() const {
-    return LedgerTime{wall_now()};
+    return settings_.clock();
 }
 
 LedgerTime SlotRecorder::wall_of(MonoTime at) const {

@@ -2,6 +2,7 @@
 // What tunnels show of nodes becomes evidence in the ledger: windows, challenges and outages (spec: ledger,
 // "Evidence: windows"). Decides nothing: HealthWindows and Outages do.
 
+#include <functional>
 #include <unordered_map>
 
 #include "api/ledger_door.h"
@@ -38,6 +39,7 @@ public:
     struct Settings {
         ledger::Grid grid = ledger::Grid::hour;
         std::chrono::seconds window{120};
+        std::function<ledger::LedgerTime()> clock = [] { return ledger::LedgerTime{wall_now()}; };
     };
     // What is given must outlive this object. Records at once what the start shows.
     SlotRecorder(net::Loop& loop, api::LedgerDoor& ledger, const telemetry::Log& log, LivenessMark mark,

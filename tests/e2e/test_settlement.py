@@ -256,6 +256,27 @@ def test_no_cell_is_settled_before_the_step_of_the_clock_that_ended_it_is_record
     assert ledger.balance("alice") == ("99", "1")
 
 
+# A machine's clock that is wrong for a moment: what it would end cannot be begun again.
+def test_a_clock_that_is_months_ahead_for_a_moment_ends_no_cell(world):
+    clock = ShiftedClock(world.path)
+    control = world.control(**{**clock.settings, **SETTINGS, "EE_SETTLE_DELAY_SEC": "0"})
+    ledger = Ledger(control)
+    ledger.open_account("alice", "100")
+    ledger.register_node("n1")
+    periods = cell(1), cell(20), cell(2)
+    for period in periods[:2]:
+        ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "vcpu_hours": "4", "period": period}, "alice")
+    clock.set_ahead(60 * 24 * HOUR)
+    control.wait_event("ledger.clock_doubted")
+    ledger.open_account("bob", "1")
+    for period in periods[:2]:
+        assert [item["outcome"] for item in ledger.ok(f"/v1/settlements/{period}")["items"]] == ["open"]
+    clock.set_ahead(0)
+    ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "vcpu_hours": "4", "period": periods[2]}, "alice")
+    assert ledger.balance("alice") == ("99.4", "0.6")
+    assert not control.events("control.outage", cause="clock_step")
+
+
 # L7: what is shown, and what a dry run says, is of the ledger's time, as what is written is.
 def test_a_clock_that_steps_back_does_not_take_what_is_shown_with_it(world):
     clock, period = ShiftedClock(world.path), cell(1)
