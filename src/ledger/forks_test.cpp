@@ -295,9 +295,9 @@ TEST_F(ForksTest, BeforeAnybodyShowsALossItsSizeHasToBeSaid) {
 TEST_F(ForksTest, ADiskThatFailsDoesNotHideAFork) {
     TestWorker& worker = restored(0);
     const Witnessed found = judge(*worker.memory, witnessed).value();
-    *worker.fails = true;
+    worker.faults->disk_fails = true;
     EXPECT_EQ(code_after(worker, found), "ledger_forked");
-    *worker.fails = false;
+    worker.faults->disk_fails = false;
     worker.start();
     EXPECT_FALSE(worker.worker->standstill()) << "it could not be kept";
     EXPECT_EQ(code_after(worker, judge(*worker.memory, witnessed).value()), "ledger_forked");

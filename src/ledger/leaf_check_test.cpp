@@ -358,12 +358,12 @@ TEST_F(LeafCheckTest, WhatACheckFoundEndsWritingAsAStartThatFindsItDoes) {
 
 TEST_F(LeafCheckTest, AMarkThatCantBeKeptEndsWritingAndTheNextStartChecksItAll) {
     const std::uint64_t mark = verified_size(store_);
-    *worker_.fails = true;
+    worker_.faults->disk_fails = true;
     worker_.worker->checked(store_.leaf_count());
     EXPECT_EQ(worker_.admin(Purchase{.account = "alice", .amount = Money(1)}, "after").error().code,
               "store_unavailable");
     worker_.worker.reset();
-    *worker_.fails = false;
+    worker_.faults->disk_fails = false;
     EXPECT_EQ(verified_size(store_), mark);
     worker_.start();
     EXPECT_FALSE(worker_.worker->standstill());

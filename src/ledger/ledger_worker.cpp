@@ -228,6 +228,8 @@ void LedgerWorker::record_check() {
     if (!*up_to) return halt(up_to->error().code, up_to->error().detail);
     try {
         store_->commit(remember_verified(**up_to));
+    } catch (const StoreBusy&) {
+        // The next check says so again.
     } catch (const StoreFailure& failure) {
         halt("store_unavailable", failure.what());
     }
@@ -347,6 +349,8 @@ void LedgerWorker::run_batch(std::deque<Waiting> waiting) {
         halt(code, detail);
         for (Answered& one : answered) one.answer = fail(code, detail);
     };
+    std::deque<Settling> settling = settling_;  // Mostly none.
+    const LedgerTime settled_until = settled_until_;
     try {
         const LedgerTime time = now();
         Batch batch(*store_);
@@ -354,6 +358,11 @@ void LedgerWorker::run_batch(std::deque<Waiting> waiting) {
         start_automatic_settlement(time);
         if (!settling_.empty()) settle_step(batch, time, answered);
         if (!batch.is_empty()) commit(batch, time);
+    } catch (const StoreBusy& busy) {
+        const Error why{"ledger_busy", busy.what()};
+        for (Answered& one : answered) one.answer = fail(why);
+        go_on_settling(std::move(settling), why);
+        settled_until_ = settled_until;
     } catch (const StoreFailure& failure) {
         refuse_all("store_unavailable", failure.what());
     } catch (const BrokenInvariant& broken) {
@@ -421,6 +430,16 @@ void LedgerWorker::start_automatic_settlement(LedgerTime time) {
     settled_until_ = due;
     const Period all{.start = {}, .end = due};
     settling_.push_back({.step = {.period = all, .pending = SettleMore::Pending::wait_30_days}, .then = {}});
+}
+
+// Of a batch that was not committed. Who waits for a settlement is refused; as far as it had come it goes on
+// by itself.
+void LedgerWorker::go_on_settling(std::deque<Settling> from, const Error& why) {
+    for (Settling& settling : settling_)
+        if (settling.then) settling.then->done(fail(why));
+    std::erase_if(from, [](const Settling& one) { return one.then && one.step.from.empty(); });
+    for (Settling& settling : from) settling.then.reset();
+    settling_ = std::move(from);
 }
 
 void LedgerWorker::commit(Batch& batch, LedgerTime time) {

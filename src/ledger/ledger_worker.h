@@ -125,6 +125,7 @@ private:
     void settle_step(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
     void end_settling(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
     void start_automatic_settlement(LedgerTime now);
+    void go_on_settling(std::deque<Settling> from, const Error& why);
     void commit(Batch& batch, LedgerTime now);
     void tell(const Changes& changes);
     void give(std::vector<Answered> answered);

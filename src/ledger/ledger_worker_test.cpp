@@ -24,7 +24,7 @@ TEST(LedgerWorker, TellsWhatACommitChangedBeforeItsCommandsAreAnswered) {
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice", .token = token_of("alice")}, "k2"));
     ASSERT_TRUE(worker.admin(Ban{.node = "n1", .reason = "r"}, "k3"));
     EXPECT_EQ(nodes, (std::vector<std::string>{"n1", "n1 banned"}));
-    *worker.fails = true;  // What is not on disk is not told.
+    worker.faults->disk_fails = true;  // What is not on disk is not told.
     EXPECT_FALSE(worker.admin(TestLedger::node("n2"), "k4"));
     EXPECT_EQ(nodes.size(), 2u);
 }
@@ -137,7 +137,7 @@ TEST(LedgerWorker, WhoAskedForASettlementIsAnsweredWhenAStepOfItFails) {
     ASSERT_TRUE(
         worker.admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)}, "4"));
     worker.now += std::chrono::hours(1);
-    *worker.fails = true;
+    worker.faults->disk_fails = true;
     const auto refused = worker.admin(Finalize{.period = cell}, "5");
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, "store_unavailable");
@@ -239,15 +239,61 @@ TEST(LedgerWorker, L7TimeDoesNotGoBackWithTheClock) {
 TEST(LedgerWorker, ADiskThatFailsEndsWritingAndKeepsWhatWasAnswered) {
     TestWorker worker;
     ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
-    *worker.fails = true;
+    worker.faults->disk_fails = true;
     EXPECT_EQ(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2").error().code,
               "store_unavailable");
-    *worker.fails = false;
+    worker.faults->disk_fails = false;
     EXPECT_EQ(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2").error().code,
               "store_unavailable")
         << "nobody knows what the disk holds: not before a restart";
     worker.start();
     EXPECT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(5)}, "2"));
+}
+
+// I5: the same may be asked again, under the same key.
+TEST(LedgerWorker, I5ADatabaseThatIsLockedIsWrittenToOnceItIsNot) {
+    TestWorker worker;
+    ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+    worker.faults->busy_commits = 2;
+    const Purchase purchase{.account = "alice", .amount = Money(5)};
+    for (int i = 0; i < 2; ++i)
+        EXPECT_EQ(worker.admin(purchase, "2").error(), (Error{"ledger_busy", "locked"}));
+    EXPECT_FALSE(worker.worker->standstill());
+    const auto bought = worker.admin(purchase, "2");
+    ASSERT_TRUE(bought);
+    EXPECT_FALSE(bought->replayed);
+    EXPECT_EQ(find_account(Batch(*worker.memory), "alice")->available, Money(5));
+    EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
+}
+
+// Whichever of its commits finds the database locked.
+TEST(LedgerWorker, I5ASettlementIsMadeOnceWhereverTheDatabaseWasLocked) {
+    bool was_refused = true;
+    for (int commits = 0; was_refused; ++commits) {
+        ASSERT_LT(commits, 20);
+        TestWorker worker;
+        const Period cell = cell_at(Grid::hour, worker.now);
+        ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+        ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(9)}, "2"));
+        ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "3"));
+        for (const char* key : {"4", "5", "6"})
+            ASSERT_TRUE(worker.admin(
+                TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(2)}, key));
+        worker.now += std::chrono::hours(1);
+        worker.faults->busy_after = commits;
+        worker.faults->busy_commits = 1;
+        const auto first = worker.admin(Finalize{.period = cell}, "7");
+        was_refused = !first;
+        if (was_refused) {
+            EXPECT_EQ(first.error().code, "ledger_busy");
+            ASSERT_TRUE(worker.admin(Finalize{.period = cell}, "7"));
+        }
+        worker.worker.reset();
+        const auto alice = find_account(Batch(*worker.memory), "alice");
+        EXPECT_EQ(alice->available, Money(9)) << commits;
+        EXPECT_EQ(alice->locked, Money(0)) << commits;
+        EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good()) << commits;
+    }
 }
 
 TEST(LedgerWorker, ABalanceThatIsNotItsEntriesStopsWritingAtTheStart) {
@@ -384,7 +430,7 @@ std::string start_by(TestWorker& worker, Grid grid) {
     auto settings = worker.settings();
     settings.rules.grid = grid;
     auto started = LedgerWorker::start(
-        std::make_unique<SharedStore>(worker.memory, worker.fails),
+        std::make_unique<SharedStore>(worker.memory, worker.faults),
         [&](const LogIdentity&, const TreeHead&) -> Result<LogKey> { return worker.make_key(); },
         std::move(settings));
     if (!started) return started.error().code + ": " + started.error().detail;

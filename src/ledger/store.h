@@ -21,6 +21,13 @@ public:
     explicit StoreFailure(const std::string& what) : std::runtime_error(what) {}
 };
 
+// Somebody else has kept the database from being written for as long as one waits: nothing of the commit was
+// begun, and the same may be tried again.
+class StoreBusy : public StoreFailure {
+public:
+    using StoreFailure::StoreFailure;
+};
+
 // Names are the tables' in SQL ("ledger_" before them); keys and records are in records.h. Only ever added
 // to.
 enum class Table : std::uint8_t {

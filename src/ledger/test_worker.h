@@ -11,11 +11,17 @@
 
 namespace ee::ledger {
 
+struct StoreFaults {
+    bool disk_fails = false;
+    int busy_commits = 0;  // So many find the database locked,
+    int busy_after = 0;    // after so many that do not.
+};
+
 // A memory that outlives its worker, and can fail.
 class SharedStore final : public Store {
 public:
-    explicit SharedStore(std::shared_ptr<MemoryStore> memory, std::shared_ptr<bool> fails)
-        : memory_(std::move(memory)), fails_(std::move(fails)) {}
+    explicit SharedStore(std::shared_ptr<MemoryStore> memory, std::shared_ptr<StoreFaults> faults)
+        : memory_(std::move(memory)), faults_(std::move(faults)) {}
     std::optional<std::string> get(Table table, std::string_view key) const override {
         return memory_->get(table, key);
     }
@@ -28,13 +34,17 @@ public:
         return memory_->tile(level, index);
     }
     void commit(const Changes& changes) override {
-        if (*fails_) throw StoreFailure("disk full");
+        if (faults_->disk_fails) throw StoreFailure("disk full");
+        if (faults_->busy_commits > 0 && faults_->busy_after-- <= 0) {
+            --faults_->busy_commits;
+            throw StoreBusy("locked");
+        }
         memory_->commit(changes);
     }
 
 private:
     std::shared_ptr<MemoryStore> memory_;
-    std::shared_ptr<bool> fails_;
+    std::shared_ptr<StoreFaults> faults_;
 };
 
 class TestWorker {
@@ -48,7 +58,7 @@ public:
     void start() {
         worker.reset();
         auto started = LedgerWorker::start(
-            std::make_unique<SharedStore>(memory, fails),
+            std::make_unique<SharedStore>(memory, faults),
             [this](const LogIdentity&, const TreeHead&) -> Result<LogKey> { return make_key(); }, settings());
         ASSERT_TRUE(started) << started.error().detail;
         worker = std::move(*started);
@@ -86,7 +96,7 @@ public:
 
     std::shared_ptr<MemoryStore> memory = std::make_shared<MemoryStore>();
     std::string pem;
-    std::shared_ptr<bool> fails = std::make_shared<bool>(false);
+    std::shared_ptr<StoreFaults> faults = std::make_shared<StoreFaults>();
     LedgerTime now = test_start;
     bool settle_auto = false;                  // from the next start on
     std::optional<std::size_t> waiting_max{};  // as well

@@ -21,6 +21,8 @@ namespace {
 // Of a unit, and of a piece of a list, but that one unit is always whole.
 constexpr std::size_t transfers_shown_max = 1000;
 constexpr std::size_t transfers_in_page_max = 5000;
+// Of a piece of a list: a unit has its evidence, which nodes and accounts can make large.
+constexpr std::size_t page_bytes_max = std::size_t{4} * 1024 * 1024;
 
 tl::unexpected<Error> forbidden(std::string_view principal) {
     return fail("forbidden", fmt::format("{} may not see this", principal));
@@ -39,7 +41,7 @@ public:
 
     // False: the piece is full, and `key` begins the next one.
     bool begin(std::string_view key) {
-        if (left_ == 0) {
+        if (left_ == 0 || body_.size() > page_bytes_max) {
             next_ = key;
             return false;
         }

@@ -120,7 +120,7 @@ public:
         refuse_second_entries(changes.of(Table::entries));
         reads.forget_snapshot();
         auto transaction = sqlite::Transaction::begin(*database);
-        if (!transaction) refuse(transaction.error());
+        if (!transaction) refuse_begin(transaction.error());
         std::string row = encode_changes(changes);
         run(writes.recent.bind(1, static_cast<std::int64_t>(recent->last() + 1)).lend(2, as_bytes(row)));
         write_log(changes);
@@ -257,6 +257,10 @@ private:
         StoreFailure failure = failure_of(error);
         if (database->disk_fault() == sqlite::DiskFault::io) stop(failure.what());
         throw StoreFailure(failure);
+    }
+    [[noreturn]] void refuse_begin(const Error& error) {
+        if (database->disk_fault() == sqlite::DiskFault::none) throw StoreBusy(failure_of(error).what());
+        refuse(error);
     }
     // Whether a commit that failed is on the disk nobody knows: the file says.
     [[noreturn]] void stop(std::string_view why) {

@@ -319,6 +319,19 @@ TEST_F(SqliteStoreTest, AReaderOfAnotherProcessGoesOnOnceTheDamageIsGone) {
     EXPECT_EQ(reader->get(Table::locks, "a"), "2");
 }
 
+// I5, with another process that keeps the file: as long as one waits, 5 s.
+TEST_F(SqliteStoreTest, I5AFileThatSomebodyElseKeepsIsWrittenToOnceItIsFree) {
+    const auto store = open();
+    store->commit(put(Table::locks, "a", "1"));
+    auto other = sqlite::Database::open(file());
+    ASSERT_TRUE(other->execute("BEGIN IMMEDIATE"));
+    EXPECT_THROW(store->commit(put(Table::locks, "a", "2")), StoreBusy);
+    EXPECT_EQ(store->get(Table::locks, "a"), "1");
+    ASSERT_TRUE(other->execute("ROLLBACK"));
+    store->commit(put(Table::locks, "a", "3"));
+    EXPECT_EQ(store->get(Table::locks, "a"), "3");
+}
+
 TEST_F(SqliteStoreTest, ADamagedRowOfLeavesIsInTheWayOfNoOther) {
     const auto store = open();
     Changes changes;
