@@ -18,7 +18,7 @@ constexpr std::chrono::seconds connect_timeout{10};
 constexpr std::chrono::milliseconds asked_wait_max = std::chrono::hours(1);
 
 // A challenge or a request of the largest size, and no more.
-constexpr http::MessageLimits limits_v1{.text_bytes_max = protocol::request_text_bytes_max,
+constexpr http::MessageLimits limits_v1{.text_bytes_max = protocol::control_text_bytes_max,
                                         .binary_bytes_max = 0};
 constexpr http::MessageLimits limits_v2{.text_bytes_max = protocol::text_bytes_max_v2,
                                         .binary_bytes_max = tunnel::message_bytes_max};

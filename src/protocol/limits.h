@@ -13,8 +13,10 @@ constexpr std::size_t kib = 1024;
 // Text messages: until the tunnel is attested, and on v2.
 constexpr std::size_t text_bytes_max_unattested = 64 * kib;
 constexpr std::size_t text_bytes_max_v2 = 256 * kib;
-// A v1 request: deployed agents close the tunnel on a longer message.
-constexpr std::size_t request_text_bytes_max = 4 * kib * kib;
+// A v1 message from the control plane, as `easyenclave-agent` takes it.
+constexpr std::size_t control_text_bytes_max = 4 * kib * kib;
+// A v1 request that the control plane sends: deployed agents close the tunnel on a message of 4 MiB.
+constexpr std::size_t request_text_bytes_max = 4 * kib * kib - 1;
 // A v1 message from an attested agent: the base64 of the largest body, and room for the head.
 constexpr std::size_t answer_text_bytes_max(std::size_t body_bytes_max) {
     return base64_size(body_bytes_max) + 64 * kib;

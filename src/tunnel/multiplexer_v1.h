@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/body_memory.h"
+#include "protocol/limits.h"
 #include "protocol/messages.h"
 #include "tunnel/multiplexer.h"
 
@@ -16,7 +17,7 @@ struct MultiplexerV1Limits {
     std::chrono::milliseconds answer_time{0};  // for the whole answer, from open() on
     std::size_t waiting_max = 64;
     std::size_t body_bytes_max = 64 * 1024 * 1024;
-    std::size_t request_text_bytes_max = 4 * 1024 * 1024;
+    std::size_t request_text_bytes_max = protocol::request_text_bytes_max;
     // An abandoned request that is still unanswered this long after its deadline gives its place back: the
     // agent has lost it.
     std::chrono::seconds abandoned_time{60};

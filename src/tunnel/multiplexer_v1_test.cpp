@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "protocol/decoder.h"
 
 namespace ee::tunnel {
@@ -148,6 +149,19 @@ TEST(MultiplexerV1, ARequestOverTheFrameLimitIsRefusedAtOnce) {
     EXPECT_EQ(mux.open_streams(), 0u);
     EXPECT_TRUE(mux.open(get("/", fits), visitor, start));
     EXPECT_LE(next(mux).size(), 4u * 1024 * 1024);
+}
+
+TEST(MultiplexerV1, NoMessageReachesFourMebibytesWhereDeployedAgentsCloseTheTunnel) {
+    MultiplexerV1 mux({.outstanding_max = 2});
+    Visitor visitor;
+    const std::string body(3'000'000, 'x');
+    open(mux, visitor);
+    const std::size_t around = next(mux).size();
+    const std::size_t path_bytes = 4 * 1024 * 1024 - 1 - around - base64_size(body.size()) + 2;
+    const std::string path = "/" + std::string(path_bytes - 1, 'p');
+    EXPECT_EQ(mux.open(get(path + "p", body), visitor, start).error().code, "body_too_large");
+    EXPECT_TRUE(mux.open(get(path, body), visitor, start));
+    EXPECT_EQ(next(mux).size(), 4u * 1024 * 1024 - 1);
 }
 
 TEST(MultiplexerV1, CarriesNoUpgradeAndNoBodyThatIsStillToCome) {

@@ -279,7 +279,6 @@ void Session::activate() {
                 std::min<std::size_t>(registration()->max_requests, settings.streams_per_agent_max),
             .answer_time = settings.answer_time,
             .body_bytes_max = settings.session.body_bytes_max,
-            .request_text_bytes_max = protocol::request_text_bytes_max,
             .memory = settings.memory});
         v1_ = mux.get();
         mux_ = std::move(mux);

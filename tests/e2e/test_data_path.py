@@ -95,6 +95,30 @@ def test_lesson_01_a_request_too_large_for_a_v1_tunnel_is_refused_at_once_and_al
     assert not agent.closed
 
 
+def test_lesson_01_the_largest_request_that_is_sent_is_one_that_a_deployed_agent_takes(narrow):
+    control, _ = narrow
+    sizes = []
+
+    def measure(request):
+        sizes.append(len(json.dumps(request, separators=(",", ":"))))
+        return text_answer("")(request)
+
+    agent = wire_app(control, "deployed", measure, max_msg_size=4 * MIB)  # aiohttp's own limit.
+
+    def upload(size, pad):
+        return control.visit("deployed", "/in", "POST", body=bytes(size), headers={
+            "X-Request-Id": "0123456789abcdef", "traceparent": f"00-{'1' * 32}-{'2' * 16}-01", "X-Pad": "p" * pad})
+
+    assert upload(3 * MIB - 6000, 1).status == 200
+    missing = 4 * MIB - 1 - sizes[0]
+    assert upload(3 * MIB - 6000, 1 + missing).status == 200
+    assert sizes[1] == 4 * MIB - 1
+    refused = upload(3 * MIB - 6000, 2 + missing)
+    assert (refused.status, refused.reason) == (413, "body_too_large")
+    assert upload(0, 1).status == 200
+    assert len(sizes) == 3 and not agent.closed
+
+
 def test_lesson_01_so_is_a_chunked_one_whose_size_nobody_knew(narrow):
     control, agent = narrow
     with Connection(control.proxy_port) as visitor:

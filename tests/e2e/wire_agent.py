@@ -50,8 +50,9 @@ class WireAgent:
         messages, received_at          everything received, in order, and when (time.monotonic())
     """
 
-    def __init__(self, url, platform, answer_pings=True, ssl=None, headers=None, **register):
+    def __init__(self, url, platform, answer_pings=True, ssl=None, headers=None, max_msg_size=0, **register):
         self.url, self.platform, self.answer_pings, self.ssl = url, platform, answer_pings, ssl
+        self.max_msg_size = max_msg_size  # Of aiohttp: it closes on a message of so many bytes; 0: on none.
         self.headers = headers  # Of the upgrade.
         self.identity = {"repo": "org/repo", "release_tag": "v0.1.3", "app_name": "myapp", "network": "sandbox-1",
                          "agent_id": "wire-agent", **register}
@@ -68,8 +69,8 @@ class WireAgent:
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_Loopback()))
         # aiohttp answers pings itself only where it may; here a test may want an agent that does not.
         self._ws = await asyncio.wait_for(
-            self._http.ws_connect(self.url, autoping=False, autoclose=False, ssl=self.ssl, max_msg_size=0,
-                                  headers=self.headers), timeout)
+            self._http.ws_connect(self.url, autoping=False, autoclose=False, ssl=self.ssl,
+                                  max_msg_size=self.max_msg_size, headers=self.headers), timeout)
         self._reader = asyncio.create_task(self._read())
         return self
 
