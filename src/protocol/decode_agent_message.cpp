@@ -131,11 +131,7 @@ Result<AgentMessage> read_message(object fields) {
 }  // namespace
 
 Result<AgentMessage> Decoder::decode_agent_message(PaddedText text) {
-    const auto fields = json_->parse(text);
-    if (!fields) return fail(fields.error());
-    auto message = read_message(*fields);
-    json_->release();
-    return message;
+    return json_->decode(text, read_message);
 }
 
 }  // namespace ee::protocol

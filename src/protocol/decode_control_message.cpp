@@ -93,11 +93,7 @@ Result<ControlMessage> read_message(object fields) {
 }  // namespace
 
 Result<ControlMessage> Decoder::decode_control_message(PaddedText text) {
-    const auto fields = json_->parse(text);
-    if (!fields) return fail(fields.error());
-    auto message = read_message(*fields);
-    json_->release();
-    return message;
+    return json_->decode(text, read_message);
 }
 
 }  // namespace ee::protocol

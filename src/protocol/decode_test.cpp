@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -265,6 +267,90 @@ TEST(Decode, LargeMessagesAndSmallOnesTakeTurns) {
     for (int i = 0; i < 3; ++i) {
         EXPECT_EQ(std::get<ProxyResponse>(*decode(large)).answer->body, body);
         EXPECT_EQ(code_of(with(health_fields, "x", "[[[[]]]]")), "ok");
+    }
+}
+
+std::string repeated(std::string_view text, std::size_t times) {
+    std::string out;
+    while (times-- > 0) out += text;
+    return out;
+}
+
+// As encoders do that escape what HTML gives a meaning to.
+std::string escaped(const std::string& base64) {
+    std::string out;
+    for (const char c : base64) {
+        if (c == '/')
+            out += "\\/";
+        else if (c == '+')
+            out += "\\u002B";
+        else
+            out += c;
+    }
+    return out;
+}
+
+TEST(Decode, ALargeMessageIsOneLongString) {
+    const Bytes bytes(2 * kib * kib, 0xfb);  // Every second character is a slash or a plus.
+    const std::string body = to_base64(bytes), quotes = repeated("\\\"", kib);
+    const auto body_of = [](const Fields& fields) {
+        const auto message = decode(with(fields, "", ""));
+        return message ? std::get<ProxyResponse>(*message).answer.value_or(ProxyAnswer{}).body : "";
+    };
+    Fields fields = answer_fields;
+    fields.back().second = "\"" + body + "\"";
+    EXPECT_EQ(body_of(fields), as_text(bytes));
+    fields.back().second = "\"" + escaped(body) + "\"";
+    EXPECT_EQ(body_of(fields), as_text(bytes));
+    // A head as long as one may be, after the body and before it.
+    for (const std::size_t place : {fields.size(), fields.size() - 1}) {
+        Fields headed = fields;
+        headed.insert(
+            headed.begin() + static_cast<std::ptrdiff_t>(place),
+            {"x", "{\"a\":\"" + std::string(200 * kib, 'x') + "\",\"b\\\\\":[\"" + quotes + "\"]}"});
+        EXPECT_EQ(body_of(headed), as_text(bytes)) << place;
+    }
+    // In a long string of any name, and with what looks like an end of it.
+    for (const std::string& end : {std::string("\\\\"), std::string("\\\""), std::string("\\\\\\\"[{,:")})
+        EXPECT_EQ(code_of(with(health_fields, "x", "\"" + std::string(kib * kib, 'x') + end + "\"")), "ok")
+            << end;
+}
+
+TEST(Decode, AMessageThatIsLargeOtherwiseIsRefusedBeforeItIsParsed) {
+    const std::size_t size = 600 * kib;
+    const std::string text = "\"" + std::string(size, 'x') + "\"";
+    for (const std::string& large :
+         {"[" + repeated("0,", size / 2) + "0]", "[" + repeated("\"\",", size / 3) + "1]",
+          std::string(size, ' ') + "1", "[" + repeated("[],", size / 3) + "1]", "[" + text + "," + text + "]",
+          "\"" + repeated("\\\"", size / 2) + "\"",
+          "\"" + std::string(2 * kib * kib, 'x') + "\",\"y\":[" + repeated("0,", size / 2) + "0]",
+          "[\\\"" + repeated("0,", size / 2) + "\"]",
+          "\"\\\\\",\"y\":[" + repeated("0,", size / 2) + "0],\"z\":\"\\\\\""}) {
+        const auto message = decode(with(health_fields, "x", large));
+        ASSERT_FALSE(message) << large.substr(0, 20);
+        EXPECT_EQ(message.error().code, "invalid_json");
+        EXPECT_EQ(message.error().detail, "a message of over 512 KiB is one long string and little else");
+    }
+    EXPECT_EQ(code_of(with(health_fields, "x", "[" + repeated("0,", 250 * kib) + "0]")), "ok");
+    std::string message = with(health_fields, "x", text);
+    message += std::string(512 * kib - (message.size() - size), ' ');
+    EXPECT_EQ(code_of(message), "ok");
+    EXPECT_EQ(code_of(message + ' '), "invalid_json");
+}
+
+std::size_t bytes_in_use() {
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+TEST(Decode, NoMemoryIsKeptOfALargeMessageWhateverBecomesOfIt) {
+    const std::string text = "\"" + std::string(4 * kib * kib, 'x') + "\"";
+    for (const auto& [message, code] : {std::pair{with(health_fields, "x", text), "ok"},
+                                        {with(health_fields, "x", text + "}"), "invalid_json"}}) {
+        EXPECT_EQ(code_of(with(health_fields, "x", "1")), "ok");  // What is kept for small ones is there.
+        const std::size_t before = bytes_in_use();
+        EXPECT_EQ(code_of(message), code);
+        EXPECT_LE(bytes_in_use(), before + 64 * kib) << code;
     }
 }
 

@@ -11,12 +11,18 @@ namespace ee::protocol {
 
 class Decoder::Json {
 public:
-    // The members of the message's object, valid until the next call of parse() or release().
-    Result<simdjson::dom::object> parse(PaddedText text);
-    // Gives the memory of a large message back.
-    void release() { large_.reset(); }
+    // What `read` makes of the members of the message's object, which are gone after the call.
+    template <class Message>
+    Result<Message> decode(PaddedText text, Result<Message> (*read)(simdjson::dom::object)) {
+        const auto object = parse(text);
+        Result<Message> message = object ? read(*object) : Result<Message>(fail(object.error()));
+        large_.reset();
+        return message;
+    }
 
 private:
+    Result<simdjson::dom::object> parse(PaddedText text);
+
     simdjson::dom::parser kept_;
     std::optional<simdjson::dom::parser> large_;
 };
