@@ -105,18 +105,18 @@ bool Admission::take_admission_token() {
 }
 
 void Admission::check_claim(tunnel::Session& session) {
-    if (!take_admission_token()) {
-        session.refuse({"rate_limited", "more than " + std::to_string(settings_.admissions_per_second_max) +
-                                            " agents a second ask to be admitted (EE_ADMIT_RPS)"},
-                       2);
-        return;
-    }
     // What it says is not proven yet, but nothing good can come of it.
     const auto& node = session.registration()->node_id;
     if (node && nodes_ != nullptr && nodes_->is_banned(*node))
         return session.claim_checked(fail("node_banned", *node + " is banned"));
     const auto terms = registry_.check_claim(claim_of(*session.registration()), wall_now());
     if (!terms) return session.claim_checked(fail(terms.error()));
+    // Who is refused above keeps nobody else out.
+    if (!take_admission_token())
+        return session.refuse(
+            {"rate_limited", "more than " + std::to_string(settings_.admissions_per_second_max) +
+                                 " agents a second ask to be admitted (EE_ADMIT_RPS)"},
+            2);
     session.claim_checked(tunnel::ClaimTerms{terms->binding});
 }
 

@@ -184,6 +184,15 @@ TEST_F(AdmissionTest, AdmitsNoMoreASecondThanItsLimit) {
     EXPECT_TRUE(second->wire->has_heard("status invalid rate_limited"));
 }
 
+TEST_F(AdmissionTest, WhoIsRefusedAtOnceDoesNotCountAgainstTheLimit) {
+    settings.admissions_per_second_max = 1;
+    open();
+    put_node("banned-1", true);
+    for (int i = 0; i < 3; ++i)
+        EXPECT_TRUE(come("b1", "banned-1")->wire->has_heard("status invalid node_banned"));
+    EXPECT_TRUE(come("a1")->wire->has_heard("challenge register"));
+}
+
 TEST_F(AdmissionTest, AnAgentWithTheSameKeyTakesItsPlaceBackAtOnce) {
     open();
     const auto first = serve();
