@@ -23,6 +23,11 @@ constexpr http::MessageLimits limits_v1{.text_bytes_max = protocol::control_text
 constexpr http::MessageLimits limits_v2{.text_bytes_max = protocol::text_bytes_max_v2,
                                         .binary_bytes_max = tunnel::message_bytes_max};
 
+// While more waits for a control plane that does not read it, it is not listened to: what it says has
+// answers.
+constexpr std::size_t output_bytes_max = 4 * protocol::kib * protocol::kib;
+constexpr std::size_t unsent_frames_max = 4096;
+
 constexpr std::string_view offered[] = {tunnel::v2_subprotocol};
 
 }  // namespace
@@ -158,9 +163,15 @@ void TunnelClient::on_data(std::span<char> data) {
             http::append_close(stream_->output(), step.error().close_code, "", mask());
             return lost(step.error().error.code, step.error().error.detail);
         }
-        if (!*step) return;
+        if (!*step) break;
         on_event(**step);
     }
+    if (connection == connection_ && stream_->is_writable() && output_is_full()) stream_->pause_reading();
+}
+
+bool TunnelClient::output_is_full() const {
+    return stream_->pending_output() > output_bytes_max ||
+           (streams_ && streams_->unsent_frames() > unsent_frames_max);
 }
 
 void TunnelClient::on_event(const http::Event& event) {
@@ -213,6 +224,10 @@ void TunnelClient::on_flush() {
 }
 
 void TunnelClient::on_progress() {
+    if (stream_->is_paused()) {
+        last_heard_ = loop_.now();  // It reads: that is a sign of life while nothing else is looked at.
+        if (!output_is_full()) stream_->resume_reading();
+    }
     if (streams_ && streams_->wants_output()) stream_->flush_later();
 }
 
@@ -307,6 +322,7 @@ void TunnelClient::on(const protocol::Status& status) {
 }
 
 void TunnelClient::on(const protocol::ProxyRequest& request) {
+    if (requests_open_ >= settings_.max_requests) return answer_failed(request.request_id, "overloaded", 503);
     ++requests_open_;
     backend_.send(request, [this, id = request.request_id, alive = alive_, connection = connection_](
                                const http::AnswerView* backend_answer, const Error& error) {
@@ -339,14 +355,14 @@ void TunnelClient::answer(const std::string& request_id, const http::AnswerView*
                             .error = {}});
     }
     log_.warn("backend.failed", {{"request", request_id}, {"code", error.code}, {"detail", error.detail}});
-    // Control planes that do not know the error go by the status and the body.
-    const int status = error.code == protocol::backend_timeout ? 504 : 502;
+    answer_failed(request_id, error.code, error.code == protocol::backend_timeout ? 504 : 502);
+}
+
+// Control planes that do not know the code go by the status and the body.
+void TunnelClient::answer_failed(const std::string& request_id, std::string_view code, int status) {
     const protocol::HeaderView type{"Content-Type", "text/plain; charset=utf-8"};
-    send_answer({.request_id = request_id,
-                 .status = status,
-                 .headers = {&type, 1},
-                 .body = error.code,
-                 .error = error.code});
+    send_answer(
+        {.request_id = request_id, .status = status, .headers = {&type, 1}, .body = code, .error = code});
 }
 
 // Written straight into the output, masked in place.

@@ -66,6 +66,7 @@ private:
     void on_progress() override;
     void on_closed(const Error& why) override;
 
+    bool output_is_full() const;
     std::size_t take_upgrade_answer(std::string_view input);
     void on_event(const http::Event& event);
     void on_text(std::string_view text);
@@ -79,6 +80,7 @@ private:
     void send_quote(const protocol::AttestRequest& request, const attestation::ReportData& report_data,
                     Result<Bytes> quote);
     void answer(const std::string& request_id, const http::AnswerView* backend_answer, const Error& error);
+    void answer_failed(const std::string& request_id, std::string_view code, int status);
     void send_answer(const protocol::ProxyResponseView& response);
     void send_health();
     std::optional<std::string> checkpoint() const;

@@ -34,6 +34,31 @@ struct TestProvider final : attestation::QuoteProvider {
     Error refusal;
 };
 
+std::string text_frame(std::string_view text) {
+    std::string out;
+    http::append_frame(out, http::Opcode::text, text);
+    return out;
+}
+
+std::string proxy_request(std::string_view id) {
+    std::string out;
+    protocol::append_proxy_request(out, {.request_id = id, .method = "GET", .path = "/" + std::string(id)});
+    return out;
+}
+
+// The text messages among what a client has sent.
+std::vector<std::string> texts(std::string sent) {
+    http::FrameDecoder decoder(http::FrameDecoder::Role::server, {1 << 20, 1 << 20});
+    std::vector<std::string> out;
+    for (std::span<char> data = sent;;) {
+        std::size_t consumed = 0;
+        const auto step = decoder.next(data, consumed);
+        data = data.subspan(consumed);
+        if (!step || !*step) return out;
+        if ((*step)->kind == http::Event::Kind::text) out.emplace_back((*step)->payload);
+    }
+}
+
 // The client against this program's own server side, over TCP.
 class TunnelClientTest : public testing::TestWithParam<tunnel::Wire>, http::RequestHandler {
 protected:
@@ -88,6 +113,14 @@ protected:
         return *raw.peers[n];
     }
     bool until(const std::function<bool()>& done) { return run_until(loop, done); }
+    // How much of what the peer says is left once no more of it is taken.
+    std::size_t unread(net::Peer& peer) {
+        for (std::uint64_t taken = 1; peer.stream.bytes_out() != taken;) {
+            taken = peer.stream.bytes_out();
+            net::run_for(loop, 200ms);
+        }
+        return peer.stream.pending_output();
+    }
     // The longest wait before another try, of those it has told of.
     std::chrono::milliseconds longest_wait() const {
         std::string text(1 << 20, '\0');
@@ -472,6 +505,93 @@ TEST_P(TunnelClientTest, EndsATunnelWhoseHttp2IsNoneOrAFlood) {
         ASSERT_TRUE(until([&] { return peer.closed == "closed"; })) << i;
         ASSERT_TRUE(until([&] { return raw.has_request(i + 1); })) << i;
     }
+}
+
+TEST_P(TunnelClientTest, StopsListeningToAControlPlaneThatDoesNotRead) {
+    settings.control.port = raw.listener->port();
+    start();
+    net::Peer& peer = raw_upgraded(0, is_v2() ? tunnel::v2_subprotocol : "");
+    ASSERT_TRUE(until([&] { return !peer.received.empty(); }));  // `register`.
+    peer.stream.pause_reading();
+    const std::string mark(125, 'x');
+    const std::size_t pings = 400'000;
+    for (std::size_t i = 0; i < pings; ++i)
+        http::append_frame(peer.stream.output(), http::Opcode::ping, mark);
+    peer.stream.flush_later();
+    EXPECT_GT(unread(peer), 0u);
+    peer.received.clear();
+    peer.stream.resume_reading();
+    const std::size_t pong_bytes = mark.size() + 6;
+    ASSERT_TRUE(until([&] { return peer.received.size() >= pings * pong_bytes; }));
+    EXPECT_EQ(raw.peers.size(), 1u);
+}
+
+TEST_P(TunnelClientTest, StopsListeningToAControlPlaneThatDoesNotReadWhatItRefuses) {
+    if (!is_v2()) return;
+    settings.control.port = raw.listener->port();
+    start();
+    net::Peer& peer = raw_upgraded(0, tunnel::v2_subprotocol);
+    ASSERT_TRUE(until([&] { return !peer.received.empty(); }));  // `register`.
+    peer.stream.pause_reading();
+    peer.say(text_frame(R"({"type":"status","state":"ok","reason":"attested"})"));
+    std::string frames("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+    for (std::uint32_t id = 1; id < 8'000'000; id += 2) {  // GET / of no host.
+        frames += std::string("\0\0\3\1\5\0", 6) + static_cast<char>(id >> 16) + static_cast<char>(id >> 8) +
+                  static_cast<char>(id) + "\x82\x87\x84";
+        if (frames.size() < tunnel::message_bytes_max - 12) continue;
+        http::append_frame(peer.stream.output(), http::Opcode::binary, std::exchange(frames, {}));
+    }
+    peer.stream.flush_later();
+    EXPECT_GT(unread(peer), 0u);
+    EXPECT_EQ(raw.peers.size(), 1u);
+}
+
+TEST_P(TunnelClientTest, TakesWhatItReadsForASignOfLifeOfAControlPlaneItDoesNotListenTo) {
+    if (is_v2()) return;  // There so much is never written before it is read.
+    settings.control.port = raw.listener->port();
+    settings.ping_interval = 50ms;
+    settings.silence_max = 1s;
+    start();
+    net::Peer& peer = raw_upgraded(0);
+    peer.say(text_frame(proxy_request("1")));
+    ASSERT_TRUE(until([&] { return app.has_request(0); }));
+    peer.stream.pause_reading();
+    const std::string body(60 << 20, 'x');
+    app.peers[0]->say("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+                      body);
+    ASSERT_TRUE(until([&] { return app.peers[0]->stream.pending_output() == 0; }));
+    http::append_frame(peer.stream.output(), http::Opcode::ping, "the last that it reads");
+    peer.stream.flush_later();
+    const MonoTime end = std::chrono::steady_clock::now() + 2500ms;
+    while (std::chrono::steady_clock::now() < end && peer.closed.empty()) {
+        net::run_for(loop, 50ms);
+        peer.stream.resume_reading();
+        run_turns(loop, 2);
+        peer.stream.pause_reading();
+    }
+    EXPECT_EQ(peer.closed, "");
+    EXPECT_EQ(raw.peers.size(), 1u);
+    EXPECT_LT(peer.received.size(), body.size());
+}
+
+TEST_P(TunnelClientTest, AnswersAtOnceWhatIsMoreThanItSaysItTakes) {
+    if (is_v2()) return;
+    settings.control.port = raw.listener->port();
+    settings.max_requests = 2;
+    start();
+    net::Peer& peer = raw_upgraded(0);
+    for (const char* id : {"1", "2", "3"}) peer.say(text_frame(proxy_request(id)));
+    ASSERT_TRUE(until([&] { return app.has_request(0) && app.has_request(1); }));
+    ASSERT_TRUE(until([&] { return texts(peer.received).size() == 2; }));  // Behind `register`.
+    EXPECT_EQ(texts(peer.received)[1],
+              R"({"type":"proxy_response","request_id":"3","status":503,)"
+              R"("headers":{"Content-Type":"text/plain; charset=utf-8"},"body_b64":"b3ZlcmxvYWRlZA==",)"
+              R"("error":"overloaded"})");
+    app.peers[0]->say("HTTP/1.1 204 No Content\r\n\r\n");
+    ASSERT_TRUE(until([&] { return texts(peer.received).size() == 3; }));
+    peer.say(text_frame(proxy_request("4")));
+    EXPECT_TRUE(until([&] { return app.peers[0]->received.find("/4") != std::string::npos; }));
+    EXPECT_EQ(app.peers.size(), 2u);
 }
 
 TEST_P(TunnelClientTest, LeavesAControlPlaneThatHasBeenSilent) {

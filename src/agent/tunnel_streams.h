@@ -31,6 +31,8 @@ public:
         return speaks_ ? session_.pull(sink, bytes_max) : 0;
     }
     bool wants_output() const { return speaks_ && session_.wants_output(); }
+    // That go before every body.
+    std::size_t unsent_frames() const { return session_.frames_before_bodies(); }
     // The control plane broke the protocol, or ended the HTTP/2 connection.
     bool is_broken() const { return session_.is_finished() && !session_.is_draining(); }
     // Takes no more requests, and says so with what is pulled next. Not before the control plane begins none:

@@ -141,8 +141,8 @@ void Http2Session::report_taken() {
     taken_.clear();
 }
 
-bool Http2Session::has_frames_before_bodies() const {
-    return nghttp2_session_get_outbound_queue_size(session_) > 0;
+std::size_t Http2Session::frames_before_bodies() const {
+    return nghttp2_session_get_outbound_queue_size(session_);
 }
 
 bool Http2Session::wants_output() const {

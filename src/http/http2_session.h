@@ -136,8 +136,8 @@ public:
     std::size_t pull(Http2Sink& sink, std::size_t bytes_max);
     std::size_t pull(std::string& end_of, std::size_t bytes_max);
     bool wants_output() const;
-    // What goes before every body waits to be pulled: heads of requests among it.
-    bool has_frames_before_bodies() const;
+    // How many frames wait to be pulled that go before every body: heads of requests among them.
+    std::size_t frames_before_bodies() const;
     // Neither side has anything more to say.
     bool is_finished() const;
     // A client's: it has begun the last stream that there is an id for, and is draining.

@@ -43,7 +43,7 @@ public:
     std::size_t pull(http::Http2Sink& sink, std::size_t bytes_max);
     bool wants_output() const { return session_ && session_->wants_output(); }
     // Requests whose heads have not all been pulled, perhaps.
-    bool has_unsent_heads() const { return session_ && session_->has_frames_before_bodies(); }
+    bool has_unsent_heads() const { return session_ && session_->frames_before_bodies() > 0; }
     // The agent takes no more requests, or there are no more ids for them.
     bool is_draining() const { return session_ && session_->is_draining(); }
     bool is_clogged() const { return session_ && session_->is_clogged(); }
