@@ -446,10 +446,11 @@ void Admission::on_refused(tunnel::Session& session, const tunnel::Refused& refu
                                       {"detail", refused.error.detail},
                                       {"remedy", attestation::remedy_of(refused.error.code)},
                                       {"closes", refused.closes}};
-    if (refused.closes)
-        log_.warn("tunnel.refused", fields);
-    else
+    // A stranger may be refused without end, and shall not fill the log.
+    if (refused.is_repeated)
         log_.debug("tunnel.refused", fields);
+    else
+        log_.warn("tunnel.refused", fields);
 }
 
 void Admission::on_drain(tunnel::Session& session, const std::string& reason) {

@@ -133,7 +133,8 @@ void SessionMachine::tick(MonoTime now, Actions& out) {
     if (give_up_at_ && now >= *give_up_at_ && due != AttestationSchedule::Due::missed_deadline) {
         if (state_ == SessionState::draining) return close(CloseCode::going_away, drain_reason_, out);
         return refuse({"register_timeout",
-                       fmt::format("no \"register\" came within {} s", settings_.register_timeout.count())},
+                       fmt::format("no \"register\" came within {} s{}", settings_.register_timeout.count(),
+                                   tolerated_.empty() ? "" : ", but what was refused: " + tolerated_.back())},
                       std::nullopt, out);
     }
     switch (due) {

@@ -43,7 +43,7 @@ void SessionMachine::message_too_large(Actions& out) {
     if (state_ == SessionState::closed) return;
     const Error error{"message_too_large",
                       fmt::format("a message has at most {} bytes here", text_bytes_max())};
-    out.push_back(Refused{error, true});
+    out.push_back(Refused{.error = error, .closes = true});
     send({.state = StatusState::invalid, .reason = error.code, .detail = error.detail}, out);
     close(CloseCode::too_big, error.code, out);
 }
@@ -59,7 +59,7 @@ void SessionMachine::message_stalled(Actions& out) {
 void SessionMachine::time_out(std::string detail, Actions& out) {
     if (state_ == SessionState::closed) return;
     const Error error{"idle_timeout", std::move(detail)};
-    out.push_back(Refused{error, true});
+    out.push_back(Refused{.error = error, .closes = true});
     send({.state = StatusState::invalid, .reason = error.code, .detail = error.detail}, out);
     close(CloseCode::going_away, error.code, out);
 }
@@ -121,7 +121,9 @@ void SessionMachine::tell_checkpoint(std::string note, std::string proof, Action
 }
 
 void SessionMachine::tolerate(const Error& error, Actions& out) {
-    out.push_back(Refused{error, false});
+    const bool is_repeated = std::erase(tolerated_, error.code) > 0;
+    tolerated_.push_back(error.code);
+    out.push_back(Refused{.error = error, .is_repeated = is_repeated});
     warn(error, out);
 }
 
@@ -134,7 +136,7 @@ void SessionMachine::malformed(const Error& error, Actions& out) {
 
 void SessionMachine::refuse(const Error& error, std::optional<std::uint32_t> retry_after_s, Actions& out) {
     if (state_ == SessionState::closed) return;
-    out.push_back(Refused{error, true});
+    out.push_back(Refused{.error = error, .closes = true});
     send({.state = StatusState::invalid,
           .reason = error.code,
           .detail = error.detail,

@@ -82,6 +82,7 @@ struct DeliverAnswer {
 struct Refused {
     Error error{};
     bool closes = false;
+    bool is_repeated = false;  // The tunnel stays open, and has been refused by this code before.
 };
 // No new streams; call streams_finished() when none is open (at once if none is).
 struct BeginDrain {
@@ -222,6 +223,7 @@ private:
     SessionState state_ = SessionState::connected;
     bool attested_ = false;
     int malformed_in_a_row_ = 0;
+    std::vector<std::string> tolerated_;  // By which codes, each once, the last one last.
     std::optional<MonoTime> give_up_at_;  // register_timeout, later the end of draining.
     std::string drain_reason_;
     bool leaves_ = false;  // It is the agent that drains.

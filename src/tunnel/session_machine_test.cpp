@@ -158,6 +158,7 @@ public:
     Actions take() { return std::exchange(actions_, {}); }
 
     SessionMachine machine;
+    Refused refused;  // The last of them.
 
 private:
     static protocol::Decoder& decoder() {
@@ -175,6 +176,7 @@ private:
         Did out;
         for (const Action& action : actions_) {
             out.push_back(describe(action));
+            if (const auto* refusal = std::get_if<Refused>(&action)) refused = *refusal;
             const auto* sent = std::get_if<SendText>(&action);
             if (sent == nullptr || out.back().substr(0, 9) != "challenge") continue;
             std::string text = sent->text;
@@ -377,7 +379,30 @@ TEST(SessionMachine, WhoDoesNotRegisterInTimeIsClosed) {
     EXPECT_EQ(tunnel.machine.next_deadline(), start + 10s);
     EXPECT_EQ(tunnel.pass(9999ms), Did{});
     EXPECT_EQ(tunnel.pass(1ms), refusal("register_timeout"));
+    EXPECT_EQ(tunnel.refused.error.detail, "no \"register\" came within 10 s");
     EXPECT_FALSE(tunnel.machine.next_deadline());
+}
+
+TEST(SessionMachine, WhoRegistersWronglyIsToldAtTheEndWhyThatDidNotCount) {
+    Tunnel tunnel;
+    const std::string wrong =
+        R"({"type":"register","repo":"org/repo","release_tag":"v1","app_name":"MyApp","agent_id":"a1"})";
+    for (const std::string& text : {wrong, std::string("{"), wrong}) tunnel.text(text);
+    EXPECT_EQ(tunnel.pass(10s), refusal("register_timeout"));
+    EXPECT_EQ(tunnel.refused.error.detail,
+              "no \"register\" came within 10 s, but what was refused: invalid_field:app_name");
+}
+
+TEST(SessionMachine, SaysWhetherTheSameWasToleratedBefore) {
+    Tunnel tunnel;
+    for (const auto& [text, is_repeated] :
+         {std::pair<std::string, bool>{"{", false}, {health_pass, false}, {"{", true}, {health_pass, true}}) {
+        tunnel.text(text);
+        EXPECT_EQ(tunnel.refused.is_repeated, is_repeated) << text;
+    }
+    Tunnel other;
+    other.text("{");
+    EXPECT_FALSE(other.refused.is_repeated);
 }
 
 TEST(SessionMachine, NothingCountsBeforeRegisterAndAttestation) {

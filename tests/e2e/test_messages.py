@@ -28,6 +28,19 @@ def refused_but_open(wire, reason):
     assert not wire.closed
 
 
+def test_what_is_refused_is_in_the_log_once_for_each_tunnel_and_code(world):
+    control = world.control(EE_LOG_LEVEL="info")
+    wire = control.wire_agent()
+    for name in ("MyApp", "my app", "MyApp"):
+        wire.register(app_name=name)
+        refused_but_open(wire, "invalid_field:app_name")
+    wire.send("{")
+    refused_but_open(wire, "invalid_json")
+    control.wait_event("tunnel.refused", code="invalid_json")
+    logged = [(event["level"], event["code"], event["closes"]) for event in control.events("tunnel.refused")]
+    assert logged == [("warn", "invalid_field:app_name", False), ("warn", "invalid_json", False)]
+
+
 # ---- invalid_json, unknown_message, missing_fields ----
 
 @pytest.mark.parametrize("text, reason", [
