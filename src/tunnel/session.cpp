@@ -328,22 +328,6 @@ void Session::tell_checkpoint(std::string note, std::string proof) {
     run_actions();
 }
 
-void Session::probe(std::function<void(bool answered)> on_answer) {
-    if (closed_) return on_answer(false);
-    // A second question while one is open: the same answer serves both.
-    if (on_probe_) {
-        on_answer = [first = std::move(on_probe_), second = std::move(on_answer)](bool answered) {
-            first(answered);
-            second(answered);
-        };
-    } else {
-        probe_until_ = context_.loop.now() + context_.settings.keep_alive.probe_time;
-        send_ping();
-    }
-    on_probe_ = std::move(on_answer);
-    schedule_timer();
-}
-
 void Session::deliver(protocol::ProxyResponse response) {
     if (v1_ == nullptr) return;
     using Receipt = MultiplexerV1::Receipt;
@@ -428,66 +412,6 @@ void Session::pump() {
 void Session::after_streams_changed() {
     pump();
     if (draining_ && !closed_ && open_streams() == 0) machine_.streams_finished(actions_);
-}
-
-// ---- Time ----
-
-void Session::heard() {
-    last_heard_ = context_.loop.now();
-    if (on_probe_) std::exchange(on_probe_, nullptr)(true);
-}
-
-void Session::send_ping() {
-    http::append_frame(stream_->output(), http::Opcode::ping, "");
-    stream_->flush_later();
-    if (!ping_sent_) ping_sent_ = std::chrono::steady_clock::now();
-}
-
-void Session::on_timer() {
-    const MonoTime time = context_.loop.now();
-    const KeepAlive& keep_alive = context_.settings.keep_alive;
-    if (closed_) {
-        // It does not read our farewell.
-        stream_->abort();
-        return on_gone_(*this);
-    }
-    if (time - last_heard_ >= keep_alive.silence_max) {
-        machine_.idle(actions_);
-        return run_actions();
-    }
-    if (gathered_since_ && time >= message_deadline()) {
-        machine_.message_stalled(actions_);
-        run_actions();
-        return count_gathered();
-    }
-    if (time >= next_ping_) {
-        send_ping();
-        next_ping_ = time + keep_alive.ping_interval;
-    }
-    if (on_probe_ && time >= probe_until_) std::exchange(on_probe_, nullptr)(false);
-    if (mux_) {
-        mux_->expire(time);
-        after_streams_changed();
-    }
-    machine_.tick(time, actions_);
-    run_actions();
-    if (!closed_) schedule_timer();
-}
-
-// One timer for everything, at the earliest of what is due.
-void Session::schedule_timer() {
-    if (closed_) return;
-    MonoTime due = std::min(next_ping_, last_heard_ + context_.settings.keep_alive.silence_max);
-    if (const auto at = machine_.next_deadline()) due = std::min(due, *at);
-    if (mux_) {
-        if (const auto at = mux_->next_deadline()) due = std::min(due, *at);
-    }
-    if (on_probe_) due = std::min(due, probe_until_);
-    if (gathered_since_) due = std::min(due, message_deadline());
-    // A timer that fires too early finds nothing to do and is set again: cheaper than moving it each time.
-    if (timer_.armed() && timer_due_ <= due) return;
-    timer_due_ = due;
-    timer_.arm_at(due);
 }
 
 }  // namespace ee::tunnel
