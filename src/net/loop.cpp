@@ -121,7 +121,10 @@ void Loop::run() {
 void Loop::turn() {
     const bool has_work = !next_turn_.empty() || woken_ || tasks_at_ < tasks_.size();
     const int timeout = has_work ? 0 : wait_timeout_ms();
-    const int count = ::epoll_wait(epoll_.get(), events_.get(), events_per_turn, timeout);
+    int count = ::epoll_wait(epoll_.get(), events_.get(), events_per_turn, timeout);
+    // A process that was stopped and goes on is interrupted here: what came meanwhile goes before what is
+    // due.
+    if (count < 0) count = ::epoll_wait(epoll_.get(), events_.get(), events_per_turn, 0);
     now_ = std::chrono::steady_clock::now();
     ++stats_.turns;
 

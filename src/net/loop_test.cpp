@@ -1,12 +1,15 @@
 #include "net/loop.h"
 
 #include <array>
+#include <csignal>
 #include <functional>
+#include <string>
 #include <thread>
 #include <unistd.h>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/time.h>
 
 #include "net/test_peer.h"
 
@@ -38,6 +41,51 @@ TEST(Timer, FiresInOrderNeverEarlyAndOnlyOnce) {
     EXPECT_GE(at[0], 1ms);
     EXPECT_GE(at[1], 40ms);
     EXPECT_GE(at[2], 90ms);
+}
+
+// Interrupts the wait once, and holds it up beyond what is due: as a process that is stopped and goes on.
+struct Interruption {
+    static void come(int) {
+        [[maybe_unused]] const ssize_t written = ::write(socket, "x", 1);
+        const MonoTime end = std::chrono::steady_clock::now() + 100ms;
+        while (std::chrono::steady_clock::now() < end) {
+        }
+    }
+    explicit Interruption(int to) {
+        socket = to;
+        struct sigaction action{};
+        action.sa_handler = come;
+        ::sigaction(SIGALRM, &action, &before);
+        const itimerval once{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = 20'000}};
+        ::setitimer(ITIMER_REAL, &once, nullptr);
+    }
+    ~Interruption() { ::sigaction(SIGALRM, &before, nullptr); }
+
+    static inline int socket = -1;
+    struct sigaction before{};
+};
+
+TEST(Loop, AfterAnInterruptionSocketsGoBeforeTimers) {
+    Loop loop;
+    std::vector<std::string> order;
+    struct Note final : Watcher {
+        explicit Note(std::vector<std::string>& to) : order(to) {}
+        void on_ready(std::uint32_t) override { order.push_back("ready"); }
+        std::vector<std::string>& order;
+    } note(order);
+    const auto [ours, theirs] = socket_pair();
+    loop.watch(ours.get(), note);
+    run_turns(loop, 5);  // It is writable.
+    order.clear();
+    Timer due(loop, [&] {
+        order.push_back("due");
+        loop.stop();
+    });
+    due.arm_after(80ms);
+    const Interruption interruption(theirs.get());
+    loop.run();
+    EXPECT_EQ(order, (std::vector<std::string>{"ready", "due"}));
+    loop.unwatch(ours.get(), note);
 }
 
 TEST(Timer, MayCancelOrRearmOthersOfTheSameSlot) {

@@ -359,6 +359,28 @@ TEST_F(TunnelSession, ClosesATunnelThatHasBeenSilent) {
     EXPECT_TRUE(owner.has("closed idle_timeout"));
 }
 
+// As after a stop of the process, when timers are due before all has been read that came meanwhile.
+TEST_F(TunnelSession, WhatLiesUnreadIsASignOfLife) {
+    settings.keep_alive = {.ping_interval = 1h, .silence_max = 300ms, .probe_time = 1s};
+    activate();
+    loop.favor_foreground(1h);
+    loop.charge_background(1s);  // It is not read for seconds.
+    agent->frame(http::Opcode::ping, "here");
+    net::run_for(loop, 1s);
+    EXPECT_FALSE(agent->has_heard("pong here"));
+    EXPECT_EQ(owner.events, Words{});
+}
+
+TEST_F(TunnelSession, WhatLiesUnreadOfAnAgentThatDoesNotReadIsNone) {
+    settings.keep_alive = {.ping_interval = 1h, .silence_max = 300ms, .probe_time = 1s};
+    settings.farewell_time = 50ms;
+    activate();
+    agent->stream.pause_reading();
+    for (int i = 0; i < 40000; ++i) agent->frame(http::Opcode::ping, std::string(125, 'p'));
+    ASSERT_TRUE(until([&] { return gone; }));
+    EXPECT_TRUE(owner.has("closed idle_timeout"));
+}
+
 TEST_F(TunnelSession, AnythingItHearsIsASignOfLife) {
     settings.keep_alive = {.ping_interval = 1h, .silence_max = 2s, .probe_time = 1s};
     activate();

@@ -42,8 +42,13 @@ void Session::on_timer() {
         return on_gone_(*this);
     }
     if (time - last_heard_ >= keep_alive.silence_max) {
-        machine_.idle(actions_);
-        return run_actions();
+        // It has spoken if something lies there unread: this process was held up, or has others to read
+        // first.
+        if (stream_->is_paused() || stream_->is_quiet()) {
+            machine_.idle(actions_);
+            return run_actions();
+        }
+        last_heard_ = time;
     }
     if (gathered_since_ && time >= message_deadline()) {
         machine_.message_stalled(actions_);
