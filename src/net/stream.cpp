@@ -139,7 +139,10 @@ void Stream::take_end_of_input() {
     if (!open_) return;
     // A peer that has shut its side may still read: what was answered before goes out first.
     const bool can_send = !tls_ || tls_->handshake_done();
-    if (can_send && !lingering_ && pending_output() > 0) return close_after_flush();
+    if (can_send && !lingering_ && pending_output() > 0) {
+        if (!closing_) handler_->on_ending();
+        return close_after_flush();
+    }
     // RFC 8446 section 6.1: without close_notify more may have been meant to come.
     if (tls_ && !closing_)
         return end({"connection_lost", "the peer closed the connection without ending the TLS session"});

@@ -34,6 +34,9 @@ public:
         // The peer has shut its side (in clear only). True: ours stays open until shut_after_flush() or
         // close_after_flush(). False: the connection ends once what is pending has been sent.
         virtual bool on_input_end() { return false; }
+        // The peer has shut its side, and ours does not stay open: on_closed() follows once what is pending
+        // has been sent, or the peer takes no more. Not called when nothing is pending.
+        virtual void on_ending() {}
         // The connection has ended; once, unless the owner called abort(). `closed` is a clean end;
         // `connection_lost` and the codes of TLS are not.
         virtual void on_closed(const Error& why) = 0;

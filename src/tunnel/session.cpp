@@ -181,32 +181,33 @@ void Session::on_drained() {
     pump();
 }
 
+// It will answer nothing any more, however long it takes to read what it was sent.
+void Session::on_ending() {
+    end("tunnel_closed", "the agent has shut its side");
+}
+
 void Session::on_closed(const Error& why) {
-    if (!closed_) {
-        closed_ = true;
-        machine_.socket_closed();
-        context_.owner.on_closed(*this, "tunnel_closed");
-        close_streams(why.detail);
-    }
+    end("tunnel_closed", why.detail);
     timer_.cancel();
     on_gone_(*this);
 }
 
 // The peer broke the protocol below our messages, or ended it.
 void Session::fail_connection(std::uint16_t close_code, const std::string& reason) {
-    closed_ = true;
-    machine_.socket_closed();
     http::append_close(stream_->output(), close_code, reason);
     stream_->close_after_flush();
-    context_.owner.on_closed(*this, reason);
-    close_streams(reason);
+    end(reason, reason);
 }
 
-// After the owner has taken the tunnel out of routing: who is told of a failed request may send another.
-void Session::close_streams(const std::string& reason) {
+void Session::end(const std::string& reason, const std::string& why) {
+    if (closed_) return;
+    closed_ = true;
+    machine_.socket_closed();
+    context_.owner.on_closed(*this, reason);
+    // It is out of routing by now: who is told of a failed request may send another.
     timer_.arm_after(context_.settings.farewell_time);
     if (on_probe_) std::exchange(on_probe_, nullptr)(false);
-    if (mux_) mux_->close({"tunnel_closed", "the tunnel closed before the answer was complete: " + reason});
+    if (mux_) mux_->close({"tunnel_closed", "the tunnel closed before the answer was complete: " + why});
 }
 
 // ---- Actions ----
@@ -251,12 +252,10 @@ void Session::carry_out(Action& action) {
                        after_streams_changed();
                    },
                    [&](Close& close) {
-                       closed_ = true;
                        http::append_close(stream_->output(), static_cast<std::uint16_t>(close.code),
                                           close.reason);
                        stream_->close_after_flush();
-                       owner.on_closed(*this, close.reason);
-                       close_streams(close.reason);
+                       end(close.reason, close.reason);
                    },
                },
                action);

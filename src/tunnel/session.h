@@ -152,6 +152,7 @@ private:
     void write_frames();
     void on_progress() override;
     void on_drained() override;
+    void on_ending() override;
     void on_closed(const Error& why) override;
 
     void on_event(const http::Event& event);
@@ -172,7 +173,7 @@ private:
     void send_ping();
     void heard();
     void fail_connection(std::uint16_t close_code, const std::string& reason);
-    void close_streams(const std::string& reason);
+    void end(const std::string& reason, const std::string& why);
     void deliver(protocol::ProxyResponse response);
     Moment now() const;
 

@@ -523,6 +523,25 @@ TEST_F(TunnelSession, FailsItsRequestsWhenTheSocketDies) {
     EXPECT_EQ(owner.events, (Words{"closed tunnel_closed"}));
 }
 
+TEST_F(TunnelSession, AnAgentThatEndsItsSideServesNobodyHoweverMuchWaitsForIt) {
+    activate();
+    agent->stream.pause_reading();
+    std::vector<TestVisitor> visitors(3);
+    for (TestVisitor& visitor : visitors) ASSERT_TRUE(open(visitor, "/", std::string(1 << 20, 'x')));
+    run_turns(loop, 5);
+    ASSERT_EQ(owner.events, Words{});
+    agent->stream.shut_after_flush();
+    ASSERT_TRUE(until([&] { return !owner.events.empty(); }));
+    EXPECT_EQ(owner.events, (Words{"closed tunnel_closed"}));
+    for (const TestVisitor& visitor : visitors) EXPECT_EQ(visitor.got, "tunnel_closed");
+    EXPECT_FALSE(gone) << "what waits may still be read";
+    TestVisitor late;
+    EXPECT_EQ(open(late, "/").error().code, "tunnel_closed");
+    agent->stream.abort();
+    EXPECT_TRUE(until([&] { return gone; }));
+    EXPECT_EQ(owner.count("closed tunnel_closed"), 1u);
+}
+
 TEST_F(TunnelSession, AnswersTheAgentsClose) {
     activate();
     TestVisitor visitor;
