@@ -82,7 +82,7 @@ void Session::on_data(std::span<char> data) {
         run_actions();
     }
     count_gathered();
-    if (!closed_ && output_is_full()) stream_->pause_reading();
+    if (!closed_ && (output_is_full() || is_deaf())) stream_->pause_reading();
 }
 
 void Session::count_gathered() {
@@ -177,7 +177,7 @@ void Session::on_progress() {
 }
 
 void Session::on_drained() {
-    stream_->resume_reading();
+    if (!is_deaf()) stream_->resume_reading();
     pump();
 }
 
@@ -245,7 +245,10 @@ void Session::carry_out(Action& action) {
                        deliver(std::move(answer.response));
                        after_streams_changed();
                    },
-                   [&](Refused& refused) { owner.on_refused(*this, refused); },
+                   [&](Refused& refused) {
+                       if (!machine_.attested()) count_refusal();
+                       owner.on_refused(*this, refused);
+                   },
                    [&](BeginDrain& drain) {
                        draining_ = true;
                        owner.on_drain(*this, drain.reason);

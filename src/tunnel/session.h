@@ -167,6 +167,9 @@ private:
     void activate();
     void pump();
     bool output_is_full() const;
+    void count_refusal();
+    MonoTime deaf_until() const;
+    bool is_deaf() const { return deaf_until() > context_.loop.now(); }
     void after_streams_changed();
     void on_timer();
     void schedule_timer();
@@ -201,6 +204,7 @@ private:
     net::Timer timer_;
     MonoTime timer_due_{};
     MonoTime last_heard_;
+    MonoTime refusals_until_{};  // How long those before attestation keep us from listening, and some more.
     MonoTime next_ping_;
     std::optional<MonoTime> ping_sent_;
     std::string pongs_;  // Frames that follow the requests of this turn, on v2.

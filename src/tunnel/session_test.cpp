@@ -690,6 +690,30 @@ TEST_F(TunnelSession, StopsListeningToAnAgentThatDoesNotRead) {
     EXPECT_TRUE(until([&] { return agent->heard.size() == 100000; }));
 }
 
+TEST_F(TunnelSession, AStrangerWhoSpeaksOutOfOrderIsHeardTenTimesASecond) {
+    connect();
+    const protocol::Health health{.pass = true, .detail = {}, .checkpoint = {}};
+    for (int i = 0; i < 30; ++i) agent->send(health);
+    ASSERT_TRUE(until([&] { return owner.count("tolerated not_registered") == 30; }));
+    agent->send(test_registration());
+    net::run_for(loop, 1s);
+    EXPECT_FALSE(owner.has("check claim"));
+    EXPECT_TRUE(until([&] { return agent->has_heard("challenge register"); }));
+    agent->attest();
+    ASSERT_TRUE(until([&] { return agent->has_heard("status ok attested"); }));
+    for (int i = 0; i < 300; ++i) agent->attest();  // Who serves is known.
+    agent->frame(http::Opcode::ping, "here");
+    EXPECT_TRUE(run_until(loop, [&] { return agent->has_heard("pong here"); }, 2s));
+    EXPECT_EQ(owner.count("tolerated unexpected_attestation"), 300u);
+}
+
+TEST_F(TunnelSession, AFewMessagesOutOfOrderDelayNobody) {
+    connect();
+    for (int i = 0; i < 10; ++i) agent->send(protocol::Health{.pass = true, .detail = {}, .checkpoint = {}});
+    agent->send(test_registration());
+    EXPECT_TRUE(run_until(loop, [&] { return agent->has_heard("challenge register"); }, 500ms));
+}
+
 TEST_F(TunnelSession, DoesNotWaitForeverForAnAgentThatDoesNotReadItsFarewell) {
     settings.farewell_time = 50ms;
     settings.output_bytes_max = 1 << 20;

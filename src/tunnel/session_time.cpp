@@ -1,10 +1,27 @@
-// What is due in a tunnel's life: pings and the silence after them, and deadlines.
+// What is due in a tunnel's life: pings and the silence after them, deadlines, and when a stranger is heard
+// again.
 
 #include <algorithm>
 
 #include "tunnel/session.h"
 
 namespace ee::tunnel {
+namespace {
+
+// A tunnel that is not attested may be anybody's, and what it says out of order never closes it: for each
+// message that is refused it is not heard for so long, beyond some at once.
+constexpr std::chrono::milliseconds refusal_time{100};
+constexpr int refusals_at_once = 10;
+
+}  // namespace
+
+void Session::count_refusal() {
+    refusals_until_ = std::max(refusals_until_, context_.loop.now()) + refusal_time;
+}
+
+MonoTime Session::deaf_until() const {
+    return refusals_until_ - refusals_at_once * refusal_time;
+}
 
 void Session::heard() {
     last_heard_ = context_.loop.now();
@@ -66,7 +83,9 @@ void Session::on_timer() {
     }
     machine_.tick(time, actions_);
     run_actions();
-    if (!closed_) schedule_timer();
+    if (closed_) return;
+    if (stream_->is_paused() && !is_deaf() && !output_is_full()) stream_->resume_reading();
+    schedule_timer();
 }
 
 // One timer for everything, at the earliest of what is due.
@@ -79,6 +98,7 @@ void Session::schedule_timer() {
     }
     if (on_probe_) due = std::min(due, probe_until_);
     if (gathered_since_) due = std::min(due, message_deadline());
+    if (is_deaf()) due = std::min(due, deaf_until());
     // A timer that fires too early finds nothing to do and is set again: cheaper than moving it each time.
     if (timer_.armed() && timer_due_ <= due) return;
     timer_due_ = due;
