@@ -25,8 +25,7 @@ public:
 
     // Refused when it is no HTTP/2: the connection is to be closed.
     Result<void> receive(std::string_view bytes);
-    // Nothing before the control plane has spoken, or this side leaves: until then it need not know of HTTP/2
-    // on this tunnel, and holds no memory for it.
+    // Nothing before the control plane has spoken, or this side leaves: a server answers.
     std::size_t pull(http::Http2Sink& sink, std::size_t bytes_max) {
         return speaks_ ? session_.pull(sink, bytes_max) : 0;
     }

@@ -1,9 +1,12 @@
 #include "tunnel/multiplexer_v2.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "base/kept_buffer.h"
 #include "http/fields.h"
 #include "protocol/messages.h"
 #include "tunnel/message_sink.h"
@@ -12,6 +15,8 @@ namespace ee::tunnel {
 namespace {
 
 using http::Http2StreamId;
+
+constexpr std::size_t settings_frame = 4, window_update_frame = 8;
 
 // An agent without a backend to ask says so in a field of its answer.
 constexpr std::string_view error_field = "ee-error";
@@ -33,6 +38,23 @@ std::optional<Error> failure_of(const http::Http2Head& head) {
     return Error{"bad_agent_answer", "the agent says of its backend: " + std::string(*word)};
 }
 
+// What a server answers the preface with, in whole frames: SETTINGS, which acknowledge ours too, and more
+// window for the connection (RFC 9113 sections 6.5 and 6.9).
+constexpr std::size_t greeting_bytes_max = 256;
+bool is_greeting(std::string_view frames) {
+    constexpr std::size_t head_bytes = 9;
+    while (frames.size() >= head_bytes) {
+        const auto octet = [&](std::size_t at) -> std::size_t {
+            return static_cast<unsigned char>(frames[at]);
+        };
+        const std::size_t size = head_bytes + (octet(0) << 16 | octet(1) << 8 | octet(2));
+        const bool is_known = octet(3) == settings_frame || octet(3) == window_update_frame;
+        if (!is_known || size > frames.size()) return false;
+        frames.remove_prefix(size);
+    }
+    return frames.empty();
+}
+
 Error reset_error(std::uint32_t code) {
     if (code == http::http2_code::refused_stream)
         return {"tunnel_closed", "the agent took no more requests when this one came"};
@@ -41,17 +63,33 @@ Error reset_error(std::uint32_t code) {
 
 }  // namespace
 
-http::Http2Session& MultiplexerV2::session() {
-    if (session_) return *session_;
+http::Http2Settings MultiplexerV2::settings() const {
     http::Http2Settings settings{.role = http::Http2Settings::Role::client,
                                  .streams_max = static_cast<std::uint32_t>(limits_.streams_max),
                                  .connect_protocol = true,  // So says the tunnel's version.
                                  .first_stream = limits_.first_stream};
     settings.memory = limits_.memory;
     settings.head = {};  // An answer is no longer than a visitor's request.
+    return settings;
+}
+
+http::Http2Session& MultiplexerV2::session() {
+    if (session_) return *session_;
     http::Http2Observer& observer = *this;
-    session_ = std::make_unique<http::Http2Session>(settings, observer);
+    session_ = std::make_unique<http::Http2Session>(settings(), observer);
+    std::string said_before;
+    if (has_greeted_) session_->pull(said_before, std::numeric_limits<std::size_t>::max());
+    // Where it is refused the session is finished: see is_broken().
+    if (!greeting_.empty()) static_cast<void>(session_->receive(greeting_));
+    release_buffer(greeting_);
     return *session_;
+}
+
+// What a session says first, and none of it is kept.
+std::size_t MultiplexerV2::greet(http::Http2Sink& sink, std::size_t bytes_max) {
+    if (std::exchange(has_greeted_, true)) return 0;
+    http::Http2Observer& observer = *this;
+    return http::Http2Session(settings(), observer).pull(sink, bytes_max);
 }
 
 MultiplexerV2::Stream* MultiplexerV2::find(StreamId id) {
@@ -130,11 +168,15 @@ void MultiplexerV2::shed(StreamId id) {
 Result<void> MultiplexerV2::receive(std::string_view bytes, MonoTime now) {
     if (closed_) return {};
     now_ = std::max(now_, now);
+    if (!session_ && greeting_.size() + bytes.size() <= greeting_bytes_max && is_greeting(bytes)) {
+        greeting_.append(bytes);
+        return {};
+    }
     return session().receive(bytes);
 }
 
 std::size_t MultiplexerV2::pull(http::Http2Sink& sink, std::size_t bytes_max) {
-    if (!session_) return 0;
+    if (!session_) return greet(sink, bytes_max);
     const std::size_t size = session_->pull(sink, bytes_max);
     for (std::size_t i = 0; i < unsent_.size(); ++i) {
         const auto found = streams_.find(unsent_[i]);

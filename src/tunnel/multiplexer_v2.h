@@ -41,7 +41,7 @@ public:
     Result<void> receive(std::string_view bytes, MonoTime now);
     // See Http2Session::pull().
     std::size_t pull(http::Http2Sink& sink, std::size_t bytes_max);
-    bool wants_output() const { return session_ && session_->wants_output(); }
+    bool wants_output() const { return session_ ? session_->wants_output() : !has_greeted_; }
     // Requests whose heads have not all been pulled, perhaps.
     bool has_unsent_heads() const { return session_ && session_->frames_before_bodies() > 0; }
     // The agent takes no more requests, or there are no more ids for them.
@@ -79,14 +79,20 @@ private:
     void on_body_taken(http::Http2StreamId id, std::size_t bytes) override;
     void on_complete(http::Http2StreamId id, bool is_whole) override;
 
+    http::Http2Settings settings() const;
     http::Http2Session& session();
+    std::size_t greet(http::Http2Sink& sink, std::size_t bytes_max);
     Stream* find(StreamId id);
     // Who is told of the stream's end; nullptr when nobody is.
     StreamObserver* remove(StreamId id);
     void fail_stream(StreamId id, const Error& error);
 
     MultiplexerV2Limits limits_;
-    std::unique_ptr<http::Http2Session> session_;  // From the first byte on: an idle tunnel holds none.
+    // From the first request on: an idle tunnel holds none. What a session says first has been said without
+    // it, and what the agent says to that is kept.
+    std::unique_ptr<http::Http2Session> session_;
+    bool has_greeted_ = false;
+    std::string greeting_;  // The agent's.
     using Streams = std::unordered_map<StreamId, Stream>;
     Streams streams_;
     SpareNodes<Streams> spare_{32};

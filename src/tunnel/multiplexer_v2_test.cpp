@@ -280,6 +280,67 @@ TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
     EXPECT_EQ(half.heard, (Heard{"head 200 0 ?", "body ab", "bad_agent_answer"}));
 }
 
+// ---- What is said first ----
+
+struct MultiplexerV2Greeting : MultiplexerV2Test {
+    MultiplexerV2Greeting() : MultiplexerV2Test(3, 2) {}
+    std::string pulled() {
+        StringSink out;
+        mux.pull(out, 1 << 20);
+        return out.text;
+    }
+    std::string answered(std::string_view said) {
+        EXPECT_TRUE(agent.session.receive(said));
+        StringSink out;
+        agent.session.pull(out, 1 << 20);
+        return out.text;
+    }
+};
+
+TEST_F(MultiplexerV2Greeting, IsSaidBeforeAnyRequestAndSoTheAgentsLimitIsKnownToTheFirst) {
+    EXPECT_TRUE(mux.wants_output());
+    const std::string preface = pulled();
+    EXPECT_TRUE(preface.starts_with("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")) << preface;
+    EXPECT_FALSE(mux.wants_output());
+    EXPECT_EQ(pulled(), "");
+    const std::string answer = answered(preface);
+    ASSERT_GT(answer.size(), 18u);
+    ASSERT_TRUE(mux.receive(answer, now));
+    EXPECT_FALSE(mux.wants_output());  // It is kept until there is something to say.
+    EXPECT_EQ(mux.stream_limit(), 3u);
+    Visitor visitors[3];
+    open(visitors[0]), open(visitors[1]);
+    EXPECT_EQ(mux.stream_limit(), 2u);
+    const auto third = mux.open({.method = "GET", .target = "/", .authority = "app.test"}, visitors[2], now);
+    ASSERT_FALSE(third);
+    EXPECT_EQ(third.error().code, "overloaded");
+    exchange();
+    EXPECT_EQ(agent.heads.size(), 2u);
+    EXPECT_EQ(refused, "");
+}
+
+TEST_F(MultiplexerV2Greeting, AnythingElseThatAnAgentSaysIsHeardAtOnce) {
+    const std::string answer = answered(pulled());
+    ASSERT_TRUE(mux.receive(answer, now));
+    agent.session.goaway(http::http2_code::no_error);
+    ASSERT_TRUE(mux.receive(answered(""), now));
+    EXPECT_TRUE(mux.is_draining());
+
+    // A frame in two pieces, and more than is kept.
+    for (const bool is_cut : {true, false}) {
+        MultiplexerV2 other({.streams_max = 3});
+        StringSink out;
+        other.pull(out, 1 << 20);
+        const std::size_t cut = is_cut ? 5 : 0;
+        ASSERT_TRUE(other.receive(std::string_view(answer).substr(0, cut), now));
+        ASSERT_TRUE(other.receive(std::string_view(answer).substr(cut), now));
+        const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+        for (int i = 0; i < 30 && !is_cut; ++i) ASSERT_TRUE(other.receive(settings, now));
+        EXPECT_EQ(other.stream_limit(), 2u);
+        EXPECT_TRUE(other.wants_output());
+    }
+}
+
 // ---- Streams of bytes, whose sides end each by itself ----
 
 struct MultiplexerV2Bytes : MultiplexerV2Test {

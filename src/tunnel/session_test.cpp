@@ -262,6 +262,18 @@ TEST_F(TunnelSession, PingsKeepAQuietTunnelAlive) {
     EXPECT_TRUE(session->rtt());
 }
 
+TEST_F(TunnelSession, TheHttp2PrefaceFollowsTheAttestation) {
+    connect(Wire::v2);
+    agent->send(test_registration());
+    ASSERT_TRUE(until([&] { return agent->has_heard("challenge register"); }));
+    run_turns(loop, 5);
+    EXPECT_EQ(agent->binary, "");
+    agent->attest();
+    ASSERT_TRUE(until([&] { return agent->has_heard("status ok attested"); }));
+    EXPECT_TRUE(until([&] { return agent->binary.starts_with("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); }));
+    EXPECT_EQ(owner.events.back(), "activated");
+}
+
 TEST_F(TunnelSession, APongDoesNotOvertakeTheRequestsOpenedBeforeIt) {
     activate(64, Wire::v2);
     http::Side server({.role = http::Http2Settings::Role::server});

@@ -84,6 +84,7 @@ public:
     std::string closed;
     bool answers_pings = true;
     std::function<void(std::string_view)> on_binary;
+    std::string binary;  // That on_binary has not been given yet.
 
 private:
     void on_data(std::span<char> data) override {
@@ -116,8 +117,9 @@ private:
             heard.push_back("pong " + std::string(event.payload));
         } else if (event.kind == Kind::close) {
             heard.push_back(fmt::format("close {} {}", event.close_code, event.payload));
-        } else if (event.kind == Kind::binary && on_binary) {
-            on_binary(event.payload);
+        } else if (event.kind == Kind::binary) {
+            binary.append(event.payload);
+            if (on_binary) on_binary(std::exchange(binary, {}));
         } else {
             on_message(std::string(event.payload));
         }
