@@ -199,10 +199,12 @@ void Call::on_body_taken(std::size_t bytes) {
     flow_.taken_by_agent(*websocket_, bytes);
 }
 
-// The tunnel was lost before a byte of the answer had come, and the request may be sent again. That is done a
+// The tunnel was lost before a byte of the answer had come, or its agent refused the request, and it may be
+// sent again. That is done a
 // moment later: agents of one machine die together, and those that are dead already shall be known to be.
 bool Call::goes_on_elsewhere(const Error& error) {
-    if (error.code != "tunnel_closed" || interim_heads_ > 0 || !kept_ || again_) return false;
+    const bool is_lost = error.code == "tunnel_closed" || error.code == "stream_refused";
+    if (!is_lost || interim_heads_ > 0 || !kept_ || again_) return false;
     not_agents_.push_back(agent_);
     if (!forwarder_.may_retry(*this)) return false;
     again_ = std::make_unique<net::Timer>(forwarder_.loop_, [this, error] { send_again(error); });
@@ -224,6 +226,7 @@ void Call::on_failed(const Error& error) {
     if (is_agents_failure(error)) forwarder_.failed(attempt_, error.code);
     attempt_ = {};
     if (goes_on_elsewhere(error)) return;
+    if (error.code == "stream_refused") return on_failed({"overloaded", error.detail});
     error_ = error.code;
     if (websocket_) {
         websocket_->abort();

@@ -6,7 +6,8 @@
 namespace ee::proxy {
 
 bool Ejections::counts(std::string_view code) {
-    return code == "backend_unreachable" || code == "tunnel_closed" || code == "proxy_timeout";
+    return code == "backend_unreachable" || code == "tunnel_closed" || code == "stream_refused" ||
+           code == "proxy_timeout";
 }
 
 std::string_view Ejections::key_of(AgentName agent) const {

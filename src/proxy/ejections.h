@@ -15,9 +15,9 @@
 
 namespace ee::proxy {
 
-// Five failures in a row, each `backend_unreachable`, `tunnel_closed` or `proxy_timeout`, put an agent out
-// for 10 s. Then one request goes to it again, the probe: if that fails, too, it is out for twice as long, up
-// to 5 min. Any answer makes all of it forgotten.
+// Five failures in a row, each `backend_unreachable`, `tunnel_closed`, `stream_refused` or `proxy_timeout`,
+// put an agent out for 10 s. Then one request goes to it again, the probe: if that fails, too, it is out for
+// twice as long, up to 5 min. Any answer makes all of it forgotten.
 //
 // An agent is (app, agent id), not a tunnel: one that comes back under its name keeps its record. But the
 // requests that a tunnel takes along when it dies are one failure, not many: an agent that was killed once

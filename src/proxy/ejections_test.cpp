@@ -26,9 +26,9 @@ TEST_F(EjectionsTest, CountsWhatAnAgentOrItsBackendIsToBlameFor) {
     const struct {
         const char* code;
         bool counts;
-    } rows[] = {{"backend_unreachable", true}, {"tunnel_closed", true},       {"proxy_timeout", true},
-                {"bad_agent_answer", false},   {"slow_visitor", false},       {"overloaded", false},
-                {"body_too_large", false},     {"upgrade_unsupported", false}};
+    } rows[] = {{"backend_unreachable", true}, {"tunnel_closed", true},        {"proxy_timeout", true},
+                {"bad_agent_answer", false},   {"slow_visitor", false},        {"overloaded", false},
+                {"body_too_large", false},     {"upgrade_unsupported", false}, {"stream_refused", true}};
     for (const auto& row : rows) EXPECT_EQ(Ejections::counts(row.code), row.counts) << row.code;
 }
 

@@ -252,6 +252,19 @@ TEST_F(StreamingFailoverTest, ASmallBodyIsGatheredAndSentAgain) {
     EXPECT_NE(visitor->received.find("EE-Agent: hash-of-a2\r\n"), std::string::npos);
 }
 
+TEST_F(StreamingFailoverTest, WhatAnAgentRefusesIsSentToAnother) {
+    auto first = stream_from("a1");
+    const auto visitor = visit();
+    visitor->say("GET /x HTTP/1.1\r\nHost: myapp.example\r\nConnection: close\r\n\r\n");
+    ASSERT_TRUE(until([&] { return first->last != 0; }));
+    const auto second = stream_from("a2");
+    first->reset(http::http2_code::refused_stream);
+    ASSERT_TRUE(until([&] { return second->last != 0; }));
+    second->respond(204, {}, true);
+    ASSERT_TRUE(until([&] { return !visitor->closed.empty(); }));
+    EXPECT_TRUE(visitor->received.starts_with("HTTP/1.1 204 ")) << visitor->received;
+}
+
 TEST_F(StreamingFailoverTest, NothingIsSentAgainOnceAnAnswerHasBegun) {
     const struct {
         const char* what;

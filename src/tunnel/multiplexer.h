@@ -61,7 +61,8 @@ public:
     // So many more bytes given to send_body() are on their way: there is room for as many.
     virtual void on_body_taken(std::size_t bytes) { static_cast<void>(bytes); }
     // proxy_timeout, tunnel_closed (or the reason given to close()), backend_unreachable, bad_agent_answer,
-    // slow_visitor (what it did not read filled the memory there is).
+    // slow_visitor (what it did not read filled the memory there is), stream_refused (the agent has done
+    // nothing with it, RFC 9113 section 8.7).
     virtual void on_failed(const Error& error) = 0;
 };
 

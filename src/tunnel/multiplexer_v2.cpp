@@ -55,9 +55,11 @@ bool is_greeting(std::string_view frames) {
     return frames.empty();
 }
 
-Error reset_error(std::uint32_t code) {
-    if (code == http::http2_code::refused_stream)
+Error reset_error(std::uint32_t code, bool is_draining) {
+    if (code == http::http2_code::refused_stream && is_draining)
         return {"tunnel_closed", "the agent took no more requests when this one came"};
+    if (code == http::http2_code::refused_stream)
+        return {"stream_refused", "the agent had as many requests as it takes when this one came"};
     return {"bad_agent_answer", fmt::format("the agent gave the answer up (HTTP/2 error {})", code)};
 }
 
@@ -222,7 +224,7 @@ void MultiplexerV2::on_end(Http2StreamId id, std::span<const http::Field> traile
 }
 
 void MultiplexerV2::on_reset(Http2StreamId id, std::uint32_t code) {
-    fail_stream(static_cast<StreamId>(id), reset_error(code));
+    fail_stream(static_cast<StreamId>(id), reset_error(code, is_draining()));
 }
 
 void MultiplexerV2::on_shed(Http2StreamId id) {

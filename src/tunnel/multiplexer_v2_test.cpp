@@ -265,7 +265,12 @@ TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
         mux.cancel(id);
         exchange();
     }
-    Visitor broken, half;
+    Visitor broken, half, surplus;
+    open(surplus);
+    exchange();
+    agent.session.reset(agent.last, http::http2_code::refused_stream);
+    exchange();
+    EXPECT_EQ(surplus.heard, Heard{"stream_refused"});
     open(broken);
     exchange();
     // Whatever it says: what a visitor did not read is for this side to tell.
