@@ -23,6 +23,42 @@ Result<std::shared_ptr<const net::TlsContext>> client_tls(const config::AgentCon
     return net::TlsContext::client(config.tls_ca.value_or(""));
 }
 
+Result<std::unique_ptr<attestation::QuoteProvider>> quote_provider(const config::AgentConfig& config) {
+    return attestation::make_quote_provider(kind_of(config.quote_provider),
+                                            config.simulated_dir.value_or(""));
+}
+
+config::Findings findings(std::string_view prefix, const Error& why) {
+    return {.problems = {std::string(prefix) + why.detail}, .warnings = {}};
+}
+
+// A simulated platform without its folder is refused by the settings' own rules.
+config::Findings inspect_quote_provider(const config::AgentConfig& config) {
+    if (config.quote_provider == config::QuoteProviderKind::simulated && !config.simulated_dir) return {};
+    const auto provider = quote_provider(config);
+    return provider ? config::Findings() : findings("EE_QUOTE_PROVIDER: ", provider.error());
+}
+
+config::Findings inspect_roots(const config::AgentConfig& config) {
+    for (const std::string& text :
+         {config.control_ws, config.backend_url, config.health_url.value_or(config.backend_url)}) {
+        const auto url = net::parse_url(text);
+        if (!url) return findings("", url.error());
+        if (const auto tls = client_tls(config, *url); !tls) return findings("EE_TLS_CA: ", tls.error());
+    }
+    return {};
+}
+
+config::Findings inspect_claims(const config::AgentConfig& config) {
+    const auto claims = claims_of(config);
+    return claims ? config::Findings() : findings("", claims.error());
+}
+
+config::Findings inspect_state_folder(const config::AgentConfig& config) {
+    const auto usable = check_state_folder(config);
+    return usable ? config::Findings() : findings("", usable.error());
+}
+
 SealedSettings sealed_settings(const AgentParts& parts) {
     const config::AgentConfig& config = parts.config;
     return {.identity = {.role = std::string(attestation::agent_role),
@@ -64,6 +100,15 @@ TunnelClientSettings tunnel_settings(const AgentParts& parts, Sealed& sealed, Wi
 
 }  // namespace
 
+config::Inspections<config::AgentConfig> start_inspections() {
+    return {{{"EE_QUOTE_PROVIDER", "EE_SIMULATED_TDX_DIR"}, inspect_quote_provider},
+            {{"EE_TLS_CA", "EE_CONTROL_WS", "EE_BACKEND_URL", "EE_HEALTH_URL"}, inspect_roots},
+            {{"EE_MEASUREMENTS_FILE", "EE_QUOTE_PROVIDER", "EE_SIMULATED_TDX_DIR", "EE_BACKEND_URL",
+              "EE_HEALTH_URL"},
+             inspect_claims},
+            {{"EE_STATE_DIR", "EE_AGENT_ID"}, inspect_state_folder}};
+}
+
 Result<AgentParts> prepare_agent(const config::AgentConfig& config) {
     auto control = net::parse_url(config.control_ws);
     auto backend = net::parse_url(config.backend_url);
@@ -74,8 +119,7 @@ Result<AgentParts> prepare_agent(const config::AgentConfig& config) {
     if (!agent_id) return fail(agent_id.error());
     auto claims = claims_of(config);
     if (!claims) return fail(claims.error());
-    auto provider =
-        attestation::make_quote_provider(kind_of(config.quote_provider), config.simulated_dir.value_or(""));
+    auto provider = quote_provider(config);
     if (!provider) return fail(provider.error());
     auto tls = client_tls(config, *control), backend_tls = client_tls(config, *backend),
          health_tls = client_tls(config, *health);

@@ -26,6 +26,9 @@ struct AgentParts {
     std::unique_ptr<attestation::QuoteProvider> provider;
 };
 
+// The check of the configuration: what the settings name, read as prepare_agent() reads it.
+config::Inspections<config::AgentConfig> start_inspections();
+
 // Refusals: of the URLs, the state folder, the claims, the quote provider and the certificates.
 Result<AgentParts> prepare_agent(const config::AgentConfig& config);
 
@@ -47,7 +50,7 @@ private:
     HealthProber prober_;
 };
 
-// The exit code: 0 after a clean stop, 1 when it could not start, 78 for a bad setting.
+// The exit code: 0 after a clean stop, 1 when it could not start.
 int run_agent(const config::AgentConfig& config);
 
 }  // namespace ee::agent

@@ -1,5 +1,6 @@
 #include "agent/agent.h"
 
+#include <fstream>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -71,6 +72,48 @@ TEST_F(PrepareAgent, ReadsRootsOnlyForTls) {
         EXPECT_NE(parts.error().detail.find("/nonexistent/roots.pem"), std::string::npos)
             << parts.error().detail;
     }
+}
+
+TEST_F(PrepareAgent, IsPrecededByACheckThatFindsTheSameAndMakesNothing) {
+    const auto problem = [](const config::AgentConfig& config) {
+        std::string found;
+        for (const auto& inspection : start_inspections())
+            for (const std::string& sentence : inspection.find(config).problems) found += sentence;
+        return found;
+    };
+    good.agent_id.reset();
+    good.state_dir = folder / "state";
+    EXPECT_EQ(problem(good), "");
+    EXPECT_FALSE(std::filesystem::exists(good.state_dir));
+
+    const std::filesystem::path text = folder / "text";
+    std::ofstream(text) << "neither a root nor JSON";
+    struct Row {
+        const char* beginning;
+        void (*spoil)(config::AgentConfig&, const std::filesystem::path& file);
+    };
+    const Row rows[] = {
+        {"EE_TLS_CA: ",
+         [](config::AgentConfig& config, const auto& file) {
+             config.control_ws = "wss://127.0.0.1:8443/v1/tunnel";
+             config.tls_ca = file;
+         }},
+        {"EE_MEASUREMENTS_FILE: ",
+         [](config::AgentConfig& config, const auto& file) { config.measurements_file = file; }},
+        {"EE_QUOTE_PROVIDER: ", [](config::AgentConfig& config,
+                                   const auto& file) { config.simulated_dir = file.parent_path() / "x"; }},
+        {"EE_STATE_DIR: ",
+         [](config::AgentConfig& config, const auto& file) { config.state_dir = file / "below"; }}};
+    for (const Row& row : rows) {
+        config::AgentConfig config = good;
+        row.spoil(config, text);
+        EXPECT_TRUE(problem(config).starts_with(row.beginning)) << row.beginning << problem(config);
+        EXPECT_FALSE(prepare_agent(config)) << row.beginning;
+    }
+    // One that is kept and is none.
+    std::filesystem::create_directory(good.state_dir);
+    std::ofstream(good.state_dir / "agent_id") << "two words";
+    EXPECT_NE(problem(good).find("does not hold an agent id"), std::string::npos);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/hex.h"
 #include "base/names.h"
 #include "base/replace_file.h"
+#include "base/writable_folder.h"
 #include "crypto/digest.h"
 #include "net/url.h"
 
@@ -67,6 +68,20 @@ Result<Claims> read_claims(const fs::path& file) {
     return claims;
 }
 
+fs::path agent_id_file(const config::AgentConfig& config) {
+    return config.state_dir / "agent_id";
+}
+
+// nullopt where there is none yet.
+Result<std::optional<std::string>> kept_agent_id(const config::AgentConfig& config) {
+    auto text = read_file(agent_id_file(config));
+    if (!text) return std::optional<std::string>();
+    std::string id = trimmed(std::move(*text));
+    if (is_agent_id(id)) return std::optional(std::move(id));
+    return fail("state_dir_unusable",
+                agent_id_file(config).string() + " does not hold an agent id; remove it to get a new one");
+}
+
 Result<void> require_local(std::string_view setting, const std::string& url) {
     const auto parsed = net::parse_url(url);
     if (!parsed) return fail(parsed.error());
@@ -76,6 +91,16 @@ Result<void> require_local(std::string_view setting, const std::string& url) {
 }
 
 }  // namespace
+
+Result<void> check_state_folder(const config::AgentConfig& config) {
+    if (config.agent_id) return {};
+    const auto kept = kept_agent_id(config);
+    if (!kept) return fail(kept.error());
+    if (*kept) return {};
+    const auto writable = check_writable(config.state_dir);
+    if (!writable) return fail("state_dir_unusable", "EE_STATE_DIR: " + writable.error().detail);
+    return {};
+}
 
 Result<std::string> agent_id_of(const config::AgentConfig& config) {
     if (config.agent_id) return *config.agent_id;
@@ -88,15 +113,11 @@ Result<std::string> agent_id_of(const config::AgentConfig& config) {
     if (made && error)
         return fail("state_dir_unusable", "cannot keep others out of EE_STATE_DIR " +
                                               config.state_dir.string() + ": " + error.message());
-    const fs::path file = config.state_dir / "agent_id";
-    if (auto kept = read_file(file)) {
-        std::string id = trimmed(std::move(*kept));
-        if (is_agent_id(id)) return id;
-        return fail("state_dir_unusable",
-                    file.string() + " does not hold an agent id; remove it to get a new one");
-    }
+    auto kept = kept_agent_id(config);
+    if (!kept) return fail(kept.error());
+    if (*kept) return **std::move(kept);
     std::string id = new_uuid();
-    if (const auto saved = replace_file(file, id + '\n', 0600); !saved)
+    if (const auto saved = replace_file(agent_id_file(config), id + '\n', 0600); !saved)
         return fail("state_dir_unusable", "cannot write " + saved.error().detail);
     return id;
 }
@@ -137,7 +158,7 @@ Result<Claims> claims_of(const config::AgentConfig& config) {
         }
     } else if (config.measurements_file) {
         auto read = read_claims(*config.measurements_file);
-        if (!read) return read;
+        if (!read) return fail(read.error().code, "EE_MEASUREMENTS_FILE: " + read.error().detail);
         claims = std::move(*read);
     }
     if (sealed) {

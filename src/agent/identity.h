@@ -15,6 +15,9 @@ namespace ee::agent {
 // `state_dir_unusable` says what failed.
 Result<std::string> agent_id_of(const config::AgentConfig& config);
 
+// Whether agent_id_of() can do so; makes and changes nothing.
+Result<void> check_state_folder(const config::AgentConfig& config);
+
 // The folder whose `sealed` and `measurements.json` are part of the measured root. With the simulated
 // provider its folder stands for that.
 std::filesystem::path sealed_folder(const config::AgentConfig& config);

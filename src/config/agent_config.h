@@ -11,6 +11,7 @@
 
 #include "base/secret.h"
 #include "config/exit_request.h"
+#include "config/inspection.h"
 
 namespace ee::config {
 
@@ -48,6 +49,7 @@ struct AgentConfig {
 
 // As load_control_plane_config, for the agent.
 std::variant<AgentConfig, ExitRequest> load_agent_config(int argc, const char* const* argv,
-                                                         const Environment& environment);
+                                                         const Environment& environment,
+                                                         const Inspections<AgentConfig>& inspections = {});
 
 }  // namespace ee::config

@@ -516,37 +516,42 @@ TEST_F(ConfigTest, CheckingAGoodConfigurationExitsWithZeroAndItsWarnings) {
     EXPECT_THAT(text, AllOf(HasSubstr("the configuration is good"), HasSubstr("warning: EE_DRIAN_SEC")));
 }
 
-TEST_F(ConfigTest, AsksWhoeverKnowsAboutAFileAndTellsItsProblemsWithItsOwn) {
+TEST_F(ConfigTest, WhatInspectionsFindIsToldWithItsOwnProblems) {
     const std::string file = write("networks.toml", "x");
     std::vector<std::filesystem::path> asked;
-    FileFindings findings{.problems = {"line 1 is wrong", "line 2 is wrong"},
-                          .warnings = {"line 3 is unwise"}};
+    Findings findings{.problems = {"line 1 is wrong", "line 2 is wrong"}, .warnings = {"line 3 is unwise"}};
+    const Inspections<ControlPlaneConfig> inspections = {
+        {{"EE_DRAIN_SEC", "EE_NETWORKS_FILE"}, [&](const ControlPlaneConfig& config) {
+             asked.push_back(*config.networks_file);
+             return findings;
+         }}};
     const auto load_with = [&](std::vector<const char*> flags, const std::string& name) {
         flags.insert(flags.begin(), "easyenclave-control");
         return load_control_plane_config(static_cast<int>(flags.size()), flags.data(),
-                                         {{"EE_NETWORKS_FILE", name}, {"EE_THREADS", "1"}},
-                                         [&](const std::filesystem::path& path) {
-                                             asked.push_back(path);
-                                             return findings;
-                                         });
+                                         {{"EE_NETWORKS_FILE", name}, {"EE_THREADS", "1"}}, inspections);
     };
     for (const char* action : {"--check-config", "--log-level=info"}) {
         const auto refused = std::get<ExitRequest>(load_with({action, "--control-port=x"}, file));
         EXPECT_EQ(refused.code, exit_config_invalid);
         EXPECT_THAT(refused.text, HasSubstr("3 problems"));
         EXPECT_THAT(refused.text, HasSubstr("EE_CONTROL_PORT"));
-        EXPECT_THAT(refused.text, HasSubstr("EE_NETWORKS_FILE: line 1 is wrong"));
-        EXPECT_THAT(refused.text, HasSubstr("EE_NETWORKS_FILE: line 2 is wrong"));
-        EXPECT_THAT(refused.text, HasSubstr("warning: EE_NETWORKS_FILE: line 3 is unwise"));
+        EXPECT_THAT(refused.text, HasSubstr("\n  line 1 is wrong\n  line 2 is wrong\n"));
+        EXPECT_THAT(refused.text, HasSubstr("warning: line 3 is unwise"));
     }
     EXPECT_EQ(asked, (std::vector<std::filesystem::path>{file, file}));
+    EXPECT_EQ(std::get<ExitRequest>(load_with({"--print-config"}, file)).code, 0) << "it shows, no more";
     findings.problems.clear();
     const auto config = std::get<ControlPlaneConfig>(load_with({}, file));
-    EXPECT_THAT(config.warnings, testing::Contains("EE_NETWORKS_FILE: line 3 is unwise"));
+    EXPECT_THAT(config.warnings, testing::Contains("line 3 is unwise"));
     // A file that is not there is a problem by itself.
     asked.clear();
     EXPECT_EQ(std::get<ExitRequest>(load_with({}, folder_ + "/none")).code, exit_config_invalid);
     EXPECT_TRUE(asked.empty());
+}
+
+TEST_F(ConfigTest, ASimulatedPlatformNeedsItsFolder) {
+    EXPECT_THAT(refusal({}, {{"EE_QUOTE_PROVIDER", "simulated"}}),
+                HasSubstr("EE_QUOTE_PROVIDER is simulated and EE_SIMULATED_TDX_DIR is not set"));
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -12,6 +11,7 @@
 
 #include "base/secret.h"
 #include "config/exit_request.h"
+#include "config/inspection.h"
 
 namespace ee::config {
 
@@ -94,20 +94,12 @@ struct ControlPlaneConfig {
     std::vector<std::string> warnings;  // Sentences to log at start; no secrets.
 };
 
-// What is to be said about a file that a setting names. Sentences; a problem refuses the configuration.
-struct FileFindings {
-    std::vector<std::string> problems;
-    std::vector<std::string> warnings;
-};
-// Looks into a file where that takes knowledge which settings do not have.
-using FileInspector = std::function<FileFindings(const std::filesystem::path& file)>;
-
 // Reads flags, environment, file and defaults, in that order of precedence. Answers an ExitRequest for
 // --help, --version, --check-config, --print-config, and when anything is wrong: then it names every bad
-// setting at once, with code 78. `inspect_networks` looks into EE_NETWORKS_FILE, whose problems
-// are among those.
+// setting at once, with code 78. The problems that `inspections` find are among those; --print-config
+// goes without them.
 std::variant<ControlPlaneConfig, ExitRequest> load_control_plane_config(
     int argc, const char* const* argv, const Environment& environment,
-    const FileInspector& inspect_networks = {});
+    const Inspections<ControlPlaneConfig>& inspections = {});
 
 }  // namespace ee::config

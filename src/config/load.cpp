@@ -21,9 +21,7 @@ void check_pair(Resolved& resolved, std::string_view certificate, std::string_vi
 }
 
 bool set_and_valid(const Resolved& resolved, std::string_view name) {
-    for (const ResolvedSetting& entry : resolved.all())
-        if (entry.setting->name == name) return entry.is_valid && entry.is_set;
-    return false;
+    return resolved.is_valid(name) && resolved.is_set(name);
 }
 
 // An unreadable number reads as 0 and has its own problem, so it is never compared.
@@ -162,6 +160,15 @@ void check_windows(Resolved& resolved) {
             window_s, cell_s / 2));
 }
 
+void check_simulated_folder(Resolved& resolved) {
+    const bool simulated = resolved.text("EE_QUOTE_PROVIDER") == "simulated";
+    if (simulated && resolved.text("EE_SIMULATED_TDX_DIR").empty()) {
+        resolved.add_problem(
+            "EE_QUOTE_PROVIDER is simulated and EE_SIMULATED_TDX_DIR is not set: must be the folder that "
+            "`eectl simulate init` made");
+    }
+}
+
 void check_control_plane(Resolved& resolved) {
     check_roles(resolved);
     check_windows(resolved);
@@ -172,6 +179,7 @@ void check_control_plane(Resolved& resolved) {
     check_not_above(resolved, "EE_REGISTRATION_WARN_DAYS", "EE_REGISTRATION_TTL_DAYS");
     check_ratls(resolved);
     check_passthrough(resolved);
+    check_simulated_folder(resolved);
     if (resolved.text("EE_PCCS_URL").find('?') != std::string::npos)
         resolved.add_problem("EE_PCCS_URL has a query: must be the address of the service alone");
     const bool ports_equal = both_valid(resolved, "EE_CONTROL_PORT", "EE_PROXY_PORT") &&
@@ -180,24 +188,6 @@ void check_control_plane(Resolved& resolved) {
     if (ports_equal && resolved.text("EE_CONTROL_BIND") == resolved.text("EE_PROXY_BIND")) {
         resolved.add_problem(fmt::format("EE_CONTROL_PORT and EE_PROXY_PORT are both {} on {}",
                                          resolved.integer("EE_PROXY_PORT"), resolved.text("EE_PROXY_BIND")));
-    }
-}
-
-void check_file(Resolved& resolved, std::string_view name, const FileInspector& inspect) {
-    if (!inspect || !set_and_valid(resolved, name)) return;
-    const FileFindings findings = inspect(resolved.text(name));
-    for (const std::string& problem : findings.problems)
-        resolved.add_problem(fmt::format("{}: {}", name, problem));
-    for (const std::string& warning : findings.warnings)
-        resolved.add_warning(fmt::format("{}: {}", name, warning));
-}
-
-void check_simulated_folder(Resolved& resolved) {
-    const bool simulated = resolved.text("EE_QUOTE_PROVIDER") == "simulated";
-    if (simulated && resolved.text("EE_SIMULATED_TDX_DIR").empty()) {
-        resolved.add_problem(
-            "EE_QUOTE_PROVIDER is simulated and EE_SIMULATED_TDX_DIR is not set: must be the folder that "
-            "`eectl simulate init` made");
     }
 }
 
@@ -243,7 +233,7 @@ ListenAddress listen_address(const Resolved& resolved, std::string_view bind, st
 
 std::optional<TlsFiles> tls_files(const Resolved& resolved, std::string_view certificate,
                                   std::string_view key) {
-    if (!resolved.is_set(certificate)) return std::nullopt;
+    if (!resolved.is_set(certificate) || !resolved.is_set(key)) return std::nullopt;
     return TlsFiles{.certificate = resolved.text(certificate), .key = resolved.text(key)};
 }
 
@@ -328,7 +318,6 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.drain_timeout = resolved.seconds("EE_DRAIN_SEC");
     config.log_level = resolved.text("EE_LOG_LEVEL");
     config.log_format = resolved.text("EE_LOG_FORMAT");
-    config.warnings = resolved.warnings();
     return config;
 }
 
@@ -365,15 +354,26 @@ AgentConfig agent_config(const Resolved& resolved) {
     config.drain_timeout = resolved.seconds("EE_DRAIN_SEC");
     config.log_level = resolved.text("EE_LOG_LEVEL");
     config.log_format = resolved.text("EE_LOG_FORMAT");
-    config.warnings = resolved.warnings();
     return config;
 }
 
 template <class Config>
+void inspect(Resolved& resolved, const Config& config, const Inspections<Config>& inspections) {
+    for (const Inspection<Config>& inspection : inspections) {
+        if (!std::ranges::all_of(inspection.settings,
+                                 [&](std::string_view name) { return resolved.is_valid(name); }))
+            continue;
+        const Findings findings = inspection.find(config);
+        for (const std::string& problem : findings.problems) resolved.add_problem(problem);
+        for (const std::string& warning : findings.warnings) resolved.add_warning(warning);
+    }
+}
+
+template <class Config>
 std::variant<Config, ExitRequest> load(Program program, int argc, const char* const* argv,
-                                       const Environment& environment,
-                                       const std::function<void(Resolved&)>& check,
-                                       Config (*build)(const Resolved&)) {
+                                       const Environment& environment, void (*check)(Resolved&),
+                                       Config (*build)(const Resolved&),
+                                       const Inspections<Config>& inspections) {
     const CommandLine line = read_command_line(argc, argv);
     if (line.action == Action::help) return ExitRequest{0, help_text(program)};
     if (line.action == Action::version) {
@@ -381,12 +381,15 @@ std::variant<Config, ExitRequest> load(Program program, int argc, const char* co
     }
     Resolved resolved(program, line, environment);
     check(resolved);
+    Config config = build(resolved);
+    if (line.action != Action::print_config) inspect(resolved, config, inspections);
     if (!resolved.problems().empty()) {
         return ExitRequest{exit_config_invalid, problems_text(program, resolved)};
     }
     if (line.action == Action::check_config) return ExitRequest{0, check_text(program, resolved)};
     if (line.action == Action::print_config) return ExitRequest{0, print_text(resolved)};
-    return build(resolved);
+    config.warnings = resolved.warnings();
+    return config;
 }
 
 }  // namespace
@@ -404,18 +407,15 @@ Environment read_environment(const char* const* entries) {
 
 std::variant<ControlPlaneConfig, ExitRequest> load_control_plane_config(
     int argc, const char* const* argv, const Environment& environment,
-    const FileInspector& inspect_networks) {
-    const auto check = [&](Resolved& resolved) {
-        check_control_plane(resolved);
-        check_file(resolved, "EE_NETWORKS_FILE", inspect_networks);
-    };
-    return load<ControlPlaneConfig>(Program::control_plane, argc, argv, environment, check,
-                                    control_plane_config);
+    const Inspections<ControlPlaneConfig>& inspections) {
+    return load<ControlPlaneConfig>(Program::control_plane, argc, argv, environment, check_control_plane,
+                                    control_plane_config, inspections);
 }
 
 std::variant<AgentConfig, ExitRequest> load_agent_config(int argc, const char* const* argv,
-                                                         const Environment& environment) {
-    return load<AgentConfig>(Program::agent, argc, argv, environment, check_agent, agent_config);
+                                                         const Environment& environment,
+                                                         const Inspections<AgentConfig>& inspections) {
+    return load<AgentConfig>(Program::agent, argc, argv, environment, check_agent, agent_config, inspections);
 }
 
 }  // namespace ee::config

@@ -37,6 +37,7 @@ public:
     void add_warning(std::string sentence) { warnings_.push_back(std::move(sentence)); }
 
     bool is_set(std::string_view name) const { return find(name).is_set; }
+    bool is_valid(std::string_view name) const { return find(name).is_valid; }
     std::string text(std::string_view name) const;
     std::optional<std::string> optional_text(std::string_view name) const;
     std::optional<std::filesystem::path> optional_path(std::string_view name) const;

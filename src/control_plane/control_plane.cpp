@@ -58,17 +58,13 @@ struct Prepared {
 };
 
 Result<Prepared> prepare(const config::ControlPlaneConfig& config, const telemetry::Log& log) {
-    attestation::TrustAnchors anchors;
-    if (config.tdx_root_ca) {
-        auto read = attestation::TrustAnchors::with_simulated_root_file(*config.tdx_root_ca);
-        if (!read) return fail(std::move(read.error()));
-        anchors = std::move(*read);
-    }
-    auto networks = read_networks(config, anchors.has_simulated());
+    auto anchors = read_trust_anchors(config);
+    if (!anchors) return fail(std::move(anchors.error()));
+    auto networks = read_networks(config, anchors->has_simulated());
     if (!networks) return fail(std::move(networks.error()));
     auto tls = listener_tls(config);
     if (!tls) return fail(std::move(tls.error()));
-    Prepared out{.anchors = std::move(anchors),
+    Prepared out{.anchors = std::move(*anchors),
                  .networks = std::move(*networks),
                  .tls = std::move(*tls),
                  .client_tls = {},

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "attestation/report_data.h"
+#include "control_plane/ledger_key.h"
 #include "control_plane/own_quote.h"
-#include "crypto/signing_key.h"
 #include "ledger/sqlite/sqlite_store.h"
 
 namespace ee::control_plane {
@@ -15,16 +15,6 @@ constexpr std::size_t questions_max = 4096;
 // For collateral of the own quote, at the start.
 constexpr std::chrono::seconds collateral_wait_max{15};
 
-// Made at the first start, kept from then on.
-Result<crypto::SigningKey> load_or_make_key(const std::filesystem::path& file, const telemetry::Log& log) {
-    std::error_code error;
-    if (std::filesystem::exists(file, error)) return crypto::load_signing_key(file);
-    crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::ed25519);
-    if (auto saved = crypto::save_signing_key(file, key); !saved) return fail(std::move(saved.error()));
-    log.info("ledger.key_made", {{"file", file.string()}});
-    return key;
-}
-
 // In a TEE: a key that lives in memory, bound by a quote. Outside: the one in the file, which nothing
 // attests.
 Result<ledger::LogKey> make_log_key(const config::ControlPlaneConfig& config,
@@ -34,11 +24,8 @@ Result<ledger::LogKey> make_log_key(const config::ControlPlaneConfig& config,
     auto provider = own_quote_provider(config);
     if (!provider) return fail(std::move(provider.error()));
     if (!*provider) {
-        auto key = load_or_make_key(config.ledger_key_file, log);
+        auto key = load_or_make_ledger_key(config.ledger_key_file, log);
         if (!key) return fail(std::move(key.error()));
-        if (key->kind() != crypto::KeyKind::ed25519)
-            return fail("key_invalid",
-                        fmt::format("{} must hold an Ed25519 key", config.ledger_key_file.string()));
         return ledger::LogKey{.key = *std::move(key), .repo = config.repo, .release_tag = config.release_tag};
     }
     ledger::LogKey out{.key = crypto::SigningKey::generate(crypto::KeyKind::ed25519)};

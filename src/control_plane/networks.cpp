@@ -6,10 +6,14 @@
 
 namespace ee::control_plane {
 
-config::FileFindings inspect_networks_file(const std::filesystem::path& file) {
-    const auto read = attestation::read_policy_file(file);
-    if (!read) return {.problems = read.error(), .warnings = {}};
-    return {.problems = {}, .warnings = read->warnings};
+config::Findings inspect_networks(const config::ControlPlaneConfig& config) {
+    if (!config.networks_file) return {};
+    const auto read = attestation::read_policy_file(*config.networks_file);
+    config::Findings findings{.problems = read ? std::vector<std::string>() : read.error(),
+                              .warnings = read ? read->warnings : std::vector<std::string>()};
+    for (auto* sentences : {&findings.problems, &findings.warnings})
+        for (std::string& sentence : *sentences) sentence.insert(0, "EE_NETWORKS_FILE: ");
+    return findings;
 }
 
 Result<attestation::NetworkPolicies> read_networks(const config::ControlPlaneConfig& config,

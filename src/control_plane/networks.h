@@ -12,7 +12,7 @@
 namespace ee::control_plane {
 
 // For the check of the configuration: everything that is wrong with EE_NETWORKS_FILE.
-config::FileFindings inspect_networks_file(const std::filesystem::path& file);
+config::Findings inspect_networks(const config::ControlPlaneConfig& config);
 
 // The policies of EE_NETWORKS_FILE, without one the built-in ones. `networks_file_invalid` names every
 // problem.

@@ -53,7 +53,7 @@ protected:
 TEST_F(NetworksFile, IsWhatTheControlPlaneServes) {
     write("[lab]\nbase = \"sandbox-1\"\ntcb_accepted = [\"Revoked\"]\n");
     EXPECT_THAT(names_of(read_networks(config, true).value()), ElementsAre("forge-1", "lab", "sandbox-1"));
-    const config::FileFindings findings = inspect_networks_file(*config.networks_file);
+    const config::Findings findings = inspect_networks(config);
     EXPECT_THAT(findings.problems, IsEmpty());
     EXPECT_THAT(findings.warnings, ElementsAre(HasSubstr("Revoked")));
     config.networks_file.reset();
@@ -62,7 +62,7 @@ TEST_F(NetworksFile, IsWhatTheControlPlaneServes) {
 
 TEST_F(NetworksFile, IsRefusedWithEveryProblem) {
     write("[forge-1]\ndebug = true\nsimulated_root = true\n");
-    EXPECT_EQ(inspect_networks_file(*config.networks_file).problems.size(), 2u);
+    EXPECT_EQ(inspect_networks(config).problems.size(), 2u);
     const auto refused = read_networks(config, true);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, "networks_file_invalid");
@@ -70,7 +70,7 @@ TEST_F(NetworksFile, IsRefusedWithEveryProblem) {
     EXPECT_THAT(refused.error().detail,
                 HasSubstr("\n" + config.networks_file->string() + ":3: [forge-1] simul"));
     std::filesystem::remove(*config.networks_file);
-    EXPECT_EQ(inspect_networks_file(*config.networks_file).problems.size(), 1u);
+    EXPECT_EQ(inspect_networks(config).problems.size(), 1u);
     EXPECT_FALSE(read_networks(config, true));
 }
 

@@ -8,6 +8,11 @@
 
 namespace ee::control_plane {
 
+Result<attestation::TrustAnchors> read_trust_anchors(const config::ControlPlaneConfig& config) {
+    if (!config.tdx_root_ca) return attestation::TrustAnchors();
+    return attestation::TrustAnchors::with_simulated_root_file(*config.tdx_root_ca);
+}
+
 attestation::CollateralSource& CollateralSources::source() const {
     if (both) return *both;
     return *service;

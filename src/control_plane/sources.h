@@ -12,6 +12,9 @@
 
 namespace ee::control_plane {
 
+// Intel's root, or the one in EE_TDX_ROOT_CA beside it.
+Result<attestation::TrustAnchors> read_trust_anchors(const config::ControlPlaneConfig& config);
+
 // The files of EE_COLLATERAL_DIR first, then what the service at EE_PCCS_URL has published.
 struct CollateralSources {
     std::unique_ptr<attestation::CollateralSource> directory;  // null without EE_COLLATERAL_DIR

@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 int main(int argc, char** argv) {
-    const auto loaded = ee::config::load_agent_config(argc, argv, ee::config::read_environment(environ));
+    const auto loaded = ee::config::load_agent_config(argc, argv, ee::config::read_environment(environ),
+                                                      ee::agent::start_inspections());
     if (const auto* exit = std::get_if<ee::config::ExitRequest>(&loaded)) {
         (exit->code == 0 ? std::cout : std::cerr) << exit->text;
         return exit->code;

@@ -3,13 +3,19 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <unistd.h>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "base/writable_folder.h"
+
 namespace ee::sqlite {
 namespace {
+
+// What each database file begins with, once something was written (SQLite file format, section 1.3.1).
+constexpr std::string_view magic("SQLite format 3\0", 16);
 
 tl::unexpected<Error> cannot(std::string_view what, const std::filesystem::path& path) {
     return fail("store_unavailable",
@@ -47,6 +53,21 @@ Result<void> make_file(const std::filesystem::path& file) {
     }
     if (errno != EEXIST || ::access(file.c_str(), R_OK | W_OK) != 0) return cannot("open", file);
     return {};
+}
+
+Result<void> check_file(const std::filesystem::path& file) {
+    struct stat status{};
+    if (::stat(file.c_str(), &status) == 0) {
+        if (!S_ISREG(status.st_mode))
+            return fail("store_unavailable",
+                        file.string() + (S_ISDIR(status.st_mode) ? " is a folder" : " is no regular file"));
+        if (::access(file.c_str(), R_OK | W_OK) != 0) return cannot("open", file);
+        std::string begin(magic.size(), '\0');
+        std::ifstream(file, std::ios::binary).read(begin.data(), std::ssize(begin));
+        if (status.st_size > 0 && begin != magic)
+            return fail("store_unavailable", file.string() + " is not an SQLite database");
+    }
+    return check_writable(file.parent_path());
 }
 
 }  // namespace ee::sqlite

@@ -1,7 +1,6 @@
 """Agents as witnesses of the ledger's log: a ledger restored from an older copy is found out by what they hold."""
 
 import shutil
-import subprocess
 
 from event_stream import EventStream
 from harness import ADMIN_TOKEN, lasting_port, until
@@ -296,17 +295,3 @@ def test_a_second_server_on_the_same_database_is_refused_and_readers_are_not(wor
     control.kill()
     # The lock ends with its process, however that ends.
     buy(world.control(), "again")
-
-
-def test_a_ledger_key_that_cannot_sign_the_log_or_be_kept_ends_the_start(world):
-    file = world.path / "of-another-kind.pem"
-    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", file],
-                   check=True, capture_output=True)
-    why = cannot_start(world, EE_LEDGER_KEY_FILE=file)
-    assert (why["code"], why["detail"]) == ("key_invalid", f"{file} must hold an Ed25519 key")
-    file.write_text("no key")
-    why = cannot_start(world, EE_LEDGER_KEY_FILE=file)
-    assert str(file) in why["detail"] and file.read_text() == "no key"
-    nowhere = world.path / "missing" / "ledger.key"
-    why = cannot_start(world, EE_LEDGER_KEY_FILE=nowhere)
-    assert why["code"] == "key_unwritable" and str(nowhere) in why["detail"]
