@@ -73,7 +73,7 @@ TEST(AgentConfig, ANodesTokenGoesOverTlsOnly) {
     EXPECT_THAT(agent_refusal(agent_environment({{"EE_NODE_TOKEN", "ee_secret"}})),
                 HasSubstr("EE_NODE_ID is not"));
     EXPECT_THAT(agent_refusal(agent_environment({{"EE_NODE_ID", "n1"}, {"EE_NODE_TOKEN", "a,b"}})),
-                HasSubstr("EE_NODE_TOKEN holds several tokens"));
+                HasSubstr("EE_NODE_TOKEN (environment): must be one token"));
 }
 
 TEST(AgentConfig, WhatIsRequiredIsNamedAtOnce) {

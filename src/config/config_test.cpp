@@ -412,7 +412,7 @@ TEST_F(ConfigTest, SettingsThatContradictEachOtherAreRefused) {
     const std::pair<Environment, const char*> cases[] = {
         {{{"EE_GITHUB_API_URL", "nowhere"}}, "a host and no user name; or none"},
         {{{"EE_GITHUB_API_URL", "https://x.example.com/?a=b"}}, "EE_GITHUB_API_URL has a query"},
-        {{{"EE_GITHUB_TOKEN", "a,b"}}, "EE_GITHUB_TOKEN holds several tokens"},
+        {{{"EE_GITHUB_TOKEN", "a,b"}}, "EE_GITHUB_TOKEN (environment): must be one token"},
         {{{"EE_ALLOWLIST_ASSET", "../x"}}, "EE_ALLOWLIST_ASSET"},
         {{{"EE_TLS_KEY", file}}, "EE_TLS_KEY is set without EE_TLS_CERT"},
         {{{"EE_PROXY_TLS_CERT", file}}, "EE_PROXY_TLS_CERT is set without EE_PROXY_TLS_KEY"},

@@ -97,7 +97,6 @@ void check_github(Resolved& resolved) {
     if (url.find('?') != std::string::npos)
         resolved.add_problem("EE_GITHUB_API_URL has a query: must be the address of the API alone");
     const std::size_t tokens = resolved.tokens("EE_GITHUB_TOKEN").size();
-    if (tokens > 1) resolved.add_problem("EE_GITHUB_TOKEN holds several tokens: must be one");
     if (tokens > 0 && url.starts_with("http://") && !is_loopback_url(url)) {
         resolved.add_problem(fmt::format(
             "EE_GITHUB_TOKEN is set and EE_GITHUB_API_URL = \"{}\" is not https: anybody on the way could "
@@ -194,7 +193,6 @@ void check_control_plane(Resolved& resolved) {
 // The node's earnings are behind its token.
 void check_node(Resolved& resolved) {
     const std::size_t tokens = resolved.tokens("EE_NODE_TOKEN").size();
-    if (tokens > 1) resolved.add_problem("EE_NODE_TOKEN holds several tokens: must be one");
     if (tokens > 0 && !resolved.is_set("EE_NODE_ID"))
         resolved.add_problem("EE_NODE_TOKEN is set and EE_NODE_ID is not: must say which node it is of");
     if (tokens > 0 && resolved.text("EE_CONTROL_WS").starts_with("ws://"))

@@ -61,7 +61,7 @@ std::string allowed_values(const Rule& rule) {
         case Kind::bytes:
             return fmt::format("a number of bytes, or of KiB, MiB or GiB, from {} to {}",
                                bytes_text(rule.min), bytes_text(rule.max));
-        case Kind::boolean: return "true or false";
+        case Kind::boolean: return "true, yes, on or 1; or false, no, off or 0";
         case Kind::choice: return join_words(rule.words);
         case Kind::file: return "a file that can be read";
         case Kind::directory: return "a folder that exists";
@@ -83,7 +83,9 @@ std::string allowed_values(const Rule& rule) {
                                sockets && http2 ? " or h2c+unix:" : "",
                                sockets ? " and an absolute path" : "");
         }
-        case Kind::tokens: return "one token or several, separated by commas, of visible ASCII characters";
+        case Kind::tokens:
+            return rule.max == 1 ? "one token of visible ASCII characters other than a comma"
+                                 : "one token or several, separated by commas, of visible ASCII characters";
         case Kind::networks:
             return "networks such as 10.0.0.0/8, addresses, and the words loopback, docker, cloudflare and "
                    "none, "

@@ -30,7 +30,7 @@ enum class Kind : std::uint8_t {
     path,       // Made when needed.
     url,        // With a scheme from `words`; the word none when that is the last of them.
     origin,     // A URL of scheme, host and port only, or a Unix socket.
-    tokens,     // Comma-separated secrets.
+    tokens,     // Comma-separated secrets, at most `max`.
     networks,   // Comma-separated CIDRs, addresses and words.
     domain,     // A DNS name.
     dns_label,  // One label of it, lower case.

@@ -39,6 +39,9 @@ constexpr Rule origin(std::string_view schemes) {
 constexpr Rule tokens() {
     return {.kind = Kind::tokens, .secret = true};
 }
+constexpr Rule token() {
+    return {.kind = Kind::tokens, .max = 1, .secret = true};
+}
 constexpr Rule reserved() {
     return {.kind = Kind::reserved};
 }
@@ -99,7 +102,7 @@ constexpr Setting table[] = {
      "how long a look-up at GitHub holds; a copy serves up to 24 h while GitHub cannot be asked"},
     {"EE_GITHUB_API_URL", control, url("http https none"), "https://api.github.com",
      "where releases are; `none`: allowlists come from `EE_ALLOWLIST_DIR` only"},
-    {"EE_GITHUB_TOKEN", control, tokens(), "",
+    {"EE_GITHUB_TOKEN", control, token(), "",
      "bearer token for releases of private repositories; sent to the host of `EE_GITHUB_API_URL` only"},
     {"EE_COLLATERAL_DIR", control, of(Kind::directory), "",
      "every `*.json` in it that is a collateral file is used to verify quotes, before what is fetched; what "
@@ -213,7 +216,7 @@ constexpr Setting table[] = {
     {"EE_STATE_DIR", agent, of(Kind::path), "data/agent",
      "folder for what must survive a restart; created, readable by its owner only"},
     {"EE_NODE_ID", agent, of(Kind::identifier), "", "the registered node this agent belongs to"},
-    {"EE_NODE_TOKEN", agent, tokens(), "",
+    {"EE_NODE_TOKEN", agent, token(), "",
      "proves that the agent belongs to its node; sent over TLS only, to a control plane whose certificate "
      "holds"},
 

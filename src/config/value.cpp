@@ -209,7 +209,10 @@ bool accepts(const Rule& rule, std::string_view text) {
         case Kind::url:
             return (text == "none" && rule.words.ends_with(" none")) || is_url(text, rule.words, false);
         case Kind::origin: return is_url(text, rule.words, true);
-        case Kind::tokens: return text.empty() || parse_tokens(text).has_value();
+        case Kind::tokens: {
+            const auto tokens = parse_tokens(text);
+            return text.empty() || (tokens && std::ssize(*tokens) <= rule.max);
+        }
         case Kind::networks: return parse_networks(text).has_value();
         case Kind::domain: return is_domain(text);
         case Kind::dns_label: return is_app_name(text);
