@@ -66,6 +66,7 @@ start() {
     local name=$1
     shift
     starting=$name
+    : >"$folder/$name.out" 2>"$folder/$name.log"  # They are read before the process has opened them.
     setsid setpriv --pdeathsig TERM "$@" >"$folder/$name.out" 2>"$folder/$name.log" </dev/null &
     pids[$name]=$!
     starting=''

@@ -83,6 +83,7 @@ class DemoTest(unittest.TestCase):
         self.assertIn("request     GET /through-the-api", demo.output)
         self.assertIn("request     GET /through-the-proxy", demo.output)
         self.assertNotIn("FAILED", demo.output)
+        self.assertNotIn("No such file", demo.output)
         self.assertEqual(demo.leftovers(), [])
 
     def assert_failed(self, demo, *words):
