@@ -1,6 +1,10 @@
 #include "cli/ledger_file_commands.h"
 
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <ostream>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -22,9 +26,23 @@ int report(const Error& error, Context& context) {
     return exit_refused;
 }
 
+int refuse_file(std::string_view file, std::string_view why, Context& context) {
+    context.err << fmt::format("eectl: {}: {}\n", printable(file), why);
+    return exit_usage;
+}
+
+// Why there is no database to speak of; empty where there may be one.
+std::string unreadable(const std::string& file) {
+    std::error_code failed;
+    if (std::filesystem::is_directory(file, failed)) return "it is a folder";
+    return ::access(file.c_str(), R_OK) == 0 ? "" : std::strerror(errno);
+}
+
 }  // namespace
 
 int run_ledger_check(const LedgerFileOptions& options, Context& context) {
+    if (const std::string why = unreadable(options.database); !why.empty())
+        return refuse_file(options.database, why, context);
     const auto reader = ledger::SqliteReader::open(options.database);
     if (!reader) return report(reader.error(), context);
     const ledger::CheckReport found = ledger::check_ledger(**reader, 0);
@@ -51,6 +69,8 @@ int run_ledger_check(const LedgerFileOptions& options, Context& context) {
 }
 
 int run_ledger_export(const LedgerFileOptions& options, Context& context) {
+    if (const std::string why = unreadable(options.database); !why.empty())
+        return refuse_file(options.database, why, context);
     const auto reader = ledger::SqliteReader::open(options.database);
     if (!reader) return report(reader.error(), context);
     const std::uint64_t count = (*reader)->leaf_count();
@@ -74,6 +94,11 @@ int run_ledger_export(const LedgerFileOptions& options, Context& context) {
 }
 
 int run_ledger_backup(const LedgerFileOptions& options, Context& context) {
+    if (const std::string why = unreadable(options.database); !why.empty())
+        return refuse_file(options.database, why, context);
+    std::error_code failed;
+    if (std::filesystem::is_directory(options.to, failed))
+        return refuse_file(options.to, "it is a folder: name the file that the copy is to be", context);
     const auto copied = sqlite::back_up(options.database, options.to);
     if (!copied) return report(copied.error(), context);
     // What can't be read is no backup.

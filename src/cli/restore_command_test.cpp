@@ -65,6 +65,25 @@ TEST_F(RestoreTest, TheNextStartSaysInTheLogWhatWasLost) {
     });
 }
 
+TEST(LedgerFiles, WhatIsNoFileIsBadUsage) {
+    const TemporaryFolder folder;
+    const std::string absent = folder.file("absent"), directory = folder.file("");
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"check"}, {"export"}, {"backup", folder.file("copy")}})
+        for (const auto& [file, why] :
+             {std::pair(absent, "No such file or directory"), std::pair(directory, "it is a folder")}) {
+            std::vector<std::string> arguments = {"ledger", command[0], file};
+            arguments.insert(arguments.end(), command.begin() + 1, command.end());
+            const EectlRun run = eectl(arguments);
+            EXPECT_EQ(run.code, exit_usage) << command[0];
+            EXPECT_EQ(run.err, "eectl: " + file + ": " + why + "\n");
+        }
+    std::ofstream(folder.file("file")) << "x";
+    const EectlRun run = eectl({"ledger", "backup", folder.file("file"), directory});
+    EXPECT_EQ(run.code, exit_usage);
+    EXPECT_NE(run.err.find("it is a folder: name the file"), std::string::npos) << run.err;
+}
+
 TEST_F(RestoreTest, RefusesWhatItCannotDo) {
     EXPECT_TRUE(says(eectl({"restore", "--accept-loss", file, "--size", "40"}).err, "store_unavailable"));
     start_once();

@@ -146,7 +146,10 @@ int run_settlement_recompute(const RecomputeOptions& options, Context& context) 
         return exit_refused;
     };
     const auto content = attestation::read_whole_file(options.file, file_bytes_max);
-    if (!content) return report(content.error());
+    if (!content) {
+        context.err << "eectl: " << printable(content.error().detail) << '\n';
+        return exit_usage;
+    }
     simdjson::dom::parser parser;
     element root;
     if (parser.parse(*content).get(root) != simdjson::SUCCESS || !root.is_object())

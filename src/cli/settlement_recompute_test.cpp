@@ -257,7 +257,7 @@ TEST(SettlementRecompute, RefusesWhatIsNoBundle) {
         EXPECT_EQ(run.code, exit_refused);
         EXPECT_NE(run.err.find(says), std::string::npos) << says << "\n" << run.err;
     }
-    EXPECT_EQ(eectl({"settlement", "recompute", "/nowhere"}).code, exit_refused);
+    EXPECT_EQ(eectl({"settlement", "recompute", "/nowhere"}).code, exit_usage);
     EXPECT_EQ(eectl({"settlement", "recompute"}).code, exit_usage);
 }
 
