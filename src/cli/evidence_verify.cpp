@@ -48,7 +48,7 @@ Result<EvidenceTerms> read_terms(const EvidenceVerifyOptions& options) {
     if (!options.network.empty() || !options.policy.empty()) {
         auto policy = named_policy(options.network, options.policy, terms.anchors.has_simulated());
         if (!policy) return fail(std::move(policy.error()));
-        terms.policy = std::move(*policy);
+        terms.policy = std::move(policy->policy);
     }
     if (!options.at.empty()) {
         terms.at = parse_time(options.at);

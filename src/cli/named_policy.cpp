@@ -9,16 +9,16 @@ namespace {
 
 namespace att = ee::attestation;
 
-Result<att::NetworkPolicy> find_policy(const std::string& name, bool simulated_root) {
+Result<NamedPolicy> find_policy(const std::string& name, bool simulated_root) {
     const auto policies = att::NetworkPolicies::built_in(simulated_root);
-    if (const att::NetworkPolicy* policy = policies.find(name)) return *policy;
+    if (const att::NetworkPolicy* policy = policies.find(name)) return NamedPolicy{*policy};
     std::string known;
     for (const att::NetworkPolicy& policy : policies.all()) known += " " + policy.name;
     return fail("usage", fmt::format("--network: \"{}\" is not one of:{}", name, known));
 }
 
 // The only network of a file, or the one that was named.
-Result<att::NetworkPolicy> read_policy(const std::string& file, const std::string& name) {
+Result<NamedPolicy> read_policy(const std::string& file, const std::string& name) {
     const auto read = att::read_policy_file(file);
     if (!read) {
         std::string text = "--policy:";
@@ -27,7 +27,8 @@ Result<att::NetworkPolicy> read_policy(const std::string& file, const std::strin
     }
     std::string known;
     for (const auto& [policy, served] : read->networks) {
-        if (policy.name == name || (name.empty() && read->networks.size() == 1)) return policy;
+        if (policy.name == name || (name.empty() && read->networks.size() == 1))
+            return NamedPolicy{policy, served};
         known += " " + policy.name;
     }
     if (read->networks.empty()) return fail("usage", fmt::format("--policy: {} names no network", file));
@@ -39,8 +40,7 @@ Result<att::NetworkPolicy> read_policy(const std::string& file, const std::strin
 
 }  // namespace
 
-Result<att::NetworkPolicy> named_policy(const std::string& network, const std::string& file,
-                                        bool simulated_root) {
+Result<NamedPolicy> named_policy(const std::string& network, const std::string& file, bool simulated_root) {
     return file.empty() ? find_policy(network, simulated_root) : read_policy(file, network);
 }
 

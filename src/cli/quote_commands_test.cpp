@@ -258,6 +258,12 @@ TEST_F(QuoteCommands, APolicyFileJudgesByItsOnlyNetworkOrTheOneThatIsNamed) {
             EXPECT_NE(run.out.find(std::string("refused: ") + row.code), std::string::npos) << run.out;
         }
     }
+    const std::string unserved = write("unserved.toml", "[lab]\nbase = \"sandbox-1\"\nserved = false\n");
+    const EectlRun noted =
+        verify(file, {"--policy", unserved, "--collateral", in_platform("collateral.json")});
+    EXPECT_EQ(noted.code, exit_good) << noted.err;
+    EXPECT_NE(noted.err.find("does not serve lab (served = false)"), std::string::npos) << noted.err;
+    EXPECT_EQ(verify(file, {"--policy", two, "--network", "lab"}).err, "");
     const auto usage = [&](std::vector<std::string> options) {
         const EectlRun run = verify(file, std::move(options));
         EXPECT_EQ(run.code, exit_usage) << run.out;

@@ -47,7 +47,8 @@ Result<QuoteTerms> read_quote_terms(const QuoteTermsOptions& options) {
     if (!options.network.empty() || !options.policy.empty()) {
         auto policy = named_policy(options.network, options.policy, terms.anchors.has_simulated());
         if (!policy) return fail(policy.error());
-        terms.policy = std::move(*policy);
+        terms.policy = std::move(policy->policy);
+        terms.is_network_served = policy->is_served;
     }
     if (!options.allowlist.empty()) {
         auto allowlist = read_allowlist(options.allowlist);

@@ -25,6 +25,7 @@ struct QuoteTerms {
     attestation::TrustAnchors anchors;
     std::unique_ptr<attestation::CollateralSource> collateral;
     std::optional<attestation::NetworkPolicy> policy;
+    bool is_network_served = true;
     std::optional<attestation::Allowlist> allowlist;
 };
 

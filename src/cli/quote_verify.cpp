@@ -166,6 +166,11 @@ int run_quote_verify(const QuoteVerifyOptions& options, Context& context) {
     const QuoteOutcome outcome =
         inputs ? judge_quote(inputs->quote, inputs->report_data, inputs->terms, inputs->at)
                : unjudged(inputs.error());
+    if (inputs && !inputs->terms.is_network_served)
+        context.err << fmt::format(
+            "eectl: a control plane with {} does not serve {} (served = false): it would admit no agent "
+            "there\n",
+            options.terms.policy, inputs->terms.policy->name);
     if (options.json) {
         context.out << to_json(outcome) << '\n';
     } else {

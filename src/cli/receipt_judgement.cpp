@@ -65,8 +65,8 @@ Result<att::NetworkPolicy> control_policy(const ReceiptTermsOptions& options, bo
     policy.simulated_root_allowed = simulated_root;
     if (!options.network.empty() || !options.policy.empty()) {
         auto named = named_policy(options.network, options.policy, simulated_root);
-        if (!named) return named;
-        policy = std::move(*named);
+        if (!named) return fail(named.error());
+        policy = std::move(named->policy);
     }
     policy.sealed_required = false;
     policy.claims_required.clear();
