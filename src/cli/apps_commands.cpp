@@ -90,7 +90,11 @@ int run_apps_list(const AppsOptions& options, Context& context) {
         return exit_good;
     }
     if (listing->rows.empty()) {
-        context.out << "No apps. The first agent that attests under a name registers it.\n";
+        const bool asked_for_some =
+            !options.network.empty() || !options.status.empty() || !options.repo.empty();
+        context.out << (asked_for_some
+                            ? "No apps of that network, status or repository.\n"
+                            : "No apps. The first agent that attests under a name registers it.\n");
         return exit_good;
     }
     std::vector<std::string> titles;

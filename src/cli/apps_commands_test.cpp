@@ -61,6 +61,14 @@ TEST(AppsList, NoAppsIsSaidInWords) {
     EXPECT_TRUE(server.requests()[0].starts_with("GET /v1/apps?")) << server.requests()[0];
 }
 
+TEST(AppsList, ThatTheFiltersHideAllIsNotThatThereAreNone) {
+    for (const char* filter : {"--network", "--status", "--repo"}) {
+        ScriptedServer server({ok(R"({"items":[],"next_cursor":null})")});
+        const EectlRun run = eectl({"apps", "list", filter, "nope", "--url", server.url()});
+        EXPECT_EQ(run.out, "No apps of that network, status or repository.\n");
+    }
+}
+
 TEST(AppsList, ControlCharactersInNamesDoNotReachTheTerminal) {
     ScriptedServer server({ok(R"({"items":[{"app_name":"a\u001b[2Jb"}],"next_cursor":null})")});
     const EectlRun run = eectl({"apps", "list", "--url", server.url()});
@@ -71,6 +79,7 @@ TEST(AppsList, ControlCharactersInNamesDoNotReachTheTerminal) {
 TEST(AppsShow, PrintsEveryFieldIndented) {
     const std::string detail =
         R"({"app_name":"a-app","registration":{"state":"active"},"events":[],)"
+        R"("effective_price_usd_per_vcpu_hour":null,)"
         R"("agents":[{"agent_id":"u1","open_streams":3,"advisories":["INTEL-SA-1"]}]})";
     ScriptedServer server({ok(detail), ok(detail)});
     const EectlRun run = eectl({"apps", "show", "a-app", "--url", server.url()});
@@ -80,6 +89,7 @@ TEST(AppsShow, PrintsEveryFieldIndented) {
               "registration\n"
               "  state                     active\n"
               "events                    (none)\n"
+              "effective_price_usd_per_vcpu_hour -\n"
               "agents\n"
               "  -\n"
               "    agent_id                  u1\n"

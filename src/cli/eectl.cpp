@@ -249,7 +249,7 @@ void add_events_command(CLI::App& app, EventsOptions& options, Command& command)
                        "Begin behind the event of this number; 0: with the oldest that is kept");
     events->add_option("--app", options.app, "Only this app's");
     events->add_option("--kind", options.kind, "Only of this kind");
-    events->add_option("--count", options.count, "End after so many");
+    events->add_option("--count", options.count, "End after so many; 0: never (default)");
     events->add_option("--url", options.url, url_help);
     events->add_flag("--json", options.json, "As JSON, a line each");
     events->callback([&] { command = [&](Context& context) { return run_events(options, context); }; });

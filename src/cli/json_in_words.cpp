@@ -26,7 +26,7 @@ void print_member(std::ostream& out, std::string_view name, element value, int d
         out << indent(depth) << printable(name) << '\n';
         print_tree(out, value, depth + 1);
     } else {
-        out << fmt::format("{}{:<26}{}\n", indent(depth), printable(name), is_list ? "(none)" : cell(value));
+        out << fmt::format("{}{:<25} {}\n", indent(depth), printable(name), is_list ? "(none)" : cell(value));
     }
 }
 

@@ -24,6 +24,11 @@ using simdjson::dom::object;
 constexpr std::size_t page_items_max = 500;
 // An end for a server that loops.
 constexpr std::size_t pages_max = 100'000;
+constexpr std::string_view owner_token_field = "X-EE-Owner-Token";
+
+std::string owner_token_of(const Context& context) {
+    return context.environment("EECTL_OWNER_TOKEN").value_or("");
+}
 
 // "node_id" is called "NODE ID" over a column.
 std::string title_of(std::string_view field) {
@@ -83,6 +88,16 @@ std::string body_of(const ApiCall& call) {
 const Error not_an_answer{.code = "bad_answer",
                           .detail = "the answer is not JSON of the ledger: is this a control plane?"};
 
+// Its lines as they are: it can be copied, and its signature still holds.
+void print_checkpoint(std::ostream& out, std::string_view note) {
+    out << "checkpoint\n";
+    while (!note.empty()) {
+        const std::size_t end = std::min(note.find('\n'), note.size());
+        out << printable(note.substr(0, end)) << '\n';
+        note.remove_prefix(std::min(end + 1, note.size()));
+    }
+}
+
 // Receipts and bundles are for machines.
 void print_object(std::ostream& out, element root) {
     object members;
@@ -91,13 +106,15 @@ void print_object(std::ostream& out, element root) {
     JsonWriter json(shown);
     json.begin_object();
     for (const auto& [name, value] : members)
-        if (name != "receipt" && name != "evidence") json.key(name).raw(simdjson::minify(value));
+        if (name != "receipt" && name != "evidence" && name != "checkpoint")
+            json.key(name).raw(simdjson::minify(value));
     json.end_object();
     simdjson::dom::parser parser;
     print_tree(out, parser.parse(shown).value(), 0);
     if (std::uint64_t leaf = 0; root["receipt"]["leaf_index"].get(leaf) == simdjson::SUCCESS)
         out << fmt::format("{:<26}of leaf {}; --json has it, `eectl ledger verify` checks it\n", "receipt",
                            leaf);
+    if (std::string_view note; root["checkpoint"].get(note) == simdjson::SUCCESS) print_checkpoint(out, note);
 }
 
 int run_list(const ApiCall& call, const ControlPlaneClient& client, Context& context) {
@@ -157,6 +174,10 @@ int show(const ApiCall& call, const ControlPlaneClient& client, const std::strin
 
 // What else there is to say of a refusal. Status 0: no answer came.
 void advise(const Error& why, int status, const std::string& key, Context& context) {
+    if (why.detail.find(owner_token_field) != std::string::npos)
+        context.err << (owner_token_of(context).empty()
+                            ? "eectl: set EECTL_OWNER_TOKEN to the token of the account that pays\n"
+                            : "eectl: EECTL_OWNER_TOKEN is not the token of the account that pays\n");
     const bool may_help_again = status == 0 || status == 429 || status >= 500;
     if (may_help_again || why.code == "idempotency_in_flight")
         context.err << fmt::format(
@@ -170,9 +191,9 @@ void advise(const Error& why, int status, const std::string& key, Context& conte
 int run_post(const ApiCall& call, const ControlPlaneClient& client, Context& context) {
     const std::string key = call.idempotency_key.value_or(to_hex(crypto::random_bytes<16>()));
     std::vector<std::pair<std::string, std::string>> fields{{"Idempotency-Key", key}};
-    const std::string owner_token = context.environment("EECTL_OWNER_TOKEN").value_or("");
-    if (!owner_token.empty() && call.command->path == "/v1/nodes/register")
-        fields.emplace_back("X-EE-Owner-Token", owner_token);
+    if (std::string token = owner_token_of(context);
+        !token.empty() && call.command->path == "/v1/nodes/register")
+        fields.emplace_back(owner_token_field, std::move(token));
     const auto answer = client.post(target_of(call), body_of(call), std::move(fields));
     if (answer && (answer->status == 200 || answer->status == 201)) {
         const int code = show(call, client, answer->body, context);
@@ -209,7 +230,7 @@ int run_api_call(const ApiCall& call, Context& context) {
     const std::string_view key = call.idempotency_key ? std::string_view(*call.idempotency_key) : "-";
     if (key.empty() || !is_field_value(key) || key.size() > 128)
         return refuse("--idempotency-key must be 1 to 128 visible ASCII characters");
-    if (!is_field_value(context.environment("EECTL_OWNER_TOKEN").value_or("")))
+    if (!is_field_value(owner_token_of(context)))
         return refuse("EECTL_OWNER_TOKEN must be visible ASCII characters");
     for (const ApiField& field : call.command->fields) {
         const auto value = call.values.find(field.name);

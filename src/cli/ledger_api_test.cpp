@@ -261,6 +261,27 @@ TEST(LedgerApi, WhatStrangersWroteControlsNoTerminal) {
     EXPECT_TRUE(shown.starts_with("x?31mRED?evil???")) << shown;
 }
 
+TEST(LedgerApi, ACheckpointCanBeCopied) {
+    ScriptedServer server({ok(R"({"checkpoint":"log\n20\nAAAA=\n\n\u2014 log BBBB=\n","tree_size":20})"),
+                           ok(R"({"checkpoint":"log\n\u001b[2J\u009b1m\r\n"})")});
+    EXPECT_EQ(eectl({"ledger", "head", "--url", server.url()}).out,
+              "tree_size                 20\ncheckpoint\nlog\n20\nAAAA=\n\n\u2014 log BBBB=\n");
+    EXPECT_EQ(eectl({"ledger", "head", "--url", server.url()}).out, "checkpoint\nlog\n?[2J?1m?\n");
+}
+
+TEST(LedgerApi, AnOwnersTokenIsNamedByItsVariable) {
+    const std::string refused =
+        "HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\n\r\n"
+        R"({"reason":"forbidden","detail":"... with the X-EE-Owner-Token of the account that pays"})";
+    ScriptedServer server({refused, refused});
+    std::map<std::string, std::string> environment{{"EECTL_URL", server.url()}};
+    const std::vector<std::string> arguments = {"node", "register", "n1", "--stake-amount-usd", "1"};
+    EXPECT_NE(eectl(arguments, environment).err.find("set EECTL_OWNER_TOKEN"), std::string::npos);
+    environment["EECTL_OWNER_TOKEN"] = "wrong";
+    EXPECT_NE(eectl(arguments, environment).err.find("EECTL_OWNER_TOKEN is not the token of the account"),
+              std::string::npos);
+}
+
 TEST(LedgerApi, AReceiptIsNamedAndNotPouredOut) {
     const std::string answer = R"({"transfer_id":"7","receipt":{"leaf_index":6,"leaf":"AAAA"}})";
     ScriptedServer server({ok(answer), ok(answer), ok("[]")});

@@ -111,7 +111,7 @@ void add_api_commands(CLI::App& app, std::deque<ApiCall>& calls, std::function<i
         if (row.method == "POST")
             sub->add_option("--idempotency-key", call.idempotency_key,
                             "That of an earlier try, so that it is done once (default: a random one)");
-        if (!row.columns.empty()) sub->add_option("--limit", call.limit, "At most so many (default: all)");
+        if (!row.columns.empty()) sub->add_option("--limit", call.limit, "At most so many; 0: all (default)");
         sub->add_flag("--json", call.json, "As JSON");
         sub->callback([&call, &command] {
             command = [&call](Context& context) { return run_api_call(call, context); };

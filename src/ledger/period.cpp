@@ -24,8 +24,8 @@ tl::unexpected<Error> invalid(std::string detail) {
 tl::unexpected<Error> unreadable(std::string_view text) {
     return invalid(fmt::format(
         "\"{}\" is none of YYYY, YYYY-MM, YYYY-Www, YYYY-MM-DD, YYYY-MM-DDTHH, <start>--<end> with both "
-        "YYYY-MM-DDTHH:MM:SSZ",
-        text.substr(0, 64)));
+        "YYYY-MM-DDTHH:MM:SSZ, of the years {} to {}",
+        text.substr(0, 64), year_min, year_max));
 }
 
 // Takes exactly the digits that 'd' stands for in `pattern`; every other character stands for itself.

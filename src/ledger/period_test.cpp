@@ -32,6 +32,11 @@ TEST(Period, EverySpellingOfAnIntervalGivesTheShortest) {
     }
 }
 
+TEST(Period, SaysOfWhichYearsThereAreSome) {
+    for (const std::string_view text : {"2019", "2200", "2019-12-31"})
+        EXPECT_TRUE(parse_period(text).error().detail.ends_with("of the years 2020 to 2199")) << text;
+}
+
 TEST(Period, RefusesWhatIsNoInterval) {
     // Read with less care, each of these would be one: '/' and ':' stand beside the digits.
     for (const std::string_view text :
