@@ -58,9 +58,11 @@ void get_events(Request& request) {
     if (streams.is_full())
         return request.refuse(
             {"overloaded", std::to_string(streams.size()) + " readers of events, and no more are served"});
+    const std::string timing = request.server_timing();
     const std::vector<http::Field> fields{{"Content-Type", events::sse_content_type},
                                           {"X-Content-Type-Options", "nosniff"},
                                           {"X-Request-Id", request.request_id},
+                                          {"Server-Timing", timing},
                                           {"Cache-Control", "no-store"},
                                           {"X-Accel-Buffering", "no"}};
     if (request.exchange.head().method == "HEAD") return request.exchange.respond(200, fields, "");

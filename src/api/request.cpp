@@ -57,11 +57,14 @@ int status_of(std::string_view code) {
     return of_ledger != 0 ? of_ledger : 500;
 }
 
+std::string Request::server_timing() const {
+    const auto spent = std::chrono::steady_clock::now() - exchange.started_at();
+    return fmt::format("handler;dur={:.3f}", std::chrono::duration<double, std::milli>(spent).count());
+}
+
 void Request::reply(int status, std::string_view content_type, std::string_view body,
                     std::span<const http::Field> more) {
-    const auto spent = std::chrono::steady_clock::now() - exchange.started_at();
-    const std::string timing =
-        fmt::format("handler;dur={:.3f}", std::chrono::duration<double, std::milli>(spent).count());
+    const std::string timing = server_timing();
     std::vector<http::Field> fields{
         {"X-Content-Type-Options", "nosniff"}, {"X-Request-Id", request_id}, {"Server-Timing", timing}};
     if (!content_type.empty()) fields.push_back({"Content-Type", content_type});

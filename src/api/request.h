@@ -21,6 +21,8 @@ struct Request {
     Caller caller{};
     std::string_view route{};  // Its pattern in the table; empty: none.
 
+    // The field Server-Timing: how long the request has been there.
+    std::string server_timing() const;
     // `content_type` empty: there is no body.
     void reply(int status, std::string_view content_type, std::string_view body,
                std::span<const http::Field> more = {});
