@@ -386,6 +386,19 @@ TEST_F(ConfigTest, WebhooksAreSignedAndNobodyOnTheWayReadsThem) {
             << sentence;
     EXPECT_THAT(refusal({}, with("https://hooks.example.com", "whsec_hunter2")), Not(HasSubstr("hunter2")));
     EXPECT_THAT(good({}, {{"EE_WEBHOOK_SECRET", secret}}).warnings, Contains(HasSubstr("EE_WEBHOOK_SECRET")));
+    // Often a secret by itself: it is shown as far as the host, and may come from a file.
+    for (const auto& [url, shown] :
+         {std::pair("https://hooks.example.com:444/T0/s3cret", "com:444/********\""),
+          std::pair("https://hooks.example.com?s3cret", "com?********\""),
+          std::pair("https://hooks.example.com", "example.com\"")})
+        EXPECT_THAT(exit_text(0, {"--print-config"}, with(url, secret)),
+                    AllOf(HasSubstr(std::string("EE_WEBHOOK_URL = \"https://hooks.")), HasSubstr(shown),
+                          Not(HasSubstr("s3cret"))));
+    EXPECT_THAT(refusal({}, with("ftp://hooks.example.com/s3cret", secret)), Not(HasSubstr("s3cret")));
+    EXPECT_EQ(good({}, {{"EE_WEBHOOK_URL_FILE", write("url", "https://hooks.example.com/in\n")},
+                        {"EE_WEBHOOK_SECRET", secret}})
+                  .webhook_url,
+              "https://hooks.example.com/in");
 }
 
 TEST_F(ConfigTest, NoTwoRolesShareAToken) {

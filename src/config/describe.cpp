@@ -13,6 +13,15 @@ std::string fallback_text(const Setting& setting) {
     return setting.fallback.empty() ? "none" : fmt::format("`{}`", setting.fallback);
 }
 
+// Of a URL it is seen where it leads to.
+std::string masked(const Setting& setting, const std::string& text) {
+    constexpr std::string_view mask = "********";
+    if (!setting.rule.secret || text.empty()) return text;
+    if (setting.rule.kind != Kind::url) return std::string(mask);
+    const std::size_t path = text.find_first_of("/?", text.find("://") + 3);
+    return path == std::string::npos ? text : text.substr(0, path + 1).append(mask);
+}
+
 void append_table(std::string& out, Program program) {
     out += "| setting | flag | default | meaning | must be |\n|---|---|---|---|---|\n";
     for (const Setting& setting : settings()) {
@@ -94,7 +103,7 @@ std::string print_text(const Resolved& resolved) {
         if (setting.rule.kind == Kind::integer)
             value = entry.text;
         else
-            append_json_string(value, setting.rule.secret && !entry.text.empty() ? "********" : entry.text);
+            append_json_string(value, masked(setting, entry.text));
         fmt::format_to(std::back_inserter(out), "{} = {}  # {}\n", setting.name, value, entry.origin);
     }
     return out;

@@ -33,6 +33,10 @@ constexpr Rule choice(std::string_view words) {
 constexpr Rule url(std::string_view schemes) {
     return {.kind = Kind::url, .words = schemes};
 }
+// Whoever has it can send something there.
+constexpr Rule secret_url(std::string_view schemes) {
+    return {.kind = Kind::url, .words = schemes, .secret = true};
+}
 constexpr Rule origin(std::string_view schemes) {
     return {.kind = Kind::origin, .words = schemes};
 }
@@ -140,7 +144,7 @@ constexpr Setting table[] = {
     {"EE_DB_PATH", control, of(Kind::path), "data/control-plane.db", "SQLite file, created with its folder"},
 
     // Events.
-    {"EE_WEBHOOK_URL", control, url("https http"), "",
+    {"EE_WEBHOOK_URL", control, secret_url("https http"), "",
      "where every event is sent to, see events.md; `http` to this machine only. Needs `EE_WEBHOOK_SECRET`"},
     {"EE_WEBHOOK_SECRET", control, tokens(), "",
      "signs them: `whsec_` and the base64 of 24 to 64 bytes; while one is replaced, the new one, a comma, "
