@@ -22,8 +22,12 @@ namespace {
 
 constexpr std::size_t event_id_max = 128;
 constexpr std::size_t url_max = 2048;
+// By how much the clock of whoever observes may be ahead.
+constexpr std::chrono::minutes observer_ahead_max{5};
+// Periods begin with it, too.
+constexpr std::chrono::sys_days earliest{std::chrono::year{2020} / 1 / 1};
 
-Result<void> check(const Observe& command) {
+Result<void> check(const Observe& command, LedgerTime now) {
     const Observation& seen = command.observation;
     if (auto checked = check_id("event_id", command.event_id, event_id_max); !checked) return checked;
     if (auto checked = check_app(seen.app); !checked) return checked;
@@ -31,6 +35,10 @@ Result<void> check(const Observe& command) {
     if (seen.to - seen.from > observation_length_max)
         return fail("invalid_field:to",
                     fmt::format("an observation is at most {} h long", observation_length_max.count()));
+    if (seen.to > now + observer_ahead_max)
+        return fail("invalid_field:to",
+                    fmt::format("{} has not come yet: it is {}", to_text(seen.to), to_text(now)));
+    if (seen.to < earliest) return fail("invalid_field:to", "it is before 2020");
     return check_text("evidence_url", seen.evidence_url, url_max);
 }
 
@@ -231,7 +239,7 @@ HeldMoney held_money_of(const Batch& batch, const UnitName& unit) {
 }
 
 Result<Answer> perform(Context& context, const Observe& command) {
-    if (auto checked = check(command); !checked) return fail(checked.error());
+    if (auto checked = check(command, context.now); !checked) return fail(checked.error());
     const auto node = find_node(context.batch, command.node);
     if (!node) return unknown_node(command.node);
     const Observation& seen = command.observation;

@@ -37,8 +37,11 @@ TEST(EvidenceRules, WhoMayRecordWhat) {
         see n9 e health_pass 14:00 14:01           => unknown_node
         see n1 f health_pass 14:01 14:01           => invalid_field:to
         see n1 f health_pass 14:01 14:00           => invalid_field:to
-        see n1 f health_pass 13:59 10T14:00        => invalid_field:to
-        see n1 f health_pass 14:00 10T14:00        => ok             # exactly 24 h
+        see n1 f health_pass 08T14:00 14:01        => invalid_field:to
+        see n1 f health_pass 08T14:00 14:00        => ok             # exactly 24 h
+        see n1 g health_pass 14:30 14:36           => invalid_field:to
+        see n1 g health_pass 10T14:30 10T14:31     => invalid_field:to
+        see n1 g health_pass 14:30 14:35           => ok             # clocks may differ by so much
         see n1/Shop g health_pass 14:00 14:01      => invalid_field:app_name
         see n1 a\0b health_pass 14:00 14:01        => invalid_field:event_id
         see n1 \xFF health_pass 14:00 14:01        => invalid_field:event_id

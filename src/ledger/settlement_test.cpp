@@ -91,7 +91,7 @@ struct OutcomeRow {
 void expect_outcomes(std::span<const OutcomeRow> rows) {
     for (const OutcomeRow& row : rows) {
         SCOPED_TRACE(row.what);
-        run_in_world("lock bob n1/shop 14h 2h\nclock 14:30\nuse bob n1/shop 14h 1h id=r1\n" +
+        run_in_world("lock bob n1/shop 14h 2h\nclock 14:58\nuse bob n1/shop 14h 1h id=r1\n" +
                      std::string(row.happened) + "\nclock 15:00\nfinalize 14h\nshow-unit n1/shop 14h => " +
                      row.outcome);
     }
@@ -240,8 +240,8 @@ TEST(SettlementRules, LocksWithoutAnAppGoByAllOfTheNode) {
         lock alice n1 13h 1h
         lock alice n1/a 13h 1h
         slot n1/a s 13h all
-        see n1/a e health_miss 13:10 13:11
         clock 14:00
+        see n1/a e health_miss 13:10 13:11
         finalize 13h
         show-unit n1/a 13h                 => fail (health_miss), 0 paid, 1 returned
         show-unit n1 13h                   => pass, 0 paid, 1 returned

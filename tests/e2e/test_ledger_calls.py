@@ -201,6 +201,10 @@ def test_abuse_and_what_follows(world):
     includes(ledger.post("/v1/nodes/n1/events", event, "uptime"), {"node_id": "n1", "event_id": "e1"})
     assert ledger.post("/v1/nodes/n1/events", event, "uptime").header("Idempotency-Replayed") == "true"
     assert ledger.post("/v1/nodes/n1/events", {**event, "type": "health_miss"}, "uptime").reason == "event_conflict"
+    for day in "2019-12-30", "2199-01-01":
+        never = {**event, "event_id": "e2", "from": f"{day}T13:00:00Z", "to": f"{day}T13:30:00Z"}
+        refused = ledger.post("/v1/nodes/n1/events", never, "uptime")
+        assert (refused.status, refused.reason) == (422, "invalid_field:to")
     slashed = includes(ledger.post("/v1/nodes/n1/slash", {"cause": "other", "amount_usd": "4", "event_ids": ["e1"], "reason": "because"}),
                        {"amount_usd": "4", "status": "done", "cause": "other"})
     assert ledger.post("/v1/nodes/n1/slash", {"cause": "other", "amount_usd": "4", "event_ids": ["e1"], "reason": "because"}).reason == "already_slashed"

@@ -69,7 +69,9 @@ Expected Model::perform(const ledger::RecordCall&) {
 }
 
 Expected Model::perform(const ledger::Observe& command) {
-    if (command.observation.from >= command.observation.to) return refused({"invalid_field:to"});
+    if (command.observation.from >= command.observation.to ||
+        command.observation.to > now + std::chrono::minutes{5})
+        return refused({"invalid_field:to"});
     if (!nodes.contains(command.node)) return refused({"unknown_node"});
     const auto known = observations_.find({command.node, command.event_id});
     if (known != observations_.end()) {
