@@ -14,9 +14,6 @@ constexpr std::string_view forked = "ledger_forked";
 // What witnesses show and the worker has not looked at yet: each connects again.
 constexpr std::size_t witnessed_max = 64;
 
-// Whoever reports usage of ended cells while they are settled keeps no finalize from its end.
-constexpr std::uint32_t passes_max = 3;
-
 std::string number_text(std::uint64_t number) {
     std::string out;
     append_big_endian<8>(out, number);
@@ -25,20 +22,6 @@ std::string number_text(std::uint64_t number) {
 
 bool is_step_by_step(const Request& request) {
     return std::holds_alternative<Finalize>(request.command);
-}
-
-SettleMore steps_of(const Finalize& command) {
-    using enum SettleMore::Pending;
-    return {.period = command.period,
-            .node = command.node,
-            .pending = command.allow_pending ? judge : wait,
-            .passes_left = passes_max};
-}
-
-Request server_request(Command command) {
-    Request request{.caller = {.role = Role::server}};
-    request.command = std::move(command);
-    return request;
 }
 
 // Whose key it is: of a role, or of whoever has the token. Empty: there is none.
@@ -153,7 +136,7 @@ Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
                                 "are recorded by it, and what was settled is named by it. Set it to {0}; {1} "
                                 "needs a ledger that has none yet",
                                 *known, word));
-    const Request request = server_request(RecordLeaf{.kind = LeafKind::grid, .fields = {word}});
+    const Request request = own_request(RecordLeaf{.kind = LeafKind::grid, .fields = {word}});
     if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
     batch.put(Table::meta, std::string(grid_key), word);
     return {};
@@ -163,14 +146,14 @@ Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
 Result<void> LedgerWorker::record_loss(Batch& batch, LedgerTime time) const {
     auto loss = loss_to_log(*store_);
     if (!loss) return {};
-    const Request request = server_request(RecordLeaf{
+    const Request request = own_request(RecordLeaf{
         .kind = LeafKind::restored, .fields = {number_text(loss->size), number_text(loss->lost_size)}});
     loss->leaf_index = batch.leaf_count();
     if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
     loss_was_logged(batch, *loss);
     const auto last = last_leaf(*store_, loss->size);
     if (!last || from_us(last->time_us) >= time) return {};
-    const Request away = server_request(
+    const Request away = own_request(
         RecordOutage{.outage = {.from = from_us(last->time_us), .to = time, .cause = "restored"}});
     if (auto recorded = ledger_.apply(batch, away, time); !recorded) return fail(recorded.error());
     return {};
@@ -233,6 +216,12 @@ void LedgerWorker::record_check() {
     } catch (const StoreFailure& failure) {
         halt("store_unavailable", failure.what());
     }
+}
+
+Request LedgerWorker::own_request(Command command) {
+    Request request{.caller = {.role = Role::server}};
+    request.command = std::move(command);
+    return request;
 }
 
 LedgerTime LedgerWorker::now() const {
@@ -383,8 +372,7 @@ void LedgerWorker::apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime t
     std::size_t place = 0;
     for (Waiting& command : waiting) {
         if (is_step_by_step(command.request)) {
-            const SettleMore step = steps_of(std::get<Finalize>(command.request.command));
-            settling_.push_back({.step = step, .then = std::move(command)});
+            begin_settling(std::move(command));
             continue;
         }
         Answered& to_give = answered[place++];
@@ -393,53 +381,6 @@ void LedgerWorker::apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime t
             settling_.push_back({.step = {}, .then = {}});
     }
     commands_.fetch_add(place, std::memory_order_relaxed);
-}
-
-void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answered>& answered) {
-    Settling& settling = settling_.front();
-    // Who may not ask for it, or not now, is refused before anything is settled.
-    if (settling.then && settling.step.from.empty() && settling.step.period) {
-        if (ledger_.check_finalize(batch, settling.then->request, time))
-            return end_settling(batch, time, answered);
-    }
-    const auto stepped = ledger_.apply(batch, server_request(settling.step), time);
-    std::string next = stepped ? stepped->next : "";
-    const bool goes_back = !next.empty() && next < settling.step.from;
-    if (goes_back) --settling.step.passes_left;
-    settling.step.from = std::move(next);
-    if (!settling.step.from.empty()) return;
-    if (settling.then) std::get<Finalize>(settling.then->request.command).judged = true;
-    end_settling(batch, time, answered);
-}
-
-// Whoever asked for it is answered, whatever happens to the command.
-void LedgerWorker::end_settling(Batch& batch, LedgerTime time, std::vector<Answered>& answered) {
-    std::optional<Waiting> then = std::move(settling_.front().then);
-    settling_.pop_front();
-    if (!then) return;
-    Answered& out = answered.emplace_back(std::move(then->done), fail("ledger_halted", "it was not run"));
-    out.answer = ledger_.apply(batch, then->request, time, &out.was_known);
-}
-
-void LedgerWorker::start_automatic_settlement(LedgerTime time) {
-    if (!settings_.settle_auto) return;
-    // Either clock may have been set back since.
-    const LedgerTime known = std::min(time, recorded_until_);
-    const Seconds due = cell_at(settings_.rules.grid, known - settings_.settle_delay).start;
-    if (LedgerTime{due} <= settled_until_) return;
-    settled_until_ = due;
-    const Period all{.start = {}, .end = due};
-    settling_.push_back({.step = {.period = all, .pending = SettleMore::Pending::wait_30_days}, .then = {}});
-}
-
-// Of a batch that was not committed. Who waits for a settlement is refused; as far as it had come it goes on
-// by itself.
-void LedgerWorker::go_on_settling(std::deque<Settling> from, const Error& why) {
-    for (Settling& settling : settling_)
-        if (settling.then) settling.then->done(fail(why));
-    std::erase_if(from, [](const Settling& one) { return one.then && one.step.from.empty(); });
-    for (Settling& settling : from) settling.then.reset();
-    settling_ = std::move(from);
 }
 
 void LedgerWorker::commit(Batch& batch, LedgerTime time) {

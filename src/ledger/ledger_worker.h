@@ -122,6 +122,7 @@ private:
     std::deque<Waiting> wait_for_work(bool& stopping);
     void run_batch(std::deque<Waiting> waiting);
     void apply(Batch& batch, std::deque<Waiting> waiting, LedgerTime now, std::vector<Answered>& answered);
+    void begin_settling(Waiting finalize);
     void settle_step(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
     void end_settling(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
     void start_automatic_settlement(LedgerTime now);
@@ -131,6 +132,7 @@ private:
     void give(std::vector<Answered> answered);
     Result<Reply> reply_of(Answer answer);
     void halt(std::string code, std::string detail);
+    static Request own_request(Command command);
     LedgerTime now() const;
 
     std::unique_ptr<Store> store_;
