@@ -43,9 +43,9 @@ bool Http2Exchange::is_tls() const {
 // ---- From the visitor ----
 
 void Http2Exchange::begin_request(const Http2Head& head, bool end) {
+    body_allowed_ = head.method != "HEAD";
     if (auto read = read_request(head, end, head_); !read)
         return refuse({.peer = peer(), .status = refusal_status(read.error().code), .why = read.error()});
-    body_allowed_ = head_.method != "HEAD";
     body_follows_ = head_.has_body();
     if (!body_follows_) return serve();
     const BodyTerms terms = connection_.server_.handler_.body_terms(head_, connection_.peer_);

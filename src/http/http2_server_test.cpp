@@ -310,6 +310,17 @@ TEST_F(Http2ServerTest, BadHeadsAreAnsweredAloneWithTheirReason) {
                                                          "431 head_too_large", "431 head_too_large"}));
 }
 
+TEST_F(Http2ServerTest, ARefusedHeadRequestGetsNoBody) {
+    open();
+    const auto visitor = visit();
+    const Field expectation[] = {{"expect", "tea"}};
+    const Http2StreamId id = visitor->open("HEAD", "/", "", true, expectation);
+    ASSERT_TRUE(until([&] { return visitor->heard(id).ended; }));
+    EXPECT_TRUE(visitor->heard(id).head.starts_with("417 ")) << visitor->heard(id).head;
+    EXPECT_EQ(visitor->heard(id).body, "");
+    EXPECT_EQ(handler.refused, (std::vector<std::string>{"417 unsupported_expectation"}));
+}
+
 // ---- Answers ----
 
 TEST_F(Http2ServerTest, AnswersWithoutABodyEndWithTheirHead) {
