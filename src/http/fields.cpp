@@ -182,7 +182,9 @@ bool has_token(std::span<const Field> fields, std::string_view name, std::string
 bool is_hop_by_hop(std::string_view name) {
     switch (name.size()) {
         case 2: return iequals(name, "te");
-        case 7: return iequals(name, "upgrade");
+        case 7:
+            if (iequals(name, "upgrade")) return true;
+            break;
         case 10:
             if (iequals(name, "connection") || iequals(name, "keep-alive")) return true;
             break;

@@ -96,7 +96,7 @@ TEST(Fields, VisitsListElements) {
 }
 
 TEST(Fields, KnowsHopByHopFields) {
-    for (const char* name : {"Connection", "keep-alive", "Proxy-Connection", "Proxy-Authorization",
+    for (const char* name : {"Connection", "keep-alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-A",
                              "proxy-anything", "TE", "Transfer-Encoding", "Upgrade"}) {
         EXPECT_TRUE(is_hop_by_hop(name)) << name;
     }
