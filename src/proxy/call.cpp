@@ -219,7 +219,8 @@ void Call::send_again(const Error& lost) {
 
 // A visitor that stalls its own upload, or what it is sent, shall put no agent out of routing.
 bool Call::is_agents_failure(const Error& error) const {
-    return error.code != "proxy_timeout" || (is_whole_ && !head_at_);
+    if (error.code == "proxy_timeout") return is_whole_ && !head_at_;
+    return error.code != "backend_unreachable" || is_whole_;
 }
 
 void Call::on_failed(const Error& error) {

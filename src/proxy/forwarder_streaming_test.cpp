@@ -186,6 +186,20 @@ TEST_F(FailingAgentTest, AVisitorThatStallsItsUploadPutsNoAgentOut) {
     EXPECT_EQ(ejections(), 1u);
 }
 
+// Backends close a connection whose upload stalls, some without a word.
+TEST_F(FailingAgentTest, ABackendThatGivesAStalledUploadUpPutsNoAgentOut) {
+    const auto agent = stream_from();
+    const http::Field said[] = {{"ee-error", "backend_unreachable"}};
+    const auto give_up = [&] { agent->respond(502, said, true); };
+    const auto stalled = ask_all(6, *agent, upload + "5\r\nhel", give_up);
+    ASSERT_TRUE(all_over(stalled));
+    EXPECT_NE(stalled[0]->received.find("\"backend_unreachable\""), std::string::npos)
+        << stalled[0]->received;
+    EXPECT_EQ(ejections(), 0u);
+    ASSERT_TRUE(all_over(ask_all(5, *agent, get("/"), give_up))) << "all of the request is there";
+    EXPECT_EQ(ejections(), 1u);
+}
+
 TEST_F(FailingAgentTest, AnAnswerThatStopsPutsNoAgentOut) {
     const auto agent = stream_from();
     const auto begun = ask_all(6, *agent, get("/"), [&] { agent->respond(200); });
