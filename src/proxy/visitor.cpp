@@ -60,6 +60,9 @@ Visitor identify_visitor(const http::RequestHead& head, const net::Endpoint& pee
 Result<std::string> select_app(const http::RequestHead& head, bool peer_trusted,
                                const TrustSettings& settings) {
     if (peer_trusted) {
+        // Which of them the trusted peer wrote, and which its visitor, cannot be told.
+        if (http::count(head.fields, "x-ee-app") > 1)
+            return fail("missing_app", "there is more than one X-EE-App");
         if (const auto named = http::find(head.fields, "x-ee-app")) {
             std::string app = http::to_lower(*named);
             if (!http::is_dns_label(app))

@@ -120,6 +120,19 @@ TEST(SelectApp, WithoutAnAppDomainBelievesTheHostOfATrustedPeerOnly) {
         EXPECT_EQ(app(address, true, {}, ""), "missing_app") << address;
 }
 
+// One of them may be the visitor's.
+TEST(SelectApp, NamedTwiceItIsNoApp) {
+    http::RequestHead head;
+    head.authority = "other.apps.example";
+    for (const char* second : {"myapp", "mine"}) {
+        head.fields = {{"X-EE-App", "myapp"}, {"x-ee-app", second}};
+        const auto selected = select_app(head, true, trust());
+        ASSERT_FALSE(selected);
+        EXPECT_EQ(selected.error().code, "missing_app");
+        EXPECT_NE(selected.error().detail.find("more than one X-EE-App"), std::string::npos);
+    }
+}
+
 TEST(SelectApp, ATrustedPeerMayNameIt) {
     for (const std::string domain : {"", "apps.example"}) {
         EXPECT_EQ(app("other.apps.example", true, {{"x-ee-app", "MyApp"}}, domain), "myapp");
@@ -128,6 +141,7 @@ TEST(SelectApp, ATrustedPeerMayNameIt) {
         for (const char* bad : {"", "my app", "my.app", "../x", "-a"})
             EXPECT_EQ(app("other.apps.example", true, {{"X-EE-App", bad}}, domain), "missing_app") << bad;
     }
+    EXPECT_EQ(app("other.apps.example", false, {{"X-EE-App", "myapp"}, {"X-EE-App", "x"}}), "other");
     EXPECT_EQ(app("other.apps.example", false, {{"X-EE-App", "myapp"}}), "other");
     EXPECT_EQ(app("127.0.0.1", false, {{"X-EE-App", "myapp"}}), "missing_app");
 }
