@@ -102,15 +102,19 @@ void Forwarder::carry(std::unique_ptr<Call> call, http::Exchange& exchange, cons
     const std::string_view trace = traceparent(request.fields);
     call->set_trace(trace);
     const std::string_view host = http::find(request.fields, "host").value_or(head.authority);
-    const RequestContext context{.host = host,
-                                 .passes_host = session != nullptr && !session->streams_bodies(),
-                                 .peer = request.described ? request.visitor.client : exchange.peer().ip,
-                                 .peer_trusted = request.visitor.peer_trusted && !request.described,
-                                 .is_tls = exchange.is_tls(),
-                                 .is_http2 = head.major_version == 2,
-                                 .request_id = request.request_id,
-                                 .traceparent = trace,
-                                 .trace_goes_on = trace.data() != trace_.data()};
+    const RequestContext context{
+        .host = host,
+        .passes_host = session != nullptr && !session->streams_bodies(),
+        .peer = request.described ? request.visitor.client : exchange.peer().ip,
+        .peer_trusted = request.visitor.peer_trusted && !request.described,
+        .is_cloudflares_word = request.visitor.is_cloudflares_word && !request.described,
+        .is_tls = exchange.is_tls(),
+        .version = head.major_version == 2   ? "2.0"
+                   : head.minor_version == 0 ? "1.0"
+                                             : "1.1",
+        .request_id = request.request_id,
+        .traceparent = trace,
+        .trace_goes_on = trace.data() != trace_.data()};
     if (!request_fields_.build(request.fields, context))
         return refuse_now({"bad_request", "Connection names too many options"});
     const tunnel::StreamRequest wanted{

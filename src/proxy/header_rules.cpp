@@ -1,12 +1,11 @@
 #include "proxy/header_rules.h"
 
+#include <algorithm>
+
 #include "http/fields.h"
 
 namespace ee::proxy {
 namespace {
-
-constexpr std::string_view via_http1 = "1.1 easyenclave";
-constexpr std::string_view via_http2 = "2.0 easyenclave";
 
 bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
     for (const std::string_view other : names)
@@ -14,11 +13,11 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
     return false;
 }
 
-// Written anew by us, or meaningful only between the visitor and us.
+// Written anew by us, meaningful only between the visitor and us, or an address that backends believe.
 bool is_ours_in_requests(std::string_view name) {
     if (name.empty()) return true;
     switch (name[0] | 0x20) {
-        case 'c': return is_one_of(name, {"content-length"});
+        case 'c': return is_one_of(name, {"content-length", "cf-connecting-ip"});
         case 'e':
             return http::iequals(name, "expect") ||
                    (http::istarts_with(name, "ee-") && !http::iequals(name, "ee-require"));
@@ -30,6 +29,14 @@ bool is_ours_in_requests(std::string_view name) {
                                     "x-request-id", "x-ee-app"});
         default: return false;
     }
+}
+
+// A backend behind CGI or WSGI cannot tell '_' from '-' (RFC 3875 section 4.1.18).
+bool reads_as_ours(std::string_view name) {
+    if (name.find('_') == std::string_view::npos) return is_ours_in_requests(name);
+    std::string dashed(name);
+    std::ranges::replace(dashed, '_', '-');
+    return http::istarts_with(dashed, "ee-") || is_ours_in_requests(dashed);
 }
 
 // What a request's trailers must not say (RFC 9110 section 6.5.1): where it goes, who asks, what its body is,
@@ -72,7 +79,8 @@ bool RequestFields::build(std::span<const http::Field> fields, const RequestCont
         if (!context.passes_host && http::iequals(field.name, "host")) continue;
         // Of a trace that is not gone on with nothing is passed on (W3C Trace Context, section 3.3).
         if (!context.trace_goes_on && http::iequals(field.name, "tracestate")) continue;
-        if (!is_ours_in_requests(field.name)) {
+        if (!reads_as_ours(field.name) ||
+            (context.is_cloudflares_word && http::iequals(field.name, "cf-connecting-ip"))) {
             result_.push_back({field.name, field.value});
         } else if (context.peer_trusted) {
             if (http::iequals(field.name, "x-forwarded-proto")) proto = field.value;
@@ -88,7 +96,7 @@ bool RequestFields::build(std::span<const http::Field> fields, const RequestCont
     // A quoted string needs escapes only for what a valid Host cannot contain.
     forwarded_.append(";host=\"").append(context.host).append("\"");
     append_to(via_, "via", end_to_end_, true);
-    via_.append(context.is_http2 ? via_http2 : via_http1);
+    via_.append(context.version).append(" easyenclave");
     result_.push_back({"X-Forwarded-For", forwarded_for_});
     result_.push_back({"X-Forwarded-Proto", proto});
     result_.push_back({"X-Forwarded-Host", host});
@@ -102,7 +110,7 @@ bool RequestFields::build(std::span<const http::Field> fields, const RequestCont
 bool RequestFields::build_trailers(std::span<const http::Field> fields) {
     if (!http::copy_end_to_end(fields, result_)) return false;
     std::erase_if(result_, [](const http::Field& field) {
-        return is_ours_in_requests(field.name) || is_never_a_trailer(field.name);
+        return reads_as_ours(field.name) || is_never_a_trailer(field.name);
     });
     return true;
 }

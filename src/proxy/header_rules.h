@@ -15,9 +15,10 @@ struct RequestContext {
     std::string_view host;    // As the visitor sent it.
     bool passes_host = true;  // As a field; else it travels apart from them.
     net::IpAddress peer;
-    bool peer_trusted = false;  // Believed about what came before it.
+    bool peer_trusted = false;         // Believed about what came before it.
+    bool is_cloudflares_word = false;  // What CF-Connecting-IP says.
     bool is_tls = false;
-    bool is_http2 = false;
+    std::string_view version = "1.1";  // Of HTTP, as the visitor spoke it.
     std::string_view request_id;
     std::string_view traceparent;
     bool trace_goes_on = false;  // It is the visitor's.

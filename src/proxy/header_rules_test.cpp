@@ -93,6 +93,29 @@ TEST(RequestFields, OurOwnFieldsCannotBeForged) {
         EXPECT_EQ(request.build({{name, "forged"}}), plain) << name;
 }
 
+// Nor by what CGI and WSGI make of a name.
+TEST(RequestFields, WhatABackendCouldTakeForOursIsDropped) {
+    Request request;
+    for (const bool trusted : {false, true}) {
+        request.context.peer_trusted = trusted;
+        const Lines plain = request.build({});
+        for (const char* name :
+             {"X_Forwarded_For", "x-forwarded_proto", "X_Forwarded_Host", "EE_App", "EE_Require", "ee_client",
+              "X_EE_App", "X_Request-Id", "Content_Length", "CF-Connecting-IP", "CF_Connecting_IP"})
+            EXPECT_EQ(request.build({{name, "forged"}}), plain) << name;
+    }
+    EXPECT_EQ(request.value({{"X_Forwarded", "a"}}, "x_forwarded"), "a");
+    EXPECT_EQ(request.value({{"My_Field", "a"}}, "my_field"), "a");
+}
+
+TEST(RequestFields, PassesAnAddressThatIsCloudflaresWord) {
+    Request request;
+    request.context.peer_trusted = request.context.is_cloudflares_word = true;
+    const std::vector<Field> given = {{"CF-Connecting-IP", "198.51.100.7"}, {"cf_connecting_ip", "6.6.6.6"}};
+    EXPECT_EQ(request.value(given, "cf-connecting-ip"), "198.51.100.7");
+    EXPECT_EQ(request.value(given, "cf_connecting_ip"), "");
+}
+
 TEST(RequestFields, ContinuesTheListsOfATrustedProxy) {
     Request request;
     request.context.peer_trusted = true;
@@ -124,6 +147,8 @@ TEST(RequestFields, SaysWhatTheVisitorUsed) {
     // RFC 7239 section 6: an IPv6 address is bracketed, and so quoted.
     EXPECT_EQ(request.value({}, "forwarded"), "for=\"[2001:db8::7]\";proto=https;host=\"myapp.example\"");
     EXPECT_EQ(request.value({{"Via", "1.0 fred"}, {"via", "2 p"}}, "via"), "1.0 fred, 2 p, 1.1 easyenclave");
+    request.context.version = "1.0";
+    EXPECT_EQ(request.value({}, "via"), "1.0 easyenclave");
 }
 
 TEST(RequestFields, TrailersAreNoWayAroundThat) {
@@ -138,6 +163,9 @@ TEST(RequestFields, TrailersAreNoWayAroundThat) {
     for (const char* name : {"EE-Attestation",
                              "ee-client",
                              "EE-Require",
+                             "EE_Require",
+                             "X_Forwarded_For",
+                             "CF-Connecting-IP",
                              "X-Forwarded-For",
                              "x-forwarded-proto",
                              "X-Forwarded-Host",

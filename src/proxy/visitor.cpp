@@ -54,6 +54,7 @@ Visitor identify_visitor(const http::RequestHead& head, const net::Endpoint& pee
     const auto named =
         contains(settings.cloudflare, peer.ip) ? client_of_cloudflare(head.fields) : std::nullopt;
     visitor.client = named ? *named : client_behind(head.fields, peer.ip, settings);
+    visitor.is_cloudflares_word = named.has_value();
     return visitor;
 }
 

@@ -23,6 +23,7 @@ struct TrustSettings {
 struct Visitor {
     net::IpAddress client;      // The right-most address that is not a trusted proxy's, or Cloudflare's word.
     bool peer_trusted = false;  // The connection itself comes from a trusted proxy.
+    bool is_cloudflares_word = false;
 };
 
 // The request's X-Request-Id when it is sane, else a new id, which is kept in `made`.

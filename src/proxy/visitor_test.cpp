@@ -58,6 +58,18 @@ TEST(Visitor, IsWhomCloudflareNamesWhereItsEdgeIsTrusted) {
               (Seen{"203.0.113.9", true}));
 }
 
+TEST(Visitor, KnowsWhetherItIsCloudflaresWord) {
+    const auto is_its_word = [](std::string_view peer, std::string_view said) {
+        http::RequestHead head;
+        head.fields = {{"CF-Connecting-IP", said}};
+        return identify_visitor(head, {*net::IpAddress::parse(peer), 5}, trust()).is_cloudflares_word;
+    };
+    EXPECT_TRUE(is_its_word("10.7.0.1", "198.51.100.7"));
+    EXPECT_FALSE(is_its_word("10.7.0.1", "unknown"));
+    EXPECT_FALSE(is_its_word("10.0.0.1", "198.51.100.7")) << "trusted, and not its edge";
+    EXPECT_FALSE(is_its_word("192.0.2.1", "198.51.100.7")) << "its edge, and not trusted";
+}
+
 TEST(Visitor, IsTheRightMostUntrustedAddressOfTheChain) {
     struct Row {
         std::vector<Field> fields;
