@@ -21,16 +21,16 @@ ApiHandler::ApiHandler(Services& services)
                                                "Requests the HTTP codec refused, by reason", "reason")),
       requests_(services.metrics.counter("ee_api_requests_total", "Requests to the control listener")) {}
 
-http::BodyTerms ApiHandler::body_terms(const http::RequestHead& head, const net::Endpoint&) {
+http::BodyTerms ApiHandler::body_terms(const http::RequestHead& head, const net::Endpoint& peer) {
     const Match match = find_route(head.method, http::split_origin_form(head.origin_form).path);
     const BodyLimit limit = match.route == nullptr ? BodyLimit::none : match.route->body;
-    switch (limit) {
-        case BodyLimit::none: return {.bytes_max = 1024 * 1024};
-        case BodyLimit::enveloped:
-            return {.bytes_max = base64_size(services_.body_bytes_max) + envelope_bytes};
-        case BodyLimit::forwarded: return services_.forwarder.body_terms(match.parameters[0], head);
-    }
-    return {};
+    if (limit == BodyLimit::none) return {.bytes_max = 1024 * 1024};
+    const net::IpAddress client =
+        proxy::identify_visitor(head, peer, services_.forwarder.settings().trust).client;
+    if (limit == BodyLimit::forwarded)
+        return services_.forwarder.body_terms(match.parameters[0], head, client);
+    return services_.forwarder.gather(match.parameters[0], client,
+                                      base64_size(services_.body_bytes_max) + envelope_bytes);
 }
 
 void ApiHandler::on_request(http::Exchange& exchange) {

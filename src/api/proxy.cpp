@@ -11,11 +11,21 @@ namespace ee::api {
 
 void post_proxy(Request& request) {
     Services& services = request.services;
+    const http::RequestHead& head = request.exchange.head();
+    if (services.forwarder.refuse_exceeded(request.exchange, {.visitor = request.visitor,
+                                                              .request_id = request.request_id,
+                                                              .app = request.parameters[0],
+                                                              .method = head.method,
+                                                              .target = head.origin_form,
+                                                              .fields = head.fields,
+                                                              .body = {},
+                                                              .origin = proxy::Origin::control}))
+        return;
     const auto envelope = parse_proxy_envelope(request.exchange.body(), services.body_bytes_max);
     if (!envelope) return request.refuse(envelope.error());
     std::vector<http::Field> described;
     // What the caller asks of the agent may stand outside, too: it is one requirement.
-    for (const http::Field& field : request.exchange.head().fields)
+    for (const http::Field& field : head.fields)
         if (http::iequals(field.name, proxy::require_field)) described.push_back(field);
     described.insert(described.end(), envelope->headers.begin(), envelope->headers.end());
     const AppFields fields(described, services.access);

@@ -12,6 +12,12 @@ namespace ee {
 struct Freed {
     std::size_t count = 0;
     std::size_t bytes = 0;
+
+    Freed& operator+=(const Freed& more) {
+        count += more.count;
+        bytes += more.bytes;
+        return *this;
+    }
 };
 
 class BodyMemory {

@@ -404,24 +404,24 @@ void ControlPlane::reload() {
     log_.info("control.reloaded");
 }
 
-// First answers that are complete and stalled, then requests that are under way, then whatever waits. What is
-// let go of is free by the end of the turn; the next look is a little later, so that looking does not become
-// the load.
+// First answers that are complete and stalled, then requests that have reached nobody yet, then those that
+// are under way, then whatever waits. What is let go of is free by the end of the turn; the next look is a
+// little later, so that looking does not become the load.
 void ControlPlane::relieve_memory() {
     const std::size_t wanted = body_memory_.bytes_max() / 8 * 7, held = body_memory_.held();
     Freed freed;
     const auto let_go = [&](const auto& shed) {
-        if (held <= wanted + freed.bytes) return;
-        const Freed more = shed(held - wanted - freed.bytes);
-        freed.count += more.count;
-        freed.bytes += more.bytes;
+        if (held > wanted + freed.bytes) freed += shed(held - wanted - freed.bytes);
     };
     const MonoTime stalled_since = loop_.now() - tunnel::stalled_time;
-    for (const MonoTime since : {stalled_since, MonoTime::max()}) {
-        for (http::Server* server : {&proxy_, &control_, &ratls_})
-            let_go([&](std::size_t bytes) { return server->shed(bytes, since); });
-        if (since == stalled_since) let_go([&](std::size_t bytes) { return tunnels_.shed(bytes); });
-    }
+    const auto servers = {&proxy_, &control_, &ratls_};
+    for (http::Server* server : servers)
+        let_go([&](std::size_t bytes) { return server->shed(bytes, stalled_since); });
+    for (http::Server* server : servers)
+        let_go([&](std::size_t bytes) { return server->shed_gathered(bytes); });
+    let_go([&](std::size_t bytes) { return tunnels_.shed(bytes); });
+    for (http::Server* server : servers)
+        let_go([&](std::size_t bytes) { return server->shed(bytes, MonoTime::max()); });
     relieved_.arm_after(freed.count > 0 ? relief_interval : vain_relief_interval);
     shed_.add(freed.count);
     if (freed.count > 0)

@@ -50,6 +50,13 @@ struct Upgraded {
     net::Endpoint peer;
 };
 
+// What a request counts against while its body is gathered: known to the handler alone, kept to the end of
+// the exchange.
+class Claim {
+public:
+    virtual ~Claim() = default;
+};
+
 // Belongs to the connection. The server of the request ends it exactly once: with respond(), with finish()
 // or cut() after begin(), or with upgrade(). Until then it may answer at any later time, provided it set an
 // observer; after the end, and after on_visitor_gone(), the exchange must not be touched.
@@ -72,6 +79,8 @@ public:
     // From here on the body may come; an observer must be set. A visitor that waits for 100 Continue is told
     // to go on. Until then what it sends waits in the socket. No piece comes within this call.
     virtual void take_body() = 0;
+    // That of body_terms(); null when there was none.
+    virtual Claim* claim() const = 0;
     // So many bytes of on_body() need no memory any more.
     virtual void body_consumed(std::size_t bytes) = 0;
 
@@ -110,6 +119,7 @@ struct BodyTerms {
     // on_request() comes with the head, and the body in pieces to the observer. How long a visitor may take
     // over such a body is the handler's to bound.
     bool streamed = false;
+    std::unique_ptr<Claim> claim{};  // May be null.
 };
 
 // What the codec does not serve: it is no request, or a limit or deadline was hit. Borrowed for the call.

@@ -48,7 +48,8 @@ void Http2Exchange::begin_request(const Http2Head& head, bool end) {
         return refuse({.peer = peer(), .status = refusal_status(read.error().code), .why = read.error()});
     body_follows_ = head_.has_body();
     if (!body_follows_) return serve();
-    const BodyTerms terms = connection_.server_.handler_.body_terms(head_, connection_.peer_);
+    BodyTerms terms = connection_.server_.handler_.body_terms(head_, connection_.peer_);
+    claim_ = std::move(terms.claim);
     body_bytes_max_ = terms.bytes_max;
     if (head_.content_length > body_bytes_max_)
         return refuse_head(413, body_too_large(head_.content_length, body_bytes_max_));
@@ -57,6 +58,7 @@ void Http2Exchange::begin_request(const Http2Head& head, bool end) {
     phase_ = Phase::gathering;
     take_over(head_, head_text_);
     if (head_.expect_continue) connection_.session_.interim(id_, 100, {});
+    expect_body();
 }
 
 void Http2Exchange::serve() {
@@ -86,6 +88,13 @@ void Http2Exchange::gather(std::string_view bytes) {
         return refuse_head(503, no_room_for_body());
     body_.append(bytes);
     gathered_.set(body_.size());
+    expect_body();
+}
+
+void Http2Exchange::expect_body() {
+    const Server& server = connection_.server_;
+    body_due_ = server.limits_.body_due(started_at_, body_.size(), server.loop_.now());
+    connection_.expect_body(body_due_);
 }
 
 void Http2Exchange::end_of_body(std::span<const Field> trailers) {
@@ -131,6 +140,7 @@ void Http2Exchange::go_on() {
 
 void Http2Exchange::visitor_gone() {
     phase_ = Phase::over;
+    let_go();
     if (ExchangeObserver* observer = std::exchange(observer_, nullptr)) observer->on_visitor_gone();
 }
 
@@ -139,9 +149,11 @@ bool Http2Exchange::stream_closed() {
     return phase_ == Phase::over;
 }
 
+void Http2Exchange::refuse_gathering(int status, const Error& why) {
+    if (phase_ == Phase::gathering) refuse_head(status, why);
+}
+
 void Http2Exchange::give_up() {
-    if (phase_ == Phase::gathering)
-        return refuse_head(408, {"request_timeout", "the body did not arrive in time"});
     visitor_gone();
     connection_.session_.reset(id_, http2_code::cancel);
     connection_.forget(id_);
@@ -154,7 +166,7 @@ void Http2Exchange::taken(std::size_t bytes) {
 
 bool Http2Exchange::is_stalled() {
     const bool has_moved = std::exchange(moved_before_, moved_) != moved_;
-    return !has_moved && (phase_ == Phase::gathering || connection_.session_.queued_bytes(id_) > 0);
+    return !has_moved && connection_.session_.queued_bytes(id_) > 0;
 }
 
 // ---- The answer ----
@@ -224,15 +236,22 @@ void Http2Exchange::finish(std::span<const Field> trailers) {
 
 void Http2Exchange::end_answer() {
     observer_ = nullptr;
-    if (gathered_.bytes() > 0) empty_buffer(body_);
-    gathered_.set(0);
+    let_go();
     phase_ = Phase::over;
     connection_.answered();
     if (is_closed_) connection_.forget(id_);
 }
 
+// Of what a request that is gathered holds.
+void Http2Exchange::let_go() {
+    if (gathered_.bytes() > 0) empty_buffer(body_);
+    gathered_.set(0);
+    claim_.reset();
+}
+
 void Http2Exchange::cut() {
     observer_ = nullptr;
+    let_go();
     phase_ = Phase::over;
     connection_.session_.reset(id_, http2_code::internal_error);
     connection_.stream_->flush_later();

@@ -34,6 +34,11 @@ public:
     bool is_over() const { return phase_ == Phase::over; }
     // The visitor has had its time.
     void give_up();
+    // Of a body that is being gathered, when more of it must have come; else never.
+    MonoTime body_due() const { return phase_ == Phase::gathering ? body_due_ : MonoTime::max(); }
+    // Of a body that is being gathered; else 0.
+    std::size_t gathered_bytes() const { return phase_ == Phase::gathering ? body_.size() : 0; }
+    void refuse_gathering(int status, const Error& why);
 
     // Exchange
     const RequestHead& head() const override { return head_; }
@@ -44,6 +49,7 @@ public:
     void set_observer(ExchangeObserver* observer) override { observer_ = observer; }
     bool body_follows() const override { return body_follows_; }
     void take_body() override;
+    Claim* claim() const override { return claim_.get(); }
     void body_consumed(std::size_t bytes) override;
     bool interim(int status, std::span<const Field> fields) override;
     void respond(int status, std::span<const Field> fields, std::string_view body) override;
@@ -61,6 +67,8 @@ private:
 
     bool receives() const { return phase_ == Phase::serving && body_follows_; }
     void gather(std::string_view bytes);
+    void expect_body();
+    void let_go();
     void serve();
     bool begin_answer(int status, std::span<const Field> fields, std::optional<std::uint64_t> content_length,
                       std::string_view body, bool end);
@@ -76,9 +84,10 @@ private:
     std::string head_text_;  // Keeps the head alive while its body is gathered.
     std::string body_;       // Gathered; or, where it is handed out, what came before take_body().
     HeldBytes gathered_;     // By it; what came before take_body() counts in the session.
+    std::unique_ptr<Claim> claim_;
     std::vector<OwnedField> trailers_;
     ExchangeObserver* observer_ = nullptr;
-    MonoTime started_at_;
+    MonoTime started_at_, body_due_;
     std::size_t body_bytes_max_ = 0;
     std::uint64_t body_received_ = 0;
     std::uint64_t moved_ = 0, moved_before_ = 0;  // Bytes of both bodies; at the last look.

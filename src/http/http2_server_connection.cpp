@@ -38,6 +38,7 @@ Http2ServerConnection::Http2ServerConnection(Server& server, std::unique_ptr<net
       peer_(peer),
       session_(session_settings(server.limits_), *this),
       deadline_(server.loop_, [this] { on_deadline(); }),
+      body_deadline_(server.loop_, [this] { give_up_bodies(); }),
       last_progress_(server.loop_.now()) {
     stream_->set_handler(*this);
     stream_->resume_reading();
@@ -83,6 +84,7 @@ void Http2ServerConnection::pull_more() {
 void Http2ServerConnection::close() {
     ended_ = true;
     deadline_.cancel();
+    body_deadline_.cancel();
     end_exchanges();
     stream_->close_after_flush(server_.limits_.write_idle_time);
 }
@@ -104,6 +106,7 @@ void Http2ServerConnection::end() {
 
 void Http2ServerConnection::remove() {
     deadline_.cancel();
+    body_deadline_.cancel();
     server_.remove(*this);
 }
 
@@ -244,6 +247,38 @@ void Http2ServerConnection::give_up_stalled() {
     for (const Http2StreamId id : stalled)
         if (Http2Exchange* exchange = find(id)) exchange->give_up();
     if (!stalled.empty()) stream_->flush_later();
+}
+
+void Http2ServerConnection::expect_body(MonoTime due) {
+    if (body_deadline_.armed() && body_due_ <= due) return;
+    body_due_ = due;
+    body_deadline_.arm_at(due);
+}
+
+void Http2ServerConnection::give_up_bodies() {
+    const MonoTime now = server_.loop_.now();
+    MonoTime next = MonoTime::max();
+    std::vector<Http2StreamId> late;
+    for (const auto& [id, exchange] : exchanges_) {
+        const MonoTime due = exchange->body_due();
+        if (due <= now)
+            late.push_back(id);
+        else
+            next = std::min(next, due);
+    }
+    for (const Http2StreamId id : late)
+        refuse_gathering(id, 408, {"request_timeout", "the body did not arrive in time"});
+    if (next != MonoTime::max()) expect_body(next);
+}
+
+void Http2ServerConnection::list_gathering(std::vector<Gathering>& into) {
+    for (const auto& [id, exchange] : exchanges_)
+        if (const std::size_t bytes = exchange->gathered_bytes())
+            into.push_back({this, id, bytes, exchange->started_at()});
+}
+
+void Http2ServerConnection::refuse_gathering(std::int32_t stream, int status, const Error& why) {
+    if (Http2Exchange* exchange = find(stream)) exchange->refuse_gathering(status, why);
 }
 
 void Http2ServerConnection::drain() {

@@ -29,6 +29,8 @@ public:
     void drain() override;
     void end() override;
     std::size_t answered_bytes(MonoTime stalled_since) const override;
+    void list_gathering(std::vector<Gathering>& into) override;
+    void refuse_gathering(std::int32_t stream, int status, const Error& why) override;
 
 private:
     friend class Http2Exchange;
@@ -63,6 +65,9 @@ private:
     void arm_deadline();
     void arm_at(MonoTime due);
     void on_deadline();
+    // Of a body that is gathered.
+    void expect_body(MonoTime due);
+    void give_up_bodies();
     void tell_refused(int status, const Error& why);
     void give_up_head();
     void close_to_new();
@@ -76,6 +81,8 @@ private:
     net::Endpoint peer_;
     Http2Session session_;
     net::Timer deadline_;
+    net::Timer body_deadline_;
+    MonoTime body_due_;  // What that one is armed for, if it is: the earliest, or sooner.
     std::unordered_map<Http2StreamId, std::unique_ptr<Http2Exchange>> exchanges_;
     std::vector<std::unique_ptr<Http2Exchange>> spare_;
     std::vector<Http2StreamId> deferred_;

@@ -68,7 +68,9 @@ struct Visitor final : net::Stream::Handler {
 };
 
 struct WholeBodies final : RequestHandler {
-    BodyTerms body_terms(const RequestHead&, const net::Endpoint&) override { return {.bytes_max = 1000}; }
+    BodyTerms body_terms(const RequestHead&, const net::Endpoint&) override {
+        return {.bytes_max = 1000, .claim = std::make_unique<CountedClaim>(claims)};
+    }
     void on_request(Exchange& exchange) override {
         const std::string said = std::string(exchange.head().method) + " " +
                                  std::string(exchange.head().origin_form) + " " +
@@ -80,6 +82,7 @@ struct WholeBodies final : RequestHandler {
         return "id";
     }
     std::vector<std::string> refused;
+    int claims = 0;  // That are kept now.
 };
 
 class Http2ServerTest : public testing::Test {
@@ -675,14 +678,55 @@ TEST_F(Http2ServerTest, OneStalledStreamIsGivenUpAndTheOthersGoOn) {
     EXPECT_TRUE(until([&] { return visitor->heard(quiet).ended; }));
 }
 
-TEST_F(Http2ServerTest, ABodyThatStopsIsNotGatheredForEver) {
-    limits.write_idle_time = 60ms;
+TEST_F(Http2ServerTest, ABodyThatStopsOrDripsIsNotGatheredForEver) {
+    limits.body_idle_time = 100ms;
     open(wholes);
     const auto visitor = visit();
-    const Http2StreamId id = visitor->open("POST", "/", "begun", false);
-    ASSERT_TRUE(until([&] { return visitor->heard(id).ended; }));
-    EXPECT_TRUE(visitor->heard(id).head.starts_with("408 "));
-    EXPECT_EQ(wholes.refused, (std::vector<std::string>{"408 request_timeout"}));
+    const Http2StreamId stopped = visitor->open("POST", "/", "begun", false);
+    const Http2StreamId slow = visitor->open("POST", "/", "", false);
+    net::Timer drip(loop, [&] {
+        if (visitor->heard(slow).ended) return;
+        visitor->send(slow, "x");
+        drip.arm_after(10ms);
+    });
+    drip.arm_after(10ms);
+    ASSERT_TRUE(until([&] { return visitor->heard(stopped).ended && visitor->heard(slow).ended; }));
+    for (const Http2StreamId id : {stopped, slow})
+        EXPECT_TRUE(visitor->heard(id).head.starts_with("408 ")) << visitor->heard(id).head;
+    EXPECT_EQ(wholes.refused, (std::vector<std::string>(2, "408 request_timeout")));
+    EXPECT_EQ(wholes.claims, 0);
+    // The connection goes on, with a deadline for each.
+    const Http2StreamId next = visitor->open("POST", "/", "begun", false);
+    ASSERT_TRUE(until([&] { return visitor->heard(next).ended; }));
+    EXPECT_TRUE(visitor->heard(next).head.starts_with("408 "));
+}
+
+TEST_F(Http2ServerTest, WhatIsGatheredIsGivenBackHoweverItEnds) {
+    BodyMemory memory{1 << 20};
+    limits.memory = &memory;
+    open(wholes);
+    const auto visitor = visit();
+    const auto begin = [&](std::string_view body) {
+        const std::size_t before = memory.held();
+        const Http2StreamId id = visitor->open("POST", "/", body, false);
+        EXPECT_TRUE(until([&] { return memory.held() == before + body.size(); }));
+        return id;
+    };
+    const Http2StreamId whole = begin("whole"), cancelled = begin("cancelled"), most = begin("most of all");
+    EXPECT_EQ(wholes.claims, 3);
+    visitor->end(whole);
+    visitor->cancel(cancelled);
+    ASSERT_TRUE(until([&] { return visitor->heard(whole).ended && wholes.claims == 1; }));
+    EXPECT_TRUE(until([&] { return memory.held() == 11; })) << memory.held();
+    EXPECT_EQ(server->shed_gathered(1).bytes, 11u);
+    ASSERT_TRUE(until([&] { return visitor->heard(most).ended; }));
+    EXPECT_TRUE(visitor->heard(most).head.starts_with("503 ")) << visitor->heard(most).head;
+    EXPECT_EQ(wholes.claims, 0);
+    EXPECT_EQ(wholes.refused, (std::vector<std::string>{"503 overloaded"}));
+    EXPECT_TRUE(until([&] { return memory.held() == 0; })) << memory.held();
+    begin("left");
+    visitor->stream.abort();
+    EXPECT_TRUE(until([&] { return wholes.claims == 0 && memory.held() == 0; }));
 }
 
 }  // namespace

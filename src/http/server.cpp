@@ -74,6 +74,24 @@ Freed Server::shed(std::size_t bytes, MonoTime stalled_since) {
     return freed;
 }
 
+Freed Server::shed_gathered(std::size_t bytes) {
+    std::vector<Gathering> gathering;
+    for (const auto& [connection, owner] : connections_) connection->list_gathering(gathering);
+    const MonoTime now = loop_.now();
+    std::ranges::sort(gathering, std::greater(), [&](const Gathering& request) {
+        return static_cast<double>(request.bytes) *
+               std::chrono::duration<double>(now - request.since).count();
+    });
+    Freed freed;
+    for (const Gathering& request : gathering) {
+        if (freed.bytes >= bytes) break;
+        request.connection->refuse_gathering(request.stream, 503, no_room_for_body());
+        ++freed.count;
+        freed.bytes += request.bytes;
+    }
+    return freed;
+}
+
 void Server::close() {
     if (listener_) listener_->close();
     for (auto& [connection, owner] : std::exchange(connections_, {})) {

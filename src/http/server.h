@@ -2,6 +2,7 @@
 // Serves HTTP/1.1, and HTTP/2 where it is told to, on a listener: keep-alive, pipelining, limits and
 // deadlines.
 
+#include <algorithm>
 #include <memory>
 #include <unordered_map>
 
@@ -19,8 +20,10 @@ struct ServerLimits {
     HeadLimits head;
     // From the first byte (or the connection) to the whole head.
     std::chrono::milliseconds head_time = std::chrono::seconds(10);
-    // Without a byte of an announced body.
+    // Without a byte of an announced body; and for all of one that is gathered, apart from the time that it
+    // may take at this rate.
     std::chrono::milliseconds body_idle_time = std::chrono::seconds(30);
+    std::size_t body_bytes_per_second_min = 4096;
     // Between requests.
     std::chrono::milliseconds keep_alive_time = std::chrono::seconds(75);
     // The visitor takes no byte of its answer.
@@ -54,6 +57,11 @@ struct ServerLimits {
         if (memory == nullptr || !memory->is_pressed()) return true;
         return !memory->is_full() && bytes <= whole_body_bytes_max;
     }
+    // When more of a gathered body is due, of which so many bytes have come by `now`.
+    MonoTime body_due(MonoTime begun_at, std::size_t bytes, MonoTime now) const {
+        const std::chrono::milliseconds at_least(1000 * bytes / body_bytes_per_second_min);
+        return std::min(now, begun_at + at_least) + body_idle_time;
+    }
 };
 
 constexpr std::string_view server_protocols[] = {"h2", "http/1.1"};
@@ -78,6 +86,9 @@ public:
     // Ends connections whose answers are complete and wait to be taken, of which nothing has been taken since
     // `stalled_since`: those that hold most, until they have held `bytes` in all.
     Freed shed(std::size_t bytes, MonoTime stalled_since);
+    // Refuses requests whose bodies are being gathered (503 `overloaded`): those that have held most for
+    // longest, until they have held `bytes` in all.
+    Freed shed_gathered(std::size_t bytes);
     // Ends every connection; who serves a request on one is told that the visitor has gone.
     void close();
 

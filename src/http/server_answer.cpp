@@ -107,6 +107,7 @@ void ServerConnection::end_request() {
     body_view_ = {};
     empty_buffer(body_);
     gathered_.set(0);
+    claim_.reset();
     head_text_.clear();
     if (body_follows_ && decoder_.done()) body_follows_ = false;
     if (!keep_alive_ || (body_follows_ && !rest_is_small())) return end_after_flush();

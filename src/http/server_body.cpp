@@ -10,7 +10,8 @@ namespace ee::http {
 bool ServerConnection::begin_body(std::string_view head, std::string_view behind, std::size_t& used) {
     const ServerLimits& limits = server_.limits_;
     const bool sized = head_.framing == Framing::length;
-    const BodyTerms terms = server_.handler_.body_terms(head_, peer_);
+    BodyTerms terms = server_.handler_.body_terms(head_, peer_);
+    claim_ = std::move(terms.claim);
     body_bytes_max_ = terms.bytes_max;
     if (sized && head_.content_length > body_bytes_max_) {
         refuse_head(413, body_too_large(head_.content_length, body_bytes_max_));
@@ -39,7 +40,7 @@ bool ServerConnection::begin_body(std::string_view head, std::string_view behind
     EE_CHECK(again.parse(head_text_, head_).has_value());
     if (head_.expect_continue) stream_->write("HTTP/1.1 100 Continue\r\n\r\n");
     phase_ = Phase::gathering;
-    deadline_.arm_after(limits.body_idle_time);
+    expect_body();
     return true;
 }
 
@@ -58,12 +59,24 @@ bool ServerConnection::gather_body(std::string_view input, std::size_t& used) {
     }
     used += taken;
     if (!decoder_.done()) {
-        deadline_.arm_after(server_.limits_.body_idle_time);
+        expect_body();
         return false;
     }
     body_view_ = body_;
     serve();
     return true;
+}
+
+void ServerConnection::expect_body() {
+    deadline_.arm_at(server_.limits_.body_due(started_at_, body_.size(), server_.loop_.now()));
+}
+
+void ServerConnection::list_gathering(std::vector<Gathering>& into) {
+    if (phase_ == Phase::gathering && !body_.empty()) into.push_back({this, 0, body_.size(), started_at_});
+}
+
+void ServerConnection::refuse_gathering(std::int32_t, int status, const Error& why) {
+    if (phase_ == Phase::gathering) refuse_head(status, why);
 }
 
 bool ServerConnection::append_to_body(std::string_view piece) {

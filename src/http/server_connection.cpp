@@ -255,6 +255,7 @@ void ServerConnection::on_deadline() {
 
 void ServerConnection::remove() {
     deadline_.cancel();
+    claim_.reset();
     server_.remove(*this);
 }
 

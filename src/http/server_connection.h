@@ -29,6 +29,8 @@ public:
         const bool waits = phase_ != Phase::serving && last_progress_ <= stalled_since;
         return waits ? stream_->pending_output() : 0;
     }
+    void list_gathering(std::vector<Gathering>& into) override;
+    void refuse_gathering(std::int32_t stream, int status, const Error& why) override;
 
 private:
     // `gathering`: of a body that is handed out whole. `discarding`: the request is answered, and the rest of
@@ -51,6 +53,7 @@ private:
     void set_observer(ExchangeObserver* observer) override { observer_ = observer; }
     bool body_follows() const override { return body_follows_; }
     void take_body() override;
+    Claim* claim() const override { return claim_.get(); }
     void body_consumed(std::size_t bytes) override;
     bool interim(int status, std::span<const Field> fields) override;
     void respond(int status, std::span<const Field> fields, std::string_view body) override;
@@ -80,6 +83,7 @@ private:
     bool begin_body(std::string_view head, std::string_view behind, std::size_t& used);
     bool gather_body(std::string_view input, std::size_t& used);
     bool append_to_body(std::string_view piece);
+    void expect_body();
     bool delivers_body() const { return phase_ == Phase::serving && body_follows_ && taking_body_; }
     bool deliver_body(std::string_view input, std::size_t& used);
     bool discard_body(std::string_view input, std::size_t& used);
@@ -107,6 +111,7 @@ private:
     BodyDecoder decoder_;
     std::string body_;
     HeldBytes gathered_;  // By it.
+    std::unique_ptr<Claim> claim_;
     std::string_view body_view_;
     std::string unread_;  // Behind what was processed.
     ExchangeObserver* observer_ = nullptr;

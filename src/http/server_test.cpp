@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "http/fields.h"
+#include "http/test_transfer.h"
 #include "net/test_peer.h"
 
 namespace ee::http {
@@ -15,8 +16,11 @@ using net::run_until;
 
 // Serves as a test tells it to; says back what was asked when it was told nothing.
 struct TestHandler final : RequestHandler {
-    BodyTerms body_terms(const RequestHead&, const net::Endpoint&) override { return {body_max}; }
+    BodyTerms body_terms(const RequestHead&, const net::Endpoint&) override {
+        return {.bytes_max = body_max, .claim = std::make_unique<CountedClaim>(claims)};
+    }
     void on_request(Exchange& exchange) override {
+        EXPECT_EQ(exchange.claim() != nullptr, exchange.head().has_body());
         const RequestHead& head = exchange.head();
         asked.push_back(std::string(head.method) + " " + std::string(head.origin_form));
         bodies.emplace_back(exchange.body());
@@ -29,6 +33,7 @@ struct TestHandler final : RequestHandler {
     }
 
     std::size_t body_max = 1000;
+    int claims = 0;  // That are kept now.
     std::function<void(Exchange&)> serve;
     std::vector<std::string> asked, bodies, refused;
 };
@@ -333,6 +338,38 @@ TEST_F(HttpServerMemory, EndsWhoeverHoldsMostOfAnAnswerThatIsComplete) {
     held.answer("");
 }
 
+// Bytes and time count: neither who has sent little nor who has just come goes first.
+TEST_F(HttpServerMemory, RefusesWhoeverIsGatheredWithMostForLongest) {
+    open();
+    const auto begin = [&](std::string_view body) {
+        auto visitor = begin_body(300'000);
+        const std::size_t before = memory.held();
+        visitor->say(body);
+        EXPECT_TRUE(until([&] { return memory.held() == before + body.size(); }));
+        return visitor;
+    };
+    const auto small = begin(std::string(10, 'x')), old = begin(std::string(100'000, 'x'));
+    bool later = false;
+    net::Timer wait(loop, [&] { later = true; });
+    wait.arm_after(100ms);
+    ASSERT_TRUE(until([&] { return later; }));
+    const auto young = begin(std::string(200'000, 'x'));
+    const auto silent = begin_body(300'000);
+    EXPECT_EQ(server->shed(1 << 30, MonoTime::max()).count, 0u);
+    const Freed one = server->shed_gathered(1);
+    EXPECT_EQ(one.count, 1u);
+    EXPECT_EQ(one.bytes, 100'000u);
+    ASSERT_TRUE(until([&] { return !old->closed.empty(); }));
+    EXPECT_TRUE(old->received.starts_with("HTTP/1.1 503 ")) << old->received;
+    EXPECT_NE(old->received.find("Retry-After: "), std::string::npos);
+    EXPECT_EQ(handler.refused, std::vector<std::string>{"503 overloaded"});
+    EXPECT_EQ(memory.held(), 200'010u);
+    EXPECT_EQ(server->shed_gathered(1 << 20).count, 2u);
+    ASSERT_TRUE(until([&] { return memory.held() == 0; }));
+    EXPECT_EQ(handler.claims, 1) << "who holds nothing is let be";
+    EXPECT_TRUE(silent->received.empty());
+}
+
 TEST_F(HttpServerMemory, GathersNoLargeBodyUnderPressureAndNoneWhenItIsFull) {
     open();
     struct Row {
@@ -445,6 +482,56 @@ TEST_F(HttpServer, RefusesABodyThatStopsComing) {
     EXPECT_TRUE(ask(post("/", "Content-Length: 9\r\n", "half")).starts_with("HTTP/1.1 408 "));
     EXPECT_TRUE(ask(post("/", "Transfer-Encoding: chunked\r\n", "5\r\nha")).starts_with("HTTP/1.1 408 "));
     EXPECT_TRUE(handler.asked.empty());
+}
+
+TEST_F(HttpServer, RefusesABodyThatComesTooSlowlyHoweverSteadily) {
+    limits.body_idle_time = 100ms;
+    struct {
+        std::size_t bytes_per_second_min;
+        std::string_view status;
+    } const rows[] = {{4096, "408"}, {10, "200"}};
+    for (const auto& row : rows) {
+        limits.body_bytes_per_second_min = row.bytes_per_second_min;
+        open();
+        for (const std::string framing : {"Content-Length: 20\r\n", "Transfer-Encoding: chunked\r\n"}) {
+            const auto visitor = visit();
+            const bool sized = framing.starts_with("C");
+            int sent = 0;
+            net::Timer drip(loop, [&] {
+                if (!visitor->closed.empty() || sent == 20) return;
+                visitor->say(sized ? "x" : ++sent < 20 ? "1\r\nx\r\n" : "1\r\nx\r\n0\r\n\r\n");
+                sent += sized ? 1 : 0;
+                drip.arm_after(10ms);
+            });
+            visitor->say(post("/", framing, ""));
+            drip.arm_after(10ms);
+            ASSERT_TRUE(until([&] { return !visitor->received.empty(); }));
+            EXPECT_EQ(visitor->received.substr(9, 3), row.status) << framing << visitor->received;
+            EXPECT_EQ(handler.claims, 0);
+        }
+    }
+}
+
+TEST_F(HttpServer, KeepsAClaimUntilTheRequestHasEnded) {
+    Held held;
+    handler.serve = std::ref(held);
+    open();
+    auto visitor = visit();
+    visitor->say(post("/", "Content-Length: 4\r\n", "ha"));
+    ASSERT_TRUE(until([&] { return handler.claims == 1; }));
+    visitor->say("lf");
+    ASSERT_TRUE(until([&] { return held.exchange != nullptr; }));
+    EXPECT_EQ(handler.claims, 1);
+    held.answer("");
+    EXPECT_EQ(handler.claims, 0);
+    visitor->say(post("/", "Content-Length: 4\r\n", "ha"));
+    ASSERT_TRUE(until([&] { return handler.claims == 1; }));
+    visitor.reset();
+    EXPECT_TRUE(until([&] { return handler.claims == 0; })) << "the visitor has left";
+    visitor = visit();
+    visitor->say(post("/", "Content-Length: 4000\r\n", ""));
+    ASSERT_TRUE(until([&] { return visitor->received.starts_with("HTTP/1.1 413 "); }));
+    EXPECT_EQ(handler.claims, 0);
 }
 
 TEST_F(HttpServer, ClosesIdleConnectionsWithoutAWord) {

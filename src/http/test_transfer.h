@@ -12,6 +12,13 @@
 
 namespace ee::http {
 
+// Counts itself for as long as it is kept.
+struct CountedClaim final : Claim {
+    explicit CountedClaim(int& count) : count_(count) { ++count_; }
+    ~CountedClaim() override { --count_; }
+    int& count_;
+};
+
 // The server's side of one request: notes what comes, and consumes it at once unless told not to.
 struct Transfer final : ExchangeObserver {
     explicit Transfer(Exchange& asked) : exchange(&asked) { asked.set_observer(this); }

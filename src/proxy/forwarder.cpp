@@ -65,9 +65,12 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
     const auto refuse_now = [&](const Error& why) {
         static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(why);
     };
-    auto client_pass = rate_limits_.take_client(request.visitor.client, now.mono);
+    auto* const taken = static_cast<Passes*>(exchange.claim());
+    auto client_pass = taken != nullptr ? std::move(taken->client)
+                                        : rate_limits_.take_client(request.visitor.client, now.mono);
     if (!client_pass) return refuse_now(exceeded(*call, client_pass.error()));
     call->hold_client(std::move(*client_pass));
+    if (taken != nullptr && !taken->app) return refuse_now(exceeded(*call, taken->app.error()));
     auto requirement = requirement_of(request.fields);
     if (!requirement) return refuse_now(requirement.error());
     if (*requirement) call->require(std::move(**requirement), now.mono);
@@ -78,7 +81,7 @@ void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request)
     const bool is_too_old = !session && session.error().code == evidence_too_old;
     if (!session && !is_too_old) return refuse_now(session.error());
     // An app that there is: names that strangers make up take no place.
-    auto app_pass = rate_limits_.take_app(request.app, now.mono);
+    auto app_pass = taken != nullptr ? std::move(taken->app) : rate_limits_.take_app(request.app, now.mono);
     if (!app_pass) return refuse_now(exceeded(*call, app_pass.error()));
     call->hold_app(std::move(*app_pass));
     if (!has_room_for(is_too_old ? nullptr : *session)) return refuse_now(http::no_room_for_body());
@@ -171,7 +174,8 @@ std::string Forwarder::record(const http::Refusal& refusal, std::string_view app
 
 // Where an agent takes whole requests only, bodies that it may get are gathered first. What nobody will get
 // is not read.
-http::BodyTerms Forwarder::body_terms(std::string_view app, const http::RequestHead& head) {
+http::BodyTerms Forwarder::body_terms(std::string_view app, const http::RequestHead& head,
+                                      const net::IpAddress& client) {
     const Moment now{loop_.now(), wall_now()};
     const auto requirement = requirement_of(head.fields);  // One that is not understood is refused later.
     struct {
@@ -189,11 +193,28 @@ http::BodyTerms Forwarder::body_terms(std::string_view app, const http::RequestH
     const auto& any = suitable.streams || suitable.gathers ? suitable : too_old;
     const bool is_for_streaming = any.streams && (head.framing == http::Framing::chunked ||
                                                   head.content_length > protocol::request_body_bytes_max);
-    if (any.gathers && !is_for_streaming) return {.bytes_max = protocol::request_text_bytes_max};
+    if (any.gathers && !is_for_streaming) return gather(app, client, protocol::request_text_bytes_max);
     if (visited && head.framing == http::Framing::length && head.content_length <= kept_body_bytes_max &&
         is_idempotent(head.method))
-        return {.bytes_max = kept_body_bytes_max};
+        return gather(app, client, kept_body_bytes_max);
     return {.bytes_max = std::numeric_limits<std::size_t>::max(), .streamed = true};
+}
+
+http::BodyTerms Forwarder::gather(std::string_view app, const net::IpAddress& client, std::size_t bytes_max) {
+    const Moment now{loop_.now(), wall_now()};
+    auto passes = std::make_unique<Passes>();
+    passes->client = rate_limits_.take_client(client, now.mono);
+    // An app that there is: names that strangers make up take no place.
+    if (passes->client && registry_.status(app, now)) passes->app = rate_limits_.take_app(app, now.mono);
+    const bool is_exceeded = !passes->client || !passes->app;
+    return {.bytes_max = bytes_max, .streamed = is_exceeded, .claim = std::move(passes)};
+}
+
+bool Forwarder::refuse_exceeded(http::Exchange& exchange, const ForwardRequest& request) {
+    const auto* const taken = static_cast<const Passes*>(exchange.claim());
+    if (taken == nullptr || (taken->client && taken->app)) return false;
+    forward(exchange, request);
+    return true;
 }
 
 Result<tunnel::Session*> Forwarder::choose(std::string_view app, Moment now, const Selection& selection) {

@@ -75,7 +75,11 @@ public:
     // Of a request to the app: in pieces of any size where every agent that may serve it takes them so, or
     // one does and the body is too large for the others or of no known length; but what may be sent to
     // another agent, should one be lost, is gathered.
-    http::BodyTerms body_terms(std::string_view app, const http::RequestHead& head);
+    http::BodyTerms body_terms(std::string_view app, const http::RequestHead& head,
+                               const net::IpAddress& client);
+    // For a body that is gathered whatever agents there are. The request counts against its client and its
+    // app from here on; beyond a limit nothing is gathered, and forward() or refuse_exceeded() answers.
+    http::BodyTerms gather(std::string_view app, const net::IpAddress& client, std::size_t bytes_max);
 
     // The agent that serves the app's next visitor; not null. Refusals: `unknown_app`, why no agent may serve
     // (`offline`, `unattested`, ...), `overloaded`; with `streams_only` also `upgrade_unsupported`, when all
@@ -94,6 +98,9 @@ public:
 
     // Answers with a refusal: problem+json with Retry-After where waiting helps.
     void refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why);
+
+    // Answers a request that was beyond a limit when its head came. False: it was not, and nothing happened.
+    bool refuse_exceeded(http::Exchange& exchange, const ForwardRequest& request);
 
     // A line in the access log for what nobody was asked to forward. The request's id.
     std::string record(const http::Refusal& refusal, std::string_view app);
@@ -136,6 +143,11 @@ private:
     bool suits(const Selection& selection, const registry::Agent& agent, Moment now, LeftOut& left_out);
     Error nobody_left(std::string_view app, Moment now, const LeftOut& left_out) const;
     void leave_out_ejected(std::string_view app, MonoTime now);
+
+    // What a request counts against that is not forwarded yet. An error is for its visitor.
+    struct Passes final : http::Claim {
+        RateLimits::Taken client, app;
+    };
 
     // The rest of forward(), with an agent or before there is one.
     void carry(std::unique_ptr<Call> call, http::Exchange& exchange, const ForwardRequest& request,

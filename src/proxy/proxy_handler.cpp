@@ -9,8 +9,9 @@ ProxyHandler::ProxyHandler(Forwarder& forwarder, telemetry::Metrics& metrics)
 
 http::BodyTerms ProxyHandler::body_terms(const http::RequestHead& head, const net::Endpoint& peer) {
     const TrustSettings& trust = forwarder_.settings().trust;
-    const auto app = select_app(head, identify_visitor(head, peer, trust).peer_trusted, trust);
-    return forwarder_.body_terms(app ? std::string_view(*app) : std::string_view(), head);
+    const Visitor visitor = identify_visitor(head, peer, trust);
+    const auto app = select_app(head, visitor.peer_trusted, trust);
+    return forwarder_.body_terms(app ? std::string_view(*app) : std::string_view(), head, visitor.client);
 }
 
 void ProxyHandler::on_request(http::Exchange& exchange) {

@@ -7,6 +7,7 @@ import pytest
 from harness import APP_DOMAIN, until
 from programs import memory_factor
 from raw_http import Connection
+from raw_http2 import Http2Connection
 from streaming_backend import PIECE, StreamingBackend
 
 MIB = 1024 * 1024
@@ -172,6 +173,32 @@ def test_bodies_that_are_gathered_whole_count_too(site):
     assert small.status == 200, "what comes with its head is no burden"
     watch.expect_bounded()
     assert site.held() > LIMIT / 4
+    site.leave()
+    until(lambda: site.held() < MIB, what="nothing is held")
+
+
+def test_uploads_that_stop_short_are_ended_before_anybody_is_cut(site):
+    body = b"x" * 65000
+    for _ in range(3):
+        uploads = Http2Connection(site.control.proxy_port, f"one.{APP_DOMAIN}")
+        site.visitors.append(uploads.socket)
+        for _ in range(100):
+            uploads.request("PUT", "/", [("content-length", "65536")], body=body, end=False)
+    ended = site.control.wait_access(method="PUT", status=503)
+    assert (ended["app"], ended["error"]) == ("one", "overloaded")
+    until(lambda: site.ended() > 0, what="some are let go")
+    size, got = 32 * MIB, 0
+    with site.visitor(timeout=30) as reader:
+        reader.send(f"GET /download/32 HTTP/1.1\r\nHost: two.{APP_DOMAIN}\r\n\r\n".encode())
+        assert reader.read_head()[0] == 200
+        got = len(reader.buffered())
+        pause = threading.Event()
+        while got < size and (piece := reader.socket.recv(MIB)):
+            got += len(piece)
+            pause.wait(0.002)  # What it has not taken yet is held, too.
+    assert got == size, f"cut {size - got} bytes early"
+    site.others_are_served()
+    assert site.held() > LIMIT / 4, "the others still hold theirs"
     site.leave()
     until(lambda: site.held() < MIB, what="nothing is held")
 

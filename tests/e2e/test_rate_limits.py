@@ -8,6 +8,7 @@ import pytest
 
 from harness import APP_DOMAIN, until
 from raw_http import Connection
+from raw_http2 import Http2Connection
 from streaming_backend import StreamingBackend
 
 HOST = f"myapp.{APP_DOMAIN}"
@@ -99,6 +100,37 @@ def test_both_ways_by_the_control_listener_count_and_the_api_itself_does_not(wor
     for _ in range(20):
         assert control.get("/health").status == 200
         assert control.get("/v1/resolve/myapp").status == 200
+
+
+def test_an_upload_counts_before_its_body_has_come(world):
+    control = world.control(EE_RATE_LIMIT_CLIENT_RPS=1)
+    world.agent(control, world.backend())
+    unfinished = [("content-length", "10")]
+    with Http2Connection(control.proxy_port, HOST) as visitor:
+        first = visitor.request("PUT", "/echo", unfinished, body=b"half,", end=False)
+        for _ in range(20):
+            visitor.request("PUT", "/echo", unfinished, body=b"half,", end=False)
+        answers = visitor.answers
+        visitor.until(lambda: sum(answer.status == 429 for answer in answers.values()) >= 10)
+        refused = next(answer for answer in answers.values() if answer.status == 429)
+        assert int(refused.field("retry-after")) >= 1
+        for head in (f"PUT /v1/proxy/myapp/ HTTP/1.1\r\nHost: {HOST}", "POST /v1/proxy/myapp HTTP/1.1\r\nHost: x"):
+            until(lambda: _refused(control, head), what=head)
+        # What was counted once is not counted again.
+        visitor.data(first, b"whole", end=True)
+        assert visitor.wait(first).status == 200
+    line = control.wait_access(method="PUT", status=429)
+    assert (line["error"], line["app"]) == ("rate_limited", "myapp")
+
+
+def _refused(control, head):
+    with Connection(control.port) as caller:
+        caller.send(f"{head}\r\nContent-Length: 10\r\n\r\n".encode())
+        if caller.silent(0.5):
+            return False  # There was a token for it.
+        answer = caller.read_answer()
+        assert (answer.status, answer.reason) == (429, "rate_limited")
+        return int(answer.header("Retry-After")) >= 1
 
 
 @pytest.fixture
