@@ -213,7 +213,8 @@ void TunnelStreams::Relay::on_failure(http::RequestFailure failure, const std::s
 void TunnelStreams::Relay::fail(std::string_view code, const std::string& why) {
     streams_.log_.warn("backend.failed", {{"stream", id_}, {"code", code}, {"detail", why}});
     if (is_answered_) {
-        streams_.session_.reset(id_, http::http2_code::internal_error);
+        const bool is_late = code == protocol::backend_timeout;
+        streams_.session_.reset(id_, is_late ? http::http2_code::cancel : http::http2_code::internal_error);
     } else {
         const int status = code == protocol::backend_timeout ? 504
                            : code == "bad_request"           ? 400

@@ -17,7 +17,7 @@ struct TunnelStreamsTest : testing::Test, http::Http2Observer {
     }
     void on_body(http::Http2StreamId, std::string_view) override {}
     void on_end(http::Http2StreamId, std::span<const http::Field>) override {}
-    void on_reset(http::Http2StreamId, std::uint32_t) override {}
+    void on_reset(http::Http2StreamId, std::uint32_t with) override { reset_code = with; }
     void on_goaway(std::uint32_t) override { is_told_to_go = true; }
 
     struct Said final : http::Http2Sink {
@@ -50,6 +50,7 @@ struct TunnelStreamsTest : testing::Test, http::Http2Observer {
     }
     int status = 0;
     std::string code;
+    std::optional<std::uint32_t> reset_code;
     bool is_told_to_go = false;
 };
 
@@ -78,6 +79,51 @@ TEST_F(TunnelStreamsTest, AnswersAtOnceWhatNoBackendCanBeAsked) {
         answer_to(
             {.method = "GET", .scheme = "https", .authority = "a.example", .path = "/", .fields = many}),
         "400 bad_request");
+}
+
+// A backend whose answer begins and is given up.
+struct FailingBackend final : Backend, http::ClientExchange {
+    http::ClientExchange& open(const BackendRequest&, http::AnswerObserver& asker) override {
+        observer = &asker;
+        return *this;
+    }
+    void send(const protocol::ProxyRequest&, OnDone) override {}
+    std::size_t requests_open() const override { return 0; }
+    bool send_body(std::string_view) override { return true; }
+    bool end_body(std::span<const http::Field>) override { return true; }
+    void body_consumed(std::size_t) override {}
+    void keep_head() override {}
+    void cancel() override {}
+
+    http::AnswerObserver* observer = nullptr;
+};
+
+TEST_F(TunnelStreamsTest, TellsALateAnswerFromABrokenOne) {
+    FailingBackend failing;
+    TunnelStreams with_failing{loop, failing, nullptr, log, [] {}};
+    struct {
+        http::RequestFailure failure;
+        std::uint32_t code;
+    } const rows[] = {{http::RequestFailure::timed_out, http::http2_code::cancel},
+                      {http::RequestFailure::broken, http::http2_code::internal_error}};
+    for (const auto& row : rows) {
+        std::string asked;
+        ASSERT_TRUE(control.open({.method = "GET", .scheme = "https", .authority = "a.example", .path = "/"},
+                                 "", true));
+        control.pull(asked, 1 << 20);
+        ASSERT_TRUE(with_failing.receive(asked));
+        http::ResponseHead head;
+        head.status = 200;
+        head.framing = http::Framing::chunked;
+        failing.observer->on_head(head);
+        failing.observer->on_failure(row.failure, "given up");
+        reset_code.reset();
+        Said said;
+        with_failing.pull(said, 1 << 20);
+        ASSERT_TRUE(control.receive(said.text));
+        EXPECT_EQ(reset_code, row.code);
+        loop.collect();
+    }
 }
 
 TEST_F(TunnelStreamsTest, ThatItLeavesItSaysUnasked) {

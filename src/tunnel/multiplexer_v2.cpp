@@ -60,6 +60,8 @@ Error reset_error(std::uint32_t code, bool is_draining) {
         return {"tunnel_closed", "the agent took no more requests when this one came"};
     if (code == http::http2_code::refused_stream)
         return {"stream_refused", "the agent had as many requests as it takes when this one came"};
+    if (code == http::http2_code::cancel)
+        return {"proxy_timeout", "the backend did not go on with its answer in time"};
     return {"bad_agent_answer", fmt::format("the agent gave the answer up (HTTP/2 error {})", code)};
 }
 

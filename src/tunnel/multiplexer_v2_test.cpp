@@ -265,7 +265,7 @@ TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
         mux.cancel(id);
         exchange();
     }
-    Visitor broken, half, surplus;
+    Visitor broken, half, late, surplus;
     open(surplus);
     exchange();
     agent.session.reset(agent.last, http::http2_code::refused_stream);
@@ -280,7 +280,13 @@ TEST_F(MultiplexerV2Test, SaysWhatWentWrong) {
     respond(200, {}, "ab", false);
     exchange();
     agent.session.reset(agent.last, http::http2_code::internal_error);
+    open(late);
     exchange();
+    respond(200, {}, "ab", false);
+    exchange();
+    agent.session.reset(agent.last, http::http2_code::cancel);
+    exchange();
+    EXPECT_EQ(late.heard, (Heard{"head 200 0 ?", "body ab", "proxy_timeout"}));
     EXPECT_EQ(broken.heard, Heard{"bad_agent_answer"});
     EXPECT_EQ(half.heard, (Heard{"head 200 0 ?", "body ab", "bad_agent_answer"}));
 }
