@@ -200,11 +200,12 @@ void Call::on_body_taken(std::size_t bytes) {
 }
 
 // The tunnel was lost before a byte of the answer had come, or its agent refused the request, and it may be
-// sent again. That is done a
-// moment later: agents of one machine die together, and those that are dead already shall be known to be.
+// sent again. That is done a moment later: agents of one machine die together, and those that are dead already
+// shall be known to be.
 bool Call::goes_on_elsewhere(const Error& error) {
     const bool is_lost = error.code == "tunnel_closed" || error.code == "stream_refused";
     if (!is_lost || interim_heads_ > 0 || !kept_ || again_) return false;
+    if (attempts_ == 0) return false;  // No agent took it, and nobody hears yet whether the visitor leaves.
     not_agents_.push_back(agent_);
     if (!forwarder_.may_retry(*this)) return false;
     again_ = std::make_unique<net::Timer>(forwarder_.loop_, [this, error] { send_again(error); });

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "proxy/forwarder_fixture.h"
 
 namespace ee::proxy {
@@ -323,6 +325,37 @@ TEST_F(StreamingFailoverTest, PassesInterimAnswersOnUpToALimit) {
         agent->wire.stream.abort();
         ASSERT_TRUE(until([&] { return tunnels.size() == 0; }));
     }
+}
+
+// Nobody hears yet whether the visitor leaves: it is answered at once.
+TEST_F(FailoverTest, WhatNoAgentHasTakenDoesNotWaitForOne) {
+    struct Served final : http::RequestHandler {
+        http::BodyTerms body_terms(const http::RequestHead&, const net::Endpoint&) override { return {}; }
+        void on_request(http::Exchange& exchange) override { serve(exchange); }
+        std::string on_refused(const http::Refusal&) override { return ""; }
+        std::function<void(http::Exchange&)> serve;
+    } served;
+    agents.push_back(come("a4"));
+    agents.push_back(come("a5"));
+    std::vector<std::unique_ptr<net::Peer>> others;  // Each agent has one, and so stays while it drains.
+    while (std::ranges::any_of(agents, [](const auto& agent) { return agent->requests.empty(); })) {
+        others.push_back(visit());
+        others.back()->say(get("/"));
+        ASSERT_TRUE(until([&] { return requests() == others.size(); }));
+    }
+    owner.drained = [](tunnel::Session&, const std::string&) {};  // The registry has not heard of it.
+    served.serve = [&](http::Exchange& exchange) {
+        for (tunnel::TunnelId id = 1; id <= 5; ++id) tunnels.find(id)->drain("draining", std::nullopt);
+        handler->on_request(exchange);
+        EXPECT_EQ(metrics.counter_family("ee_proxy_refused_total", "", "reason").value("tunnel_closed"), 1u);
+    };
+    http::Server server(loop, served, http::ServerLimits{});
+    ASSERT_TRUE(server.listen("127.0.0.1", 0, nullptr));
+    net::Peer visitor(loop, net::connect_to(server.port()));
+    visitor.say(get("/"));
+    ASSERT_TRUE(until([&] { return !visitor.closed.empty(); }));
+    EXPECT_NE(visitor.received.find("\"tunnel_closed\""), std::string::npos) << visitor.received;
+    server.close();
 }
 
 // ---- Ejection ----
