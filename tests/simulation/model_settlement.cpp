@@ -70,7 +70,7 @@ Expected Model::perform(const ledger::RecordCall&) {
 
 Expected Model::perform(const ledger::Observe& command) {
     if (command.observation.from >= command.observation.to ||
-        command.observation.to > now + std::chrono::minutes{5})
+        micros(command.observation.to) > now + 5 * 60 * std::int64_t{1'000'000})
         return refused({"invalid_field:to"});
     if (!nodes.contains(command.node)) return refused({"unknown_node"});
     const auto known = observations_.find({command.node, command.event_id});
