@@ -33,7 +33,7 @@ function(ee_test name)
   # What is tested is optimised; the tests themselves need not be, which halves their build.
   target_compile_options(ee_${name}_test PRIVATE -O0 -U_FORTIFY_SOURCE)
   gtest_discover_tests(ee_${name}_test
-    PROPERTIES LABELS ${name} TIMEOUT 120 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
+    PROPERTIES LABELS ${name} PROCESSORS 2 TIMEOUT 120 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
     DISCOVERY_TIMEOUT 60)
 endfunction()
 

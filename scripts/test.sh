@@ -6,7 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=$1
 shift
-command=(ctest --preset "$preset" --parallel "$(nproc)" --output-on-failure --no-tests=error "$@")
+# A test takes two slots, one that mostly waits takes one: so one of those is beside each processor's.
+slots=$((2 * $(nproc) + 1))
+command=(ctest --preset "$preset" --parallel "$slots" --output-on-failure --no-tests=error "$@")
 
 # Tests wait for the disk, which may have what was built before it for many seconds.
 sync -f "build/$preset"

@@ -200,8 +200,8 @@ void Call::on_body_taken(std::size_t bytes) {
 }
 
 // The tunnel was lost before a byte of the answer had come, or its agent refused the request, and it may be
-// sent again. That is done a moment later: agents of one machine die together, and those that are dead already
-// shall be known to be.
+// sent again. That is done a moment later: agents of one machine die together, and those that are dead
+// already shall be known to be.
 bool Call::goes_on_elsewhere(const Error& error) {
     const bool is_lost = error.code == "tunnel_closed" || error.code == "stream_refused";
     if (!is_lost || interim_heads_ > 0 || !kept_ || again_) return false;

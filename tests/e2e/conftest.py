@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 
 from harness import World  # noqa: E402
+from settled_network import Network  # noqa: E402
 from simulated_platform import LEGACY_CLAIMS, SimulatedPlatform, report_data_legacy  # noqa: E402
 
 
@@ -27,6 +28,11 @@ def world(platform, request):
     request.node.worlds = [made]
     yield made
     made.close()
+
+
+@pytest.fixture
+def network(world):
+    return Network(world)
 
 
 @pytest.fixture(scope="module")
