@@ -20,13 +20,15 @@ TEST(Views, APieceOfAListEndsBeforeItIsTooLarge) {
         TakeLock lock{.account = "alice", .node = "n1", .app = fmt::format("app-{}", i), .period = cell};
         lock.amount = Money(1);
         ASSERT_TRUE(ledger.holder("alice", lock));
+    }
+    ledger.now = LedgerTime{cell.end};
+    for (int i = 0; i < units; ++i) {
         Observation seen{
             .type = ObservationType::health_pass, .from = LedgerTime{cell.start}, .to = LedgerTime{cell.end}};
         seen.evidence_url = "https://" + std::string(2000, 'x');
         ASSERT_TRUE(ledger.as({.role = Role::uptime},
                               Observe{.node = "n1", .event_id = fmt::format("e{}", i), .observation = seen}));
     }
-    ledger.now = LedgerTime{cell.end};
     ASSERT_TRUE(ledger.admin(Finalize{.period = cell}));
 
     const Rules rules;

@@ -103,3 +103,33 @@ class Network:
 
     def balance(self, account):
         return self.admin(f"/v1/balances/{account}").json()
+
+
+def judged(bundle, cell):
+    """What the page says of evidence, in other words than the ledger's."""
+    misses, holes = False, False
+    windows = {}
+    for slot in bundle["slots"]:
+        length = slot["window_s"] * 1_000_000
+        begin = max(slot["attested_at_us"], cell * 1_000_000)
+        for k in range(begin // length, (cell + HOUR) * 1_000_000 // length):
+            if k * length < begin:
+                continue  # not a whole one
+            place = k - begin // length
+            letter = slot["windows"][place] if place < len(slot["windows"]) else "?"
+            windows.setdefault(k * length, []).append((letter, length))
+    for start, seen in windows.items():
+        seen = [(letter, length) for letter, length in seen if letter != "d"]  # Drained: not expected.
+        if not seen or any(letter == "p" for letter, _ in seen):
+            continue
+        end = start + seen[0][1]
+        overlapped = any(o["from_us"] < end and (o["to_us"] is None or start < o["to_us"]) for o in bundle["outages"])
+        if all(letter == "m" for letter, _ in seen) and not overlapped:
+            misses = True
+        else:
+            holes = True
+    if not bundle["held_standing"] or any(s["challenges_missed"] for s in bundle["slots"]) or misses:
+        return "fail"
+    if not windows and not any(s["challenges_passed"] for s in bundle["slots"]):
+        return "inconclusive" if bundle["outages"] else "fail"
+    return "inconclusive" if holes or any(s["challenges_inconclusive"] for s in bundle["slots"]) else "pass"

@@ -11,8 +11,8 @@ import subprocess
 import pytest
 
 from harness import until
+from settled_network import HOUR, WINDOW, Network, judged
 from simulated_platform import SimulatedPlatform, eectl
-from test_settlement import HOUR, WINDOW, Network, judged
 
 AUDITOR = "auditor-token-of-the-tests"
 
