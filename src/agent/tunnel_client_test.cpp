@@ -564,7 +564,7 @@ TEST_P(TunnelClientTest, TakesWhatItReadsForASignOfLifeOfAControlPlaneItDoesNotL
     while (std::chrono::steady_clock::now() < end && peer.closed.empty()) {
         http::append_frame(peer.stream.output(), http::Opcode::ping, "which it does not read");
         peer.stream.flush_later();
-        net::run_for(loop, 100ms);
+        net::run_for(loop, 250ms);
         peer.stream.resume_reading();
         run_turns(loop, 2);
         peer.stream.pause_reading();
