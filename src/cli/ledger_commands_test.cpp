@@ -99,6 +99,7 @@ struct LedgerCommands : testing::Test {
     AttestedLog att_log;
 };
 
+// H5: by the collateral, CRLs and certificates that are in it, as of when the key was signed.
 TEST_F(LedgerCommands, VerifyChecksAReceiptDownToTheRootAndSaysWhatItShows) {
     const EectlRun run = verify(att_log.receipt());
     EXPECT_EQ(run.code, exit_good) << run.out << run.err;

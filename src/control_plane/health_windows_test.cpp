@@ -117,6 +117,7 @@ TEST_F(HealthWindowsTest, AWindowIsPassedByAHeartbeatThatArrivesInIt) {
     }
 }
 
+// P5: who joins in the middle of a cell, or exactly at an edge.
 TEST_F(HealthWindowsTest, ASlotIsExpectedInWholeWindowsFromItsFirstAttestation) {
     struct Case {
         std::string_view attested;
@@ -167,6 +168,7 @@ TEST_F(HealthWindowsTest, WhoDropsAndReturnsWithinAWindowMissesNothing) {
     EXPECT_EQ(recorded.outcome("13:00"), "pass");
 }
 
+// P5: who leaves in the middle.
 TEST_F(HealthWindowsTest, WhoIsGoneIsExpectedUntilTheCellsEndAndNoLonger) {
     begin("12:00");
     windows->serves(a1, at("12:55"));
@@ -276,6 +278,7 @@ TEST_F(HealthWindowsTest, WindowsThatTheCellsEndCutsAreOfNoCell) {
 
 // ---- Challenges ----
 
+// P5: a deadline at the edge, a millisecond before it, and one that lies across it.
 TEST_F(HealthWindowsTest, AChallengeCountsInTheCellOfItsDeadline) {
     struct Case {
         std::string_view now, deadline;

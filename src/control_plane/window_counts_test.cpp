@@ -80,6 +80,7 @@ struct WindowCountsTest : testing::Test {
     Known known;
 };
 
+// S4: holes are neither expected nor passed.
 TEST_F(WindowCountsTest, CountsWhatPassedOfWhatWasExpectedAndLeavesHolesOut) {
     record("shop", "a1", "ppm?p");
     EXPECT_EQ(count(), "3/4");  // What is not known, or not over, is nobody's.
@@ -120,6 +121,7 @@ TEST_F(WindowCountsTest, R3AnAppOfItsOwnHidesNoMiss) {
     EXPECT_EQ(count(), "0/3");
 }
 
+// S4: nor is what was missed while the control plane was not there.
 TEST_F(WindowCountsTest, AnOutageMakesHolesOfMissesHoweverLateItIsKnown) {
     record("shop", "a1", "pmmmmp");
     EXPECT_EQ(count(), "2/6");

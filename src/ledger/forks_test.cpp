@@ -71,6 +71,7 @@ TEST_F(ForksTest, EveryCheckpointOfTheLogItselfIsConsistent) {
     EXPECT_GE(count, 9);
 }
 
+// H3: an older file than the last checkpoint that somebody has seen.
 TEST_F(ForksTest, ALargerCheckpointStopsAnOlderCopyForGood) {
     TestWorker& worker = restored(0);
     const auto found = judge(*worker.memory, witnessed);
@@ -90,6 +91,7 @@ TEST_F(ForksTest, ALargerCheckpointStopsAnOlderCopyForGood) {
     EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
 }
 
+// H3: two signed checkpoints of one size with different roots.
 TEST_F(ForksTest, ACheckpointWithAnotherRootStopsALogThatIsLongerByNow) {
     TestWorker& worker = restored(20);
     const auto found = judge(*worker.memory, witnessed);

@@ -1,5 +1,9 @@
 #include "ledger/period.h"
 
+#include <chrono>
+#include <random>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace ee::ledger {
@@ -79,12 +83,41 @@ TEST(Period, RefusesWhatIsNoInterval) {
         EXPECT_EQ(parse_period(text).error().code, "invalid_period") << text;
 }
 
+// P1: half-open, aligned, no gap, no overlap: each moment lies in one cell, whatever clocks on walls did
+// then.
 TEST(Period, CellsTileTime) {
     const LedgerTime time = from_us(1'767'963'600'000'000);  // 2026-01-09T13:00:00Z
     EXPECT_EQ(to_text(cell_at(Grid::hour, time)), "2026-01-09T13");
     EXPECT_EQ(to_text(cell_at(Grid::hour, time - std::chrono::microseconds{1})), "2026-01-09T12");
     EXPECT_EQ(to_text(cell_at(Grid::day, time)), "2026-01-09");
     EXPECT_EQ(to_text(cell_at(Grid::hour, from_us(-1)).start), "1969-12-31T23:00:00Z");
+}
+
+TEST(Period, EveryMomentIsOfOneCell) {  // P1
+    constexpr std::chrono::microseconds instant{1};
+    std::mt19937_64 random(1);
+    std::vector<LedgerTime> times{
+        std::chrono::sys_days{std::chrono::year{2017} / 1 / 1},  // after a leap second
+        std::chrono::sys_days{std::chrono::year{2026} / 3 / 29} +
+            std::chrono::hours{1},  // summer time in Europe
+        std::chrono::sys_days{std::chrono::year{2028} / 2 / 29},
+        std::chrono::sys_days{std::chrono::year{2038} / 1 / 19} + std::chrono::seconds{11'648},  // 2^31
+        from_us(0)};
+    // From 1900 to 2199.
+    std::uniform_int_distribution<std::int64_t> any(-2'208'988'800'000'000, 7'258'118'399'999'999);
+    for (int i = 0; i < 10'000; ++i) times.push_back(from_us(any(random)));
+    for (const Grid grid : {Grid::hour, Grid::day}) {
+        for (const LedgerTime time : times) {
+            const Period cell = cell_at(grid, time);
+            ASSERT_EQ(cell.length(), step_of(grid)) << to_us(time);
+            ASSERT_EQ(cell.start.time_since_epoch() % step_of(grid), std::chrono::seconds{0}) << to_us(time);
+            ASSERT_TRUE(cell.start <= time && time < cell.end) << to_us(time);
+            ASSERT_EQ(cell_at(grid, cell.start), cell) << to_us(time);
+            ASSERT_EQ(cell_at(grid, cell.end - instant), cell) << to_us(time);
+            ASSERT_EQ(cell_at(grid, cell.end).start, cell.end) << to_us(time);
+            ASSERT_EQ(cell_at(grid, cell.start - instant).end, cell.start) << to_us(time);
+        }
+    }
 }
 
 TEST(Period, EdgesOffTheGridAreRefused) {

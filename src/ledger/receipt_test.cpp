@@ -51,7 +51,8 @@ TEST(Receipt, HoldsByItself) {
     EXPECT_FALSE(held->has_quote());
 }
 
-// An older leaf by a newer key, a newer one, the key's own leaf: the key signs the whole tree.
+// H5, over a change of keys: an older leaf by a newer key, a newer one, the key's own leaf: the key signs the
+// whole tree.
 TEST(Receipt, HoldsForEveryLeafOfTheTreeThatTheKeySigned) {
     for (std::uint64_t index = 0; index < the_case().log.tree.size(); ++index)
         EXPECT_EQ(code_of(the_case().log.receipt(index, key_index)), "ok") << index;
