@@ -163,6 +163,10 @@ std::string Unit::encode() const {
     append(out, reasons);
     out.integer(to_us(settled_at)).integer(paid.micro()).integer(returned.micro()).flag(moving);
     out.number(settlement_leaf).text(evidence).integer(claimed.micro());
+    if (evidence_sha256) {
+        out.array(*evidence_sha256).flag(observation_list.has_value());
+        if (observation_list) out.array(*observation_list);
+    }
     return out.take();
 }
 
@@ -180,6 +184,10 @@ Unit Unit::decode(std::string_view record) {
     out.settlement_leaf = in.number();
     out.evidence = in.text();
     out.claimed = read_money(in);
+    if (in.has_more()) {
+        out.evidence_sha256 = in.array<32>();
+        if (in.flag()) out.observation_list = in.array<32>();
+    }
     in.finish();
     return out;
 }

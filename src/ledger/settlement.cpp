@@ -11,6 +11,7 @@
 #include "ledger/books.h"
 #include "ledger/evidence.h"
 #include "ledger/field_rules.h"
+#include "ledger/kept_evidence.h"
 #include "ledger/locks.h"
 #include "ledger/nodes.h"
 #include "ledger/operations.h"
@@ -32,40 +33,40 @@ void decide(Context& context, const UnitName& name, Unit unit, const UnitEvidenc
     unit.outcome = judgement.outcome;
     unit.reasons = std::move(judgement.reasons);
     unit.settled_at = context.now;
-    unit.evidence = to_json(evidence);
+    keep_evidence(context.batch, unit, evidence);
     const HeldMoney held = held_money_of(context.batch, name);
     unit.paid = unit.outcome == Outcome::pass ? held.drawn : Money{};
     unit.returned = checked_subtract(held.locked, unit.paid).value();
     unit.moving = held.locks > 0;
-    const crypto::Sha256 digest = crypto::sha256(as_bytes(unit.evidence));
     unit.settlement_leaf =
         append_leaf(context, LeafKind::settlement,
                     {to_text(name.cell), name.node, name.app, to_word(unit.outcome), join(unit.reasons),
-                     unit.paid.micro(), unit.returned.micro(), rule_version, digest});
+                     unit.paid.micro(), unit.returned.micro(), rule_version, *unit.evidence_sha256});
     save_unit(context.batch, name, unit);
     close_unit(context.batch, name);
     if (unit.moving) context.batch.put(Table::moving_units, name.key(), "");
 }
 
 // Whether it says what the unit was judged by before, but for when that was.
-bool is_known(const Unit& unit, UnitEvidence evidence) {
-    const auto known = evidence_from_json(unit.evidence);
+bool is_known(const Batch& batch, const Unit& unit, UnitEvidence evidence) {
+    const std::string json = evidence_json(batch, unit);
+    const auto known = evidence_from_json(json);
     if (!known) return false;
     evidence.judged_at = known->judged_at;
     evidence.log_size = known->log_size;
     evidence.checkpoint = known->checkpoint;
-    return to_json(evidence) == unit.evidence;
+    return to_json(evidence) == json;
 }
 
 // Still nobody can say: kept for who asks, judged anew at the next call.
 void keep_inconclusive(Context& context, const UnitName& name, Unit unit, const UnitEvidence& evidence,
                        Judgement judgement) {
     if (unit.outcome == Outcome::inconclusive && unit.reasons == judgement.reasons &&
-        is_known(unit, evidence))
+        is_known(context.batch, unit, evidence))
         return;
     unit.outcome = Outcome::inconclusive;
     unit.reasons = std::move(judgement.reasons);
-    unit.evidence = to_json(evidence);
+    keep_evidence(context.batch, unit, evidence);
     save_unit(context.batch, name, unit);
 }
 
@@ -173,8 +174,8 @@ void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit) {
     field(json, "paid_usd", unit.paid);
     field(json, "returned_usd", unit.returned);
     field(json, "uncollected_usd", unit.uncollected);
-    json.field_or_null("evidence_sha256",
-                       unit.evidence.empty() ? "" : to_hex(crypto::sha256(as_bytes(unit.evidence))));
+    const auto digest = evidence_digest(unit);
+    json.field_or_null("evidence_sha256", digest ? to_hex(*digest) : "");
     json.field_or_null("settled_at", unit.is_settled() ? to_text(unit.settled_at) : "");
 }
 

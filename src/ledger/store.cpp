@@ -37,6 +37,8 @@ std::string_view to_word(Table table) {
         case Table::settled_locks: return "settled_locks";
         case Table::audit: return "audit";
         case Table::answers: return "answers";
+        case Table::observation_lists: return "observation_lists";
+        case Table::observation_list_names: return "observation_list_names";
         case Table::count: break;
     }
     EE_CHECK(false);

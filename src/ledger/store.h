@@ -31,37 +31,39 @@ public:
 // Names are the tables' in SQL ("ledger_" before them); keys and records are in records.h. Only ever added
 // to.
 enum class Table : std::uint8_t {
-    meta,           // grid, log id, secret of the salts, what was last verified
-    accounts,       // name
-    entries,        // account number, number within the account
-    payments,       // payment_ref
-    tokens,         // SHA-256 of a token
-    keys,           // idempotency: the number of the answer (of a ledger from before, the answer itself)
-    locks,          // lock id
-    held_locks,     // cell, node, app, account, lock id
-    reports,        // node, report id
-    node_cells,     // cell, node: hours reported
-    units,          // cell, node, app: what is to be settled
-    open_units,     // the same keys, while they are unsettled
-    moving_units,   // the same keys, while transfers of their outcome are to come
-    unit_accounts,  // cell, node, app, account: what of its usage nobody paid, and where draws begin
-    nodes,          // node id
-    terms,          // node, effective time, number: price, capacity, tier
-    standing,       // node, time, number: registered, staked, banned or not
-    abuse,          // report id
-    abuse_by_node,  // node, report id
-    slots,          // cell, node, app, agent: windows and challenges
-    observations,   // node, event id
-    seen,           // node, from, event id: an observation by when it was
-    outages,        // start
-    slashings,      // slashing id
-    causes,         // node, digest of cause and events: one slashes once
-    earnings,       // node, cell: what settlements paid
-    checkpoints,    // size: signed note
-    log_keys,       // leaf index
-    settled_locks,  // cell, node, app, account, lock id: the leaf of the transfer that settled it
-    audit,          // number, the newest first: who asked for what
-    answers,        // number: what is answered under an idempotency key
+    meta,               // grid, log id, secret of the salts, what was last verified
+    accounts,           // name
+    entries,            // account number, number within the account
+    payments,           // payment_ref
+    tokens,             // SHA-256 of a token
+    keys,               // idempotency: the number of the answer (of a ledger from before, the answer itself)
+    locks,              // lock id
+    held_locks,         // cell, node, app, account, lock id
+    reports,            // node, report id
+    node_cells,         // cell, node: hours reported
+    units,              // cell, node, app: what is to be settled
+    open_units,         // the same keys, while they are unsettled
+    moving_units,       // the same keys, while transfers of their outcome are to come
+    unit_accounts,      // cell, node, app, account: what of its usage nobody paid, and where draws begin
+    nodes,              // node id
+    terms,              // node, effective time, number: price, capacity, tier
+    standing,           // node, time, number: registered, staked, banned or not
+    abuse,              // report id
+    abuse_by_node,      // node, report id
+    slots,              // cell, node, app, agent: windows and challenges
+    observations,       // node, event id
+    seen,               // node, from, event id: an observation by when it was
+    outages,            // start
+    slashings,          // slashing id
+    causes,             // node, digest of cause and events: one slashes once
+    earnings,           // node, cell: what settlements paid
+    checkpoints,        // size: signed note
+    log_keys,           // leaf index
+    settled_locks,      // cell, node, app, account, lock id: the leaf of the transfer that settled it
+    audit,              // number, the newest first: who asked for what
+    answers,            // number: what is answered under an idempotency key
+    observation_lists,  // digest: what several units were judged by
+    observation_list_names,  // the same digest: how many units name it
     count
 };
 inline constexpr std::size_t table_count = static_cast<std::size_t>(Table::count);

@@ -4,6 +4,7 @@
 
 #include "ledger/account_name.h"
 #include "ledger/books.h"
+#include "ledger/kept_evidence.h"
 #include "ledger/leaf.h"
 #include "ledger/node_records.h"
 
@@ -182,8 +183,10 @@ void BooksCheck::check_units(const Store& store) {
         amount += lock.amount.micro();
         drawn += lock.drawn.micro();
     }
+    std::map<std::string, std::uint64_t> list_names;
     for (const auto& [key, record] : units) {
         const Unit unit = Unit::decode(record);
+        if (unit.observation_list) ++list_names[std::string(as_text(*unit.observation_list))];
         const auto& [amount, drawn] = locked[key];
         if (unit.is_settled() &&
             (unit.paid.micro() + unit.returned.micro() != amount ||
@@ -199,8 +202,21 @@ void BooksCheck::check_units(const Store& store) {
         if (!unit.is_settled()) continue;
         const auto leaf = decode_leaf(as_bytes(store.leaf(unit.settlement_leaf).value_or("")));
         if (!leaf || leaf->kind != LeafKind::settlement ||
-            leaf->bytes("evidence_sha256") != to_bytes(crypto::sha256(as_bytes(unit.evidence))))  // P12
+            leaf->bytes("evidence_sha256") !=
+                to_bytes(crypto::sha256(as_bytes(evidence_json(Batch(store), unit)))) ||
+            leaf->bytes("evidence_sha256") != to_bytes(evidence_digest(unit).value()))  // P12
             complain("a settlement's leaf is not that of its evidence");
+    }
+    const auto lists = all(store, Table::observation_lists),
+               names = all(store, Table::observation_list_names);
+    if (lists.size() != list_names.size() || names.size() != list_names.size())
+        complain("a list of observations is kept that no unit names");
+    for (const auto& [digest, count] : list_names) {
+        const auto list = lists.find(digest), known = names.find(digest);
+        if (list == lists.end() || as_text(crypto::sha256(as_bytes(list->second))) != digest)
+            complain("a list of observations is not that of its digest");
+        if (known == names.end() || number_at(known->second, 0) != count)
+            complain("a list of observations is named by more units, or by fewer");
     }
     for (const auto& [key, record] : open)
         if (!units.contains(key)) complain("an open unit that is not there");

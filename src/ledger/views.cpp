@@ -9,6 +9,7 @@
 #include "ledger/account_name.h"
 #include "ledger/answers.h"
 #include "ledger/books.h"
+#include "ledger/kept_evidence.h"
 #include "ledger/ledger.h"
 #include "ledger/locks.h"
 #include "ledger/nodes.h"
@@ -293,7 +294,8 @@ Result<Answer> Views::settlements(const Period& period, const std::optional<std:
         }
         append_unit(list.json(), name, unit);
         list.json().field("moving", unit.moving).key("evidence");
-        unit.evidence.empty() ? list.json().null() : list.json().raw(unit.evidence);
+        const std::string evidence = evidence_json(*batch_, unit);
+        evidence.empty() ? list.json().null() : list.json().raw(evidence);
         list.json().key("transfers").raw(transfers.json).field("transfers_complete", transfers.complete);
         if (unit.is_settled()) {
             list.json().field("leaf_index", unit.settlement_leaf);

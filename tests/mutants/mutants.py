@@ -30,7 +30,7 @@ SOURCES = ["src/attestation/*.cpp", "src/crypto/certificate.cpp", "src/crypto/cr
            "src/crypto/ed25519.cpp", "src/crypto/der.cpp", "src/ledger/checkpoint.cpp", "src/ledger/leaf.cpp",
            "src/ledger/log_tree.cpp", "src/ledger/merkle.cpp", "src/ledger/receipt*.cpp", "src/ledger/tile.cpp",
            *(f"src/ledger/{name}.cpp" for name in
-             ("abuse", "accounts", "audit", "books", "evidence", "field_rules", "ledger", "locks", "money", "nodes", "outcome",
+             ("abuse", "accounts", "audit", "books", "evidence", "field_rules", "kept_evidence", "ledger", "locks", "money", "nodes", "outcome",
               "outcome_json", "period", "settlement", "slashing", "terms", "usage")),
            # What reads the bytes of visitors, agents and backends.
            "src/http/*.cpp", "src/protocol/*.cpp", "src/tunnel/*.cpp", "src/proxy/*.cpp", "src/agent/*.cpp"]

@@ -19,6 +19,7 @@
 #include <fmt/ranges.h>
 
 #include "describe.h"
+#include "ledger/kept_evidence.h"
 #include "ledger/ledger.h"
 #include "ledger/ledger_check.h"
 #include "ledger/outcome.h"
@@ -341,7 +342,8 @@ private:
                             name.node, name.app, static_cast<int>(unit.outcome), fmt::join(unit.reasons, ","),
                             to_usd(unit.paid), to_usd(unit.returned), to_usd(unit.uncollected),
                             to_usd(unit.claimed), unit.has_usage, unit.moving);
-            if (unit.is_settled() && !unit.evidence.empty()) check_bundle(unit);
+            if (unit.is_settled() && !unit.evidence.empty())
+                check_bundle(unit, evidence_json(Batch(store_), unit));
             return true;
         });
         for (const auto& [key, unit] : model_.units)
@@ -353,10 +355,10 @@ private:
     }
 
     // P3: whoever has the bundle comes to the same outcome.
-    static void check_bundle(const ledger::Unit& unit) {
-        const auto evidence = evidence_from_json(unit.evidence);
+    static void check_bundle(const ledger::Unit& unit, const std::string& bundle) {
+        const auto evidence = evidence_from_json(bundle);
         if (!evidence) throw Differs("a bundle that can't be read: " + evidence.error().detail);
-        same(to_json(*evidence), unit.evidence, "the bundle, read and written");
+        same(to_json(*evidence), bundle, "the bundle, read and written");
         const Judgement judged = judge(*evidence);
         if (unit.reasons.size() == 1 && unit.reasons[0].starts_with("resolved: ")) {
             same(static_cast<int>(judged.outcome), static_cast<int>(Outcome::inconclusive),

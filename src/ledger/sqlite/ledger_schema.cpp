@@ -159,6 +159,10 @@ constexpr const char* migrations[] = {
        DROP TABLE ledger_answers_by_key;
        DROP TABLE ledger_checkpoints_by_key;
        DROP TABLE ledger_audit_by_key;)",
+    R"(CREATE TABLE ledger_observation_lists (key BLOB PRIMARY KEY, value BLOB NOT NULL)
+           WITHOUT ROWID, STRICT;
+       CREATE TABLE ledger_observation_list_names (key BLOB PRIMARY KEY, value BLOB NOT NULL)
+           WITHOUT ROWID, STRICT;)",
 };
 
 }  // namespace
