@@ -11,7 +11,7 @@ packages_of() {
     case "$1" in
         build)  # To build, to test and to run the demo.
             echo g++ make cmake ninja-build ccache mold libssl-dev libsimdjson-dev libfmt-dev libexpected-dev \
-                libcli11-dev libtomlplusplus-dev libsqlite3-dev libnghttp2-dev libmimalloc-dev libgtest-dev libgmock-dev \
+                libcli11-dev libtomlplusplus-dev libsqlite3-dev libnghttp2-dev libsodium-dev libmimalloc-dev libgtest-dev libgmock-dev \
                 python3 python3-aiohttp python3-pytest python3-grpcio python3-h2 python3-hpack python3-websockets \
                 python3-yaml \
                 nghttp2-client curl openssl ca-certificates git ;;

@@ -1,8 +1,8 @@
 #include "crypto/ed25519.h"
 
-#include <openssl/err.h>
+#include <algorithm>
 
-#include "crypto/openssl.h"
+#include "crypto/sodium.h"
 
 namespace ee::crypto {
 namespace {
@@ -24,14 +24,10 @@ Result<Ed25519PublicKey> Ed25519PublicKey::from_spki(ByteSpan der) {
 }
 
 bool Ed25519PublicKey::verifies(ByteSpan message, ByteSpan signature) const {
-    const PkeyPtr key(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, raw_.data(), raw_.size()));
-    const MdCtxPtr context(EVP_MD_CTX_new());
-    const bool held = key && context && signature.size() == 64 &&
-                      EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
-                      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(),
-                                       message.size()) == 1;
-    if (!held) ERR_clear_error();
-    return held;
+    begin_sodium();
+    return signature.size() == crypto_sign_ed25519_BYTES &&
+           crypto_sign_ed25519_verify_detached(signature.data(), message.data(), message.size(),
+                                               raw_.data()) == 0;
 }
 
 }  // namespace ee::crypto

@@ -92,6 +92,50 @@ TEST(Ed25519PublicKey, VerifiesTheSignatureOfRfc8032AndNoOther) {
     EXPECT_FALSE(key->verifies(Bytes{0xaf, 0x82}, {}));
 }
 
+// RFC 8032 section 7.1, test 3; what OpenSSL makes of the same key.
+TEST(Ed25519PrivateKey, SignsAsRfc8032Says) {
+    auto key = SigningKey::from_pem(
+        "-----BEGIN PRIVATE KEY-----\n"
+        "MC4CAQAwBQYDK2VwBCIEIMWqjfQ/n4N77bdELzHct7Fm04U1B28JS4XOOi4LRFj3\n"
+        "-----END PRIVATE KEY-----\n");
+    ASSERT_TRUE(key) << key.error().detail;
+    EXPECT_EQ(to_hex(key->public_bytes()),
+              "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025");
+    EXPECT_EQ(to_hex(key->sign(Bytes{0xaf, 0x82})),
+              "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+              "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a");
+    const SigningKey moved = std::move(*key);
+    EXPECT_EQ(moved.sign(Bytes{0xaf, 0x82}),
+              array64("6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+                      "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"));
+}
+
+// Each of these would let one signature, or one key, stand for what its owner never signed.
+TEST(Ed25519PublicKey, RefusesWhatIsNotCanonical) {
+    const SigningKey ours = SigningKey::generate(KeyKind::ed25519);
+    const auto key = Ed25519PublicKey::from_raw(ours.public_bytes());
+    auto signature = ours.sign(as_bytes("m"));
+    ASSERT_TRUE(key.verifies(as_bytes("m"), signature));
+    // S + the group's order: the same signature in another spelling (RFC 8032 section 5.1.7).
+    const auto l =
+        from_hex_exact<32>("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").value();
+    unsigned carry = 0;
+    for (std::size_t i = 0; i < 32; ++i) {
+        carry += signature[32 + i] + unsigned{l[i]};
+        signature[32 + i] = static_cast<std::uint8_t>(carry);
+        carry >>= 8;
+    }
+    EXPECT_FALSE(key.verifies(as_bytes("m"), signature));
+    // The neutral element and other points of small order verify what nobody signed: R = A = 1, S = 0.
+    ByteArray<32> neutral{1};
+    ByteArray<64> nothing{1};
+    for (const ByteArray<32>& small : {neutral, ByteArray<32>{}}) {
+        nothing = {};
+        std::copy(small.begin(), small.end(), nothing.begin());
+        EXPECT_FALSE(Ed25519PublicKey::from_raw(small).verifies(as_bytes("m"), nothing));
+    }
+}
+
 TEST(Ed25519PublicKey, ReadsOnlyEd25519KeyInfo) {
     const SigningKey ours = SigningKey::generate(KeyKind::ed25519);
     const auto key = Ed25519PublicKey::from_spki(ours.spki());

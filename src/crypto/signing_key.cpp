@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/replace_file.h"
+#include "crypto/sodium.h"
 
 namespace ee::crypto {
 namespace {
@@ -23,6 +24,19 @@ void require(bool held, const char* what) {
 }
 
 }  // namespace
+
+SigningKey::SigningKey(KeyKind kind, PkeyPtr key) : kind_(kind), key_(std::move(key)) {
+    if (kind_ != KeyKind::ed25519) return;
+    begin_sodium();
+    std::string bytes(crypto_sign_ed25519_SECRETKEYBYTES, '\0');
+    std::size_t seed_size = crypto_sign_ed25519_SEEDBYTES;
+    require(EVP_PKEY_get_raw_private_key(key_.get(), reinterpret_cast<std::uint8_t*>(bytes.data()),
+                                         &seed_size) == 1 &&
+                seed_size == crypto_sign_ed25519_SEEDBYTES,
+            "reading a private key");
+    std::ranges::copy(public_bytes(), bytes.begin() + crypto_sign_ed25519_SEEDBYTES);
+    seed_and_public_ = Secret(std::move(bytes));
+}
 
 SigningKey SigningKey::generate(KeyKind kind) {
     PkeyPtr key(kind == KeyKind::p256 ? EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")
@@ -91,22 +105,20 @@ ByteArray<32> SigningKey::public_bytes() const {
 }
 
 ByteArray<64> SigningKey::sign(ByteSpan message) const {
-    // Ed25519 hashes by itself.
-    const EVP_MD* digest = kind_ == KeyKind::p256 ? EVP_sha256() : nullptr;
+    ByteArray<64> raw{};
+    if (kind_ == KeyKind::ed25519) {
+        EE_CHECK(crypto_sign_ed25519_detached(raw.data(), nullptr, message.data(), message.size(),
+                                              as_bytes(seed_and_public_.reveal()).data()) == 0);
+        return raw;
+    }
     const MdCtxPtr context(EVP_MD_CTX_new());
-    require(
-        context != nullptr && EVP_DigestSignInit(context.get(), nullptr, digest, nullptr, key_.get()) == 1,
-        "starting a signature");
+    require(context != nullptr &&
+                EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()) == 1,
+            "starting a signature");
     ByteArray<80> encoded{};  // A DER ECDSA signature over P-256 has at most 72 bytes.
     std::size_t size = encoded.size();
     require(EVP_DigestSign(context.get(), encoded.data(), &size, message.data(), message.size()) == 1,
             "signing");
-    ByteArray<64> raw{};
-    if (kind_ == KeyKind::ed25519) {
-        EE_CHECK(size == raw.size());
-        std::copy_n(encoded.begin(), raw.size(), raw.begin());
-        return raw;
-    }
     const std::uint8_t* der = encoded.data();
     const EcdsaSignaturePtr signature(d2i_ECDSA_SIG(nullptr, &der, static_cast<long>(size)));
     require(signature != nullptr && BN_bn2binpad(ECDSA_SIG_get0_r(signature.get()), raw.data(), 32) == 32 &&
