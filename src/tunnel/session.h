@@ -73,8 +73,10 @@ struct TunnelSettings {
     BodyMemory* memory = nullptr;
     // An agent that shows no client certificate is refused with `ratls_missing`.
     bool client_certificate_required = false;
-    // For a message that comes in pieces, beyond answer_time.
+    // For a message that comes in pieces, beyond answer_time; and for each byte that has come what it takes
+    // at this rate. A v1 agent's answer is one message, however slow its way is.
     std::chrono::milliseconds message_time = std::chrono::seconds(30);
+    std::size_t message_bytes_per_second_min = 64 * 1024;
     // How long a closed tunnel may take to read what it was sent last.
     std::chrono::milliseconds farewell_time = std::chrono::seconds(10);
 };
@@ -159,7 +161,10 @@ private:
     void on_text(std::string_view text);
     void count_gathered();
     MonoTime message_deadline() const {
-        return *gathered_since_ + context_.settings.answer_time + context_.settings.message_time;
+        const TunnelSettings& settings = context_.settings;
+        const std::chrono::milliseconds at_least(1000 * gathered_.bytes() /
+                                                 settings.message_bytes_per_second_min);
+        return *gathered_since_ + settings.answer_time + settings.message_time + at_least;
     }
     void on_frames(std::string_view bytes);
     void run_actions();

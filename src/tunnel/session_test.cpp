@@ -641,6 +641,26 @@ TEST_F(TunnelSession, AMessageThatDoesNotEndEndsTheTunnel) {
     EXPECT_TRUE(owner.has("refused idle_timeout"));
 }
 
+TEST_F(TunnelSession, ALargeMessageHasTheTimeThatASlowWayTakes) {
+    settings.message_time = 400ms;
+    activate();
+    const std::string piece(8000, 'd');
+    agent->frame(http::Opcode::text, R"({"type":"health","status":"pass","detail":")", false);
+    bool later = false;
+    net::Timer pause(loop, [&] { later = true; });
+    // 80 KB/s, for twice as long as a message has that does not go on.
+    for (int i = 0; i < 8; ++i) {
+        later = false;
+        pause.arm_after(100ms);
+        ASSERT_TRUE(until([&] { return later || gone; }));
+        ASSERT_FALSE(gone) << i;
+        agent->frame(http::Opcode::continuation, piece, false);
+    }
+    agent->frame(http::Opcode::continuation, "\"}");
+    EXPECT_TRUE(until([&] { return owner.has("health pass") || gone; }));
+    EXPECT_EQ(agent->closed, "");
+}
+
 TEST_F(TunnelSession, RefusesBinaryMessages) {
     activate();
     for (int i = 1; i < 10; ++i) {
