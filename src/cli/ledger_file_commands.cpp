@@ -62,8 +62,9 @@ int run_ledger_check(const LedgerFileOptions& options, Context& context) {
     for (const std::string& finding : found.findings) context.out << printable(finding) << '\n';
     if (found.findings.size() == ledger::CheckReport::findings_max) context.out << "and maybe more\n";
     constexpr std::string_view good =
-        "Leaves, tiles, checkpoints, entries, balances and held locks agree with each other, and the log\n"
-        "with itself about locks, usage and settlements. Other records were not compared.\n";
+        "Leaves, tiles, checkpoints, entries, balances, held locks and settlements with their evidence\n"
+        "agree with each other, and the log with itself about locks, usage and settlements. Other records\n"
+        "were not compared.\n";
     context.out << (found.is_good() ? good : "The ledger is NOT what its log says.\n");
     return found.is_good() ? exit_good : exit_refused;
 }

@@ -11,6 +11,7 @@
 #include "ledger/leaf_check.h"
 #include "ledger/lock_check.h"
 #include "ledger/meta_record.h"
+#include "ledger/settlement_check.h"
 
 namespace ee::ledger {
 namespace {
@@ -127,13 +128,19 @@ private:
         using enum LeafCheck::Signatures;
         const bool is_whole = from_ == std::uint64_t{0};
         LockCheck locks;
+        SettlementCheck settlements;
         LeafCheck leaves(from, entries_in_row, is_whole ? verified : passed_over);
         if (is_whole)
-            leaves.on_leaf(
-                [&](std::uint64_t index, const Leaf& leaf) { locks.follow(index, leaf, report_); });
+            leaves.on_leaf([&](std::uint64_t index, const Leaf& leaf) {
+                locks.follow(index, leaf, report_);
+                settlements.follow(leaf);
+            });
         while (leaves.step(store_, leaves_in_step, report_)) {
         }
-        if (is_whole && report_.is_good()) locks.compare_held(store_, report_);
+        if (is_whole && report_.is_good()) {
+            locks.compare_held(store_, report_);
+            settlements.compare_units(store_, report_);
+        }
         for (const std::string& finding : of_journals_.findings)
             if (report_.findings.size() < CheckReport::findings_max) report_.findings.push_back(finding);
         // With no leaf left out, each account's entries were found in its journal: there are no others.

@@ -13,8 +13,9 @@ namespace ee::ledger {
 // they lead to the checkpoints' roots and notes, entries continue each other and are in their accounts'
 // journals. And of the whole, whose time goes with the number of accounts and held locks: each account has
 // what its journal comes to, the four sums are those of the accounts and the held locks, and no balance is
-// negative that may not be. Of other records nothing is said. `from` = 0 is the full check, which also
-// verifies the checkpoints' signatures.
+// negative that may not be. `from` = 0 is the full check, which also verifies the checkpoints' signatures,
+// and goes through locks, usage and settlements with their evidence (lock_check.h, settlement_check.h). Of
+// other records nothing is said.
 CheckReport check_ledger(const Store& store, std::uint64_t from);
 
 // From the last size that a check has found good: what a start asks. What says how far that is may be damaged
