@@ -73,6 +73,40 @@ TEST_F(TlsPair, ClientRefusesACertificateOfAnotherName) {
     EXPECT_EQ(far.received, "");
 }
 
+// As a process that is killed ends its connections: the kernel says so, TLS does not.
+TEST_F(TlsPair, SaysAtOnceThatThePeerHasShutItsSideThoughOutputWaitsForIt) {
+    struct Ending final : Recorder {
+        void on_ending() override { ++endings; }
+        int endings = 0;
+    };
+    Loop loop;
+    auto [left, right] = socket_pair();
+    const Fd wire(::dup(left.get()));
+    Recorder near;
+    Ending far;
+    Stream client(loop, std::move(left), near,
+                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    Stream server(loop, std::move(right), far,
+                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    server.start();
+    client.start();
+    client.write("hello");
+    ASSERT_TRUE(run_until(loop, [&] { return far.received == "hello"; }));
+    client.pause_reading();
+    const std::string big(8 << 20, 'z');
+    server.write(big);
+    run_turns(loop, 50);
+    ASSERT_GT(server.pending_output(), 0u);
+    ASSERT_EQ(::shutdown(wire.get(), SHUT_WR), 0);
+    ASSERT_TRUE(run_until(loop, [&] { return far.endings > 0; }));
+    EXPECT_EQ(far.closed, "");
+    // It may still read, and gets all of it.
+    client.resume_reading();
+    ASSERT_TRUE(run_until(loop, [&] { return near.received.size() == big.size() && !far.closed.empty(); }));
+    EXPECT_EQ(near.received, big);
+    EXPECT_EQ(far.endings, 1);
+}
+
 TEST_F(TlsPair, AnEndWithoutCloseNotifyIsNoCleanEnd) {
     Loop loop;
     auto [left, right] = socket_pair();
