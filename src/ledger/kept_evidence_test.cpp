@@ -156,9 +156,7 @@ TEST_F(KeptEvidence, ALostListIsDamage) {
     lock("shop");
     observe("e");
     finalize();
-    Changes lost;
-    lost.of(Table::observation_lists).emplace_back(as_text(*kept("shop").observation_list), std::nullopt);
-    ledger.store.commit(lost);
+    ledger.put(Table::observation_lists, std::string(as_text(*kept("shop").observation_list)), std::nullopt);
     EXPECT_THROW(bundle("shop"), DamagedRecord);
     EXPECT_THROW(broken(), DamagedRecord);
 }

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include "ledger/books.h"
+#include "ledger/meta_record.h"
 #include "ledger/refusals.h"
 
 namespace ee::ledger {
 namespace {
-
-constexpr std::string_view grid_key = "grid";
 
 constexpr std::string_view forked = "ledger_forked";
 // What witnesses show and the worker has not looked at yet: each connects again.
@@ -121,21 +120,19 @@ Result<void> LedgerWorker::begin(const MakeKey& make_key) {
 }
 
 Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
+    const auto known = meta_record(batch, grid_key, decode_grid);
+    if (known == settings_.rules.grid) return {};
     const std::string word(to_word(settings_.rules.grid));
-    const auto known = batch.get(Table::meta, grid_key);
-    if (known == word) return {};
     // Their keys have no end: of which cell one is, settled or not, the grid says. Locks name theirs for
     // ever.
     const bool has_units = has_records(*store_, Table::units) || has_records(*store_, Table::locks);
     if (!known && has_units) throw DamagedRecord("'grid' is missing, and there are cells of it");
-    if (known && known != to_word(Grid::hour) && known != to_word(Grid::day))
-        throw DamagedRecord("'grid': a word that there is not");
     if (known && has_units)
         return fail("settle_period_in_use",
                     fmt::format("EE_SETTLE_PERIOD is {0} in this ledger and can't become {1}: locks or usage "
                                 "are recorded by it, and what was settled is named by it. Set it to {0}; {1} "
                                 "needs a ledger that has none yet",
-                                *known, word));
+                                to_word(*known), word));
     const Request request = own_request(RecordLeaf{.kind = LeafKind::grid, .fields = {word}});
     if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
     batch.put(Table::meta, std::string(grid_key), word);

@@ -63,13 +63,7 @@ struct World {
     void change(std::uint64_t id, Change how) {
         Lock lock = record(id);
         how(lock);
-        put(Table::locks, Lock::key(id), lock.encode());
-    }
-    void put(Table table, std::string key, std::optional<std::string> record) {
-        Changes changes;
-        changes.first_leaf = ledger.store.leaf_count();
-        changes.of(table).emplace_back(std::move(key), std::move(record));
-        ledger.store.commit(changes);
+        ledger.put(Table::locks, Lock::key(id), lock.encode());
     }
     // What the check finds, one line each.
     std::string check() {
@@ -128,13 +122,15 @@ TEST(LockCheck, NamesWhatIsNotAsTheLogSays) {
         {"what is drawn on it", [](auto& t) { t.change(t.held, [](Lock& l) { l.drawn = Money(1); }); },
          "are drawn on locks of alice"},
         {"that it is held",
-         [](auto& t) { t.put(Table::held_locks, held_lock_key(t.record(t.held), t.held), std::nullopt); },
+         [](auto& t) {
+             t.ledger.put(Table::held_locks, held_lock_key(t.record(t.held), t.held), std::nullopt);
+         },
          "locks are held by the log"},
         {"that it is another's leaf",
          [](auto& t) {
              const Lock lock = t.record(t.held);
-             t.put(Table::locks, Lock::key(t.held + 1), lock.encode());
-             t.put(Table::held_locks, held_lock_key(lock, t.held + 1), "");
+             t.ledger.put(Table::locks, Lock::key(t.held + 1), lock.encode());
+             t.ledger.put(Table::held_locks, held_lock_key(lock, t.held + 1), "");
          },
          "by the log it has ended, or was never taken"},
     };

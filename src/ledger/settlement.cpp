@@ -23,10 +23,6 @@ constexpr std::size_t everything = std::numeric_limits<std::size_t>::max();
 constexpr std::size_t outcomes_shown_max = 500;
 constexpr std::size_t reason_max = 256;
 
-std::string join(const std::vector<std::string>& words) {
-    return fmt::format("{}", fmt::join(words, ","));
-}
-
 // The outcome stands from here on; what it moves is certain, and follows.
 void decide(Context& context, const UnitName& name, Unit unit, const UnitEvidence& evidence,
             Judgement judgement) {
@@ -38,10 +34,10 @@ void decide(Context& context, const UnitName& name, Unit unit, const UnitEvidenc
     unit.paid = unit.outcome == Outcome::pass ? held.drawn : Money{};
     unit.returned = checked_subtract(held.locked, unit.paid).value();
     unit.moving = held.locks > 0;
-    unit.settlement_leaf =
-        append_leaf(context, LeafKind::settlement,
-                    {to_text(name.cell), name.node, name.app, to_word(unit.outcome), join(unit.reasons),
-                     unit.paid.micro(), unit.returned.micro(), rule_version, *unit.evidence_sha256});
+    unit.settlement_leaf = append_leaf(
+        context, LeafKind::settlement,
+        {to_text(name.cell), name.node, name.app, to_word(unit.outcome), reasons_text(unit.reasons),
+         unit.paid.micro(), unit.returned.micro(), rule_version, *unit.evidence_sha256});
     save_unit(context.batch, name, unit);
     close_unit(context.batch, name);
     if (unit.moving) context.batch.put(Table::moving_units, name.key(), "");
@@ -164,6 +160,10 @@ bool move_unit(Context& context, const UnitName& name, std::size_t& locks_left) 
 }
 
 }  // namespace
+
+std::string reasons_text(const std::vector<std::string>& reasons) {
+    return fmt::format("{}", fmt::join(reasons, ","));
+}
 
 void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit) {
     json.field("cell", to_text(name.cell)).field("node_id", name.node);

@@ -11,6 +11,9 @@
 
 namespace ee::ledger {
 
+// As a settlement's leaf has them.
+std::string reasons_text(const std::vector<std::string>& reasons);
+
 // Units of a period, settled or not, in their order: cell, node, app.
 void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::string_view node,
                    const std::function<bool(const UnitName&, const Unit&)>& visit);

@@ -39,21 +39,15 @@ struct World {
     void change(const std::string& app, Change how) {
         Unit changed = unit(app);
         how(changed);
-        put(Table::units, name(app).key(), changed.encode());
-    }
-    void put(Table table, std::string key, std::optional<std::string> record) {
-        Changes changes;
-        changes.first_leaf = ledger.store.leaf_count();
-        changes.of(table).emplace_back(std::move(key), std::move(record));
-        ledger.store.commit(changes);
+        ledger.put(Table::units, name(app).key(), changed.encode());
     }
     std::string check() const {
         CheckReport report;
-        SettlementCheck settlements;
+        std::uint64_t in_the_log = 0;
         for (std::uint64_t index = 0; index < ledger.store.leaf_count(); ++index)
-            settlements.follow(decode_leaf(as_bytes(*ledger.store.leaf(index))).value());
+            if (decode_leaf(as_bytes(*ledger.store.leaf(index)))->kind == LeafKind::settlement) ++in_the_log;
         try {
-            settlements.compare_units(ledger.store, report);
+            compare_settlements(ledger.store, in_the_log, report);
         } catch (const DamagedRecord& damage) {
             report.find("records", damage.what());
         }
@@ -128,19 +122,20 @@ TEST(SettlementCheck, NamesWhatIsNotAsTheLogSays) {
          "the evidence of node=n1 app=foo cell=2026-01-09T13 is not that of its digest"},
         {"a list of observations",
          [](World& w) {
-             w.put(Table::observation_lists, std::string(as_text(*w.unit("bar").observation_list)), "[]");
+             w.ledger.put(Table::observation_lists, std::string(as_text(*w.unit("bar").observation_list)),
+                          "[]");
          },
          "is not that of its digest"},
         {"that there is one",
          [](World& w) {
-             w.put(Table::observation_lists, std::string(as_text(*w.unit("bar").observation_list)),
-                   std::nullopt);
+             w.ledger.put(Table::observation_lists, std::string(as_text(*w.unit("bar").observation_list)),
+                          std::nullopt);
          },
          "a list of observations that a unit names is missing"},
-        {"a unit", [](World& w) { w.put(Table::units, w.name("bar").key(), std::nullopt); },
+        {"a unit", [](World& w) { w.ledger.put(Table::units, w.name("bar").key(), std::nullopt); },
          "the log has 2 settlements, 1 are kept"},
-        {"a unit that can't be read", [](World& w) { w.put(Table::units, w.name("bar").key(), "\x7f"); },
-         "records: "},
+        {"a unit that can't be read",
+         [](World& w) { w.ledger.put(Table::units, w.name("bar").key(), "\x7f"); }, "records: "},
     };
     for (const Row& row : rows) {
         SCOPED_TRACE(row.what);

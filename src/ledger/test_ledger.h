@@ -43,6 +43,13 @@ public:
         return as({.role = Role::holder, .token = token_of(token)}, std::move(command),
                   "key " + std::to_string(++keys_));
     }
+    // Behind its back: nullopt erases.
+    void put(Table table, std::string key, std::optional<std::string> record) {
+        Changes changes;
+        changes.first_leaf = store.leaf_count();
+        changes.of(table).emplace_back(std::move(key), std::move(record));
+        store.commit(changes);
+    }
     // Every transfer that is still to come.
     void settle_all() {
         std::string next = "x";
