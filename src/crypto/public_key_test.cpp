@@ -75,15 +75,16 @@ TEST(P256PublicKey, ReadsItsOwnPublicKeyInfoOnly) {
     }
 }
 
-// RFC 8032 section 7.1, test 3.
+// RFC 8032 section 7.1, test 3: its message is af82.
+constexpr std::string_view rfc8032_public =
+    "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025";
+constexpr std::string_view rfc8032_signature =
+    "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+    "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
+
 TEST(Ed25519PublicKey, VerifiesTheSignatureOfRfc8032AndNoOther) {
-    const Bytes spki = from_hex(
-                           "302a300506032b6570032100"
-                           "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025")
-                           .value();
-    const auto signature = array64(
-        "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
-        "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a");
+    const Bytes spki = from_hex("302a300506032b6570032100" + std::string(rfc8032_public)).value();
+    const auto signature = array64(rfc8032_signature);
     const auto key = Ed25519PublicKey::from_spki(spki);
     ASSERT_TRUE(key);
     EXPECT_TRUE(key->verifies(Bytes{0xaf, 0x82}, signature));
@@ -92,22 +93,16 @@ TEST(Ed25519PublicKey, VerifiesTheSignatureOfRfc8032AndNoOther) {
     EXPECT_FALSE(key->verifies(Bytes{0xaf, 0x82}, {}));
 }
 
-// RFC 8032 section 7.1, test 3; what OpenSSL makes of the same key.
 TEST(Ed25519PrivateKey, SignsAsRfc8032Says) {
     auto key = SigningKey::from_pem(
         "-----BEGIN PRIVATE KEY-----\n"
         "MC4CAQAwBQYDK2VwBCIEIMWqjfQ/n4N77bdELzHct7Fm04U1B28JS4XOOi4LRFj3\n"
         "-----END PRIVATE KEY-----\n");
     ASSERT_TRUE(key) << key.error().detail;
-    EXPECT_EQ(to_hex(key->public_bytes()),
-              "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025");
-    EXPECT_EQ(to_hex(key->sign(Bytes{0xaf, 0x82})),
-              "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
-              "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a");
+    EXPECT_EQ(to_hex(key->public_bytes()), rfc8032_public);
+    EXPECT_EQ(to_hex(key->sign(Bytes{0xaf, 0x82})), rfc8032_signature);
     const SigningKey moved = std::move(*key);
-    EXPECT_EQ(moved.sign(Bytes{0xaf, 0x82}),
-              array64("6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
-                      "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"));
+    EXPECT_EQ(to_hex(moved.sign(Bytes{0xaf, 0x82})), rfc8032_signature);
 }
 
 // Each of these would let one signature, or one key, stand for what its owner never signed.
@@ -127,10 +122,8 @@ TEST(Ed25519PublicKey, RefusesWhatIsNotCanonical) {
     }
     EXPECT_FALSE(key.verifies(as_bytes("m"), signature));
     // The neutral element and other points of small order verify what nobody signed: R = A = 1, S = 0.
-    ByteArray<32> neutral{1};
-    ByteArray<64> nothing{1};
-    for (const ByteArray<32>& small : {neutral, ByteArray<32>{}}) {
-        nothing = {};
+    for (const ByteArray<32>& small : {ByteArray<32>{1}, ByteArray<32>{}}) {
+        ByteArray<64> nothing{};
         std::copy(small.begin(), small.end(), nothing.begin());
         EXPECT_FALSE(Ed25519PublicKey::from_raw(small).verifies(as_bytes("m"), nothing));
     }

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "http/server.h"
+#include "http/test_http_server.h"
 #include "http/test_transfer.h"
 #include "net/test_peer.h"
 
@@ -46,17 +47,8 @@ struct Pump final : net::Stream::Handler {
     net::Stream stream;
 };
 
-class HttpStreaming : public testing::Test {
+class HttpStreaming : public ServerTest<StreamingHandler> {
 protected:
-    void open(std::shared_ptr<const net::TlsContext> tls = nullptr) {
-        server.emplace(loop, handler, limits);
-        ASSERT_TRUE(server->listen("127.0.0.1", 0, std::move(tls)));
-    }
-    void TearDown() override {
-        server.reset();
-        loop.collect();
-    }
-    std::unique_ptr<Peer> visit() { return std::make_unique<Peer>(loop, net::connect_to(server->port())); }
     std::unique_ptr<Pump> pump(std::string_view head, std::uint64_t bytes) {
         return std::make_unique<Pump>(loop, net::connect_to(server->port()), head, bytes);
     }
@@ -66,11 +58,6 @@ protected:
         EXPECT_TRUE(until([&] { return handler.transfers.size() > index; }));
         return *handler.transfers.at(index);
     }
-
-    net::Loop loop;
-    StreamingHandler handler;
-    ServerLimits limits;
-    std::optional<Server> server;
 };
 
 std::string post(std::string_view fields, std::string_view body = "") {
@@ -81,10 +68,6 @@ std::string sized(std::uint64_t bytes) {
 }
 const std::string chunked = "Transfer-Encoding: chunked\r\n";
 const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-std::string ok(std::string_view body, std::string_view fields = "") {
-    return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
-           std::string(fields) + "\r\n" + std::string(body);
-}
 
 // ---- Requests ----
 

@@ -1,6 +1,5 @@
 #include "http/server.h"
 
-#include "http/fields.h"
 #include "http/test_http_server.h"
 
 namespace ee::http {

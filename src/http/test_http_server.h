@@ -56,11 +56,13 @@ struct Held final : ExchangeObserver {
     int gone = 0;
 };
 
-class HttpServer : public testing::Test {
+// A server with a handler of the test's, on a loop that runs as long as it takes.
+template <class Handler>
+class ServerTest : public testing::Test {
 protected:
-    void open() {
+    void open(std::shared_ptr<const net::TlsContext> tls = nullptr) {
         server.emplace(loop, handler, limits);
-        ASSERT_TRUE(server->listen("127.0.0.1", 0, nullptr));
+        ASSERT_TRUE(server->listen("127.0.0.1", 0, std::move(tls)));
     }
     void TearDown() override {
         server.reset();
@@ -69,6 +71,15 @@ protected:
     std::unique_ptr<net::Peer> visit() {
         return std::make_unique<net::Peer>(loop, net::connect_to(server->port()));
     }
+
+    net::Loop loop;
+    Handler handler;
+    ServerLimits limits;
+    std::optional<Server> server;
+};
+
+class HttpServer : public ServerTest<TestHandler> {
+protected:
     bool until(const std::function<bool()>& done) { return net::run_until(loop, done); }
     // Everything a visitor hears that says this and waits for the end.
     std::string ask(std::string_view request) {
@@ -77,11 +88,6 @@ protected:
         EXPECT_TRUE(until([&] { return !visitor->closed.empty(); })) << visitor->received;
         return visitor->received;
     }
-
-    net::Loop loop;
-    TestHandler handler;
-    ServerLimits limits;
-    std::optional<Server> server;
 };
 
 inline std::string get(std::string_view path, std::string_view fields = "") {
@@ -91,13 +97,12 @@ inline std::string post(std::string_view path, std::string_view fields, std::str
     return "POST " + std::string(path) + " HTTP/1.1\r\nHost: a.example\r\n" + std::string(fields) + "\r\n" +
            std::string(body);
 }
-inline std::string ok(std::string_view body) {
-    return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
-           std::string(body);
+inline std::string ok(std::string_view body, std::string_view fields = "") {
+    return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+           std::string(fields) + "\r\n" + std::string(body);
 }
 inline std::string last(std::string_view body) {
-    return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) +
-           "\r\nConnection: close\r\n\r\n" + std::string(body);
+    return ok(body, "Connection: close\r\n");
 }
 
 }  // namespace ee::http

@@ -32,6 +32,12 @@ protected:
     void TearDown() override { std::filesystem::remove_all(folder_); }
     std::filesystem::path cert() const { return folder_ / "cert.pem"; }
     std::filesystem::path key() const { return folder_ / "key.pem"; }
+    std::unique_ptr<TlsSession> as_client(const std::string& server = "127.0.0.1") const {
+        return std::make_unique<TlsSession>(TlsContext::client(cert()).value(), server);
+    }
+    std::unique_ptr<TlsSession> as_server() const {
+        return std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), "");
+    }
 
     std::filesystem::path folder_;
 };
@@ -40,10 +46,8 @@ TEST_F(TlsPair, CarriesBytesAndBothEndsExportTheSameChannel) {
     Loop loop;
     auto [left, right] = socket_pair();
     Echo near, far;
-    Stream client(loop, std::move(left), near,
-                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
-    Stream server(loop, std::move(right), far,
-                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    Stream client(loop, std::move(left), near, as_client());
+    Stream server(loop, std::move(right), far, as_server());
     far.echo = &server;
     server.start();
     client.start();
@@ -61,10 +65,8 @@ TEST_F(TlsPair, ClientRefusesACertificateOfAnotherName) {
     Loop loop;
     auto [left, right] = socket_pair();
     Recorder near, far;
-    Stream client(loop, std::move(left), near,
-                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "other.example"));
-    Stream server(loop, std::move(right), far,
-                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    Stream client(loop, std::move(left), near, as_client("other.example"));
+    Stream server(loop, std::move(right), far, as_server());
     server.start();
     client.start();
     client.write("secret");
@@ -84,10 +86,8 @@ TEST_F(TlsPair, SaysAtOnceThatThePeerHasShutItsSideThoughOutputWaitsForIt) {
     const Fd wire(::dup(left.get()));
     Recorder near;
     Ending far;
-    Stream client(loop, std::move(left), near,
-                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
-    Stream server(loop, std::move(right), far,
-                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    Stream client(loop, std::move(left), near, as_client());
+    Stream server(loop, std::move(right), far, as_server());
     server.start();
     client.start();
     client.write("hello");
@@ -111,10 +111,8 @@ TEST_F(TlsPair, AnEndWithoutCloseNotifyIsNoCleanEnd) {
     Loop loop;
     auto [left, right] = socket_pair();
     Recorder near, far;
-    Stream client(loop, std::move(left), near,
-                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
-    Stream server(loop, std::move(right), far,
-                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    Stream client(loop, std::move(left), near, as_client());
+    Stream server(loop, std::move(right), far, as_server());
     server.start();
     client.start();
     client.write("first half");
@@ -128,8 +126,7 @@ TEST_F(TlsPair, ClosingDoesNotWaitForAHandshakeThatNeverEnds) {
     Loop loop;
     auto [left, right] = socket_pair();  // The right side says nothing.
     Recorder near;
-    Stream client(loop, std::move(left), near,
-                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
+    Stream client(loop, std::move(left), near, as_client());
     client.start();
     client.write("never under a key");
     client.close_after_flush(1h);
@@ -152,10 +149,8 @@ TEST_F(TlsPair, NothingIsDeliveredAfterTheOwnerClosed) {
     auto [left, right] = socket_pair();
     Recorder near;
     Closer far;
-    Stream client(loop, std::move(left), near,
-                  std::make_unique<TlsSession>(TlsContext::client(cert()).value(), "127.0.0.1"));
-    Stream server(loop, std::move(right), far,
-                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    Stream client(loop, std::move(left), near, as_client());
+    Stream server(loop, std::move(right), far, as_server());
     far.stream = &server;
     server.start();
     client.start();
@@ -169,8 +164,7 @@ TEST_F(TlsPair, GarbageInPlaceOfAHandshakeEndsTheConnection) {
     Loop loop;
     auto [left, right] = socket_pair();
     Recorder far;
-    Stream server(loop, std::move(right), far,
-                  std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), ""));
+    Stream server(loop, std::move(right), far, as_server());
     server.start();
     ASSERT_EQ(::write(left.get(), "GET / HTTP/1.1\r\n\r\n", 18), 18);
     EXPECT_TRUE(run_until(loop, [&] { return far.closed == "tls_failed"; }));

@@ -1,5 +1,7 @@
 #include "tunnel/session_machine.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -99,20 +101,6 @@ TEST(SessionMachine, ACheckpointIsToldWithItsProofWhileATunnelOfV2Serves) {
               Did{"health pass checkpoint newer"});
     tunnel.drain("draining");
     EXPECT_EQ(tell(tunnel), "");
-}
-
-TEST(SessionMachine, NoncesAreUsedOnce) {
-    Tunnel tunnel;
-    tunnel.active();
-    std::vector<std::string> nonces{tunnel.nonce()};
-    for (int i = 0; i < 3; ++i) {
-        tunnel.pass(800s);
-        nonces.push_back(tunnel.nonce());
-        tunnel.answer();
-        tunnel.judged();
-    }
-    std::sort(nonces.begin(), nonces.end());
-    EXPECT_EQ(std::adjacent_find(nonces.begin(), nonces.end()), nonces.end());
 }
 
 // ---- Malformed messages ----
@@ -283,6 +271,20 @@ TEST(SessionMachine, TheServerMayRefuseWithATimeToComeBack) {
 }
 
 // ---- Challenges ----
+
+TEST(SessionMachine, NoncesAreUsedOnce) {
+    Tunnel tunnel;
+    tunnel.active();
+    std::vector<std::string> nonces{tunnel.nonce()};
+    for (int i = 0; i < 3; ++i) {
+        tunnel.pass(800s);
+        nonces.push_back(tunnel.nonce());
+        tunnel.answer();
+        tunnel.judged();
+    }
+    std::sort(nonces.begin(), nonces.end());
+    EXPECT_EQ(std::adjacent_find(nonces.begin(), nonces.end()), nonces.end());
+}
 
 TEST(SessionMachine, AFirstChallengeThatFailsIsNobodysMiss) {
     Tunnel late, wrong, refused;

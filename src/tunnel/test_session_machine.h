@@ -160,7 +160,6 @@ public:
 
     Moment now() const { return {start + clock_, wall_start + clock_}; }
     std::string nonce() const { return to_hex(nonce_); }
-    Actions take() { return std::exchange(actions_, {}); }
 
     SessionMachine machine;
     Refused refused;  // The last of them.

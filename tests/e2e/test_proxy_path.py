@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 
 from backend import answer
-from harness import ADMIN_TOKEN, APP_DOMAIN, until
+from data_path import values
+from harness import ADMIN_TOKEN, until
 from programs import memory_factor
 from raw_http import Connection
 from streaming_backend import PIECE, StreamingBackend, run
@@ -46,10 +47,6 @@ def streaming(world):
     site = Site()
     yield site
     site.backend.stop()
-
-
-def values(headers, name):
-    return [value for field, value in headers if field.lower() == name.lower()]
 
 
 def echoed(reply):
