@@ -161,5 +161,32 @@ TEST_F(KeptEvidence, ALostListIsDamage) {
     EXPECT_THROW(broken(), DamagedRecord);
 }
 
+TEST_F(KeptEvidence, ALostCountOfUnitsIsDamage) {
+    lock("shop");
+    RecordSlots slots = ledger.passing("n1", "shop", "a");
+    slots.seen[0].slot.challenges_inconclusive = 1;
+    ASSERT_TRUE(ledger.server(slots));
+    observe("e1");
+    finalize();
+    ASSERT_EQ(kept("shop").outcome, Outcome::inconclusive);
+    ledger.put(Table::observation_list_names, std::string(as_text(*kept("shop").observation_list)),
+               std::nullopt);
+    observe("e2");
+    EXPECT_THROW(static_cast<void>(ledger.admin(Finalize{.period = cell})), DamagedRecord);
+}
+
+TEST_F(KeptEvidence, ABundleThatHasNoPlaceForItsListIsDamage) {
+    lock("shop");
+    observe("e");
+    finalize();
+    for (const char* bundle :
+         {R"({"node_id":"a-long-name-of-a-node","outages":[]})", R"({"observations":[]})",
+          R"({"node_id":"n1","outages":[],"observations":[]})", ""}) {
+        Unit unit = kept("shop");
+        unit.evidence = bundle;
+        EXPECT_THROW(evidence_json(Batch(ledger.store), unit), DamagedRecord) << bundle;
+    }
+}
+
 }  // namespace
 }  // namespace ee::ledger
