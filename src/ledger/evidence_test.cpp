@@ -53,6 +53,23 @@ TEST(EvidenceRules, WhoMayRecordWhat) {
     run_in_world("see n1 " + std::string(129, 'e') + " health_pass 14:00 14:01 => invalid_field:event_id");
 }
 
+// Periods begin with 2020, too: nothing before it is ever settled.
+TEST(EvidenceRules, NothingIsObservedBefore2020) {
+    TestLedger ledger;
+    ledger.open_everything();
+    const LedgerTime first = std::chrono::sys_days{std::chrono::year{2020} / 1 / 1};
+    const auto observe = [&](std::string id, LedgerTime to) {
+        const Observation seen{
+            .type = ObservationType::health_pass, .from = first - std::chrono::minutes(1), .to = to};
+        return ledger.as({.role = Role::uptime},
+                         Observe{.node = "n1", .event_id = std::move(id), .observation = seen});
+    };
+    const auto refused = observe("e1", first - std::chrono::microseconds(1));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "invalid_field:to");
+    EXPECT_TRUE(observe("e2", first));
+}
+
 TEST(EvidenceRules, WhatIsRecordedOfASlotAddsUp) {
     run_in_world(R"(
         # Half an hour and the rest; what passed stays passed.
