@@ -54,18 +54,18 @@ void forget_list(Batch& batch, const crypto::Sha256& list) {
 
 void keep_evidence(Batch& batch, Unit& unit, const UnitEvidence& evidence) {
     const auto named_before = unit.observation_list;
-    unit.evidence = to_json(evidence);
-    unit.evidence_sha256 = crypto::sha256(as_bytes(unit.evidence));
+    unit.own_evidence = to_json(evidence);
+    unit.evidence_sha256 = crypto::sha256(as_bytes(unit.own_evidence));
     unit.observation_list.reset();
-    if (const ListPlace place = list_place(unit.evidence); place.size >= shared_list_min) {
-        unit.observation_list = name_list(batch, unit.evidence.substr(place.begin, place.size));
-        unit.evidence.replace(place.begin, place.size, "[]");
+    if (const ListPlace place = list_place(unit.own_evidence); place.size >= shared_list_min) {
+        unit.observation_list = name_list(batch, unit.own_evidence.substr(place.begin, place.size));
+        unit.own_evidence.replace(place.begin, place.size, "[]");
     }
     if (named_before) forget_list(batch, *named_before);  // Last: what it named and names stays.
 }
 
 std::string evidence_json(const Batch& batch, const Unit& unit) {
-    std::string out = unit.evidence;
+    std::string out = unit.own_evidence;
     if (!unit.observation_list) return out;
     const auto list = expect_record(batch.get(Table::observation_lists, list_key(*unit.observation_list)),
                                     "a list of observations that a unit names");
@@ -74,8 +74,8 @@ std::string evidence_json(const Batch& batch, const Unit& unit) {
 }
 
 std::optional<crypto::Sha256> evidence_digest(const Unit& unit) {
-    if (unit.evidence_sha256 || unit.evidence.empty()) return unit.evidence_sha256;
-    return crypto::sha256(as_bytes(unit.evidence));  // of a unit from before
+    if (unit.evidence_sha256 || unit.own_evidence.empty()) return unit.evidence_sha256;
+    return crypto::sha256(as_bytes(unit.own_evidence));  // of a unit from before
 }
 
 }  // namespace ee::ledger

@@ -88,7 +88,7 @@ TEST_F(KeptEvidence, AFewObservationsStayWithTheUnit) {
     finalize();
     EXPECT_EQ(count(Table::observation_lists), 0u);
     EXPECT_NE(bundle("shop").find(R"("event_id":"e")"), std::string::npos);
-    EXPECT_EQ(bundle("shop"), kept("shop").evidence);
+    EXPECT_EQ(bundle("shop"), kept("shop").own_evidence);
 }
 
 TEST_F(KeptEvidence, AListGoesWhenNoUnitNamesItAnyMore) {
@@ -144,11 +144,11 @@ TEST_F(KeptEvidence, TextsThatLookLikeMembersMisleadNobody) {
 // As units were kept before there were lists apart.
 TEST_F(KeptEvidence, AUnitFromBeforeShowsWhatItHas) {
     Unit unit{.outcome = Outcome::fail};
-    unit.evidence = R"({"observations":[{"event_id":"e"}],"outages":[]})";
+    unit.own_evidence = R"({"observations":[{"event_id":"e"}],"outages":[]})";
     const Unit read = Unit::decode(unit.encode());
     EXPECT_FALSE(read.evidence_sha256);
-    EXPECT_EQ(evidence_json(Batch(ledger.store), read), unit.evidence);
-    EXPECT_EQ(evidence_digest(read), crypto::sha256(as_bytes(unit.evidence)));
+    EXPECT_EQ(evidence_json(Batch(ledger.store), read), unit.own_evidence);
+    EXPECT_EQ(evidence_digest(read), crypto::sha256(as_bytes(unit.own_evidence)));
     EXPECT_EQ(evidence_digest(Unit{}), std::nullopt);
 }
 
@@ -183,7 +183,7 @@ TEST_F(KeptEvidence, ABundleThatHasNoPlaceForItsListIsDamage) {
          {R"({"node_id":"a-long-name-of-a-node","outages":[]})", R"({"observations":[]})",
           R"({"node_id":"n1","outages":[],"observations":[]})", ""}) {
         Unit unit = kept("shop");
-        unit.evidence = bundle;
+        unit.own_evidence = bundle;
         EXPECT_THROW(evidence_json(Batch(ledger.store), unit), DamagedRecord) << bundle;
     }
 }

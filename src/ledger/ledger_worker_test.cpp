@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "ledger/kept_evidence.h"
 #include "ledger/locks.h"
 #include "ledger/outcome.h"
 #include "ledger/test_worker.h"
@@ -167,8 +168,9 @@ TEST(LedgerWorker, ABundleNamesPricesAbuseAndTheLogBeforeIt) {
     ASSERT_TRUE(worker.admin(Finalize{.period = cell, .allow_pending = true}, "7"));
 
     const Unit unit = find_unit(Batch(*worker.memory), {.cell = cell, .node = "n1"}).value();
-    const auto evidence = evidence_from_json(unit.evidence);
-    ASSERT_TRUE(evidence) << evidence.error().code << unit.evidence;
+    const std::string bundle = evidence_json(Batch(*worker.memory), unit);
+    const auto evidence = evidence_from_json(bundle);
+    ASSERT_TRUE(evidence) << evidence.error().code << bundle;
     ASSERT_EQ(evidence->prices.size(), 1u);
     EXPECT_EQ(evidence->prices[0].terms.price, Money(50'000));
     ASSERT_EQ(evidence->abuse.size(), 2u);

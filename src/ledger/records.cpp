@@ -162,7 +162,7 @@ std::string Unit::encode() const {
     out.byte(static_cast<std::uint8_t>(outcome)).flag(has_usage).integer(uncollected.micro());
     append(out, reasons);
     out.integer(to_us(settled_at)).integer(paid.micro()).integer(returned.micro()).flag(moving);
-    out.number(settlement_leaf).text(evidence).integer(claimed.micro());
+    out.number(settlement_leaf).text(own_evidence).integer(claimed.micro());
     if (evidence_sha256) {
         out.array(*evidence_sha256).flag(observation_list.has_value());
         if (observation_list) out.array(*observation_list);
@@ -182,7 +182,7 @@ Unit Unit::decode(std::string_view record) {
     out.returned = read_money(in);
     out.moving = in.flag();
     out.settlement_leaf = in.number();
-    out.evidence = in.text();
+    out.own_evidence = in.text();
     out.claimed = read_money(in);
     if (in.has_more()) {
         out.evidence_sha256 = in.array<32>();

@@ -104,8 +104,8 @@ struct Unit {
     Money returned{};
     bool moving = false;  // the outcome stands, some of its transfers are still to come
     std::uint64_t settlement_leaf = 0;
-    std::string evidence{};  // the bundle, JSON, but for a list kept apart (kept_evidence.h)
-    Money claimed{};         // from the stake, for abuse authorised later
+    std::string own_evidence{};  // the bundle, JSON, but for a list kept apart: see kept_evidence.h
+    Money claimed{};             // from the stake, for abuse authorised later
     // Of the whole bundle; nullopt: there is none, or the unit is from before.
     std::optional<crypto::Sha256> evidence_sha256{};
     std::optional<crypto::Sha256> observation_list{};  // the one kept apart

@@ -95,7 +95,8 @@ TEST(SettlementCheck, NamesWhatIsNotAsTheLogSays) {
          "is not what leaf"},
         {"its evidence",
          [](World& w) {
-             w.change("shop", [](Unit& u) { u.evidence.replace(u.evidence.find("true"), 4, "null"); });
+             w.change("shop",
+                      [](Unit& u) { u.own_evidence.replace(u.own_evidence.find("true"), 4, "null"); });
          },
          "the evidence of"},
         {"the digest of its evidence",
@@ -105,14 +106,14 @@ TEST(SettlementCheck, NamesWhatIsNotAsTheLogSays) {
          [](World& w) {
              w.change("shop", [](Unit& u) {
                  u.observation_list.reset();
-                 u.evidence_sha256 = crypto::sha256(as_bytes(u.evidence));
+                 u.evidence_sha256 = crypto::sha256(as_bytes(u.own_evidence));
              });
          },
          "is not that of leaf"},
         {"that it has evidence",
          [](World& w) {
              w.change("shop", [](Unit& u) {
-                 u.evidence.clear();
+                 u.own_evidence.clear();
                  u.evidence_sha256.reset();
              });
          },

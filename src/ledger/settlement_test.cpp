@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/kept_evidence.h"
 #include "ledger/locks.h"
 #include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
@@ -497,7 +498,7 @@ TEST(Settlement, WhatAnInconclusiveUnitIsJudgedByIsKeptAnewWhenThereIsMoreOfIt) 
     const auto evidence_after_finalize = [&] {
         ledger.now += std::chrono::minutes(1);
         EXPECT_TRUE(ledger.admin(Finalize{.period = cell}));
-        return find_unit(Batch(ledger.store), unit)->evidence;
+        return evidence_json(Batch(ledger.store), find_unit(Batch(ledger.store), unit).value());
     };
     const std::string first = evidence_after_finalize();
     EXPECT_NE(first.find(R"("observations":[])"), std::string::npos) << first;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "ledger/books.h"
+#include "ledger/kept_evidence.h"
 #include "ledger/locks.h"
 #include "ledger/nodes.h"
 #include "ledger/outcome.h"
@@ -42,10 +43,11 @@ std::string Script::show_unit(const Words& words) {
     if (!unit->reasons.empty()) out += " (" + joined(unit->reasons, ", ") + ")";
     if (unit->is_settled()) {
         out += fmt::format(", {} paid, {} returned", to_usd(unit->paid), to_usd(unit->returned));
-        const auto evidence = evidence_from_json(unit->evidence);
+        const std::string bundle = evidence_json(Batch(*store_), *unit);
+        const auto evidence = evidence_from_json(bundle);
         EXPECT_TRUE(evidence) << evidence.error().detail;
         if (!evidence) return out;
-        EXPECT_EQ(to_json(*evidence), unit->evidence);
+        EXPECT_EQ(to_json(*evidence), bundle);
         // P3: whoever has the evidence comes to the same.
         if (!unit->reasons.empty() && unit->reasons[0].starts_with("resolved")) return out;
         const Judgement again = judge(*evidence);

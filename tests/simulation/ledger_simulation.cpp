@@ -342,8 +342,7 @@ private:
                             name.node, name.app, static_cast<int>(unit.outcome), fmt::join(unit.reasons, ","),
                             to_usd(unit.paid), to_usd(unit.returned), to_usd(unit.uncollected),
                             to_usd(unit.claimed), unit.has_usage, unit.moving);
-            if (unit.is_settled() && !unit.evidence.empty())
-                check_bundle(unit, evidence_json(Batch(store_), unit));
+            if (unit.is_settled()) check_bundle(unit, evidence_json(Batch(store_), unit));
             return true;
         });
         for (const auto& [key, unit] : model_.units)
