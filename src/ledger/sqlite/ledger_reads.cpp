@@ -83,7 +83,7 @@ Result<LedgerReads> LedgerReads::prepare(sqlite::Database& database, std::shared
     auto leaf = database.prepare(
         "SELECT first_leaf, leaf_count, leaves FROM ledger_leaves WHERE first_leaf <= ?1 "
         "ORDER BY first_leaf DESC LIMIT 1");
-    auto tile = database.prepare("SELECT hashes FROM ledger_tiles WHERE level = ?1 AND tile_index = ?2");
+    auto tile = database.prepare("SELECT hashes FROM ledger_tiles WHERE number = ?1");
     for (auto* statement : {&begin, &end, &last_commit, &rows, &leaf_count, &leaf, &tile})
         if (!*statement) return fail(std::move(statement->error()));
     LedgerReads out(database,
@@ -262,9 +262,10 @@ std::optional<std::string> LedgerReads::leaf(std::uint64_t index) {
 }
 
 std::optional<std::string> LedgerReads::tile(unsigned level, std::uint64_t index) {
+    const auto row = row_of_tile(level, index);
+    if (!row) return std::nullopt;
     take_snapshot();
-    return only_value(
-        statements_.tile.bind(1, std::int64_t{level}).bind(2, static_cast<std::int64_t>(index)));
+    return only_value(statements_.tile.bind(1, *row));
 }
 
 }  // namespace ee::ledger

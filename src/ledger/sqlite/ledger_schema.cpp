@@ -163,6 +163,22 @@ constexpr const char* migrations[] = {
            WITHOUT ROWID, STRICT;
        CREATE TABLE ledger_observation_list_names (key BLOB PRIMARY KEY, value BLOB NOT NULL)
            WITHOUT ROWID, STRICT;)",
+    // Tiles have row numbers, too (appended_rows.h): an inner page had four.
+    R"(ALTER TABLE ledger_tiles RENAME TO ledger_tiles_by_level;
+       CREATE TABLE ledger_tiles (number INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT;
+       INSERT INTO ledger_tiles
+           SELECT (level << 56) | tile_index, hashes FROM ledger_tiles_by_level ORDER BY level, tile_index;
+       DROP TABLE ledger_tiles_by_level;
+       CREATE TRIGGER ledger_tiles_unchanged BEFORE UPDATE ON ledger_tiles BEGIN
+           SELECT RAISE(ABORT, 'tiles are never changed');
+       END;
+       CREATE TRIGGER ledger_tiles_kept BEFORE DELETE ON ledger_tiles BEGIN
+           SELECT RAISE(ABORT, 'tiles are never deleted');
+       END;
+       CREATE TRIGGER ledger_tiles_not_replaced BEFORE INSERT ON ledger_tiles
+       WHEN EXISTS (SELECT 1 FROM ledger_tiles WHERE number = NEW.number) BEGIN
+           SELECT RAISE(ROLLBACK, 'tiles are never replaced');
+       END;)",
 };
 
 }  // namespace

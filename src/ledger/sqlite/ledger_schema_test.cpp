@@ -114,6 +114,31 @@ TEST_F(LedgerSchemaTest, WhatWasAppendedByKeyIsThereByNumber) {
     }
 }
 
+// Schema 8 has them by one number where those before had them by level and index.
+TEST_F(LedgerSchemaTest, TilesByLevelAreThereByNumber) {
+    const std::pair<unsigned, std::uint64_t> tiles[] = {{0, 0}, {0, 1}, {0, 300},        {1, 0},
+                                                        {1, 1}, {6, 2}, {0, 1ull << 54}, {7, 0}};
+    const auto hashes = [](unsigned level, std::uint64_t index) {
+        return fmt::format("{}/{}", level, index);
+    };
+    {
+        auto database = sqlite::Database::open(file());
+        ASSERT_TRUE(migrate_ledger(*database, file(), ledger_migrations().first(7)));
+        for (const auto& [level, index] : tiles)
+            ASSERT_TRUE(database->execute(fmt::format("INSERT INTO ledger_tiles VALUES ({}, {}, x'{}')",
+                                                      level, index, to_hex(as_bytes(hashes(level, index))))));
+    }
+    sqlite::Writers writers(file());
+    const auto store = SqliteStore::open(file(), writers);
+    ASSERT_TRUE(store) << store.error().detail;
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "control-plane.db.ledger-7.backup"));
+    for (const auto& [level, index] : tiles) EXPECT_EQ((*store)->tile(level, index), hashes(level, index));
+    // What none has, and what would be another's number.
+    EXPECT_EQ((*store)->tile(0, 2), std::nullopt);
+    EXPECT_EQ((*store)->tile(0, 1ull << 56), std::nullopt);
+    EXPECT_EQ((*store)->tile(256, 0), std::nullopt);
+}
+
 TEST_F(LedgerSchemaTest, ANewerSchemaIsRefusedAndLeftAlone) {
     sqlite::Writers writers(file());
     ASSERT_TRUE(SqliteStore::open(file(), writers));
@@ -161,9 +186,9 @@ TEST_F(LedgerSchemaTest, TheJournalAndTheLogAreNeverChanged) {
           "INSERT INTO ledger_leaves VALUES (2, 1, x'00')",
           "INSERT INTO ledger_leaves VALUES (-1, 1, x'00')",
           "UPDATE ledger_tiles SET hashes = x'00'",
-          "UPDATE ledger_tiles SET level = 1",
+          "UPDATE ledger_tiles SET number = 1",
           "DELETE FROM ledger_tiles",
-          "INSERT OR REPLACE INTO ledger_tiles VALUES (0, 0, x'00')",
+          "INSERT OR REPLACE INTO ledger_tiles VALUES (0, x'00')",
           "UPDATE ledger_recent SET changes = x'00'",
           "UPDATE ledger_recent SET number = number + 1",
           "INSERT OR REPLACE INTO ledger_recent VALUES (2, x'00')",

@@ -216,9 +216,8 @@ private:
                     .lend(3, as_bytes(row)));
         }
         for (const NewTile& tile : changes.tiles)
-            run(writes.tile.bind(1, std::int64_t{tile.level})
-                    .bind(2, static_cast<std::int64_t>(tile.index))
-                    .lend(3, as_bytes(tile.hashes)));
+            run(writes.tile.bind(1, row_of_tile(tile.level, tile.index).value())
+                    .lend(2, as_bytes(tile.hashes)));
     }
 
     // In the order of their row numbers.
@@ -293,7 +292,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::pa
     if (!reads) return fail(std::move(reads.error()));
     auto leaf = database->prepare("INSERT OR ROLLBACK INTO ledger_leaves VALUES (?1, ?2, ?3)");
     if (!leaf) return fail(std::move(leaf.error()));
-    auto tile = database->prepare("INSERT OR ROLLBACK INTO ledger_tiles VALUES (?1, ?2, ?3)");
+    auto tile = database->prepare("INSERT OR ROLLBACK INTO ledger_tiles VALUES (?1, ?2)");
     if (!tile) return fail(std::move(tile.error()));
     auto row = database->prepare("INSERT OR ROLLBACK INTO ledger_recent VALUES (?1, ?2)");
     if (!row) return fail(std::move(row.error()));
