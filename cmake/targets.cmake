@@ -5,8 +5,12 @@
 # makes the library ee_base (alias easyenclave::base) and the test binary ee_base_test whose cases carry
 # the ctest label "base". A folder within a folder is written with an underscore: attestation_provider.
 include(GoogleTest)
+ee_headers(ee_source_headers)
+# What is tested is optimised; the tests themselves need not be, which halves their build.
+set(EE_TEST_OPTIONS -O0 -U_FORTIFY_SOURCE)
 if(EE_TESTS)
   find_package(GTest REQUIRED)
+  ee_headers(ee_test_headers OPTIONS ${EE_TEST_OPTIONS} HEADERS <gtest/gtest.h> DEPENDS GTest::gtest)
 endif()
 
 function(ee_library name)
@@ -15,6 +19,7 @@ function(ee_library name)
     add_library(ee_${name} STATIC ${ARG_SOURCES})
     target_include_directories(ee_${name} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>)
     target_link_libraries(ee_${name} PUBLIC ${ARG_DEPENDS})
+    ee_use_headers(ee_${name} ee_source_headers)
   else()
     add_library(ee_${name} INTERFACE)
     target_include_directories(ee_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
@@ -30,8 +35,8 @@ function(ee_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(ee_${name}_test ${ARG_SOURCES})
   target_link_libraries(ee_${name}_test PRIVATE ${ARG_DEPENDS} GTest::gtest GTest::gtest_main Threads::Threads)
-  # What is tested is optimised; the tests themselves need not be, which halves their build.
-  target_compile_options(ee_${name}_test PRIVATE -O0 -U_FORTIFY_SOURCE)
+  target_compile_options(ee_${name}_test PRIVATE ${EE_TEST_OPTIONS})
+  ee_use_headers(ee_${name}_test ee_test_headers)
   gtest_discover_tests(ee_${name}_test
     PROPERTIES LABELS ${name} PROCESSORS 2 TIMEOUT 120 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
     DISCOVERY_TIMEOUT 60)
@@ -58,6 +63,7 @@ function(ee_fuzz name)
   cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;DEPENDS" ${ARGN})
   add_executable(fuzz_${name} ${ARG_SOURCES})
   target_link_libraries(fuzz_${name} PRIVATE ${ARG_DEPENDS})
+  ee_use_headers(fuzz_${name} ee_source_headers)
   if(EE_FUZZ)
     target_compile_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)

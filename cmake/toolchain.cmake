@@ -1,7 +1,8 @@
 # Warnings, sanitizers, ccache and mold. Nothing here changes what the program does.
 find_program(EE_CCACHE ccache)
 if(EE_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${EE_CCACHE})
+  # The manual's settings for headers that are parsed once (see headers.cmake).
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${EE_CCACHE})
 endif()
 find_program(EE_MOLD mold)
 if(EE_MOLD AND EXISTS /usr/libexec/mold)
