@@ -90,8 +90,8 @@ class Network:
         got = self.finalize(node)  # Waits for the end of the cell.
         try:
             until(lambda: got.update(self.finalize(node)) or got["outcome"] == outcome, 10)
-        except AssertionError:
-            raise AssertionError(f"{node} is {got}, not {outcome}, by {self.bundle(node)[1]}") from None
+        except AssertionError as error:  # That time is up, or what a refusal says.
+            raise AssertionError(f"{node} is {got}, not {outcome}, by {self.bundle(node)[1]}") from error
         return got
 
     def bundle(self, node):
