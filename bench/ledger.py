@@ -114,7 +114,8 @@ def ledger_grown(lab, wanted, options):
     less, more = scale_report(lab, options, "grow", lab.folder, *ENTRIES)
     return [row("ledger_start_10m", more["first_start_s"], "s"), row("ledger_start_10m_again", more["start_s"], "s"),
             row("ledger_head_10m", more["head_us"], "us", less["head_us"]),
-            row("ledger_proof_10m", more["proof_us"], "us", less["proof_us"])]
+            row("ledger_proof_10m", more["proof_us"], "us", less["proof_us"]),
+            row("ledger_proof_10m_first", more["first_proof_us"], "us", less["first_proof_us"])]
 
 
 def as_postgres(command):
