@@ -51,7 +51,7 @@ Bytes TileNodes::own_level() const {
 }
 
 std::shared_ptr<const TileNodes> TileCache::find(unsigned level, std::uint64_t index) {
-    const auto found = entries_.find(key_of(level, index));
+    const auto found = entries_.find(tile_number(level, index).value());
     if (found == entries_.end()) return nullptr;
     found->second.used = ++uses_;
     return found->second.nodes;
@@ -68,9 +68,10 @@ Result<std::shared_ptr<const TileNodes>> TileCache::read(unsigned level, std::ui
 void TileCache::keep(unsigned level, std::uint64_t index, std::shared_ptr<const TileNodes> nodes) {
     if (entries_.size() >= tiles_max_ && !entries_.empty())
         entries_.erase(std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
-            return std::pair(level_of(a.first), a.second.used) < std::pair(level_of(b.first), b.second.used);
+            return std::pair(a.second.level, a.second.used) < std::pair(b.second.level, b.second.used);
         }));
-    entries_[key_of(level, index)] = {.used = ++uses_, .nodes = std::move(nodes)};
+    entries_[tile_number(level, index).value()] = {
+        .level = level, .used = ++uses_, .nodes = std::move(nodes)};
 }
 
 Result<TileNodes> nodes_of_tile(ByteSpan hashes) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -18,6 +19,13 @@ namespace ee::ledger {
 inline constexpr unsigned tile_height = 8;
 inline constexpr std::size_t tile_hashes = std::size_t{1} << tile_height;
 inline constexpr std::size_t tile_bytes = tile_hashes * sizeof(Hash);
+
+// Of a tile among all of a log, by its level and then its index; below 2^63. nullopt: no log has such a tile.
+constexpr std::optional<std::uint64_t> tile_number(unsigned level, std::uint64_t index) {
+    constexpr unsigned index_bits = 56;
+    if (level >= 64 / tile_height || index >> index_bits != 0) return std::nullopt;
+    return std::uint64_t{level} << index_bits | index;
+}
 
 // A tile that became full: `hashes` is its 8 KiB, to be stored under (level, index).
 struct Tile {
@@ -69,18 +77,15 @@ public:
 
 private:
     struct Entry {
+        unsigned level = 0;
         std::uint64_t used = 0;
         std::shared_ptr<const TileNodes> nodes{};
     };
-    static std::uint64_t key_of(unsigned level, std::uint64_t index) {
-        return std::uint64_t{level} << 56 | index;
-    }
-    static std::uint64_t level_of(std::uint64_t key) { return key >> 56; }
 
     const TileReader& reader_;
     std::size_t tiles_max_;
     std::uint64_t uses_ = 0;
-    std::unordered_map<std::uint64_t, Entry> entries_;
+    std::unordered_map<std::uint64_t, Entry> entries_;  // by tile_number()
 };
 
 // A full tile's nodes. `tile_malformed` when it is not 8 KiB.

@@ -1,6 +1,6 @@
 #pragma once
-// Tables that are appended to have the number in their keys as SQLite's row number, and tiles have one of
-// their own: such a table's inner pages hold numbers alone, and its pages are filled one after another.
+// Tables that are appended to have the number in their keys as SQLite's row number: such a table's inner
+// pages hold numbers alone, and its pages are filled one after another.
 
 #include <algorithm>
 #include <cstdint>
@@ -43,13 +43,6 @@ inline std::optional<std::int64_t> first_row_of(Table table, std::string_view fr
     if (from.size() > appended_key_bytes && ++number == 0) return std::nullopt;
     const std::uint64_t row = is_newest_first(table) ? std::min<std::uint64_t>(~number, INT64_MAX) : number;
     return row <= INT64_MAX ? std::optional(static_cast<std::int64_t>(row)) : std::nullopt;
-}
-
-// Of a full tile, by its level and then its index; nullopt: no log has such a tile.
-inline std::optional<std::int64_t> row_of_tile(unsigned level, std::uint64_t index) {
-    constexpr unsigned index_bits = 56;
-    if (level > 7 || index >> index_bits != 0) return std::nullopt;
-    return static_cast<std::int64_t>(std::uint64_t{level} << index_bits | index);
 }
 
 }  // namespace ee::ledger

@@ -7,6 +7,7 @@
 #include "base/big_endian.h"
 #include "base/check.h"
 #include "ledger/sqlite/appended_rows.h"
+#include "ledger/tile.h"
 
 namespace ee::ledger {
 namespace {
@@ -262,10 +263,10 @@ std::optional<std::string> LedgerReads::leaf(std::uint64_t index) {
 }
 
 std::optional<std::string> LedgerReads::tile(unsigned level, std::uint64_t index) {
-    const auto row = row_of_tile(level, index);
-    if (!row) return std::nullopt;
+    const auto number = tile_number(level, index);
+    if (!number) return std::nullopt;
     take_snapshot();
-    return only_value(statements_.tile.bind(1, *row));
+    return only_value(statements_.tile.bind(1, static_cast<std::int64_t>(*number)));
 }
 
 }  // namespace ee::ledger

@@ -163,7 +163,7 @@ constexpr const char* migrations[] = {
            WITHOUT ROWID, STRICT;
        CREATE TABLE ledger_observation_list_names (key BLOB PRIMARY KEY, value BLOB NOT NULL)
            WITHOUT ROWID, STRICT;)",
-    // Tiles have row numbers, too (appended_rows.h): an inner page had four.
+    // Tiles have row numbers, too (tile_number()): an inner page had four.
     R"(ALTER TABLE ledger_tiles RENAME TO ledger_tiles_by_level;
        CREATE TABLE ledger_tiles (number INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT;
        INSERT INTO ledger_tiles

@@ -13,6 +13,7 @@
 #include "ledger/sqlite/ledger_reads.h"
 #include "ledger/sqlite/ledger_schema.h"
 #include "ledger/sqlite/record_cache.h"
+#include "ledger/tile.h"
 #include "sqlite/transaction.h"
 
 namespace ee::ledger {
@@ -216,7 +217,7 @@ private:
                     .lend(3, as_bytes(row)));
         }
         for (const NewTile& tile : changes.tiles)
-            run(writes.tile.bind(1, row_of_tile(tile.level, tile.index).value())
+            run(writes.tile.bind(1, static_cast<std::int64_t>(tile_number(tile.level, tile.index).value()))
                     .lend(2, as_bytes(tile.hashes)));
     }
 
