@@ -9,6 +9,7 @@
 
 #include "api/audit.h"
 #include "api/routes.h"
+#include "attestation/release_source.h"
 #include "base/hex.h"
 #include "base/json_writer.h"
 #include "base/names.h"

@@ -4,7 +4,9 @@
 #include "base/base64.h"
 #include "http/fields.h"
 #include "http/target.h"
+#include "proxy/forwarder.h"
 #include "proxy/visitor.h"
+#include "telemetry/metrics.h"
 #include "telemetry/trace.h"
 
 namespace ee::api {

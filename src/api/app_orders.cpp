@@ -9,6 +9,7 @@
 #include "api/routes.h"
 #include "base/names.h"
 #include "ledger/account_name.h"
+#include "tunnel/tunnels.h"
 
 namespace ee::api {
 namespace {

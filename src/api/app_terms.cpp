@@ -11,6 +11,7 @@
 #include "api/routes.h"
 #include "base/names.h"
 #include "router/rollout.h"
+#include "tunnel/tunnels.h"
 
 namespace ee::api {
 namespace {

@@ -9,7 +9,9 @@
 #include "base/base64.h"
 #include "base/json_writer.h"
 #include "http/target.h"
+#include "proxy/forwarder.h"
 #include "registry/resolution_json.h"
+#include "tunnel/tunnels.h"
 
 namespace ee::api {
 namespace {

@@ -4,6 +4,7 @@
 #include "base/json_writer.h"
 #include "base/time.h"
 #include "http/target.h"
+#include "tunnel/tunnels.h"
 
 namespace ee::api {
 namespace {

@@ -1,6 +1,9 @@
 // GET /metrics.
 
 #include "api/routes.h"
+#include "proxy/forwarder.h"
+#include "telemetry/metrics.h"
+#include "tunnel/tunnels.h"
 
 namespace ee::api {
 namespace {

@@ -5,6 +5,7 @@
 #include "api/proxy_envelope.h"
 #include "api/routes.h"
 #include "http/fields.h"
+#include "proxy/forwarder.h"
 #include "proxy/requirement.h"
 
 namespace ee::api {

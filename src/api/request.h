@@ -7,6 +7,7 @@
 
 #include "api/services.h"
 #include "http/exchange.h"
+#include "proxy/visitor.h"
 
 namespace ee::api {
 

@@ -1,6 +1,7 @@
 // GET /v1/resolve/{app}, GET /v1/authz/{app}: may traffic go to this app? Front ends ask for every request.
 
 #include "api/routes.h"
+#include "proxy/forwarder.h"
 #include "registry/resolution_json.h"
 
 namespace ee::api {

@@ -7,6 +7,7 @@
 #include "api/offer_json.h"
 #include "api/routes.h"
 #include "base/json_writer.h"
+#include "proxy/forwarder.h"
 
 namespace ee::api {
 namespace {

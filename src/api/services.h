@@ -11,14 +11,23 @@
 #include "api/evidence_source.h"
 #include "api/ledger_door.h"
 #include "api/refusal_counts.h"
-#include "attestation/release_source.h"
 #include "base/body_memory.h"
 #include "crypto/digest.h"
 #include "net/loop.h"
-#include "proxy/forwarder.h"
 #include "registry/registry.h"
-#include "telemetry/metrics.h"
-#include "tunnel/tunnels.h"
+
+namespace ee::attestation {
+struct ReleaseId;
+}
+namespace ee::proxy {
+class Forwarder;
+}
+namespace ee::telemetry {
+class Metrics;
+}
+namespace ee::tunnel {
+class Tunnels;
+}
 
 namespace ee::api {
 

@@ -2,6 +2,7 @@
 
 #include "api/routes.h"
 #include "http/websocket_handshake.h"
+#include "tunnel/tunnels.h"
 
 namespace ee::api {
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "attestation/collateral.h"
+#include "attestation/collateral_json.h"
+#include "attestation/document_fields.h"
 #include "base/hex.h"
 
 namespace ee::attestation {

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "attestation/collateral_json.h"
 #include "attestation/tcb_status.h"
 #include "base/bytes.h"
 #include "base/result.h"
@@ -65,16 +64,5 @@ struct TcbInfo {
 // than 32, a field that is missing or not what it must be, a key or a level that is there twice. Keys it does
 // not know are passed over.
 Result<TcbInfo> parse_tcb_info(std::string_view text);
-
-// The `tcbLevels` of an enclave or of a TDX module: each SVN once, highest first.
-std::vector<IsvSvnLevel> read_isvsvn_levels(const CollateralJson::Object& holder);
-
-// The fields that TCB info and QE identity begin with.
-struct DocumentLife {
-    WallTime issued_at{};
-    WallTime next_update{};
-};
-// Checks `version` and that the times are in order.
-DocumentLife read_document_life(const CollateralJson::Object& document, std::uint64_t version);
 
 }  // namespace ee::attestation
