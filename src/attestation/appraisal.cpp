@@ -171,6 +171,8 @@ Verdict Appraiser::appraise(const Challenge& challenge, const Answer& answer, Wa
     auto held = judge(challenge, answer, now, verdict);
     verdict.ok = held.has_value();
     if (!held) verdict.refusal = std::move(held.error());
+    if (verdict.ok && verdict.allowlist_found && !verdict.unbound)
+        releases_.admitted({challenge.identity.repo, challenge.identity.release_tag}, now);
     for (const char check : checks_of_verdict) {
         std::string letter(1, check);
         const bool made =

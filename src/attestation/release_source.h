@@ -42,6 +42,13 @@ public:
     // for the first time: the same quote is to be judged again afterwards.
     virtual Result<PublishedAllowlist> find(const ReleaseQuery& query, WallTime now) = 0;
 
+    // An agent was let in by this release's allowlist, with a quote that nobody can have sent before it: of
+    // two releases the one that does so is worth more room and more look-ups.
+    virtual void admitted(const ReleaseId& release, WallTime now) {
+        static_cast<void>(release);
+        static_cast<void>(now);
+    }
+
     // As CollateralSource::when_settled.
     virtual void when_settled(const ReleaseId& release, std::function<void()> on_settled) {
         static_cast<void>(release);

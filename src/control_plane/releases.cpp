@@ -107,6 +107,10 @@ Result<attestation::PublishedAllowlist> Releases::find(const attestation::Releas
                     query.release.repo + " " + query.release.tag);
 }
 
+void Releases::admitted(const attestation::ReleaseId& release, WallTime now) {
+    if (github_ != nullptr) github_->admitted(release, now);
+}
+
 void Releases::when_settled(const attestation::ReleaseId& release, std::function<void()> on_settled) {
     if (github_ == nullptr) return on_settled();
     github_->when_settled(release, std::move(on_settled));

@@ -39,6 +39,7 @@ public:
 
     Result<attestation::PublishedAllowlist> find(const attestation::ReleaseQuery& query,
                                                  WallTime now) override;
+    void admitted(const attestation::ReleaseId& release, WallTime now) override;
     void when_settled(const attestation::ReleaseId& release, std::function<void()> on_settled) override;
 
     // As GitHubReleases::accept; `allowlist_not_seen` when no GitHub is asked.

@@ -38,6 +38,11 @@ public:
         return std::move(lookup.answer);
     }
 
+    void admitted(const ReleaseId& release, WallTime now) {
+        const std::lock_guard lock(mutex_);
+        cache_.admitted(release, now);
+    }
+
     void when_settled(const ReleaseId& release, std::function<void()> done) {
         {
             const std::lock_guard lock(mutex_);
@@ -195,6 +200,9 @@ GitHubReleases::~GitHubReleases() = default;
 
 Result<PublishedAllowlist> GitHubReleases::find(const ReleaseQuery& query, WallTime now) {
     return impl_->find(query, now);
+}
+void GitHubReleases::admitted(const ReleaseId& release, WallTime now) {
+    impl_->admitted(release, now);
 }
 void GitHubReleases::when_settled(const ReleaseId& release, std::function<void()> done) {
     impl_->when_settled(release, std::move(done));

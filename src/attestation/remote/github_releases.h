@@ -36,6 +36,7 @@ public:
     ~GitHubReleases() override;
 
     Result<PublishedAllowlist> find(const ReleaseQuery& query, WallTime now) override;
+    void admitted(const ReleaseId& release, WallTime now) override;
     void when_settled(const ReleaseId& release, std::function<void()> done) override;
 
     // Sealed networks go by the published asset from now on: `allowlist_differs`, `allowlist_not_seen`,

@@ -1,6 +1,7 @@
 #include "attestation/remote/release_cache.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -31,7 +32,8 @@ ReleaseCache::ReleaseCache(const ReleaseCacheLimits& limits)
 ReleaseCache::Lookup ReleaseCache::find(const ReleaseQuery& query, WallTime now) {
     Lookup out{.answer = unavailable(""), .fetch = false};
     if (!entries_.contains(query.release) && !make_room(1, 0, now, out.forgotten)) {
-        out.answer = unavailable(fmt::format("as many releases are in use as are kept: {}", entries_.size()));
+        out.answer =
+            unavailable(fmt::format("{} releases are being looked up, as many as are kept", entries_.size()));
         return out;
     }
     Entry& entry = entries_[query.release];
@@ -43,7 +45,9 @@ ReleaseCache::Lookup ReleaseCache::find(const ReleaseQuery& query, WallTime now)
     if (!current && !entry.fetching) {
         if (auto may = may_fetch(entry, query.requester, now)) {
             entry.fetching = out.fetch = true;
+            entry.stranger = !in_use(entry, now);
             ++fetches_;
+            if (entry.stranger) ++strangers_fetches_;
         } else {
             why_not = std::move(may.error().detail);
         }
@@ -75,6 +79,19 @@ Result<void> ReleaseCache::may_fetch(const Entry& entry, std::string_view reques
     if (waits(entry.retry_at)) return fail("", entry.failure);
     if (fetches_ >= limits_.fetches_max)
         return fail("", fmt::format("{} look-ups are under way, as many as may be", fetches_));
+    // Anybody can name releases; those that serve must not wait for them.
+    if (!in_use(entry, now)) {
+        if (strangers_fetches_ >= limits_.strangers_fetches_max) {
+            return fail("", fmt::format("{} look-ups are under way for releases that have let nobody in, "
+                                        "as many as may be",
+                                        strangers_fetches_));
+        }
+        if (budget_ && waits(budget_->resets_at) && budget_->remaining < budget_->limit / 2) {
+            return fail("", fmt::format("what is left of GitHub's rate limit, {} of {} until {}, is kept for "
+                                        "releases that have let agents in",
+                                        budget_->remaining, budget_->limit, to_rfc3339(budget_->resets_at)));
+        }
+    }
     if (!requester.empty() && !requesters_.take(requester, now)) {
         return fail("", fmt::format("{} has caused {} look-ups within a minute, as many as it may",
                                     address_block(requester), limits_.requester_fetches_max));
@@ -113,6 +130,8 @@ std::optional<StoredRelease> ReleaseCache::stored(const ReleaseId& release) cons
                       .published_asset = std::nullopt,
                       .known = entry.known,
                       .checked_at = entry.checked_at};
+    // What is published no longer judges nobody after a restart, unless it is found again.
+    if (entry.miss) out.checked_at = {};
     if (entry.published == entry.accepted) return out;
     // One that was not taken has no bytes: it is looked up again before anything counts as published.
     if (entry.published->asset().empty())
@@ -125,10 +144,12 @@ std::optional<StoredRelease> ReleaseCache::stored(const ReleaseId& release) cons
 ReleaseCache::Recorded ReleaseCache::record(const ReleaseId& release, FetchOutcome outcome, WallTime now) {
     Recorded out;
     if (outcome.wait_until) wait_until_ = std::max(wait_until_, *outcome.wait_until);
+    if (outcome.budget) budget_ = outcome.budget;
     const auto found = entries_.find(release);
     if (found == entries_.end() || !found->second.fetching) return out;
     Entry& entry = found->second;
     --fetches_;
+    if (entry.stranger) --strangers_fetches_;
     // Not sooner: while it is set, no room is made of this one.
     const auto settle = [&entry] { entry.fetching = false; };
     if (auto* failure = std::get_if<AskingFailed>(&outcome.what)) {
@@ -141,7 +162,8 @@ ReleaseCache::Recorded ReleaseCache::record(const ReleaseId& release, FetchOutco
         if (!make_room(0, published->bytes.size(), now, out.forgotten)) {
             settle();
             failed(entry,
-                   fmt::format("assets in use fill the {} bytes kept for them", limits_.asset_bytes_max),
+                   fmt::format("the assets of releases that are being looked up fill the {} bytes kept",
+                               limits_.asset_bytes_max),
                    now);
             return out;
         }
@@ -156,6 +178,7 @@ ReleaseCache::Recorded ReleaseCache::record(const ReleaseId& release, FetchOutco
     if (auto* missing = std::get_if<AssetMissing>(&outcome.what)) {
         // What was accepted stays: the next asset under this tag is compared with it.
         entry.miss = Miss{std::move(missing->detail), now};
+        out.save = entry.accepted != nullptr;
         return out;
     }
     entry.miss.reset();
@@ -247,18 +270,59 @@ bool ReleaseCache::is_fetching(const ReleaseId& release) const {
     return found != entries_.end() && found->second.fetching;
 }
 
+std::size_t ReleaseCache::Entry::asset_bytes() const {
+    return (accepted == nullptr ? 0 : accepted->asset().size()) +
+           (published == nullptr || published == accepted ? 0 : published->asset().size());
+}
+
 std::size_t ReleaseCache::asset_bytes() const {
     std::size_t sum = 0;
-    for (const auto& [release, entry] : entries_) {
-        if (entry.accepted != nullptr) sum += entry.accepted->asset().size();
-        if (entry.published != nullptr && entry.published != entry.accepted)
-            sum += entry.published->asset().size();
-    }
+    for (const auto& [release, entry] : entries_) sum += entry.asset_bytes();
     return sum;
 }
 
-// Copies in use stay, so that nobody makes us forget the asset that was accepted by asking for many others.
-// Which one it was is never forgotten.
+void ReleaseCache::admitted(const ReleaseId& release, WallTime now) {
+    const auto found = entries_.find(release);
+    if (found != entries_.end()) found->second.admitted_at = now;
+}
+
+bool ReleaseCache::in_use(const Entry& entry, WallTime now) const {
+    return entry.admitted_at && age(*entry.admitted_at, now) < limits_.in_use;
+}
+
+// Of those that are not in use the longest unused, first one without a copy. Where all are in use, the
+// longest unused of the owner who has most: so nobody who fills the place with releases of his own makes us
+// forget another's.
+ReleaseCache::Entries::iterator ReleaseCache::least_worth(bool takes_bytes, WallTime now) {
+    const std::size_t entry_bytes = limits_.asset_bytes_max / std::max<std::size_t>(limits_.releases_max, 1);
+    struct Owned {
+        std::size_t bytes = 0;
+        Entries::iterator oldest;
+    };
+    std::map<std::string_view, Owned> owners;  // of those in use
+    auto unused = entries_.end();
+    const auto worth = [](const Entry& entry) {
+        return std::pair(entry.published != nullptr, entry.used_at);
+    };
+    for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+        const Entry& entry = it->second;
+        if (entry.fetching || (takes_bytes && entry.asset_bytes() == 0)) continue;
+        if (!in_use(entry, now)) {
+            if (unused == entries_.end() || worth(entry) < worth(unused->second)) unused = it;
+            continue;
+        }
+        const std::string_view repo = it->first.repo;
+        Owned& owned = owners.try_emplace(repo.substr(0, repo.find('/')), Owned{0, it}).first->second;
+        owned.bytes += entry_bytes + entry.asset_bytes();
+        if (entry.used_at < owned.oldest->second.used_at) owned.oldest = it;
+    }
+    if (unused != entries_.end() || owners.empty()) return unused;
+    return std::max_element(owners.begin(), owners.end(),
+                            [](const auto& a, const auto& b) { return a.second.bytes < b.second.bytes; })
+        ->second.oldest;
+}
+
+// Which asset was accepted is never forgotten.
 bool ReleaseCache::make_room(std::size_t releases, std::size_t bytes, WallTime now,
                              std::vector<ForgottenRelease>& forgotten) {
     const auto fits = [&] {
@@ -266,18 +330,11 @@ bool ReleaseCache::make_room(std::size_t releases, std::size_t bytes, WallTime n
                (bytes == 0 || asset_bytes() + bytes <= limits_.asset_bytes_max);
     };
     while (!fits()) {
-        auto oldest = entries_.end();
-        for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-            const Entry& entry = it->second;
-            const bool in_use = entry.published != nullptr && age(entry.used_at, now) < limits_.unused_min;
-            // One without a copy takes no bytes.
-            if (entry.fetching || in_use || (releases == 0 && entry.published == nullptr)) continue;
-            if (oldest == entries_.end() || entry.used_at < oldest->second.used_at) oldest = it;
-        }
-        if (oldest == entries_.end()) return false;
-        if (const CopyPtr& accepted = oldest->second.accepted; accepted != nullptr && accepted->allowlist)
-            forgotten.push_back({oldest->first, accepted->digest_hex});
-        entries_.erase(oldest);
+        const auto least = least_worth(releases == 0, now);
+        if (least == entries_.end()) return false;
+        if (const CopyPtr& accepted = least->second.accepted; accepted != nullptr && accepted->allowlist)
+            forgotten.push_back({least->first, accepted->digest_hex});
+        entries_.erase(least);
     }
     return true;
 }

@@ -20,8 +20,9 @@ struct ReleaseCacheLimits {
     std::chrono::seconds miss_ttl{60};  // how long "there is none" holds
     std::chrono::seconds retry_min{5};  // after a failed look-up; doubles with each
     std::chrono::seconds retry_max{300};
-    std::chrono::hours unused_min{24};  // a copy that was asked for in this time is not forgotten
-    std::size_t fetches_max = 16;       // at once
+    std::chrono::hours in_use{24};          // a release that has let an agent in is so for this long
+    std::size_t fetches_max = 16;           // at once
+    std::size_t strangers_fetches_max = 8;  // of those, for releases that are not in use
     std::size_t releases_max = 4096;
     std::size_t asset_bytes_max = 16 * 1024 * 1024;  // of all copies
     std::size_t requester_fetches_max = 30;          // a minute for each address block
@@ -70,6 +71,9 @@ public:
 
     // What the next look-up may ask by; nullopt when nothing is kept.
     std::optional<KnownAsset> known(const ReleaseId& release) const;
+
+    // See ReleaseSource: the release is in use from now on.
+    void admitted(const ReleaseId& release, WallTime now);
 
     struct Recorded {
         std::optional<AllowlistChange> change;
@@ -121,16 +125,22 @@ private:
         int failures = 0;
         WallTime retry_at{};
         WallTime used_at{};
+        std::optional<WallTime> admitted_at;
         bool fetching = false;
+        bool stranger = false;  // when the look-up under way began
+
+        std::size_t asset_bytes() const;
     };
     using Entries = std::map<ReleaseId, Entry>;
 
     static Copy copy_of(std::string asset);
     Result<PublishedAllowlist> answer_by(const Entry& entry, bool sealed, bool fresh) const;
     Result<void> may_fetch(const Entry& entry, std::string_view requester, WallTime now);
-    // Forgets what may be forgotten, the longest unused first, until so much more fits in.
+    bool in_use(const Entry& entry, WallTime now) const;
+    // Forgets releases until so much more fits in; false: all that is left is being looked up.
     bool make_room(std::size_t releases, std::size_t asset_bytes, WallTime now,
                    std::vector<ForgottenRelease>& forgotten);
+    Entries::iterator least_worth(bool takes_bytes, WallTime now);
     void publish(const ReleaseId& release, Entry& entry, CopyPtr copy, Recorded& out);
     void failed(Entry& entry, std::string detail, WallTime now) const;
     std::size_t asset_bytes() const;
@@ -139,7 +149,9 @@ private:
     RequesterLimit requesters_;
     Entries entries_;
     WallTime wait_until_{};
+    std::optional<RateBudget> budget_;
     std::size_t fetches_ = 0;
+    std::size_t strangers_fetches_ = 0;
 };
 
 }  // namespace ee::attestation

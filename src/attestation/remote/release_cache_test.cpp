@@ -373,12 +373,93 @@ TEST_F(Caching, ForgetsTheLongestUnusedButNoneInUse) {
     EXPECT_EQ(find(now + 2s, true, {"o/r", "1"}), "1");
     EXPECT_EQ(find(now + 2s, false, {"o/r", "3"}), "allowlist_pending fetch");
     publish(now + 2s, "3", {"o/r", "3"});
-    EXPECT_EQ(find(now + 3s, false, {"o/r", "4"}), "allowlist_unavailable");
+    cache->admitted({"o/r", "2"}, now + 2s);  // has not been asked for since the beginning
+    const auto forgets = [&](const char* newer, WallTime at) {
+        const auto lookup = cache->find({{"o/r", newer}, false, ""}, at);
+        EXPECT_TRUE(lookup.fetch);
+        record(at, AssetMissing{""}, {"o/r", newer});
+        return lookup.forgotten;
+    };
+    const auto just = [](const char* tag) {
+        return std::vector<ForgottenRelease>{{{"o/r", tag}, to_hex(digest(asset(tag)))}};
+    };
+    EXPECT_EQ(forgets("4", now + 3s), just("1"));
+    EXPECT_EQ(forgets("5", now + 3s), (std::vector<ForgottenRelease>{}));  // "4"
+    // A day after an agent was let in it is in use no longer.
+    find(now + 24h, false, {"o/r", "3"});
+    publish(now + 24h, "3", {"o/r", "3"});
+    find(now + 24h + 2s, false, {"o/r", "6"});  // in place of "5"
+    publish(now + 24h + 2s, "6", {"o/r", "6"});
+    EXPECT_EQ(forgets("7", now + 24h + 2s), just("2"));
     EXPECT_EQ(cache->size(), 3u);
-    // "2" has not been used for a day.
-    const auto lookup = cache->find({{"o/r", "4"}, false, ""}, now + 24h + 1s);
-    EXPECT_TRUE(lookup.fetch);
-    EXPECT_EQ(lookup.forgotten, (std::vector<ForgottenRelease>{{{"o/r", "2"}, to_hex(digest(asset("2")))}}));
+}
+
+TEST_F(Caching, WhoeverFillsItLosesHisOwnOnceAllAreInUse) {
+    limits.asset_bytes_max = 4 * asset("a").size();
+    use(limits);
+    const auto serve = [&](const ReleaseId& which, WallTime at) {
+        EXPECT_EQ(find(at, false, which), "allowlist_pending fetch");
+        publish(at, which.tag, which);
+        EXPECT_EQ(find(at, false, which), which.tag);
+        cache->admitted(which, at);
+    };
+    serve({"victim/app", "a"}, now);
+    for (const char* tag : {"b", "c", "d"}) serve({"flood/" + std::string(tag), tag}, now + 1s);
+    for (const char* tag : {"e", "f", "g", "h"}) serve({"flood/" + std::string(tag), tag}, now + 2s);
+    EXPECT_EQ(find(now + 2s, false, {"victim/app", "a"}), "a");
+    serve({"newcomer/app", "i"}, now + 3s);
+    EXPECT_EQ(find(now + 3s, false, {"victim/app", "a"}), "a");
+}
+
+TEST_F(Caching, HalfOfTheRateLimitIsForReleasesThatHaveLetAgentsIn) {
+    const auto record_with = [&](const ReleaseId& which, std::int64_t remaining, WallTime resets_at) {
+        FetchOutcome outcome{AssetPublished{asset("a")}, {}, {}, RateBudget{60, remaining, resets_at}};
+        cache->record(which, std::move(outcome), now);
+    };
+    find(now);
+    record_with(release, 30, now + 1h);
+    cache->admitted(release, now);
+    const ReleaseId stranger{"org/stranger", "v1"};
+    EXPECT_EQ(find(now, false, stranger), "allowlist_pending fetch");
+    record_with(stranger, 29, now + 1h);
+    EXPECT_EQ(find(now, false, {"org/stranger", "v2"}), "allowlist_unavailable");
+    EXPECT_NE(reason(now, {"org/stranger", "v2"}).find("29 of 60"), std::string::npos);
+    EXPECT_EQ(find(now + 301s, false, stranger), "a stale");
+    EXPECT_EQ(find(now + 301s), "a stale fetch");
+    EXPECT_EQ(find(now + 1h, false, {"org/stranger", "v2"}), "allowlist_pending fetch");
+}
+
+TEST_F(Caching, StrangersLeaveLookUpsToReleasesThatHaveLetAgentsIn) {
+    limits.strangers_fetches_max = 2;
+    use(limits);
+    find(now);
+    publish(now, "a");
+    cache->admitted(release, now);
+    EXPECT_EQ(find(now + 301s, false, {"o/r", "1"}), "allowlist_pending fetch");
+    EXPECT_EQ(find(now + 301s, false, {"o/r", "2"}), "allowlist_pending fetch");
+    EXPECT_EQ(find(now + 301s, false, {"o/r", "3"}), "allowlist_unavailable");
+    EXPECT_EQ(find(now + 301s), "a stale fetch");
+    record(now + 301s, AssetMissing{""}, {"o/r", "1"});
+    EXPECT_EQ(find(now + 301s, false, {"o/r", "3"}), "allowlist_pending fetch");
+}
+
+TEST_F(Caching, WhatWasWithdrawnDoesNotComeBackWithARestart) {
+    find(now);
+    publish(now, "a");
+    find(now + 301s);
+    record(now + 301s, AssetMissing{"gone"});
+    EXPECT_TRUE(recorded.save);
+    const auto stored = cache->stored(release);
+    ASSERT_TRUE(stored);
+    cache.emplace(limits);
+    EXPECT_TRUE(cache->restore(*stored));
+    EXPECT_EQ(find(now + 302s), "allowlist_pending fetch");
+    record(now + 302s, AskingFailed{"down"});
+    EXPECT_EQ(find(now + 303s), "allowlist_unavailable");
+    // The same again: it was published once more.
+    find(now + 400s);
+    record(now + 400s, AssetUnchanged{});
+    EXPECT_EQ(find(now + 400s), "a");
 }
 
 TEST_F(Caching, KeepsSoManyBytes) {
@@ -388,14 +469,19 @@ TEST_F(Caching, KeepsSoManyBytes) {
         find(now, false, {"o/r", tag});
         publish(now, tag, {"o/r", tag});
     }
-    find(now, false, {"o/r", "c"});
-    publish(now, "c", {"o/r", "c"});
-    EXPECT_EQ(find(now, false, {"o/r", "c"}), "allowlist_unavailable");
-    EXPECT_NE(reason(now, {"o/r", "c"}).find("bytes"), std::string::npos);
-    find(now + 25h, false, {"o/r", "c"});
-    publish(now + 25h, "c", {"o/r", "c"});
-    EXPECT_EQ(recorded.forgotten.size(), 1u);
-    EXPECT_EQ(find(now + 25h, false, {"o/r", "c"}), "c");
+    find(now + 1s, false, {"o/r", "b"});
+    find(now + 1s, false, {"o/r", "c"});
+    publish(now + 1s, "c", {"o/r", "c"});
+    EXPECT_EQ(recorded.forgotten,
+              (std::vector<ForgottenRelease>{{{"o/r", "a"}, to_hex(digest(asset("a")))}}));
+    EXPECT_EQ(find(now + 1s, false, {"o/r", "c"}), "c");
+    EXPECT_EQ(find(now + 1s, false, {"o/r", "b"}), "b");
+    // All that is left is being looked up.
+    for (const char* tag : {"b", "c"}) find(now + 302s, false, {"o/r", tag});
+    find(now + 302s, false, {"o/r", "d"});
+    publish(now + 302s, "d", {"o/r", "d"});
+    EXPECT_EQ(find(now + 302s, false, {"o/r", "d"}), "allowlist_unavailable");
+    EXPECT_NE(reason(now + 302s, {"o/r", "d"}).find("bytes"), std::string::npos);
 }
 
 TEST_F(Caching, AClockThatWasSetBackMakesNothingFresh) {

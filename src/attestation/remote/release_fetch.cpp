@@ -96,19 +96,22 @@ std::string ReleaseFetch::if_none_match() const {
 }
 
 ReleaseFetch::Step ReleaseFetch::ended(decltype(FetchOutcome::what) what) {
-    FetchOutcome out{.what = std::move(what), .known = {}, .wait_until = wait_until_};
-    return out;
+    return FetchOutcome{.what = std::move(what), .known = {}, .wait_until = wait_until_, .budget = budget_};
 }
 
 // GitHub's "Rate limits for the REST API": Retry-After in seconds, else x-ratelimit-reset in Unix seconds
 // once x-ratelimit-remaining is 0.
 void ReleaseFetch::note_rate_limit(const http::ClientAnswer& answer, WallTime now) {
     const bool refuses = answer.status == 403 || answer.status == 429;
+    const auto limit = number(answer, "X-RateLimit-Limit");
+    const auto remaining = number(answer, "X-RateLimit-Remaining");
+    const auto reset = number(answer, "X-RateLimit-Reset");
+    if (limit && remaining && reset)
+        budget_ = RateBudget{*limit, *remaining, WallTime(std::chrono::seconds(*reset))};
     std::optional<WallTime> until;
     if (const auto seconds = number(answer, "Retry-After"); seconds && refuses) {
         until = now + std::chrono::seconds(*seconds);
-    } else if (number(answer, "X-RateLimit-Remaining") == 0) {
-        const auto reset = number(answer, "X-RateLimit-Reset");
+    } else if (remaining == 0) {
         until = reset ? WallTime(std::chrono::seconds(*reset)) : now + wait_without_a_word;
     } else if (answer.status == 429) {
         until = now + wait_without_a_word;

@@ -3,6 +3,7 @@
 // answer, and ends with an outcome. What it may ask, and whom it tells the token, is decided here.
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -45,11 +46,19 @@ struct AskingFailed {
     std::string detail;
 };
 
+// What GitHub's answers say of its rate limit, which all look-ups share.
+struct RateBudget {
+    std::int64_t limit = 0;  // requests an hour
+    std::int64_t remaining = 0;
+    WallTime resets_at{};
+};
+
 struct FetchOutcome {
     std::variant<AssetPublished, AssetUnchanged, AssetRefused, AssetMissing, AskingFailed> what;
     KnownAsset known{};  // for the next time; of AssetPublished and AssetUnchanged
     // GitHub asks for nothing before this time (rate limit).
     std::optional<WallTime> wait_until{};
+    std::optional<RateBudget> budget{};  // as the last answer says
 };
 
 class ReleaseFetch {
@@ -93,6 +102,7 @@ private:
     std::optional<std::uint64_t> size_;
     std::optional<crypto::Sha256> sha256_;
     std::optional<WallTime> wait_until_;
+    std::optional<RateBudget> budget_;
 };
 
 }  // namespace ee::attestation

@@ -256,6 +256,16 @@ TEST_F(Fetching, HonoursRateLimits) {
         asset_url, "", {{"x-ratelimit-remaining", "0"}, {"x-ratelimit-reset", unix_s(now + 600s)}})});
     EXPECT_TRUE(std::holds_alternative<AskingFailed>(last.what));
     EXPECT_EQ(last.wait_until, now + 600s);
+    // What is left is told where the three fields say so.
+    const auto left = run({release_answer(asset_url, "",
+                                          {{"x-ratelimit-limit", "60"},
+                                           {"x-ratelimit-remaining", "0"},
+                                           {"x-ratelimit-reset", unix_s(now + 600s)}})});
+    ASSERT_TRUE(left.budget);
+    EXPECT_EQ(left.budget->limit, 60);
+    EXPECT_EQ(left.budget->remaining, 0);
+    EXPECT_EQ(left.budget->resets_at, now + 600s);
+    EXPECT_FALSE(last.budget);
     // Another host's limits are its own.
     EXPECT_FALSE(
         run({release_answer(), redirect("https://s.example.com/"), ClientAnswer{429, {}, ""}}).wait_until);
