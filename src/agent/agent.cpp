@@ -59,9 +59,19 @@ config::Findings inspect_state_folder(const config::AgentConfig& config) {
     return usable ? config::Findings() : findings("", usable.error());
 }
 
+// No quote shows claims: to who goes by its registers, a sealed image is sealed however it was started.
+std::optional<Error> why_no_certificate(const AgentParts& parts) {
+    const auto sealed = parts.claims.find("sealed");
+    const bool is_sealed = sealed != parts.claims.end() && sealed->second == Claim(true);
+    if (is_sealed || !is_built_sealed(parts.config)) return std::nullopt;
+    return Error{"sealed_unavailable",
+                 "the image is sealed, and EE_SEALED=false lets its plaintext go anywhere"};
+}
+
 SealedSettings sealed_settings(const AgentParts& parts) {
     const config::AgentConfig& config = parts.config;
-    return {.identity = {.role = std::string(attestation::agent_role),
+    return {.refusal = why_no_certificate(parts),
+            .identity = {.role = std::string(attestation::agent_role),
                          .app_name = config.app_name,
                          .repo = config.repo,
                          .release_tag = config.release_tag,

@@ -139,9 +139,13 @@ std::string config_sha256(const config::AgentConfig& config) {
     return to_hex(crypto::sha256(as_bytes(canonical_json(settings))));
 }
 
+bool is_built_sealed(const config::AgentConfig& config) {
+    return trimmed(read_file(sealed_folder(config) / "sealed").value_or("")) == "true";
+}
+
 Result<Claims> claims_of(const config::AgentConfig& config) {
     const fs::path folder = sealed_folder(config);
-    const bool built_sealed = trimmed(read_file(folder / "sealed").value_or("")) == "true";
+    const bool built_sealed = is_built_sealed(config);
     const bool sealed = built_sealed && config.sealed.value_or(true);
 
     Claims claims;

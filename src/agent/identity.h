@@ -22,6 +22,10 @@ Result<void> check_state_folder(const config::AgentConfig& config);
 // provider its folder stands for that.
 std::filesystem::path sealed_folder(const config::AgentConfig& config);
 
+// The measured root says that nobody can log in to it; EE_SEALED=false takes the claim away, not the image's
+// hash.
+bool is_built_sealed(const config::AgentConfig& config);
+
 // The claims of `measurements`. A sealed agent takes them from the measured root, binds its configuration
 // (config_sha256) and refuses to send plaintext anywhere but to itself. Refusals: `measurements_invalid`,
 // `sealed_backend_not_local`, `sealed_measurements_file`.

@@ -33,6 +33,7 @@ Sealed::~Sealed() {
 // ---- The certificate ----
 
 void Sealed::certificate(OnCertificate on_certificate) {
+    if (settings_.refusal) return on_certificate(fail(*settings_.refusal));
     const MonoTime now = loop_.now();
     const bool is_useful = certificate_ && now < useless_at_;
     const bool is_due = !certificate_ || now >= renew_at_;

@@ -19,6 +19,7 @@
 namespace ee::agent {
 
 struct SealedSettings {
+    std::optional<Error> refusal{};       // Why there is to be no certificate.
     attestation::RatlsIdentity identity;  // Role "agent".
     net::Url backend;
     std::shared_ptr<const net::TlsContext> backend_tls;  // For https.

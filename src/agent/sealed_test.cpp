@@ -75,12 +75,19 @@ protected:
         stream = std::make_shared<SealedStream>(static_cast<StreamEnds&>(*this), *sealed, opened);
         stream->begin();
     }
-    void on_body(http::Http2StreamId, std::string_view bytes) override { stream->body(bytes); }
-    void on_end(http::Http2StreamId, std::span<const http::Field> trailers) override {
-        stream->end_body(trailers);
+    // As the tunnel's streams do: whoever is forgotten hears no more.
+    void on_body(http::Http2StreamId, std::string_view bytes) override {
+        if (!forgotten) stream->body(bytes);
     }
-    void on_reset(http::Http2StreamId, std::uint32_t) override { stream->cancel(); }
-    void on_body_taken(http::Http2StreamId, std::size_t bytes) override { stream->taken(bytes); }
+    void on_end(http::Http2StreamId, std::span<const http::Field> trailers) override {
+        if (!forgotten) stream->end_body(trailers);
+    }
+    void on_reset(http::Http2StreamId, std::uint32_t) override {
+        if (!forgotten) stream->cancel();
+    }
+    void on_body_taken(http::Http2StreamId, std::size_t bytes) override {
+        if (!forgotten) stream->taken(bytes);
+    }
     void exchange() {
         for (bool any = true; any;) {
             std::string out, in;
@@ -227,6 +234,16 @@ TEST_F(SealedTest, SaysThatItHasNoCertificateAndTriesAgainAfterAWhile) {
     ASSERT_TRUE(until([&] { return loop.now() >= later; }));
     sealed->certificate([&](auto result) { made = result.has_value(); });
     ASSERT_TRUE(until([&] { return made; }));
+}
+
+TEST_F(SealedTest, MakesNoQuoteWhereThereIsToBeNoCertificate) {
+    settings.refusal = Error{"sealed_unavailable", "EE_SEALED=false"};
+    start();
+    visit();
+    ASSERT_TRUE(until([&] { return far.ended; }));
+    EXPECT_EQ(far.status, 502);
+    EXPECT_EQ(far.error, "sealed_unavailable");
+    EXPECT_EQ(provider.made, 0);
 }
 
 // ---- Fresh quotes ----

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -106,6 +107,23 @@ def test_who_is_not_what_was_asked_for_is_refused_by_code(site, how, code):
     assert done.returncode == 1 and done.stdout == b"", done
     assert done.stderr.startswith(f"eectl: {code}: ".encode()), done.stderr
     assert not any(data for data in site.heard[before:]), "nothing was said"
+
+
+def test_a_sealed_image_that_was_told_not_to_be_is_not_connected_to(world):
+    """Its registers are those of the sealed image, and no quote shows where it sends the plaintext."""
+    heard = []
+    backend = PipeBackend(lambda connection: heard.append(read_all(connection)))
+    control = world.control(EE_PASSTHROUGH_BIND="127.0.0.1", EE_PASSTHROUGH_PORT=0)
+    folder = world.path / "sealed-platform"
+    shutil.copytree(world.platform.directory, folder)
+    (folder / "sealed").write_text("true\n")
+    agent = world.agent(control, backend, EE_SIMULATED_TDX_DIR=folder, EE_SEALED="false", EE_HEALTH_INTERVAL_SEC=60)
+    done = eectl_connect(world, passthrough_port(control), data=b"secret")
+    assert done.returncode == 1 and done.stderr.startswith(b"eectl: tls_failed: "), done
+    refused = agent.wait_event("sealed.refused")
+    assert refused["code"] == "sealed_unavailable" and "EE_SEALED=false" in refused["detail"], refused
+    backend.stop()
+    assert not any(heard)
 
 
 @pytest.mark.parametrize("changes, code", [
