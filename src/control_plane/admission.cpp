@@ -155,7 +155,8 @@ void Admission::appraise(tunnel::TunnelId id, const AnswerPtr& answer, const Ask
             judged(id, *answer, *asked, std::move(result));
         });
     };
-    if (workers_.run(std::move(job))) return;
+    // Whoever serves does not stand in line behind those who only ask to.
+    if (asked->subject ? workers_.run_ahead(std::move(job)) : workers_.run(std::move(job))) return;
     const Error reason{"rate_limited", "too many answers wait to be judged"};
     if (tunnel::Session* session = find_open(id)) return no_verdict(*session, reason);
     judged_late(id, *answer, fail("collateral_unavailable", "nobody could judge it: " + reason.detail));

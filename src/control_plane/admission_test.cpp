@@ -263,21 +263,40 @@ TEST_F(AdmissionTest, AFloodOfAnswersPutsNobodyOutWhoServes) {
     const auto serving = serve("a1");
     const auto newcomer = come("a2");
     std::unique_lock hold(releases.gate);
-    std::atomic<bool> busy = false;
-    ASSERT_TRUE(workers->run([&] {
-        busy = true;
-        const std::lock_guard wait(releases.gate);
-    }));
-    ASSERT_TRUE(until([&] { return busy.load(); }));
+    std::atomic<int> held = 0;
+    const auto hold_worker = [&] {
+        const int before = held;
+        ASSERT_TRUE(workers->run_ahead([&] {
+            ++held;
+            const std::lock_guard wait(releases.gate);
+        }));
+        ASSERT_TRUE(until([&] { return held > before; }));
+    };
+    const auto answer_again = [&] {
+        serving->wire->challenge = {};
+        tunnels->find(1)->challenge(protocol::ChallengeReason::operator_request);
+        ASSERT_TRUE(until(
+            [&] { return serving->wire->challenge.reason == protocol::ChallengeReason::operator_request; }));
+        serving->attest();
+    };
+    hold_worker();
     while (workers->run([] {})) {
     }
-    tunnels->find(1)->challenge(protocol::ChallengeReason::operator_request);
-    ASSERT_TRUE(until(
-        [&] { return serving->wire->challenge.reason == protocol::ChallengeReason::operator_request; }));
-    serving->attest();
+    const Bytes judged_before = registry.agent_of(1)->verdict.nonce;
+    answer_again();
     newcomer->attest();
     ASSERT_TRUE(until([&] { return !newcomer->wire->closed.empty(); }));
     EXPECT_TRUE(newcomer->wire->has_heard("status invalid rate_limited"));
+    hold.unlock();
+    ASSERT_TRUE(until([&] { return registry.agent_of(1)->verdict.nonce != judged_before; }));
+    EXPECT_FALSE(serving->wire->has_heard("status warning collateral_unavailable"));
+
+    // There may be as many of those who serve.
+    hold.lock();
+    hold_worker();
+    while (workers->run_ahead([] {})) {
+    }
+    answer_again();
     ASSERT_TRUE(until([&] { return serving->wire->has_heard("status warning collateral_unavailable"); }));
     EXPECT_EQ(serving->wire->closed, "");
     EXPECT_EQ(status(), "active");

@@ -59,6 +59,29 @@ TEST(WorkerPool, RunsEverythingAcceptedAndRefusesWhenFull) {
     EXPECT_EQ(ran, 3);
 }
 
+TEST(WorkerPool, RunsWhatIsAheadFirstAndHasRoomForItThoughOthersFillTheirQueue) {
+    std::string order;
+    std::mutex gate;
+    gate.lock();
+    {
+        WorkerPool pool(1, 2);
+        std::atomic<bool> started = false;
+        ASSERT_TRUE(pool.run([&] {
+            started = true;
+            started.notify_all();
+            const std::lock_guard wait(gate);
+        }));
+        started.wait(false);
+        for (const char name : {'1', '2'}) EXPECT_TRUE(pool.run([&order, name] { order += name; }));
+        EXPECT_FALSE(pool.run([] {}));
+        for (const char name : {'a', 'b'}) EXPECT_TRUE(pool.run_ahead([&order, name] { order += name; }));
+        EXPECT_FALSE(pool.run_ahead([] {}));
+        EXPECT_EQ(pool.queued(), 4u);
+        gate.unlock();
+    }
+    EXPECT_EQ(order, "ab12");
+}
+
 TEST(WorkerPool, InTheBackgroundTakesNoCoreFromTheLoop) {
     const int before = ::sched_getscheduler(0);
     std::promise<std::pair<int, int>> seen;

@@ -20,10 +20,18 @@ WorkerPool::~WorkerPool() {
 }
 
 bool WorkerPool::run(std::function<void()> job) {
+    return enqueue(jobs_, std::move(job));
+}
+
+bool WorkerPool::run_ahead(std::function<void()> job) {
+    return enqueue(ahead_, std::move(job));
+}
+
+bool WorkerPool::enqueue(Jobs& queue, std::function<void()> job) {
     {
         const std::lock_guard lock(mutex_);
-        if (jobs_.size() >= queue_max_) return false;
-        jobs_.push_back(std::move(job));
+        if (queue.size() >= queue_max_) return false;
+        queue.push_back(std::move(job));
     }
     wake_.notify_one();
     return true;
@@ -31,17 +39,18 @@ bool WorkerPool::run(std::function<void()> job) {
 
 std::size_t WorkerPool::queued() const {
     const std::lock_guard lock(mutex_);
-    return jobs_.size();
+    return jobs_.size() + ahead_.size();
 }
 
 void WorkerPool::work() {
     if (priority_ == WorkerPriority::background) become_background_thread();
     std::unique_lock lock(mutex_);
     for (;;) {
-        wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-        if (jobs_.empty()) return;
-        std::function<void()> job = std::move(jobs_.front());
-        jobs_.pop_front();
+        wake_.wait(lock, [this] { return stopping_ || !jobs_.empty() || !ahead_.empty(); });
+        Jobs& queue = ahead_.empty() ? jobs_ : ahead_;
+        if (queue.empty()) return;
+        std::function<void()> job = std::move(queue.front());
+        queue.pop_front();
         lock.unlock();
         job();
         job = nullptr;  // Destroyed outside the lock.

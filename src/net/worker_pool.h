@@ -22,16 +22,21 @@ public:
 
     // False when the queue is full: the caller says so to its peer. Jobs must not throw.
     bool run(std::function<void()> job);
+    // The same ahead of all of those, in a queue of its own that is as long.
+    bool run_ahead(std::function<void()> job);
     std::size_t queued() const;
 
 private:
+    using Jobs = std::deque<std::function<void()>>;
+
+    bool enqueue(Jobs& queue, std::function<void()> job);
     void work();
 
     const std::size_t queue_max_;
     const WorkerPriority priority_;
     mutable std::mutex mutex_;
     std::condition_variable wake_;
-    std::deque<std::function<void()>> jobs_;
+    Jobs jobs_, ahead_;
     bool stopping_ = false;
     std::vector<std::jthread> threads_;
 };
