@@ -21,7 +21,7 @@ registry::AttestedVerdict attested_verdict(const attestation::Verdict& verdict,
                                            const tunnel::AttestAnswer& answer, Moment now) {
     registry::AttestedVerdict out;
     out.binding = to_string(verdict.binding);
-    out.sealed = verdict.sealed;
+    out.sealed = verdict.sealed && !verdict.unbound;
     out.simulated = verdict.simulated;
     out.tcb_status = verdict.tcb_status;
     out.advisory_ids = verdict.advisory_ids;

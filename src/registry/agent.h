@@ -38,8 +38,8 @@ struct AttestedVerdict {
     // When it was judged; when the evidence arrived.
     Moment judged_at{};
     Moment answered_at{};
-    std::string binding{};  // "none", "nonce", "key", "ratls", "channel"
-    bool sealed = false;
+    std::string binding{};   // "none", "nonce", "key", "ratls", "channel"
+    bool sealed = false;     // false also where the quote is not bound to this agent's challenge
     bool simulated = false;  // the quote's root is not Intel's
     std::string tcb_status{};
     std::vector<std::string> advisory_ids{};

@@ -227,6 +227,9 @@ def test_lesson_19_sealed_takes_claim_allowlist_and_no_debug(control):
     assert accepted(control, "s1", register=unsealed, measurements=claim)["sealed"] is False
     assert accepted(control, "s2", register=sealed, measurements=claim)["sealed"] is True
     assert accepted(control, "s3", register=sealed, measurements=claim, quote_options=("--debug",))["sealed"] is False
+    # Without a nonce it may be anybody's.
+    unbound = accepted(control, "s4", register=sealed, measurements=claim, legacy=True)
+    assert (unbound["sealed"], unbound["unbound"]) == (False, True)
     for wrong in ({}, {"sealed": False}, {"sealed": "true"}):
         assert refusal(control, register=sealed, measurements=wrong) == "measurement_mismatch:sealed"
 
