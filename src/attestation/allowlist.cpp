@@ -21,6 +21,7 @@ constexpr std::size_t json_depth_max = 32;
 // How many values one entry may allow: more builds than that are not one release.
 constexpr std::size_t alternatives_max = 256;
 constexpr std::size_t builds_max = 256;
+constexpr std::size_t claims_max = 256;  // of the document, and of each build
 constexpr std::size_t build_name_size_max = 128;
 
 constexpr std::array<std::pair<QuoteRegister, std::string_view>, 5> register_names = {{
@@ -127,6 +128,7 @@ Result<void> read_measurements(element value, std::string_view pointer, AllowedC
                             auto values = read_alternatives<Claim>(item, child, read_claim);
                             if (!values) return fail(std::move(values.error()));
                             out.emplace(std::string(key), std::move(*values));
+                            if (out.size() > claims_max) return invalid(pointer, "too many claims");
                             return {};
                         });
 }

@@ -1,6 +1,7 @@
 // Whether a machine is one that the allowlist describes. allowlist.cpp reads the text.
 
 #include <algorithm>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -47,12 +48,17 @@ struct Comparison {
     std::size_t agreed = 0;
     std::optional<Error> difference;
 
-    void differs(Error error) {
-        if (!difference) difference = std::move(error);
+    // The words are made once: an allowlist may differ in thousands of entries.
+    template <class Say>
+    void differs(Say say) {
+        if (!difference) difference = say();
     }
 };
 
-void compare_registers(const AllowedRegisters& allowed, const TdReport& report, std::string_view whose,
+// Names the allowlist or one of its builds, for the words.
+using Whose = std::function<std::string()>;
+
+void compare_registers(const AllowedRegisters& allowed, const TdReport& report, const Whose& whose,
                        Comparison& out) {
     for (const auto& [which, values] : allowed) {
         const Measurement& measured = register_of(report, which);
@@ -60,14 +66,15 @@ void compare_registers(const AllowedRegisters& allowed, const TdReport& report, 
             ++out.agreed;
             continue;
         }
-        out.differs(mismatch(to_string(which),
-                             fmt::format("the quote has {}, {} {}", to_hex(measured), whose,
-                                         one_of(values, [](const Measurement& m) { return to_hex(m); }))));
+        out.differs([&, which = which, &values = values] {
+            return mismatch(to_string(which),
+                            fmt::format("the quote has {}, {} {}", to_hex(measured), whose(),
+                                        one_of(values, [](const Measurement& m) { return to_hex(m); })));
+        });
     }
 }
 
-void compare_claims(const AllowedClaims& allowed, const Claims& claims, std::string_view whose,
-                    Comparison& out) {
+void compare_claims(const AllowedClaims& allowed, const Claims& claims, const Whose& whose, Comparison& out) {
     for (const auto& [name, values] : allowed) {
         const auto claim = claims.find(name);
         const bool claimed = claim != claims.end();
@@ -75,25 +82,29 @@ void compare_claims(const AllowedClaims& allowed, const Claims& claims, std::str
             ++out.agreed;
             continue;
         }
-        out.differs(mismatch(
-            name, fmt::format("the agent claims {}, {} {}", claimed ? json_of(claim->second) : "nothing",
-                              whose, one_of(values, json_of))));
+        out.differs([&, &name = name, &values = values] {
+            return mismatch(
+                name, fmt::format("the agent claims {}, {} {}", claimed ? json_of(claim->second) : "nothing",
+                                  whose(), one_of(values, json_of)));
+        });
     }
 }
 
 // nullptr claims: only registers are compared.
 Result<AllowlistMatch> match(const Allowlist& allowlist, const TdReport& report, const Claims* claims) {
     Comparison all;
-    compare_registers(allowlist.quote_measurements, report, "the allowlist", all);
-    if (claims != nullptr) compare_claims(allowlist.measurements, *claims, "the allowlist", all);
+    const Whose of_all = [] { return std::string("the allowlist"); };
+    compare_registers(allowlist.quote_measurements, report, of_all, all);
+    if (claims != nullptr) compare_claims(allowlist.measurements, *claims, of_all, all);
     if (all.difference) return fail(std::move(*all.difference));
     if (allowlist.builds.empty()) return AllowlistMatch{{}, allows_sealed(allowlist.measurements)};
 
     std::optional<Comparison> closest;
     for (const AllowlistBuild& build : allowlist.builds) {
         Comparison one;
-        const std::string whose =
-            fmt::format("build \"{}\", the closest of {},", build.name, allowlist.builds.size());
+        const Whose whose = [&] {
+            return fmt::format("build \"{}\", the closest of {},", build.name, allowlist.builds.size());
+        };
         compare_registers(build.quote_measurements, report, whose, one);
         if (claims != nullptr) compare_claims(build.measurements, *claims, whose, one);
         if (!one.difference) {

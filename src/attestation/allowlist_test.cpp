@@ -194,6 +194,18 @@ TEST(Allowlist, TakesAsMuchAsEachCapSaysAndNoMore) {
              return R"({"version":"1.0","measurements":{"n":[)" +
                     repeated(size, [](std::size_t) { return "null"; }) + "]}}";
          }},
+        {256, "/measurements",
+         [](std::size_t size) {
+             return R"({"version":"1.0","measurements":{)" +
+                    repeated(size, [](std::size_t i) { return "\"n" + std::to_string(i) + "\":null"; }) +
+                    "}}";
+         }},
+        {256, "/builds/0/measurements",
+         [](std::size_t size) {
+             return version_2(
+                 R"("builds":[{"name":"n","measurements":{)" +
+                 repeated(size, [](std::size_t i) { return "\"n" + std::to_string(i) + "\":null"; }) + "}}]");
+         }},
         {256, "/builds",
          [](std::size_t size) {
              const auto build = [](std::size_t i) { return R"({"name":"b)" + std::to_string(i) + "\"}"; };

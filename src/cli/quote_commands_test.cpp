@@ -101,7 +101,12 @@ TEST_F(QuoteCommands, FilesThatCannotBeReadAreBadUsage) {
 }
 
 TEST_F(QuoteCommands, WhatIsNoQuoteIsRefused) {
-    for (const std::string& content : {std::string(), std::string("hello"), std::string(200'000, 'x')}) {
+    std::string padded = to_base64(quote_of());
+    padded.append(64 * 1024 - padded.size(), ' ');
+    EXPECT_EQ(eectl({"quote", "show", write("padded", padded)}).code, exit_good);
+    padded += "more";
+    for (const std::string& content :
+         {std::string(), std::string("hello"), std::string(200'000, 'x'), padded}) {
         const std::string file = write("nonsense", content);
         EXPECT_EQ(eectl({"quote", "show", file}).code, exit_refused);
         const EectlRun run = eectl({"quote", "verify", file});

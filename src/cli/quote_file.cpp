@@ -65,11 +65,13 @@ Bytes decode_quote(ByteSpan content) {
 
 Result<Bytes> read_quote_file(const std::filesystem::path& file, std::ostream& notes) {
     std::ifstream in(file, std::ios::binary);
-    Bytes content(quote_file_bytes_max);
+    Bytes content(quote_file_bytes_max + 1);
     if (in) in.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
     // A folder opens but does not read.
     if (!in && !in.eof()) return fail("file_unreadable", file.string() + ": " + std::strerror(errno));
     content.resize(static_cast<std::size_t>(in.gcount()));
+    // No quote is that long: it is judged as it is, whatever its beginning says.
+    if (content.size() > quote_file_bytes_max) return content;
     if (const std::size_t remark = remark_size(content); remark > 0) {
         notes << "eectl: left out " << remark << " bytes of text behind the quote in " << file.string()
               << '\n';

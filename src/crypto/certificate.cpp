@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "base/base64.h"
 #include "crypto/der.h"
 #include "crypto/ed25519.h"
@@ -12,6 +14,8 @@ namespace {
 
 constexpr ByteArray<3> basic_constraints_oid = {0x55, 0x1d, 0x13};  // 2.5.29.19
 constexpr ByteArray<3> key_usage_oid = {0x55, 0x1d, 0x0f};          // 2.5.29.15
+// Those of a PCK or of an agent have up to 10; each is compared with each.
+constexpr std::size_t extensions_max = 32;
 constexpr std::uint8_t version_tag = 0xa0, extensions_tag = 0xa3;
 
 constexpr std::string_view pem_begin = "-----BEGIN CERTIFICATE-----";
@@ -90,6 +94,8 @@ std::optional<std::string> Certificate::read_extensions(ByteSpan field) {
     while (!list->at_end()) {
         const auto extension = take_extension(*list);
         if (!extension) return "an extension that is not well formed";
+        if (extensions_.size() == extensions_max)
+            return fmt::format("more than {} extensions", extensions_max);
         for (const Extension& other : extensions_) {
             if (std::ranges::equal(other.oid, extension->oid)) return "an extension twice";
         }

@@ -90,6 +90,19 @@ TEST_F(Certificates, GiveTheirExtensionsByOid) {
     EXPECT_TRUE(Certificate::from_der(leaf_der())->has_unknown_critical_extension());
 }
 
+TEST_F(Certificates, HaveSoManyExtensionsAtMost) {
+    // Each is compared with each: a client's certificate has room for thousands.
+    Result<Certificate> parsed = Certificate::from_der(leaf_der());
+    while (parsed && leaf.extensions.size() < 64) {
+        const std::string oid = "1.2.3." + std::to_string(leaf.extensions.size());
+        leaf.extensions.push_back({.oid = oid, .critical = false, .der = {0x05, 0x00}});
+        parsed = Certificate::from_der(leaf_der());
+    }
+    EXPECT_GT(leaf.extensions.size(), 25u);
+    ASSERT_FALSE(parsed);
+    EXPECT_EQ(parsed.error(), (Error{"certificate_malformed", "more than 32 extensions"}));
+}
+
 TEST_F(Certificates, WithAnExtensionTwiceAreRefused) {
     const CertificateExtension extension{.oid = "1.2.3.4", .critical = false, .der = {0x05, 0x00}};
     leaf.extensions = {extension, extension};
