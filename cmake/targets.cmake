@@ -38,7 +38,7 @@ function(ee_test name)
   target_compile_options(ee_${name}_test PRIVATE ${EE_TEST_OPTIONS})
   ee_use_headers(ee_${name}_test ee_test_headers)
   gtest_discover_tests(ee_${name}_test
-    PROPERTIES LABELS ${name} PROCESSORS 2 TIMEOUT 120 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
+    PROPERTIES LABELS ${name} PROCESSORS 3 TIMEOUT 120 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
     DISCOVERY_TIMEOUT 60)
 endfunction()
 

@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=$1
 shift
-# A test takes two slots, one that mostly waits takes one: so one of those is beside each processor's.
-slots=$((2 * $(nproc) + 1))
+# Four slots a processor. A test that computes takes three, one that drives the programs two, one that mostly waits one.
+slots=$((4 * $(nproc)))
 command=(ctest --preset "$preset" --parallel "$slots" --output-on-failure --no-tests=error "$@")
 
 # Tests wait for the disk, which may have what was built before it for many seconds.
