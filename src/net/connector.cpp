@@ -9,12 +9,22 @@
 #include <sys/un.h>
 
 namespace ee::net {
+namespace {
+
+// Before a Unix socket is tried again whose queue of connections is full.
+constexpr std::chrono::milliseconds full_queue_pause{10};
+
+}  // namespace
 
 Connector::Connector(Loop& loop, WorkerPool& workers)
-    : loop_(loop), workers_(workers), deadline_(loop, [this] {
-          finish(fail("connect_failed", target_ + ": no connection in time" +
-                                            (last_error_.empty() ? "" : "; last: " + last_error_)));
-      }) {}
+    : loop_(loop),
+      workers_(workers),
+      deadline_(loop,
+                [this] {
+                    finish(fail("connect_failed", target_ + ": no connection in time" +
+                                                      (last_error_.empty() ? "" : "; last: " + last_error_)));
+                }),
+      again_(loop, [this] { try_next(); }) {}
 
 Connector::~Connector() {
     cancel();
@@ -24,6 +34,7 @@ void Connector::cancel() {
     if (alive_) *alive_ = false;
     alive_.reset();
     deadline_.cancel();
+    again_.cancel();
     drop_socket();
     on_done_ = nullptr;
 }
@@ -100,8 +111,15 @@ void Connector::try_next() {
         if (::connect(socket_.get(), address, static_cast<socklen_t>(target.sockaddr.size())) == 0)
             return finish(std::move(socket_));
         if (errno == EINPROGRESS) return loop_.watch(socket_.get(), *this);
-        last_error_ = std::strerror(errno);
+        const int error = errno;
         socket_.reset();
+        // Nobody says when there is room: where TCP sends its SYN again, AF_UNIX leaves that to us.
+        if (error == EAGAIN && target.family == AF_UNIX) {
+            last_error_ = "its queue of connections is full";
+            --next_;
+            return again_.arm_after(full_queue_pause);
+        }
+        last_error_ = std::strerror(error);
     }
     finish(fail("connect_failed", target_ + ": " + (last_error_.empty() ? "no address" : last_error_)));
 }

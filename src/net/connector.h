@@ -1,5 +1,6 @@
 #pragma once
 // Opens an outbound connection: name look-up on a worker, then each address in turn, all within one deadline.
+// A Unix socket whose queue of connections is full is tried again until then.
 
 #include <functional>
 #include <string>
@@ -40,6 +41,7 @@ private:
     Loop& loop_;
     WorkerPool& workers_;
     Timer deadline_;
+    Timer again_;
     std::shared_ptr<bool> alive_;  // Told apart from an earlier look-up that answers late.
     OnDone on_done_;
     std::string target_;

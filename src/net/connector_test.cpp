@@ -1,11 +1,18 @@
 #include "net/connector.h"
 
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <mutex>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include "base/check.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/test_peer.h"
@@ -113,6 +120,62 @@ TEST(Connector, GivesUpAtTheDeadline) {
     EXPECT_EQ(why, "app.example:80: no connection in time");
     EXPECT_FALSE(connector.busy());
     held.gate.unlock();
+}
+
+// A Unix socket that listens and accepts nobody; connections wait for it until its queue is full.
+struct FullUnixServer {
+    FullUnixServer() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "ee-unix-XXXXXX").string();
+        folder = ::mkdtemp(pattern.data());
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::memcpy(address.sun_path, path().c_str(), path().size() + 1);
+        const auto* where = reinterpret_cast<const sockaddr*>(&address);
+        EE_CHECK(::bind(listener.get(), where, sizeof address) == 0);
+        EE_CHECK(::listen(listener.get(), 0) == 0);
+        for (Fd next = unix_socket(); ::connect(next.get(), where, sizeof address) == 0; next = unix_socket())
+            waiting.push_back(std::move(next));
+        EE_CHECK(errno == EAGAIN);
+    }
+    ~FullUnixServer() { std::filesystem::remove_all(folder); }
+
+    static Fd unix_socket() { return Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
+    std::string path() const { return folder / "app.sock"; }
+    Fd accept() const { return Fd(::accept(listener.get(), nullptr, nullptr)); }
+
+    std::filesystem::path folder;
+    Fd listener = unix_socket();
+    std::vector<Fd> waiting;
+};
+
+TEST(Connector, TriesAUnixSocketAgainWhoseQueueIsFull) {
+    Loop loop;
+    WorkerPool workers(1, 0);
+    const FullUnixServer server;
+    Connector connector(loop, workers);
+    bool called = false, connected = false;
+    connector.connect({"unix", server.path(), 0, ""}, 5s, [&](Result<Fd> socket) {
+        called = true;
+        connected = socket.has_value();
+    });
+    run_turns(loop, 5);  // It has tried by then.
+    EXPECT_FALSE(called);
+    const Fd made_room = server.accept();
+    EXPECT_TRUE(run_until(loop, [&] { return called; }));
+    EXPECT_TRUE(connected);
+}
+
+TEST(Connector, SaysThatAUnixSocketsQueueWasFullToTheEnd) {
+    Loop loop;
+    WorkerPool workers(1, 0);
+    const FullUnixServer server;
+    Connector connector(loop, workers);
+    std::string why;
+    connector.connect({"unix", server.path(), 0, ""}, 40ms,
+                      [&](Result<Fd> socket) { why = socket.error().detail; });
+    EXPECT_TRUE(run_until(loop, [&] { return !why.empty(); }));
+    EXPECT_EQ(why,
+              "unix:" + server.path() + ": no connection in time; last: its queue of connections is full");
 }
 
 }  // namespace
