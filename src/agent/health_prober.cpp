@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::chrono::seconds probe_timeout{5};
 constexpr std::chrono::seconds retry_interval{2};
-constexpr std::size_t answer_bytes_max = 64 * 1024;
 
 }  // namespace
 
@@ -24,14 +23,9 @@ HealthProber::HealthProber(net::Loop& loop, net::WorkerPool& workers, net::Url t
       interval_(interval),
       on_result_(std::move(on_result)),
       timer_(loop, [this] { probe(); }),
-      connector_(loop, workers),
-      answer_(answer_bytes_max, *this) {
-    if (connect_only_ || !target_.is_http2()) return;
-    http2_ = make_backend(loop, workers,
-                          {.url = target_,
-                           .tls = nullptr,
-                           .timeout = std::min<std::chrono::seconds>(probe_timeout, interval_),
-                           .body_bytes_max = answer_bytes_max});
+      deadline_(loop, [this] { on_deadline(); }),
+      connector_(loop, workers) {
+    if (!connect_only_ && target_.is_http2()) renew_http2();
 }
 
 HealthProber::~HealthProber() = default;
@@ -47,46 +41,62 @@ void HealthProber::probe() {
             report(socket.has_value(), socket ? "" : socket.error().detail);
         });
     }
-    if (http2_) return probe_http2();
-    connection_ = std::make_shared<http::ClientConnection>(loop_, workers_, target_, tls_, nullptr);
+    end_request();  // The body of the one before may still be coming.
+    is_judged_ = false;
+    deadline_.arm_after(timeout);
+    const std::string path = target_.path.empty() ? "/" : target_.path;
+    if (http2_) {
+        exchange_ = &http2_->open({.method = "GET", .path = path, .fields = {}}, *this);
+        return;
+    }
     std::string text;
-    const bool written = http::append_request_line(text, "GET", target_.path.empty() ? "/" : target_.path) &&
+    const bool written = http::append_request_line(text, "GET", path) &&
                          http::append_field(text, "Host", target_.authority()) &&
                          http::append_field(text, "Connection", "close");
     if (!written) return report(false, "EE_HEALTH_URL cannot be written as a request");
-    answer_.expect_from(*connection_);
-    connection_->begin({.text = std::move(text.append("\r\n")),
-                        .deadline = http::OutgoingRequest::Deadline::whole,
-                        .time = timeout},
-                       answer_);
+    connection_ = std::make_shared<http::ClientConnection>(loop_, workers_, target_, tls_, nullptr);
+    exchange_ = connection_.get();
+    connection_->begin({.text = std::move(text.append("\r\n"))}, *this);
 }
 
-void HealthProber::probe_http2() {
-    protocol::ProxyRequest request;
-    request.method = "GET";
-    request.path = target_.path.empty() ? "/" : target_.path;
-    http2_->send(request, [this](const http::AnswerView* answer, const Error& error) {
-        if (answer != nullptr)
-            on_answer(*answer);
-        else
-            report(false, error.detail);
-    });
+// Of the body so much is read, and dropped, as an exchange hands out without any of it being consumed, and
+// until the deadline.
+void HealthProber::on_head(const http::ResponseHead& head) {
+    const bool pass = head.status >= 200 && head.status < 300;
+    report(pass, pass ? "" : "EE_HEALTH_URL answered " + std::to_string(head.status));
 }
 
-void HealthProber::on_answer(const http::AnswerView& answer) {
-    const bool pass = answer.head.status >= 200 && answer.head.status < 300;
-    report(pass, pass ? "" : "EE_HEALTH_URL answered " + std::to_string(answer.head.status));
+void HealthProber::on_end(std::span<const http::Field>) {
+    exchange_ = nullptr;
+    end_request();
 }
 
 void HealthProber::on_failure(http::RequestFailure, const std::string& why) {
-    report(false, why);
+    exchange_ = nullptr;
+    end_request();
+    if (!is_judged_) report(false, why);
+}
+
+void HealthProber::on_deadline() {
+    end_request();
+    if (is_judged_) return;
+    if (http2_) renew_http2();  // The connection may be dead: no more is asked there.
+    report(false, "EE_HEALTH_URL did not answer in time");
+}
+
+void HealthProber::renew_http2() {
+    if (http2_) loop_.dispose(std::shared_ptr<Backend>(std::move(http2_)));
+    http2_ = make_backend(loop_, workers_, {.url = target_, .tls = nullptr});
+}
+
+void HealthProber::end_request() {
+    deadline_.cancel();
+    if (exchange_ != nullptr) std::exchange(exchange_, nullptr)->cancel();
+    if (connection_) loop_.dispose(std::move(connection_));
 }
 
 void HealthProber::report(bool pass, const std::string& detail) {
-    if (connection_) {
-        connection_->cancel();
-        loop_.dispose(std::move(connection_));
-    }
+    is_judged_ = true;
     // A backend that is down is asked more often, so that the app serves soon after it is up.
     timer_.arm_after(pass ? interval_ : std::min(interval_, retry_interval));
     on_result_(pass, detail);

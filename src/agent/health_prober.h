@@ -1,5 +1,6 @@
 #pragma once
-// Asks the backend how it is, at an interval: a GET of EE_HEALTH_URL, or a TCP connection to the backend.
+// Asks the backend how it is, at an interval: a GET of EE_HEALTH_URL, or a TCP connection to the backend. The
+// status decides; the body is nobody's concern, however large.
 
 #include <functional>
 #include <memory>
@@ -7,11 +8,10 @@
 
 #include "agent/backend.h"
 #include "http/client_connection.h"
-#include "http/whole_answer.h"
 
 namespace ee::agent {
 
-class HealthProber final : http::WholeAnswer::Receiver {
+class HealthProber final : http::AnswerObserver {
 public:
     using OnResult = std::function<void(bool pass, const std::string& detail)>;
 
@@ -26,10 +26,14 @@ public:
 
 private:
     void probe();
-    void probe_http2();
-    void report(bool pass, const std::string& detail);
-    void on_answer(const http::AnswerView& answer) override;
+    void on_head(const http::ResponseHead& head) override;
+    void on_body(std::string_view) override {}
+    void on_end(std::span<const http::Field> trailers) override;
     void on_failure(http::RequestFailure failure, const std::string& why) override;
+    void on_deadline();
+    void renew_http2();
+    void end_request();
+    void report(bool pass, const std::string& detail);
 
     net::Loop& loop_;
     net::WorkerPool& workers_;
@@ -38,11 +42,13 @@ private:
     std::shared_ptr<const net::TlsContext> tls_;
     std::chrono::seconds interval_;
     OnResult on_result_;
-    net::Timer timer_;
+    net::Timer timer_;     // The next probe.
+    net::Timer deadline_;  // Of this one, its body included.
     net::Connector connector_;
-    http::WholeAnswer answer_;
     std::shared_ptr<http::ClientConnection> connection_;
-    std::unique_ptr<Backend> http2_;  // Where EE_HEALTH_URL says h2c.
+    std::unique_ptr<Backend> http2_;            // Where EE_HEALTH_URL says h2c.
+    http::ClientExchange* exchange_ = nullptr;  // While the answer is not over.
+    bool is_judged_ = false;
 };
 
 }  // namespace ee::agent

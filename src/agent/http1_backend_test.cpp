@@ -444,5 +444,21 @@ TEST_F(HealthTest, AHealthUrlDecidesByItsStatus) {
     EXPECT_FALSE(probe(server.url(), false, "nonsense\r\n\r\n").first);
 }
 
+TEST_F(HealthTest, AHealthUrlsBodyDecidesNothing) {
+    EXPECT_TRUE(probe(server.url(), false, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nsome").first);
+    EXPECT_FALSE(probe(server.url(), false, "HTTP/1.1 503 No\r\nContent-Length: 1000000\r\n\r\nsome").first);
+
+    const std::size_t peer = server.peers.size();
+    std::vector<bool> results;
+    HealthProber prober(loop, workers, server.url(), false, nullptr, 1s,
+                        [&](bool pass, const std::string&) { results.push_back(pass); });
+    prober.start();
+    serve(peer, "HTTP/1.1 200 OK\r\n\r\n" + std::string(300'000, 'x'));
+    ASSERT_TRUE(until([&] { return results.size() == 1; }));
+    EXPECT_EQ(server.peers[peer]->closed, "") << "it may send its body";
+    ASSERT_TRUE(until([&] { return !server.peers[peer]->closed.empty(); })) << "and not for ever";
+    EXPECT_EQ(results, std::vector{true});
+}
+
 }  // namespace
 }  // namespace ee::agent

@@ -395,13 +395,25 @@ TEST_F(Http2BackendTest, TheProberAsksAHealthUrlOverHttp2) {
     prober.start();
     ASSERT_TRUE(hears_all(0, 1));
     EXPECT_EQ(server.request(0, 1).path, "/up?full=1");
-    server.peers[0]->answer(1, 200, "ok");
+    server.peers[0]->answer(1, 200, std::string(100'000, 'x'));
     ASSERT_TRUE(until([&] { return results.size() == 1; }));
     EXPECT_EQ(results[0], "pass");
     ASSERT_TRUE(hears_all(0, 3));
     server.peers[0]->answer(3, 503, "");
     ASSERT_TRUE(until([&] { return results.size() == 2; }));
     EXPECT_EQ(results[1], "EE_HEALTH_URL answered 503");
+}
+
+TEST_F(Http2BackendTest, TheProberAsksNoMoreOnAConnectionThatWasSilent) {
+    std::vector<std::string> results;
+    HealthProber prober(
+        loop, workers, server.url(), false, nullptr, 1s,
+        [&](bool pass, const std::string& detail) { results.push_back(pass ? "pass" : detail); });
+    prober.start();
+    ASSERT_TRUE(hears_all(0, 1));
+    ASSERT_TRUE(until([&] { return results.size() == 1; }));
+    EXPECT_EQ(results[0], "EE_HEALTH_URL did not answer in time");
+    ASSERT_TRUE(hears_all(1, 1)) << "another connection";
 }
 
 }  // namespace
