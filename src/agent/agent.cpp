@@ -148,11 +148,13 @@ Result<AgentParts> prepare_agent(const config::AgentConfig& config) {
 }
 
 Agent::Agent(net::Loop& loop, net::WorkerPool& workers, const telemetry::Log& log, const AgentParts& parts)
-    : backend_(make_backend(loop, workers, backend_settings(parts))),
-      sealed_(loop, workers, *parts.provider, log, sealed_settings(parts)),
+    : resolver_(loop, workers),
+      backend_(make_backend(loop, resolver_, backend_settings(parts))),
+      sealed_(loop, workers, resolver_, *parts.provider, log, sealed_settings(parts)),
       witness_(loop, workers, log, parts.config.state_dir),
-      client_(loop, workers, *parts.provider, *backend_, log, tunnel_settings(parts, sealed_, witness_)),
-      prober_(loop, workers, parts.health, !parts.config.health_url, parts.health_tls,
+      client_(loop, workers, resolver_, *parts.provider, *backend_, log,
+              tunnel_settings(parts, sealed_, witness_)),
+      prober_(loop, resolver_, parts.health, !parts.config.health_url, parts.health_tls,
               parts.config.health_interval,
               [this](bool pass, const std::string& detail) { client_.report_health(pass, detail); }) {}
 

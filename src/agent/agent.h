@@ -43,6 +43,7 @@ public:
     std::size_t requests_open() const { return backend_->requests_open(); }
 
 private:
+    net::Resolver resolver_;
     const std::unique_ptr<Backend> backend_;
     Sealed sealed_;
     Witness witness_;

@@ -15,9 +15,9 @@ const char* error_code(http::RequestFailure failure) {
     }
 }
 
-std::unique_ptr<Backend> make_backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings) {
-    if (settings.url.is_http2()) return std::make_unique<Http2Backend>(loop, workers, std::move(settings));
-    return std::make_unique<Http1Backend>(loop, workers, std::move(settings));
+std::unique_ptr<Backend> make_backend(net::Loop& loop, net::Resolver& resolver, BackendSettings settings) {
+    if (settings.url.is_http2()) return std::make_unique<Http2Backend>(loop, resolver, std::move(settings));
+    return std::make_unique<Http1Backend>(loop, resolver, std::move(settings));
 }
 
 }  // namespace ee::agent

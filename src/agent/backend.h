@@ -7,9 +7,9 @@
 #include "agent/backend_request.h"
 #include "http/client_exchange.h"
 #include "http/whole_answer.h"
+#include "net/resolver.h"
 #include "net/tls.h"
 #include "net/url.h"
-#include "net/worker_pool.h"
 #include "protocol/messages.h"
 
 namespace ee::agent {
@@ -56,6 +56,6 @@ public:
 };
 
 // HTTP/2 with prior knowledge where the URL says `h2c`, else HTTP/1.1.
-std::unique_ptr<Backend> make_backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings);
+std::unique_ptr<Backend> make_backend(net::Loop& loop, net::Resolver& resolver, BackendSettings settings);
 
 }  // namespace ee::agent

@@ -12,11 +12,11 @@ constexpr std::chrono::seconds retry_interval{2};
 
 }  // namespace
 
-HealthProber::HealthProber(net::Loop& loop, net::WorkerPool& workers, net::Url target, bool connect_only,
+HealthProber::HealthProber(net::Loop& loop, net::Resolver& resolver, net::Url target, bool connect_only,
                            std::shared_ptr<const net::TlsContext> tls, std::chrono::seconds interval,
                            OnResult on_result)
     : loop_(loop),
-      workers_(workers),
+      resolver_(resolver),
       target_(std::move(target)),
       connect_only_(connect_only),
       tls_(std::move(tls)),
@@ -24,7 +24,7 @@ HealthProber::HealthProber(net::Loop& loop, net::WorkerPool& workers, net::Url t
       on_result_(std::move(on_result)),
       timer_(loop, [this] { probe(); }),
       deadline_(loop, [this] { on_deadline(); }),
-      connector_(loop, workers) {
+      connector_(loop, resolver) {
     if (!connect_only_ && target_.is_http2()) renew_http2();
 }
 
@@ -54,7 +54,7 @@ void HealthProber::probe() {
                          http::append_field(text, "Host", target_.authority()) &&
                          http::append_field(text, "Connection", "close");
     if (!written) return report(false, "EE_HEALTH_URL cannot be written as a request");
-    connection_ = std::make_shared<http::ClientConnection>(loop_, workers_, target_, tls_, nullptr);
+    connection_ = std::make_shared<http::ClientConnection>(loop_, resolver_, target_, tls_, nullptr);
     exchange_ = connection_.get();
     connection_->begin({.text = std::move(text.append("\r\n"))}, *this);
 }
@@ -86,7 +86,7 @@ void HealthProber::on_deadline() {
 
 void HealthProber::renew_http2() {
     if (http2_) loop_.dispose(std::shared_ptr<Backend>(std::move(http2_)));
-    http2_ = make_backend(loop_, workers_, {.url = target_, .tls = nullptr});
+    http2_ = make_backend(loop_, resolver_, {.url = target_, .tls = nullptr});
 }
 
 void HealthProber::end_request() {

@@ -16,7 +16,7 @@ public:
     using OnResult = std::function<void(bool pass, const std::string& detail)>;
 
     // `target`: the health URL, or the backend's when `connect_only`.
-    HealthProber(net::Loop& loop, net::WorkerPool& workers, net::Url target, bool connect_only,
+    HealthProber(net::Loop& loop, net::Resolver& resolver, net::Url target, bool connect_only,
                  std::shared_ptr<const net::TlsContext> tls, std::chrono::seconds interval,
                  OnResult on_result);
     ~HealthProber();
@@ -36,7 +36,7 @@ private:
     void report(bool pass, const std::string& detail);
 
     net::Loop& loop_;
-    net::WorkerPool& workers_;
+    net::Resolver& resolver_;
     net::Url target_;
     bool connect_only_;
     std::shared_ptr<const net::TlsContext> tls_;

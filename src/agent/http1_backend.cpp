@@ -9,8 +9,8 @@
 
 namespace ee::agent {
 
-Http1Backend::Http1Backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings)
-    : loop_(loop), workers_(workers), settings_(std::move(settings)) {}
+Http1Backend::Http1Backend(net::Loop& loop, net::Resolver& resolver, BackendSettings settings)
+    : loop_(loop), resolver_(resolver), settings_(std::move(settings)) {}
 
 Http1Backend::~Http1Backend() {
     while (!calls_.empty()) {
@@ -63,7 +63,8 @@ http::ClientConnection& Http1Backend::take_connection(bool fresh) {
         if (connection.is_quiet()) return connection;
         release(connection);
     }
-    auto made = std::make_shared<http::ClientConnection>(loop_, workers_, settings_.url, settings_.tls, this);
+    auto made =
+        std::make_shared<http::ClientConnection>(loop_, resolver_, settings_.url, settings_.tls, this);
     http::ClientConnection* connection = made.get();
     connections_.emplace(connection, std::move(made));
     return *connection;

@@ -13,7 +13,7 @@ namespace ee::agent {
 
 class Http1Backend final : public Backend, public http::ClientConnection::Owner {
 public:
-    Http1Backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings);
+    Http1Backend(net::Loop& loop, net::Resolver& resolver, BackendSettings settings);
     ~Http1Backend() override;
 
     http::ClientExchange& open(const BackendRequest& request, http::AnswerObserver& observer) override;
@@ -31,7 +31,7 @@ private:
     void release(http::ClientConnection& connection);
 
     net::Loop& loop_;
-    net::WorkerPool& workers_;
+    net::Resolver& resolver_;
     BackendSettings settings_;
     crypto::RandomPool random_;
     std::unordered_map<http::ClientConnection*, std::shared_ptr<http::ClientConnection>> connections_;

@@ -62,7 +62,7 @@ protected:
     void restart() {
         backend.reset();
         settings.url = server->url();
-        backend.emplace(loop, workers, settings);
+        backend.emplace(loop, resolver, settings);
     }
     void ask(Asker& asker, BackendRequest request) {
         if (request.path.empty()) request.path = "/";
@@ -99,6 +99,7 @@ protected:
 
     net::Loop loop;
     net::WorkerPool workers{1, 8};
+    net::Resolver resolver{loop, workers};
     std::unique_ptr<http::TestServer> server = std::make_unique<http::TestServer>(loop);
     BackendSettings settings;
     std::optional<Http1Backend> backend;

@@ -24,7 +24,7 @@ class BackendTest : public testing::Test {
 protected:
     void open() {
         settings.url = server.url();
-        backend.emplace(loop, workers, settings);
+        backend.emplace(loop, resolver, settings);
     }
     void TearDown() override {
         backend.reset();
@@ -57,6 +57,7 @@ protected:
 
     net::Loop loop;
     net::WorkerPool workers{1, 8};
+    net::Resolver resolver{loop, workers};
     http::TestServer server{loop};
     BackendSettings settings;
     std::optional<Http1Backend> backend;
@@ -395,7 +396,7 @@ TEST_F(BackendTest, AResetIsNoEndOfABody) {
     const auto listener = net::Listener::open(
         loop, "127.0.0.1", 0, [&](net::Fd socket, const net::Endpoint&) { accepted = std::move(socket); });
     settings.url = {"http", "127.0.0.1", (*listener)->port(), ""};
-    backend.emplace(loop, workers, settings);
+    backend.emplace(loop, resolver, settings);
     Outcome outcome;
     send(outcome);
     ASSERT_TRUE(until([&] { return static_cast<bool>(accepted); }));
@@ -416,7 +417,7 @@ protected:
     // What the first probe says.
     std::pair<bool, std::string> probe(net::Url target, bool connect_only, std::string_view answer = "") {
         std::optional<std::pair<bool, std::string>> result;
-        HealthProber prober(loop, workers, std::move(target), connect_only, nullptr, 30s,
+        HealthProber prober(loop, resolver, std::move(target), connect_only, nullptr, 30s,
                             [&](bool pass, const std::string& detail) { result = {pass, detail}; });
         const std::size_t peer = server.peers.size();
         prober.start();
@@ -450,7 +451,7 @@ TEST_F(HealthTest, AHealthUrlsBodyDecidesNothing) {
 
     const std::size_t peer = server.peers.size();
     std::vector<bool> results;
-    HealthProber prober(loop, workers, server.url(), false, nullptr, 1s,
+    HealthProber prober(loop, resolver, server.url(), false, nullptr, 1s,
                         [&](bool pass, const std::string&) { results.push_back(pass); });
     prober.start();
     serve(peer, "HTTP/1.1 200 OK\r\n\r\n" + std::string(300'000, 'x'));

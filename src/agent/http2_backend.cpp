@@ -17,9 +17,9 @@ constexpr std::chrono::seconds connect_pause{1};
 
 }  // namespace
 
-Http2Backend::Http2Backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings)
+Http2Backend::Http2Backend(net::Loop& loop, net::Resolver& resolver, BackendSettings settings)
     : loop_(loop),
-      workers_(workers),
+      resolver_(resolver),
       settings_(std::move(settings)),
       connect_due_(loop, [this] { dispatch(); }) {}
 

@@ -13,7 +13,7 @@ namespace ee::agent {
 
 class Http2Backend final : public Backend {
 public:
-    Http2Backend(net::Loop& loop, net::WorkerPool& workers, BackendSettings settings);
+    Http2Backend(net::Loop& loop, net::Resolver& resolver, BackendSettings settings);
     ~Http2Backend() override;
 
     http::ClientExchange& open(const BackendRequest& request, http::AnswerObserver& observer) override;
@@ -41,7 +41,7 @@ private:
     void on_unreachable(const std::string& why);
 
     net::Loop& loop_;
-    net::WorkerPool& workers_;
+    net::Resolver& resolver_;
     const BackendSettings settings_;
     std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
     net::List<Call> waiting_, waiting_with_body_, begun_;

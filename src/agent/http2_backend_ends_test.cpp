@@ -289,7 +289,7 @@ TEST_F(Http2BackendEnds, AsksNothingOfAServerThatDoesNotSpeakHttp2) {
     settings.connect_time = 100ms;
     settings.url = server.url();
     settings.url.port = other.listener->port();
-    backend.emplace(loop, workers, settings);
+    backend.emplace(loop, resolver, settings);
     for (const bool answers : {true, false}) {
         const std::size_t peer = other.peers.size();
         Http2Asker asker;

@@ -278,7 +278,7 @@ TEST_F(Http2BackendTest, ReachesAServerOnAUnixSocket) {
     ASSERT_EQ(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
     ASSERT_EQ(::listen(listening.get(), 1), 0);
     settings.url = net::parse_url("h2c+unix:" + path).value();
-    backend.emplace(loop, workers, settings);
+    backend.emplace(loop, resolver, settings);
     Http2Asker asker;
     ask(asker);
     run_turns(loop, 5);
@@ -389,9 +389,9 @@ TEST_F(Http2BackendTest, TheProberAsksAHealthUrlOverHttp2) {
     net::Url target = server.url();
     target.path = "/up?full=1";
     std::vector<std::string> results;
-    HealthProber prober(loop, workers, target, false, nullptr, 1s, [&](bool pass, const std::string& detail) {
-        results.push_back(pass ? "pass" : detail);
-    });
+    HealthProber prober(
+        loop, resolver, target, false, nullptr, 1s,
+        [&](bool pass, const std::string& detail) { results.push_back(pass ? "pass" : detail); });
     prober.start();
     ASSERT_TRUE(hears_all(0, 1));
     EXPECT_EQ(server.request(0, 1).path, "/up?full=1");
@@ -407,7 +407,7 @@ TEST_F(Http2BackendTest, TheProberAsksAHealthUrlOverHttp2) {
 TEST_F(Http2BackendTest, TheProberAsksNoMoreOnAConnectionThatWasSilent) {
     std::vector<std::string> results;
     HealthProber prober(
-        loop, workers, server.url(), false, nullptr, 1s,
+        loop, resolver, server.url(), false, nullptr, 1s,
         [&](bool pass, const std::string& detail) { results.push_back(pass ? "pass" : detail); });
     prober.start();
     ASSERT_TRUE(hears_all(0, 1));

@@ -25,7 +25,7 @@ protected:
     void restart() {
         settings.url = server.url();
         settings.url.scheme = "h2c";
-        backend.emplace(loop, workers, settings);
+        backend.emplace(loop, resolver, settings);
     }
     void ask(Http2Asker& asker, const BackendRequest& request) {
         asker.exchange = &backend->open(request, asker);
@@ -52,6 +52,7 @@ protected:
 
     net::Loop loop;
     net::WorkerPool workers{1, 8};
+    net::Resolver resolver{loop, workers};
     http::TestServer server{loop};
     BackendSettings settings;
     std::optional<Http2Backend> backend;

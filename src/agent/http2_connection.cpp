@@ -28,7 +28,7 @@ http::Http2Settings session_settings(const BackendSettings& settings) {
 
 Http2Backend::Connection::Connection(Http2Backend& backend)
     : backend_(backend),
-      connector_(backend.loop_, backend.workers_),
+      connector_(backend.loop_, backend.resolver_),
       due_(backend.loop_, [this] { on_due(); }),
       session_(session_settings(backend.settings_), *this) {}
 

@@ -151,7 +151,7 @@ struct Http2BackendFixture {
     void restart() {
         backend.reset();
         settings.url = server.url();
-        backend.emplace(loop, workers, settings);
+        backend.emplace(loop, resolver, settings);
     }
     void ask(Http2Asker& asker, BackendRequest request = {}) {
         if (request.path.empty()) request.path = "/";
@@ -181,6 +181,7 @@ struct Http2BackendFixture {
 
     net::Loop loop;
     net::WorkerPool workers{1, 8};
+    net::Resolver resolver{loop, workers};
     Http2TestServer server{loop};
     BackendSettings settings;
     std::optional<Http2Backend> backend;

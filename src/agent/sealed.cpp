@@ -22,9 +22,14 @@ struct Sealed::Making {
     MonoTime begun{};
 };
 
-Sealed::Sealed(net::Loop& loop, net::WorkerPool& workers, attestation::QuoteProvider& provider,
-               const telemetry::Log& log, SealedSettings settings)
-    : loop_(loop), workers_(workers), provider_(provider), log_(log), settings_(std::move(settings)) {}
+Sealed::Sealed(net::Loop& loop, net::WorkerPool& workers, net::Resolver& resolver,
+               attestation::QuoteProvider& provider, const telemetry::Log& log, SealedSettings settings)
+    : loop_(loop),
+      workers_(workers),
+      resolver_(resolver),
+      provider_(provider),
+      log_(log),
+      settings_(std::move(settings)) {}
 
 Sealed::~Sealed() {
     *alive_ = false;

@@ -11,6 +11,7 @@
 #include "attestation/ratls_certificate.h"
 #include "crypto/signing_key.h"
 #include "net/loop.h"
+#include "net/resolver.h"
 #include "net/tls.h"
 #include "net/url.h"
 #include "net/worker_pool.h"
@@ -44,8 +45,8 @@ struct SealedCertificate {
 // Belongs to the loop's thread. Nothing is made before the first connection asks.
 class Sealed {
 public:
-    Sealed(net::Loop& loop, net::WorkerPool& workers, attestation::QuoteProvider& provider,
-           const telemetry::Log& log, SealedSettings settings);
+    Sealed(net::Loop& loop, net::WorkerPool& workers, net::Resolver& resolver,
+           attestation::QuoteProvider& provider, const telemetry::Log& log, SealedSettings settings);
     ~Sealed();
     Sealed(const Sealed&) = delete;
     Sealed& operator=(const Sealed&) = delete;
@@ -61,7 +62,7 @@ public:
     void quote(const attestation::ReportData& report_data, OnQuote on_quote);
 
     net::Loop& loop() { return loop_; }
-    net::WorkerPool& workers() { return workers_; }
+    net::Resolver& resolver() { return resolver_; }
     const telemetry::Log& log() const { return log_; }
     const SealedSettings& settings() const { return settings_; }
 
@@ -79,6 +80,7 @@ private:
 
     net::Loop& loop_;
     net::WorkerPool& workers_;
+    net::Resolver& resolver_;
     attestation::QuoteProvider& provider_;
     const telemetry::Log& log_;
     const SealedSettings settings_;

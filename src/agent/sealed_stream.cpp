@@ -19,7 +19,7 @@ SealedStream::SealedStream(StreamEnds& tunnel, Sealed& sealed, http::Http2Stream
     : tunnel_(tunnel),
       sealed_(sealed),
       id_(id),
-      connector_(sealed.loop(), sealed.workers()),
+      connector_(sealed.loop(), sealed.resolver()),
       due_(sealed.loop(), [this] { break_off("sealed_timeout", "the visitor or a quote took too long"); }) {}
 
 SealedStream::~SealedStream() {

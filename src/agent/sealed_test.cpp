@@ -65,7 +65,7 @@ protected:
         sealed.reset();
         loop.collect();
     }
-    void start() { sealed.emplace(loop, workers, provider, log, settings); }
+    void start() { sealed.emplace(loop, workers, resolver, provider, log, settings); }
 
     // ---- As the tunnel's HTTP/2 connection ----
     http::Http2Session& session() override { return near_session; }
@@ -153,6 +153,7 @@ protected:
     TestProvider provider;
     net::Loop loop;
     net::WorkerPool workers{2, 64};
+    net::Resolver resolver{loop, workers};
     telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, null_.get()};
     http::TestServer app{loop};
     SealedSettings settings;

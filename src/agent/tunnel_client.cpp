@@ -32,8 +32,9 @@ constexpr std::string_view offered[] = {tunnel::v2_subprotocol};
 
 }  // namespace
 
-TunnelClient::TunnelClient(net::Loop& loop, net::WorkerPool& workers, attestation::QuoteProvider& provider,
-                           Backend& backend, const telemetry::Log& log, TunnelClientSettings settings)
+TunnelClient::TunnelClient(net::Loop& loop, net::WorkerPool& workers, net::Resolver& resolver,
+                           attestation::QuoteProvider& provider, Backend& backend, const telemetry::Log& log,
+                           TunnelClientSettings settings)
     : loop_(loop),
       workers_(workers),
       provider_(provider),
@@ -43,7 +44,7 @@ TunnelClient::TunnelClient(net::Loop& loop, net::WorkerPool& workers, attestatio
       key_(crypto::SigningKey::generate(crypto::KeyKind::ed25519)),
       key_spki_(key_.spki()),
       backoff_(settings_.reconnect_min, settings_.reconnect_max),
-      connector_(loop, workers),
+      connector_(loop, resolver),
       retry_(loop, [this] { connect(); }),
       keep_alive_(loop, [this] { on_keep_alive(); }),
       stop_deadline_(loop, [this] {

@@ -44,8 +44,9 @@ struct TunnelClientSettings {
 
 class TunnelClient final : public net::Stream::Handler {
 public:
-    TunnelClient(net::Loop& loop, net::WorkerPool& workers, attestation::QuoteProvider& provider,
-                 Backend& backend, const telemetry::Log& log, TunnelClientSettings settings);
+    TunnelClient(net::Loop& loop, net::WorkerPool& workers, net::Resolver& resolver,
+                 attestation::QuoteProvider& provider, Backend& backend, const telemetry::Log& log,
+                 TunnelClientSettings settings);
     ~TunnelClient();
 
     void start() { connect(); }

@@ -85,9 +85,9 @@ protected:
     }
     net::Url backend_url() const { return http2_app ? http2_app->url() : app.url(); }
     void start() {
-        backend =
-            make_backend(loop, workers, BackendSettings{.url = backend_url(), .tls = nullptr, .timeout = 5s});
-        client.emplace(loop, workers, provider, *backend, log, settings);
+        backend = make_backend(loop, resolver,
+                               BackendSettings{.url = backend_url(), .tls = nullptr, .timeout = 5s});
+        client.emplace(loop, workers, resolver, provider, *backend, log, settings);
         client->start();
     }
     void serve() {
@@ -163,6 +163,7 @@ protected:
     TestProvider provider;
     net::Loop loop;
     net::WorkerPool workers{1, 8};
+    net::Resolver resolver{loop, workers};
     telemetry::Log log{telemetry::LogLevel::debug, telemetry::LogFormat::json, log_file_.get()};
     tunnel::TestOwner owner;
     bool is_v2() const { return GetParam() == tunnel::Wire::v2; }

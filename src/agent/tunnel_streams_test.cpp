@@ -32,9 +32,10 @@ struct TunnelStreamsTest : testing::Test, http::Http2Observer {
 
     net::Loop loop;
     net::WorkerPool workers{1, 8};
+    net::Resolver resolver{loop, workers};
     telemetry::Log log{telemetry::LogLevel::error, telemetry::LogFormat::json};
     std::unique_ptr<Backend> backend = make_backend(
-        loop, workers, {.url = net::parse_url("unix:/nonexistent/backend.sock").value(), .tls = nullptr});
+        loop, resolver, {.url = net::parse_url("unix:/nonexistent/backend.sock").value(), .tls = nullptr});
     TunnelStreams streams{loop, *backend, nullptr, log, [] {}};
     http::Http2Session control{{.role = http::Http2Settings::Role::client}, *this};
     // What the agent answers a request that it gives to no backend.

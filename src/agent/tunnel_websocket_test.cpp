@@ -59,7 +59,7 @@ struct TunnelWebSocketTest : testing::Test, http::Http2Observer {
         streams.reset();
         control.emplace(
             http::Http2Settings{.role = http::Http2Settings::Role::client, .connect_protocol = true}, *this);
-        backend = make_backend(loop, workers, {.url = url, .tls = nullptr});
+        backend = make_backend(loop, resolver, {.url = url, .tls = nullptr});
         streams.emplace(loop, *backend, nullptr, log, [] {});
         move();
     }
@@ -103,6 +103,7 @@ struct TunnelWebSocketTest : testing::Test, http::Http2Observer {
 
     net::Loop loop;
     net::WorkerPool workers{1, 8};
+    net::Resolver resolver{loop, workers};
     telemetry::Log log{telemetry::LogLevel::error, telemetry::LogFormat::json};
     HalfOpenServer server{loop};
     std::unique_ptr<Backend> backend;

@@ -81,7 +81,7 @@ struct Client::Call final : WholeAnswer::Receiver {
 
 Client::Client(net::Loop& loop, net::WorkerPool& workers, std::shared_ptr<const net::TlsContext> tls,
                ClientLimits limits)
-    : loop_(loop), workers_(workers), tls_(std::move(tls)), limits_(limits) {}
+    : loop_(loop), resolver_(loop, workers), tls_(std::move(tls)), limits_(limits) {}
 
 Client::~Client() {
     *alive_ = false;
@@ -112,7 +112,7 @@ void Client::start(std::shared_ptr<Call> call) {
     call->waiting.cancel();
     Call& started = *call;
     started.connection =
-        std::make_unique<ClientConnection>(loop_, workers_, started.request.url,
+        std::make_unique<ClientConnection>(loop_, resolver_, started.request.url,
                                            started.request.url.scheme == "https" ? tls_ : nullptr, nullptr);
     started.answer.expect_from(*started.connection);
     calls_.emplace(&started, std::move(call));

@@ -64,7 +64,8 @@ struct ClientLimits {
 // happen within a callback, requests under way end without one.
 class Client final {
 public:
-    // `tls`: the roots and rules by which https servers are checked, names included. `workers` look up names.
+    // `tls`: the roots and rules by which https servers are checked, names included. `workers` look up names,
+    // each once for all who wait for it.
     Client(net::Loop& loop, net::WorkerPool& workers, std::shared_ptr<const net::TlsContext> tls,
            ClientLimits limits = {});
     ~Client();
@@ -83,7 +84,7 @@ private:
     void finish(Call& call, Result<ClientAnswer> answer);
 
     net::Loop& loop_;
-    net::WorkerPool& workers_;
+    net::Resolver resolver_;
     std::shared_ptr<const net::TlsContext> tls_;
     ClientLimits limits_;
     std::deque<std::shared_ptr<Call>> queue_;

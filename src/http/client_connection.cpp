@@ -26,13 +26,13 @@ void AnswerObserver::on_opened(const ResponseHead&) {
     EE_CHECK(false);
 }
 
-ClientConnection::ClientConnection(net::Loop& loop, net::WorkerPool& workers, net::Url target,
+ClientConnection::ClientConnection(net::Loop& loop, net::Resolver& resolver, net::Url target,
                                    std::shared_ptr<const net::TlsContext> tls, Owner* owner)
     : loop_(loop),
       target_(std::move(target)),
       tls_(std::move(tls)),
       owner_(owner),
-      connector_(loop, workers),
+      connector_(loop, resolver),
       deadline_(loop, [this] { on_deadline(); }) {}
 
 // ---- The request ----

@@ -40,7 +40,7 @@ public:
 
     // `target`: host and port, or a Unix socket; its path is not used. `tls` null for clear text. `owner`
     // null when nobody keeps it.
-    ClientConnection(net::Loop& loop, net::WorkerPool& workers, net::Url target,
+    ClientConnection(net::Loop& loop, net::Resolver& resolver, net::Url target,
                      std::shared_ptr<const net::TlsContext> tls, Owner* owner);
 
     // Only when no request is under way. Connects when it has not yet.

@@ -80,7 +80,7 @@ protected:
     }
     void on_idle_close(ClientConnection&) override { ++idle_closes; }
     void connect(net::Url url) {
-        connection = std::make_unique<ClientConnection>(loop, workers, std::move(url), nullptr, this);
+        connection = std::make_unique<ClientConnection>(loop, resolver, std::move(url), nullptr, this);
     }
     void begin(Asker& asker, OutgoingRequest request = {.text = get}) {
         if (!connection) connect(server.url());
@@ -100,6 +100,7 @@ protected:
     static constexpr const char* get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     net::Loop loop;
     net::WorkerPool workers{1, 8};
+    net::Resolver resolver{loop, workers};
     TestServer server{loop};
     std::unique_ptr<ClientConnection> connection;
     int idle_closes = 0;
@@ -404,7 +405,7 @@ TEST_F(ClientConnectionTest, GivesUpAServerThatCannotBeConnectedToInTime) {
     begin(waiting);
     const auto context = net::TlsContext::client("");
     ASSERT_TRUE(context);
-    ClientConnection silent(loop, workers, {"https", "127.0.0.1", server.listener->port(), ""}, *context,
+    ClientConnection silent(loop, resolver, {"https", "127.0.0.1", server.listener->port(), ""}, *context,
                             this);
     unsecured.exchange = &silent;
     silent.begin({.text = get}, unsecured);

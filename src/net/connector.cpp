@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <netdb.h>
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -16,9 +15,9 @@ constexpr std::chrono::milliseconds full_queue_pause{10};
 
 }  // namespace
 
-Connector::Connector(Loop& loop, WorkerPool& workers)
+Connector::Connector(Loop& loop, Resolver& resolver)
     : loop_(loop),
-      workers_(workers),
+      resolver_(resolver),
       deadline_(loop,
                 [this] {
                     finish(fail("connect_failed", target_ + ": no connection in time" +
@@ -33,6 +32,7 @@ Connector::~Connector() {
 void Connector::cancel() {
     if (alive_) *alive_ = false;
     alive_.reset();
+    unlink();  // From those who wait for a name.
     deadline_.cancel();
     again_.cancel();
     drop_socket();
@@ -47,61 +47,30 @@ void Connector::connect(const Url& url, std::chrono::nanoseconds timeout, OnDone
     next_ = 0;
     last_error_.clear();
     deadline_.arm_after(timeout);
-    alive_ = std::make_shared<bool>(true);
+    if (!url.is_unix()) return resolver_.find(url.host, url.port, *this);
 
-    if (url.is_unix()) {
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::memcpy(address.sun_path, url.host.c_str(), url.host.size() + 1);
-        Target target{Bytes(sizeof address), AF_UNIX};
-        std::memcpy(target.sockaddr.data(), &address, sizeof address);
-        loop_.post([this, alive = alive_, target] {
-            if (*alive) resolved({target}, "");
-        });
-        return;
-    }
-    // An address needs no look-up and so no worker. Nor does localhost, which is this machine whatever a
-    // hosts file or a name server says (RFC 6761 section 6.3): Url::is_loopback() relies on it.
-    const bool localhost = url.host == "localhost";
-    const bool literal = localhost || IpAddress::parse(url.host).has_value();
-    // A look-up may take longer than this object lives: only the posted task may touch it.
-    auto look_up = [this, &loop = loop_, alive = alive_, host = url.host, port = std::to_string(url.port),
-                    localhost, literal] {
-        addrinfo hints{};
-        hints.ai_socktype = SOCK_STREAM;
-        hints.ai_flags = AI_NUMERICSERV | (literal ? AI_NUMERICHOST : 0);
-        addrinfo* found = nullptr;
-        // Without a host getaddrinfo(3) answers the loopback addresses.
-        const int failure = ::getaddrinfo(localhost ? nullptr : host.c_str(), port.c_str(), &hints, &found);
-        std::vector<Target> targets;
-        for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
-            const auto* bytes = reinterpret_cast<const std::uint8_t*>(at->ai_addr);
-            targets.push_back({Bytes(bytes, bytes + at->ai_addrlen), at->ai_family});
-        }
-        if (found != nullptr) ::freeaddrinfo(found);
-        loop.post([this, alive, targets = std::move(targets),
-                   why = std::string(failure ? ::gai_strerror(failure) : "")]() mutable {
-            if (*alive) resolved(std::move(targets), why);
-        });
-    };
-    if (literal) {
-        look_up();
-    } else if (!workers_.run(std::move(look_up))) {
-        loop_.post([this, alive = alive_] {
-            if (*alive) resolved({}, "too many look-ups are waiting");
-        });
-    }
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, url.host.c_str(), url.host.size() + 1);
+    SocketAddress& target = targets_.emplace_back(SocketAddress{Bytes(sizeof address), AF_UNIX});
+    std::memcpy(target.sockaddr.data(), &address, sizeof address);
+    alive_ = std::make_shared<bool>(true);
+    loop_.post([this, alive = alive_] {
+        if (*alive) try_next();
+    });
 }
 
-void Connector::resolved(std::vector<Target> targets, const std::string& why) {
-    last_error_ = why;
-    targets_ = std::move(targets);
+void Connector::on_addresses(const Result<SocketAddresses>& found) {
+    if (found)
+        targets_ = *found;
+    else
+        last_error_ = found.error().detail;
     try_next();
 }
 
 void Connector::try_next() {
     while (next_ < targets_.size()) {
-        const Target& target = targets_[next_++];
+        const SocketAddress& target = targets_[next_++];
         socket_ = Fd(::socket(target.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
         if (!socket_) {
             last_error_ = std::strerror(errno);

@@ -1,5 +1,5 @@
 #pragma once
-// Opens an outbound connection: name look-up on a worker, then each address in turn, all within one deadline.
+// Opens an outbound connection: name look-up, then each address in turn, all within one deadline.
 // A Unix socket whose queue of connections is full is tried again until then.
 
 #include <functional>
@@ -7,20 +7,19 @@
 #include <vector>
 
 #include "base/result.h"
-#include "net/address.h"
 #include "net/loop.h"
+#include "net/resolver.h"
 #include "net/url.h"
-#include "net/worker_pool.h"
 
 namespace ee::net {
 
-class Connector final : Watcher {
+class Connector final : Watcher, Resolver::Waiter {
 public:
     // The callback comes once, never from within connect(), and not at all after cancel(). Refusal
     // `connect_failed` names the target and the last reason.
     using OnDone = std::function<void(Result<Fd>)>;
 
-    Connector(Loop& loop, WorkerPool& workers);
+    Connector(Loop& loop, Resolver& resolver);
     ~Connector();
 
     void connect(const Url& url, std::chrono::nanoseconds timeout, OnDone on_done);
@@ -28,24 +27,20 @@ public:
     bool busy() const { return static_cast<bool>(on_done_); }
 
 private:
-    struct Target {
-        Bytes sockaddr;
-        int family;
-    };
-    void resolved(std::vector<Target> targets, const std::string& why);
+    void on_addresses(const Result<SocketAddresses>& found) override;
     void try_next();
     void on_ready(std::uint32_t events) override;
     void drop_socket();
     void finish(Result<Fd> result);
 
     Loop& loop_;
-    WorkerPool& workers_;
+    Resolver& resolver_;
     Timer deadline_;
     Timer again_;
-    std::shared_ptr<bool> alive_;  // Told apart from an earlier look-up that answers late.
+    std::shared_ptr<bool> alive_;  // For the turn before a Unix socket is tried.
     OnDone on_done_;
     std::string target_;
-    std::vector<Target> targets_;
+    SocketAddresses targets_;
     std::size_t next_ = 0;
     Fd socket_;
     std::string last_error_;

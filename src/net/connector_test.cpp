@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <mutex>
 #include <string>
@@ -26,13 +27,14 @@ using namespace std::chrono_literals;
 TEST(Listener, AcceptsFromTheConnectorAndNamesABadBind) {
     Loop loop;
     WorkerPool workers(1, 8);
+    Resolver resolver(loop, workers);
     std::vector<Fd> accepted;
     auto listener = Listener::open(loop, "127.0.0.1", 0, [&](Fd socket, const Endpoint& peer) {
         EXPECT_EQ(peer.ip.to_string(), "127.0.0.1");
         accepted.push_back(std::move(socket));
     });
     ASSERT_TRUE(listener);
-    Connector connector(loop, workers);
+    Connector connector(loop, resolver);
     bool connected = false;
     connector.connect({"http", "localhost", (*listener)->port(), ""}, 5s,
                       [&](Result<Fd> socket) { connected = socket.has_value(); });
@@ -47,9 +49,10 @@ TEST(Listener, AcceptsFromTheConnectorAndNamesABadBind) {
 TEST(Connector, ConnectsToLocalhostWithoutLookingItUp) {
     Loop loop;
     WorkerPool workers(1, 0);  // Takes no look-up.
+    Resolver resolver(loop, workers);
     auto listener = Listener::open(loop, "127.0.0.1", 0, [](Fd, const Endpoint&) {});
     ASSERT_TRUE(listener);
-    Connector connector(loop, workers);
+    Connector connector(loop, resolver);
     bool connected = false;
     connector.connect({"http", "localhost", (*listener)->port(), ""}, 5s,
                       [&](Result<Fd> socket) { connected = socket.has_value(); });
@@ -59,7 +62,8 @@ TEST(Connector, ConnectsToLocalhostWithoutLookingItUp) {
 TEST(Connector, SaysWhyNobodyAnswered) {
     Loop loop;
     WorkerPool workers(1, 8);
-    Connector connector(loop, workers);
+    Resolver resolver(loop, workers);
+    Connector connector(loop, resolver);
     std::string why;
     connector.connect({"http", "127.0.0.1", 1, ""}, 5s,
                       [&](Result<Fd> socket) { why = socket.error().detail; });
@@ -87,8 +91,9 @@ TEST(Connector, MayDieWhileANameIsLookedUp) {
     Loop loop;
     {
         HeldWorkers held;
+        Resolver resolver(loop, held.workers);
         {
-            Connector connector(loop, held.workers);
+            Connector connector(loop, resolver);
             // Not in dotted form, so it goes the way of names; no name server is needed.
             connector.connect({"http", "127.1", 1, ""}, 5s, [&](Result<Fd>) { FAIL(); });
         }
@@ -97,10 +102,29 @@ TEST(Connector, MayDieWhileANameIsLookedUp) {
     run_turns(loop, 3);  // The answer to the look-up.
 }
 
+// As many visitors at once as no queue of workers holds.
+TEST(Connector, ManyWaitForOneLookUpOfAName) {
+    Loop loop;
+    std::size_t accepted = 0;
+    const auto listener = Listener::open(loop, "127.0.0.1", 0, [&](Fd, const Endpoint&) { ++accepted; });
+    ASSERT_TRUE(listener);
+    HeldWorkers held;
+    Resolver resolver(loop, held.workers);
+    std::deque<Connector> connectors;
+    std::size_t connected = 0;
+    for (int i = 0; i < 200; ++i)
+        connectors.emplace_back(loop, resolver)
+            .connect({"http", "127.1", (*listener)->port(), ""}, 5s,
+                     [&](Result<Fd> socket) { connected += socket ? 1 : 0; });
+    held.gate.unlock();
+    EXPECT_TRUE(run_until(loop, [&] { return connected == 200 && accepted == 200; }));
+}
+
 TEST(Connector, RefusesWhenTooManyNamesAreLookedUp) {
     Loop loop;
     WorkerPool workers(1, 0);
-    Connector connector(loop, workers);
+    Resolver resolver(loop, workers);
+    Connector connector(loop, resolver);
     std::string why;
     connector.connect({"http", "app.example", 80, ""}, 5s,
                       [&](Result<Fd> socket) { why = socket.error().detail; });
@@ -112,7 +136,8 @@ TEST(Connector, RefusesWhenTooManyNamesAreLookedUp) {
 TEST(Connector, GivesUpAtTheDeadline) {
     Loop loop;
     HeldWorkers held;
-    Connector connector(loop, held.workers);
+    Resolver resolver(loop, held.workers);
+    Connector connector(loop, resolver);
     std::string why;
     connector.connect({"http", "app.example", 80, ""}, 20ms,
                       [&](Result<Fd> socket) { why = socket.error().detail; });
@@ -151,8 +176,9 @@ struct FullUnixServer {
 TEST(Connector, TriesAUnixSocketAgainWhoseQueueIsFull) {
     Loop loop;
     WorkerPool workers(1, 0);
+    Resolver resolver(loop, workers);
     const FullUnixServer server;
-    Connector connector(loop, workers);
+    Connector connector(loop, resolver);
     bool called = false, connected = false;
     connector.connect({"unix", server.path(), 0, ""}, 5s, [&](Result<Fd> socket) {
         called = true;
@@ -168,8 +194,9 @@ TEST(Connector, TriesAUnixSocketAgainWhoseQueueIsFull) {
 TEST(Connector, SaysThatAUnixSocketsQueueWasFullToTheEnd) {
     Loop loop;
     WorkerPool workers(1, 0);
+    Resolver resolver(loop, workers);
     const FullUnixServer server;
-    Connector connector(loop, workers);
+    Connector connector(loop, resolver);
     std::string why;
     connector.connect({"unix", server.path(), 0, ""}, 40ms,
                       [&](Result<Fd> socket) { why = socket.error().detail; });
