@@ -33,7 +33,7 @@ int run(const std::vector<agent::AgentParts>& parts) {
     net::Loop loop;
     const net::Signals signals(loop, {SIGTERM, SIGINT}, [&](int) { loop.stop(); });
     std::signal(SIGPIPE, SIG_IGN);
-    net::WorkerPool workers(2, jobs_max);
+    agent::AgentWorkers workers(jobs_max);
     std::deque<agent::Agent> agents;
     for (const agent::AgentParts& part : parts) agents.emplace_back(loop, workers, log, part).start();
     loop.run();

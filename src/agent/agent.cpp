@@ -147,12 +147,12 @@ Result<AgentParts> prepare_agent(const config::AgentConfig& config) {
                       .provider = std::move(*provider)};
 }
 
-Agent::Agent(net::Loop& loop, net::WorkerPool& workers, const telemetry::Log& log, const AgentParts& parts)
-    : resolver_(loop, workers),
+Agent::Agent(net::Loop& loop, AgentWorkers& workers, const telemetry::Log& log, const AgentParts& parts)
+    : resolver_(loop, workers.others),
       backend_(make_backend(loop, resolver_, backend_settings(parts))),
-      sealed_(loop, workers, resolver_, *parts.provider, log, sealed_settings(parts)),
-      witness_(loop, workers, log, parts.config.state_dir),
-      client_(loop, workers, resolver_, *parts.provider, *backend_, log,
+      sealed_(loop, workers.quotes, resolver_, *parts.provider, log, sealed_settings(parts)),
+      witness_(loop, workers.others, log, parts.config.state_dir),
+      client_(loop, workers.quotes, resolver_, *parts.provider, *backend_, log,
               tunnel_settings(parts, sealed_, witness_)),
       prober_(loop, resolver_, parts.health, !parts.config.health_url, parts.health_tls,
               parts.config.health_interval,
@@ -178,7 +178,7 @@ int run_agent(const config::AgentConfig& config) {
     std::function<void(int)> on_signal;
     net::Signals signals(loop, {SIGTERM, SIGINT}, [&](int signal) { on_signal(signal); });
     net::let_writes_fail();
-    net::WorkerPool workers(2, 64);
+    AgentWorkers workers;
     Agent agent(loop, workers, log, *parts);
     bool stopping = false;
     on_signal = [&](int signal) {

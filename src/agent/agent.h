@@ -32,10 +32,19 @@ config::Inspections<config::AgentConfig> start_inspections();
 // Refusals: of the URLs, the state folder, the claims, the quote provider and the certificates.
 Result<AgentParts> prepare_agent(const config::AgentConfig& config);
 
+// The threads beside the loop. A challenge has its deadline: nothing that takes longer than a quote may come
+// before one.
+struct AgentWorkers {
+    explicit AgentWorkers(std::size_t queue_max = 64) : quotes(1, queue_max), others(4, queue_max) {}
+
+    net::WorkerPool quotes;  // A host makes one at a time.
+    net::WorkerPool others;  // Look-ups, of three names at most: each has a thread, and files have one.
+};
+
 // One agent, on a loop that others may share. The parts outlive it and the workers.
 class Agent {
 public:
-    Agent(net::Loop& loop, net::WorkerPool& workers, const telemetry::Log& log, const AgentParts& parts);
+    Agent(net::Loop& loop, AgentWorkers& workers, const telemetry::Log& log, const AgentParts& parts);
 
     void start();
     // Finishes the requests under way, within EE_DRAIN_SEC.

@@ -1,6 +1,8 @@
 #include "agent/agent.h"
 
+#include <fcntl.h>
 #include <fstream>
+#include <mutex>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -8,6 +10,10 @@
 #include "attestation/simulated_platform.h"
 #include "base/check.h"
 #include "base/time.h"
+#include "http/test_server.h"
+#include "http/websocket_frames.h"
+#include "http/websocket_handshake.h"
+#include "protocol/encoder.h"
 
 namespace ee::agent {
 namespace {
@@ -114,6 +120,42 @@ TEST_F(PrepareAgent, IsPrecededByACheckThatFindsTheSameAndMakesNothing) {
     std::filesystem::create_directory(good.state_dir);
     std::ofstream(good.state_dir / "agent_id") << "two words";
     EXPECT_NE(problem(good).find("does not hold an agent id"), std::string::npos);
+}
+
+class AgentTest : public PrepareAgent {};
+
+// Its far end says what a control plane of the first version says.
+TEST_F(AgentTest, MakesQuotesWhileNamesAreLookedUp) {
+    net::Loop loop;
+    http::TestServer control(loop);
+    good.control_ws = "ws://127.0.0.1:" + std::to_string(control.listener->port()) + "/v1/tunnel";
+    good.backend_url = "http://app.example";
+    const auto parts = prepare_agent(good);
+    ASSERT_TRUE(parts);
+    const net::Fd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    const telemetry::Log log(telemetry::LogLevel::error, telemetry::LogFormat::json, null.get());
+    std::mutex name_server;
+    AgentWorkers workers(1);
+    const std::unique_lock is_out(name_server);
+    // As many as have a thread, and the one that may wait.
+    for (int look_ups = 0; look_ups < 5;)
+        look_ups += workers.others.run([&] { const std::lock_guard wait(name_server); }) ? 1 : 0;
+
+    Agent agent(loop, workers, log, *parts);
+    agent.start();
+    ASSERT_TRUE(net::run_until(loop, [&] { return control.has_request(0); }));
+    net::Peer& peer = *control.peers[0];
+    const std::size_t key = peer.received.find("Sec-WebSocket-Key: ") + 19;
+    peer.say(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Accept: " +
+        http::websocket_accept(peer.received.substr(key, 24)) + "\r\n\r\n");
+    std::string challenge;
+    http::append_frame(challenge, http::Opcode::text,
+                       protocol::encode(protocol::AttestRequest{.deadline_s = 30}));
+    peer.say(challenge);
+    // Nothing else that it says is as large as a quote.
+    EXPECT_TRUE(net::run_until(loop, [&] { return peer.received.size() > 4096; }));
 }
 
 }  // namespace

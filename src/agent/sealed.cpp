@@ -103,7 +103,7 @@ void Sealed::quote(const attestation::ReportData& report_data, OnQuote on_quote)
     if (!quoting_) quote_next();
 }
 
-// One at a time: a host makes no more, and the control plane's challenges come first at the other worker.
+// One at a time: a host makes no more, and a challenge of the control plane waits for one of these only.
 void Sealed::quote_next() {
     while (!quoting_ && !waiting_for_quote_.empty()) {
         const Waiting next = std::move(waiting_for_quote_.front());
