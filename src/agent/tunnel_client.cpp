@@ -1,7 +1,6 @@
 #include "agent/tunnel_client.h"
 
 #include "agent/advice.h"
-#include "agent/quote_on_worker.h"
 #include "base/hex.h"
 #include "base/kept_buffer.h"
 #include "http/fields.h"
@@ -16,6 +15,9 @@ namespace {
 constexpr std::chrono::seconds connect_timeout{10};
 // The longest wait before the next try that a control plane may ask for.
 constexpr std::chrono::milliseconds asked_wait_max = std::chrono::hours(1);
+
+// For the answer to a challenge, where the control plane does not say.
+constexpr std::chrono::seconds challenge_time{30};
 
 // A challenge or a request of the largest size, and no more.
 constexpr http::MessageLimits limits_v1{.text_bytes_max = protocol::control_text_bytes_max,
@@ -36,8 +38,6 @@ TunnelClient::TunnelClient(net::Loop& loop, net::WorkerPool& workers, net::Resol
                            attestation::QuoteProvider& provider, Backend& backend, const telemetry::Log& log,
                            TunnelClientSettings settings)
     : loop_(loop),
-      workers_(workers),
-      provider_(provider),
       backend_(backend),
       log_(log),
       settings_(std::move(settings)),
@@ -47,8 +47,10 @@ TunnelClient::TunnelClient(net::Loop& loop, net::WorkerPool& workers, net::Resol
       connector_(loop, resolver),
       retry_(loop, [this] { connect(); }),
       keep_alive_(loop, [this] { on_keep_alive(); }),
+      quote_(loop, workers, provider, log, settings_.quote_retry_time),
       stop_deadline_(loop, [this] {
-          requests_open_ = quotes_open_ = 0;
+          requests_open_ = 0;
+          quote_.cancel();
           if (streams_) loop_.dispose(std::shared_ptr<TunnelStreams>(std::move(streams_)));
           leaving_ = false;
           check_stopped();
@@ -254,7 +256,9 @@ void TunnelClient::on_text(std::string_view text) {
 }
 
 void TunnelClient::on(const protocol::AttestRequest& request) {
+    if (state_ == State::closing) return;
     const Bytes channel = stream_->tls() ? stream_->tls()->channel_binding().value_or(Bytes{}) : Bytes{};
+    const auto time = request.deadline_s > 0 ? std::chrono::seconds(request.deadline_s) : challenge_time;
     const attestation::ReportData report_data =
         attestation::report_data_layout2({.nonce = request.nonce,
                                           .agent_key = key_spki_,
@@ -263,28 +267,18 @@ void TunnelClient::on(const protocol::AttestRequest& request) {
                                           .identity = settings_.identity,
                                           .measurements = settings_.measurements});
     log_.debug("attestation.challenged", {{"reason", to_word(request.reason)}, {"binding", request.binding}});
-    // A quote takes its time: this object may be gone when it comes, or have another connection.
-    const bool queued = quote_on_worker(
-        loop_, workers_, provider_, report_data,
-        [this, request, report_data, alive = alive_, connection = connection_](Result<Bytes> quote) {
-            if (!*alive || connection != connection_ || !stream_) return;
-            send_quote(request, report_data, std::move(quote));
-            if (quotes_open_ > 0) --quotes_open_;
-            check_stopped();
-        });
-    if (!queued)
-        return log_.error("attestation.failed", {{"detail", "too many quotes are asked for at once"}});
-    ++quotes_open_;
+    // One challenge is open at a time: a quote for the one before is nobody's any more.
+    quote_.begin(report_data, time, [this, nonce = request.nonce, report_data](std::optional<Bytes> quote) {
+        if (quote) send_quote(nonce, report_data, std::move(*quote));
+        check_stopped();
+    });
 }
 
-void TunnelClient::send_quote(const protocol::AttestRequest& request,
-                              const attestation::ReportData& report_data, Result<Bytes> quote) {
-    if (!quote)
-        return log_.error("attestation.failed",
-                          {{"code", quote.error().code}, {"detail", quote.error().detail}});
+void TunnelClient::send_quote(const ByteArray<32>& nonce, const attestation::ReportData& report_data,
+                              Bytes quote) {
     protocol::AttestResponse response;
-    response.nonce = request.nonce;
-    response.quote = std::move(*quote);
+    response.nonce = nonce;
+    response.quote = std::move(quote);
     response.report_data = report_data;
     response.measurements = settings_.measurements;
     response.layout2 = true;
@@ -425,7 +419,8 @@ void TunnelClient::lost(const std::string& code, const std::string& detail) {
     state_ = State::waiting;
     ++connection_;
     keep_alive_.cancel();
-    requests_open_ = quotes_open_ = 0;
+    requests_open_ = 0;
+    quote_.cancel();
     // It may be in one of its calls.
     if (streams_) loop_.dispose(std::shared_ptr<TunnelStreams>(std::move(streams_)));
     if (stream_) {
@@ -456,7 +451,7 @@ void TunnelClient::stop(std::function<void()> on_stopped) {
 }
 
 void TunnelClient::check_stopped() {
-    if (!on_stopped_ || (stream_ && (requests_open() > 0 || quotes_open_ > 0 || leaving_))) return;
+    if (!on_stopped_ || (stream_ && (requests_open() > 0 || quote_.is_open() || leaving_))) return;
     connector_.cancel();
     if (stream_ && state_ != State::closing && stop_deadline_.armed()) {
         state_ = State::closing;  // on_closed() comes when the last answer has left.

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "agent/backend.h"
+#include "agent/challenge_quote.h"
 #include "agent/tunnel_streams.h"
 #include "agent/witness.h"
-#include "attestation/quote_provider.h"
 #include "attestation/report_data.h"
 #include "base/backoff.h"
 #include "crypto/random_pool.h"
@@ -36,6 +36,8 @@ struct TunnelClientSettings {
     std::chrono::milliseconds handshake_timeout = std::chrono::seconds(15);
     std::chrono::milliseconds ping_interval = std::chrono::seconds(15);
     std::chrono::milliseconds silence_max = std::chrono::seconds(30);
+    // After a quote that failed: see ChallengeQuote.
+    std::chrono::milliseconds quote_retry_time = std::chrono::seconds(1);
     std::size_t body_bytes_max = 64 * 1024 * 1024;
     std::uint32_t max_requests = 64;
     Sealed* sealed = nullptr;    // Where visitors' TLS ends; must outlive the client. Null: nowhere.
@@ -78,8 +80,7 @@ private:
     void on(const protocol::AttestRequest& request);
     void on(const protocol::Status& status);
     void on(const protocol::ProxyRequest& request);
-    void send_quote(const protocol::AttestRequest& request, const attestation::ReportData& report_data,
-                    Result<Bytes> quote);
+    void send_quote(const ByteArray<32>& nonce, const attestation::ReportData& report_data, Bytes quote);
     void answer(const std::string& request_id, const http::AnswerView* backend_answer, const Error& error);
     void answer_failed(const std::string& request_id, std::string_view code, int status);
     void send_answer(const protocol::ProxyResponseView& response);
@@ -94,8 +95,6 @@ private:
     void check_stopped();
 
     net::Loop& loop_;
-    net::WorkerPool& workers_;
-    attestation::QuoteProvider& provider_;
     Backend& backend_;
     const telemetry::Log& log_;
     TunnelClientSettings settings_;
@@ -118,8 +117,8 @@ private:
     std::chrono::milliseconds asked_wait_{0};  // By the control plane, before the next try.
     bool is_superseded_ = false;               // Another tunnel of this id has taken the last one's place.
     std::optional<std::pair<bool, std::string>> health_;
+    ChallengeQuote quote_;                    // While it is open nobody leaves.
     std::size_t requests_open_ = 0;           // v1
-    std::size_t quotes_open_ = 0;             // That challenges wait for: nobody leaves without an answer.
     std::unique_ptr<TunnelStreams> streams_;  // v2
     bool leaving_ = false;                    // The control plane may not have heard yet that we stop.
     std::function<void()> on_stopped_;

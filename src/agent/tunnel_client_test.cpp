@@ -26,12 +26,18 @@ using tunnel::TestVisitor;
 struct TestProvider final : attestation::QuoteProvider {
     Result<Bytes> quote(const ByteArray<64>& report_data) override {
         const std::lock_guard wait(gate);
+        ++asked;
         if (!refusal.code.empty()) return fail(refusal);
         return to_bytes(report_data);
+    }
+    void refuse_no_more() {
+        const std::lock_guard wait(gate);
+        refusal = {};
     }
 
     std::mutex gate;
     Error refusal;
+    std::atomic<int> asked = 0;
 };
 
 std::string text_frame(std::string_view text) {
@@ -121,11 +127,15 @@ protected:
         }
         return peer.stream.pending_output();
     }
-    // The longest wait before another try, of those it has told of.
-    std::chrono::milliseconds longest_wait() const {
+    std::string logged() const {
         std::string text(1 << 20, '\0');
         text.resize(
             static_cast<std::size_t>(std::max(0L, ::pread(log_file_.get(), text.data(), text.size(), 0))));
+        return text;
+    }
+    // The longest wait before another try, of those it has told of.
+    std::chrono::milliseconds longest_wait() const {
+        const std::string text = logged();
         constexpr std::string_view name = "\"retry_in_ms\":";
         int longest = 0;
         for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1))
@@ -230,6 +240,48 @@ TEST_P(TunnelClientTest, StaysWhenNoQuoteCanBeMade) {
     run_turns(loop, 200);
     EXPECT_FALSE(owner.has("verify"));
     EXPECT_EQ(tunnels.size(), 1u);
+}
+
+TEST_P(TunnelClientTest, MakesAnotherQuoteWhereOneFailed) {
+    provider.refusal = {"quote_provider_busy", "try again"};
+    settings.quote_retry_time = 1ms;
+    start();
+    ASSERT_TRUE(until([&] { return provider.asked >= 3; }));
+    provider.refuse_no_more();
+    ASSERT_TRUE(until([&] { return owner.has("activated"); }));
+    EXPECT_EQ(owner.count("verify"), 1u);
+    EXPECT_NE(logged().find("quote_provider_busy"), std::string::npos);
+}
+
+TEST_P(TunnelClientTest, AsksForAQuoteAgainThatFoundNoRoom) {
+    settings.quote_retry_time = 1ms;
+    std::mutex gate;
+    {
+        const std::lock_guard hold(gate);
+        // The one that is run, and the eight that may wait.
+        for (int jobs = 0; jobs < 9;) jobs += workers.run([&] { const std::lock_guard wait(gate); }) ? 1 : 0;
+        start();
+        ASSERT_TRUE(until([&] { return owner.has("check claim"); }));
+        ASSERT_TRUE(until([&] { return logged().find("too many quotes") != std::string::npos; }));
+    }
+    ASSERT_TRUE(until([&] { return owner.has("activated"); }));
+    EXPECT_EQ(provider.asked, 1);
+}
+
+TEST_P(TunnelClientTest, GivesAChallengeUpAtItsDeadline) {
+    provider.refusal = {"quote_provider_failed", "no TDX here"};
+    settings.quote_retry_time = 1ms;
+    settings.drain_timeout = 60s;
+    settings.control.port = raw.listener->port();
+    start();
+    raw_upgraded(0).say(text_frame(protocol::encode(protocol::AttestRequest{.deadline_s = 1})));
+    ASSERT_TRUE(until([&] { return provider.asked > 0; }));
+    bool stopped = false;  // Which waits for what it owes.
+    client->stop([&] { stopped = true; });
+    run_turns(loop, 5);
+    EXPECT_FALSE(stopped);
+    EXPECT_TRUE(until([&] { return stopped; }));
+    EXPECT_GE(provider.asked, 5);
 }
 
 TEST_P(TunnelClientTest, MayDieWhileAQuoteIsMade) {
