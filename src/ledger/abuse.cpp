@@ -34,7 +34,7 @@ Result<Period> period_of(const Context& context, const FileAbuse& command) {
 }
 
 // Proposes to take from the stake what settlements that can't be changed any more paid for what was abused,
-// and no claim has had before. Where there is no stake it stays to be claimed.
+// and no claim has had before.
 void claim_revenue(Context& context, std::uint64_t id, const AbuseReport& report) {
     Money sum;
     std::vector<std::pair<UnitName, Unit>> claimed;
@@ -50,12 +50,12 @@ void claim_revenue(Context& context, std::uint64_t id, const AbuseReport& report
                 return true;
             });
     }
-    for (const auto& [name, unit] : claimed) sum = checked_add(sum, unit.paid).value_or(largest_money);
-    if (!propose_abuse_claim(context, report.node, id, sum)) return;
     for (auto& [name, unit] : claimed) {
+        sum = checked_add(sum, unit.paid).value_or(largest_money);
         unit.claimed = unit.paid;
         save_unit(context.batch, name, unit);
     }
+    propose_abuse_claim(context, report.node, id, sum);
 }
 
 }  // namespace

@@ -183,12 +183,13 @@ TEST(AbuseRules, AfterSettlementItClaimsStakeAndNothingElseOnce) {
         finalize 14h
         abuse n2 14h as=R
         decide R authorize
-        show-slashings                     => n2 abuse 2 proposed
+        show-slashings                     => n2 abuse 40 proposed
         slash n2 abuse R $100              => 2
+        show-slashings                     => n2 abuse 2 done
         show stake:n2                      => 0
     )");
     run_in_world(R"(
-        # where there is no stake, what is claimed stays to be claimed
+        # by the stake when it is taken: none when it is proposed keeps nothing from being claimed
         abuse n1 13h as=R
         abuse n1 13h as=S
         clock 14:00
@@ -196,10 +197,28 @@ TEST(AbuseRules, AfterSettlementItClaimsStakeAndNothingElseOnce) {
         settle
         node n1 stake=0
         decide R authorize
-        show-slashings                     => none
+        show-slashings                     => n1 abuse 5 proposed
+        slash n1 abuse R                   => no_stake
         node n1 stake=10
         decide S authorize
+        show-slashings                     => n1 abuse 5 proposed         # not again
+        slash n1 abuse R                   => 5
+    )");
+    run_in_world(R"(
+        # nor does a speck of it
+        node n1 owner=alice
+        abuse n1 13h as=R
+        clock 14:00
+        finalize 13h pending=yes
+        settle
+        node n1 stake=0.000001 by=n1 owner-token=alice => ok
+        decide R authorize
         show-slashings                     => n1 abuse 5 proposed
+        node n1 stake=0 by=n1 owner-token=alice        => stake_in_use
+        node n1 stake=7 by=n1 owner-token=alice        => ok
+        node n1 stake=4 by=n1 owner-token=alice        => stake_in_use
+        slash n1 abuse R                   => 5
+        show stake:n1                      => 2
     )");
     run_in_world(R"(
         # cells of one report that are settled and cells that are not

@@ -86,15 +86,14 @@ std::uint64_t record_proposal(Context& context, Slashing& slashing) {
     return id;
 }
 
-// For one event. False: there is nothing to take.
-bool propose(Context& context, Slashing slashing) {
-    if (slashing.amount.is_zero()) return false;
+// For one event, and all that it costs: what stake there is counts when it is taken.
+void propose(Context& context, Slashing slashing) {
+    if (slashing.amount.is_zero()) return;
     const std::uint64_t id = record_proposal(context, slashing);
-    if (!context.rules.slash_auto) return true;
-    // There is stake: the amount was capped by it.
+    // What the stake does not cover waits for the admin: a cause slashes once, and stake may come yet.
+    if (!context.rules.slash_auto || stake_of(context.batch, slashing.node) < slashing.amount) return;
     if (const auto done = carry_out(context, id, slashing); !done)
         throw BrokenInvariant(fmt::format("slashing {}: {}", id, done.error().detail));
-    return true;
 }
 
 LedgerTime first_downtime(const Context& context, const Slash& command) {
@@ -169,7 +168,7 @@ Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now
     std::int64_t penalty = revenue;
     if (!terms || terms->tier == Tier::standard) penalty = revenue / 30;
     if (terms && terms->tier == Tier::economy) penalty = revenue / (30 * 24);
-    return std::min(Money(penalty), stake_of(batch, node));
+    return Money(penalty);
 }
 
 void propose_downtime_penalty(Context& context, std::string_view node, std::string_view event_id,
@@ -181,12 +180,12 @@ void propose_downtime_penalty(Context& context, std::string_view node, std::stri
                       .reason = fmt::format("down from {} to {}", to_text(seen.from), to_text(seen.to))});
 }
 
-bool propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue) {
-    return propose(context, {.node = std::string(node),
-                             .cause = std::string(abuse),
-                             .event_ids = {id_text(report)},
-                             .amount = std::min(revenue, stake_of(context.batch, node)),
-                             .reason = "abuse authorized after its cells were settled"});
+void propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue) {
+    propose(context, {.node = std::string(node),
+                      .cause = std::string(abuse),
+                      .event_ids = {id_text(report)},
+                      .amount = revenue,
+                      .reason = "abuse authorized after its cells were settled"});
 }
 
 Money proposed_of(const Batch& batch, std::string_view node) {

@@ -7,14 +7,15 @@
 namespace ee::ledger {
 
 // What downtime that caused a migration costs at the tier that the node had when it went `down`: a month, a
-// day or an hour of its revenue, by what it earned in the last 30 days, at most its stake.
+// day or an hour of its revenue, by what it earned in the last 30 days. It may be more than its stake.
 Money downtime_penalty(const Batch& batch, std::string_view node, LedgerTime now, LedgerTime down);
 
-// Proposed, or carried out at once where the rules say so. Nothing where there is nothing to take.
+// Proposed; carried out at once where the rules say so and the stake covers all of it. Nothing where it costs
+// nothing.
 void propose_downtime_penalty(Context& context, std::string_view node, std::string_view event_id,
                               const Observation& seen);
-// For abuse that was authorised after its cell was paid: at most `revenue`. False: there is nothing to take.
-bool propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue);
+// For abuse that was authorised after its cells were paid `revenue`.
+void propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue);
 
 // What proposals that nobody has carried out would take of the node's stake; never more than all of it.
 Money proposed_of(const Batch& batch, std::string_view node);

@@ -92,10 +92,10 @@ TEST(SlashingRules, ByTheTierItHadWhenItWentDown) {
         node n1 tier=economy by=n1         # from 15:00 on: too late for what happened at 14:50
         clock 15:10
         see n1 e1 downtime_migration 14:50 15:05
-        show-slashings                     => n1 downtime_migration 20 proposed  # a month, at most all
+        show-slashings                     => n1 downtime_migration 36 proposed  # a month
         see n1 e2 downtime_migration 15:05 15:06
         slash n1 downtime_migration e2     => 0.05        # an hour
-        slash n1 downtime_migration e1     => 19.95       # what is left
+        slash n1 downtime_migration e1     => 19.95       # at most what is left
         show stake:n1                      => 0
         see n1 e3 downtime_migration 15:07 15:08
         slash n1 downtime_migration e3     => no_stake
@@ -144,6 +144,22 @@ TEST(SlashingRules, CarriedOutAtOnceWhereTheOperatorSaysSo) {
         slash n1 downtime_migration e1     => already_slashed
         see n1 e1 downtime_migration 14:10 14:20 => replayed
         show stake:n1                      => 18.8
+    )",
+                 {.slash_auto = true});
+    run_in_world(R"(
+        # but not for less than it costs: that the admin decides, and it is done then
+        node n1 stake=1.19
+        see n1 e1 downtime_migration 14:10 14:20
+        show-slashings                     => n1 downtime_migration 1.2 proposed
+        show stake:n1                      => 1.19
+        node n1 stake=0
+        see n1 e2 downtime_migration 14:20 14:25
+        node n1 stake=3
+        slash n1 downtime_migration e1     => 1.2
+        node n1 stake=1
+        slash n1 downtime_migration e2     => 1
+        slash n1 downtime_migration e2     => already_slashed
+        show-slashings                     => n1 downtime_migration 1.2 done; n1 downtime_migration 1 done
     )",
                  {.slash_auto = true});
 }

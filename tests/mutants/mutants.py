@@ -103,7 +103,7 @@ EQUIVALENT = {
     ("src/ledger/nodes.cpp", "!taken"):
         "no more is slashed than there is, and all there is fits any account",
     ("src/ledger/slashing.cpp", "!done"):
-        "what is carried out at once was capped by the stake there is",
+        "the stake covers what is carried out at once",
     ("src/ledger/usage.cpp", "command.report_id.empty()"):
         "nothing is kept under an empty report_id",
     ("src/router/choice.cpp", "as a.trust >= b.trust"):

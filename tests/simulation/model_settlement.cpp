@@ -347,16 +347,13 @@ Expected Model::perform(const ledger::DecideAbuse& command) {
     report->state = command.authorize ? 'a' : 'd';
     if (!command.authorize) return {.members = {{"status", "denied"}}};
     Int revenue = 0;
-    const bool has_stake = stake_of(report->node) > 0;
     for (auto& [key, unit] : units) {
         if (unit.outcome != Outcome::pass || unit.claimed > 0 || !touched(key, *report)) continue;
-        if (has_stake) unit.claimed = unit.paid;
+        unit.claimed = unit.paid;
         revenue += unit.paid;
     }
-    propose({.node = report->node,
-             .cause = "abuse",
-             .events = {std::to_string(report->id)},
-             .amount = std::min(revenue, stake_of(report->node))});
+    propose(
+        {.node = report->node, .cause = "abuse", .events = {std::to_string(report->id)}, .amount = revenue});
     return {.members = {{"status", "authorized"}}};
 }
 
@@ -367,7 +364,7 @@ Int Model::penalty(const std::string& node, std::int64_t down) const {
         if (place.first == node && place.second >= now / 1'000'000 - 30 * 24 * 3600) revenue += earned;
     const Terms* terms = terms_at(nodes.at(node), down);
     const char tier = terms != nullptr ? terms->tier : 's';
-    return std::min(revenue / (tier == 'p' ? 1 : tier == 's' ? 30 : 720), stake_of(node));
+    return revenue / (tier == 'p' ? 1 : tier == 's' ? 30 : 720);
 }
 
 Model::Slashing* Model::find_slashing(const std::string& node, const std::string& cause,
@@ -404,10 +401,12 @@ Int Model::proposed(const std::string& node) const {
     return sum;
 }
 
+// The whole of it; what the stake is counts when it is taken. Automatically nothing less than the whole is.
 void Model::propose(Slashing slashing) {
     if (slashing.amount == 0) return;
+    const bool at_once = rules_.slash_auto && slashing.amount <= stake_of(slashing.node);
     slashings.push_back(std::move(slashing));
-    if (rules_.slash_auto) slash(slashings.back());
+    if (at_once) slash(slashings.back());
 }
 
 // Of fraud, by its evidence; carried out by nobody but the admin.
