@@ -234,6 +234,14 @@ TEST(LedgerApi, AListIsOneWhateverThePaging) {
     EXPECT_TRUE(server.requests()[5].starts_with("GET /v1/abuse/reports?status=pending&limit=500 "));
 }
 
+TEST(LedgerApi, AnEmptyPageIsNotTheLast) {
+    ScriptedServer server({ok(R"({"items":[],"next_cursor":"c"})"),
+                           ok(R"({"items":[{"cell":"2026-01-09T13"}],"next_cursor":null})")});
+    EXPECT_EQ(eectl({"settlement", "list", "2026-01-09", "--json", "--url", server.url()}).out,
+              R"({"items":[{"cell":"2026-01-09T13"}],"next_cursor":null})"
+              "\n");
+}
+
 TEST(LedgerApi, AListInAColumnIsItsValues) {
     ScriptedServer server(
         {ok(R"({"items":[{"cell":"2026-01-09T13","outcome":"fail","reasons":["health_miss","abuse"]},)"

@@ -24,6 +24,8 @@ constexpr std::size_t transfers_shown_max = 1000;
 constexpr std::size_t transfers_in_page_max = 5000;
 // Of a piece of a list: a unit has its evidence, which nodes and accounts can make large.
 constexpr std::size_t page_bytes_max = std::size_t{4} * 1024 * 1024;
+// For a piece of a list, whether they are in it or not: one thread reads for everybody.
+constexpr std::size_t units_looked_at_max = 2000;
 
 tl::unexpected<Error> forbidden(std::string_view principal) {
     return fail("forbidden", fmt::format("{} may not see this", principal));
@@ -52,6 +54,7 @@ public:
         return true;
     }
     void end_page() { left_ = 0; }
+    void end_page_at(std::string_view key) { next_ = key; }
     JsonWriter& json() { return json_; }
     std::size_t count() const { return count_; }
     void end() { json_.end_object(); }
@@ -141,6 +144,33 @@ Transfers transfers_of(const Batch& batch, const UnitName& name, const Unit& uni
     });
     json.end_array();
     return out;
+}
+
+using VisitUnit = std::function<bool(const UnitName&, std::string_view key, std::string_view record)>;
+
+// The period's units from the key `from` on, until `visit` says false; of `node` alone, where it is not
+// empty. Where it has looked at as many as it may: the key of the next one.
+std::optional<std::string> look_at_units(const Batch& batch, Grid grid, const Period& period,
+                                         std::string_view node, std::string from, const VisitUnit& visit) {
+    std::optional<std::string> next;
+    for (std::size_t looked_at = 0; !from.empty();) {
+        std::string seek;
+        batch.scan_from(Table::units, from, [&](std::string_view key, std::string_view record) {
+            const UnitName name = UnitName::from_key(key, grid);
+            if (name.cell.start >= period.end) return false;
+            if (++looked_at > units_looked_at_max) {
+                next = key;
+                return false;
+            }
+            if (node.empty() || name.node == node) return visit(name, key, record);
+            // A cell's units lie by node: the node's come later in this cell, or in one after it.
+            seek = UnitName::prefix(name.cell.start, node);
+            if (seek < key) seek = UnitName::prefix(name.cell.end, node);
+            return false;
+        });
+        from = std::move(seek);
+    }
+    return next;
 }
 
 Leaf leaf_at(const Batch& batch, std::uint64_t index) {
@@ -274,12 +304,8 @@ Result<Answer> Views::settlements(const Period& period, const std::optional<std:
     std::optional<std::uint64_t> leaf;
     std::size_t transfers_shown = 0;
     const std::string first = UnitName::prefix(period.start);
-    const std::string from = std::max(first, page.after);
-    batch_->scan_from(Table::units, from, [&](std::string_view key, std::string_view record) {
-        const UnitName name = UnitName::from_key(key, rules_.grid);
-        if (name.cell.start >= period.end) return false;
+    const auto show = [&](const UnitName& name, std::string_view key, std::string_view record) {
         if ((node && *node != name.node) || (app && *app != name.app)) return true;
-        if (is_node && name.node != own) return true;
         if (is_account && !has_part(*batch_, name, own)) return true;
         if (transfers_shown > transfers_in_page_max) list.end_page();
         if (!list.begin(key)) return false;
@@ -304,7 +330,10 @@ Result<Answer> Views::settlements(const Period& period, const std::optional<std:
         }
         list.end();
         return true;
-    });
+    };
+    const auto next = look_at_units(*batch_, rules_.grid, period, is_node ? own : node.value_or(""),
+                                    std::max(first, page.after), show);
+    if (next) list.end_page_at(*next);
     Answer answer{.body = list.take()};
     if (list.count() == 1) answer.leaf_index = leaf;
     return answer;

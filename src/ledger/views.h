@@ -35,7 +35,8 @@ public:
     Result<std::string> node(std::string_view id) const;
     Result<std::string> nodes(const Page& page) const;
     // The caller's part; all of it for the admin and the auditor. `node` and `app` choose, where they are
-    // given. Of one settled unit alone, its leaf.
+    // given. Of one settled unit alone, its leaf. A piece may be empty and not the last: it looks at so many
+    // units and no more.
     Result<Answer> settlements(const Period& period, const std::optional<std::string>& node,
                                const std::optional<std::string>& app, const Page& page) const;
     Result<std::string> abuse_reports(std::optional<AbuseState> state, const Page& page) const;

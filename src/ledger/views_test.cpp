@@ -10,6 +10,91 @@
 namespace ee::ledger {
 namespace {
 
+// What pieces of a list have, until the last.
+struct Pieces {
+    std::vector<std::string> cells{};
+    std::size_t count = 0;
+    std::size_t empty = 0;
+};
+Pieces settlements_of(const TestLedger& ledger, const Caller& caller, const Period& period,
+                      const std::optional<std::string>& node = std::nullopt) {
+    const Rules rules;
+    const auto views = Views::open(ledger.store, rules, caller, ledger.now).value();
+    Pieces out;
+    for (Page page{.limit = 500}; out.count < 100;) {
+        const auto shown = views.settlements(period, node, std::nullopt, page);
+        simdjson::dom::parser parser;
+        const simdjson::dom::element list = parser.parse(shown.value().body);
+        const simdjson::dom::array items = list["items"];
+        for (const simdjson::dom::element item : items)
+            out.cells.emplace_back(item["cell"].get_string().value());
+        ++out.count;
+        if (items.size() == 0) ++out.empty;
+        std::string_view next;
+        if (list["next_cursor"].get(next) != simdjson::SUCCESS) break;
+        page.after = std::string(as_text(from_base64(next).value()));
+    }
+    return out;
+}
+
+// So many of others in each of four hours; in the last, one of alice on n1 and one on n2 between them.
+constexpr int foreign_units = 1500;
+Period open_units(TestLedger& ledger) {
+    Period hours = ledger.cell();
+    Changes changes;
+    changes.first_leaf = ledger.store.leaf_count();
+    for (int hour = 0; hour < 4; ++hour) {
+        hours.end = hours.start + std::chrono::hours{hour + 1};
+        const Period cell{hours.end - std::chrono::hours{1}, hours.end};
+        for (int i = 0; i < foreign_units; ++i)
+            changes.of(Table::units)
+                .emplace_back(UnitName{cell, i % 2 == 0 ? "m" : "n3", fmt::format("app-{}", i)}.key(),
+                              Unit{}.encode());
+    }
+    ledger.store.commit(changes);
+    EXPECT_TRUE(ledger.admin(TestLedger::node("n2")));
+    for (const char* node : {"n1", "n2"}) {
+        TakeLock lock{
+            .account = "alice", .node = node, .period = {hours.end - std::chrono::hours{1}, hours.end}};
+        lock.amount = Money(1);
+        EXPECT_TRUE(ledger.holder("alice", lock));
+    }
+    return hours;
+}
+
+TEST(Views, APieceOfAListEndsWhereItHasPassedManyUnitsOver) {
+    TestLedger ledger;
+    ASSERT_NO_FATAL_FAILURE(ledger.open_everything());
+    const Period hours = open_units(ledger);
+    const Pieces alice = settlements_of(ledger, {.role = Role::holder, .token = token_of("alice")}, hours);
+    EXPECT_EQ(alice.cells, (std::vector<std::string>{"2026-01-09T16", "2026-01-09T16"}));
+    EXPECT_EQ(alice.count, 4u);
+    EXPECT_EQ(alice.empty, 3u);
+    const Pieces bob = settlements_of(ledger, {.role = Role::holder, .token = token_of("bob")}, hours);
+    EXPECT_TRUE(bob.cells.empty());
+    EXPECT_EQ(bob.count, 4u);
+    EXPECT_EQ(settlements_of(ledger, {.role = Role::admin}, hours).cells.size(), 4u * foreign_units + 2);
+}
+
+TEST(Views, ANodesUnitsAreFoundWithoutLookingAtOthers) {
+    TestLedger ledger;
+    ASSERT_NO_FATAL_FAILURE(ledger.open_everything());
+    const Period hours = open_units(ledger);
+    for (const char* node : {"n1", "n2"}) {
+        const Caller itself{.role = Role::holder, .token = token_of(node)};
+        for (const auto& [caller, filter] :
+             {std::pair{itself, std::optional<std::string>()},
+              {Caller{.role = Role::auditor}, std::optional<std::string>(node)}}) {
+            const Pieces found = settlements_of(ledger, caller, hours, filter);
+            EXPECT_EQ(found.cells, (std::vector<std::string>{"2026-01-09T16"})) << node;
+            EXPECT_EQ(found.count, 1u) << node;
+        }
+    }
+    const Caller n1{.role = Role::holder, .token = token_of("n1")};
+    EXPECT_TRUE(settlements_of(ledger, n1, hours, "n2").cells.empty());
+    EXPECT_EQ(settlements_of(ledger, {.role = Role::auditor}, hours, "m").cells.size(), 2u * foreign_units);
+}
+
 // Whoever has a node makes its evidence large, and whoever has a cent as many units.
 TEST(Views, APieceOfAListEndsBeforeItIsTooLarge) {
     TestLedger ledger;
