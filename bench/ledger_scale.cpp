@@ -1,7 +1,8 @@
 // The ledger when there is much of it; bench/run.py starts it.
 //
 //   ledger_scale settle FOLDER NODES LOCKS      settles one cell with so many locks, beside transfers
-//   ledger_scale usage FOLDER LOCKS            reports on half of so many locks of one account for one app
+//   ledger_scale usage FOLDER LOCKS            reports on half of so many locks of one account for one app,
+//                                               at most 1000
 //   ledger_scale grow FOLDER ENTRIES...         how long a start and a proof take with so many entries
 //   ledger_scale accounts FOLDER ACCOUNTS       how long a start takes with so many accounts
 //   ledger_scale start FILE                     how long a start takes on a ledger that is there

@@ -361,10 +361,14 @@ TEST(LedgerWorker, AFinalizeAnswersForUnitsThatCameWhileItWentOn) {
         ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
         ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "2"));
         ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(1'000'000)}, "buy"));
+        ASSERT_TRUE(worker.admin(OpenAccount{.account = "bob", .token = token_of("bob")}, "bob"));
+        ASSERT_TRUE(worker.admin(Purchase{.account = "bob", .amount = Money(1'000'000)}, "bob buys"));
         for (int i = 0; i < locks; ++i)
-            ASSERT_TRUE(
-                worker.admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)},
-                             fmt::format("lock{}", i)));
+            ASSERT_TRUE(worker.admin(TakeLock{.account = i % 2 == 0 ? "alice" : "bob",
+                                              .node = "n1",
+                                              .period = cell,
+                                              .amount = Money(7)},
+                                     fmt::format("lock{}", i)));
         int reports = 0;
         const auto report = [&](std::string_view app) {
             return ReportUsage{.account = "alice",

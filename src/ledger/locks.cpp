@@ -27,6 +27,20 @@ Result<void> check_cell_ahead(const Context& context, const Period& cell) {
     return {};
 }
 
+// Of one account in one unit: whoever settles it, draws on it or shows it reads them all in one step.
+constexpr std::uint64_t held_locks_max = 1000;
+
+// Most accounts hold fewer in all. What usage locks anew is not refused.
+Result<void> check_count(const Batch& batch, const Account& account, const Lock& lock) {
+    std::uint64_t held = 0;
+    if (account.held_locks >= held_locks_max)
+        batch.scan(Table::held_locks, held_lock_prefix(unit_of(lock), lock.account),
+                   [&](std::string_view, std::string_view) { return ++held < held_locks_max; });
+    if (held < held_locks_max) return {};
+    return fail("too_many_locks", fmt::format("{} holds {} locks for this app on {} in {}: take larger ones",
+                                              lock.account, held, lock.node, to_text(lock.cell)));
+}
+
 Result<void> check(const TakeLock& command) {
     if (command.amount.has_value() == command.hours.has_value())
         return fail("invalid_field:vcpu_hours", "a lock says either vcpu_hours or amount_usd");
@@ -248,7 +262,8 @@ Result<Answer> perform(Context& context, const TakeLock& command) {
     const auto cell = as_cell(context.rules.grid, command.period);
     if (!cell) return fail(cell.error());
     if (auto checked = check_cell_ahead(context, *cell); !checked) return fail(checked.error());
-    if (type_of(command.account) != AccountType::user || !find_account(context.batch, command.account))
+    const auto account = find_account(context.batch, command.account);
+    if (type_of(command.account) != AccountType::user || !account)
         return fail("unknown_account",
                     fmt::format("no user's account is called {}", command.account.substr(0, 150)));
     const auto node = find_node(context.batch, command.node);
@@ -269,6 +284,7 @@ Result<Answer> perform(Context& context, const TakeLock& command) {
               .price = *terms->price,
               .hours = command.hours.value_or(Hours{})};
     if (auto open = check_unit_open(context.batch, unit_of(lock)); !open) return fail(open.error());
+    if (auto counted = check_count(context.batch, *account, lock); !counted) return fail(counted.error());
     const auto taken = take_lock(context, lock);
     if (!taken) return fail(taken.error());
     return answer_of(201, taken->id, find_lock(context.batch, taken->id).value(), taken->leaf_index);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
 
 namespace ee::ledger {
@@ -159,6 +160,41 @@ TEST(LockRules, AUnitOutlivesItsLocksOnlyWhileThereIsUsage) {
         lock alice n1/shop 14h 1h
         show-node n1                      => stake 5 (5 of @issued), 1 open
     )");
+}
+
+// Each is read when the unit is settled, in one step.
+TEST(LockRules, AnAccountHoldsAThousandOfThemInAUnit) {
+    TestLedger ledger;
+    ASSERT_NO_FATAL_FAILURE(ledger.open_everything());
+    ASSERT_TRUE(ledger.admin(Purchase{.account = "bob", .amount = Money(9)}));
+    ledger.now += std::chrono::hours(1);
+    const Period cell = ledger.cell();
+    ledger.now -= std::chrono::hours(1);
+    const auto lock = [&](std::string account = "alice", std::string app = "") -> std::string {
+        TakeLock command{.account = std::move(account), .node = "n1", .app = std::move(app), .period = cell};
+        command.amount = Money(1);
+        const auto taken = ledger.admin(command);
+        return taken ? "ok" : taken.error().code;
+    };
+    for (int i = 0; i < 999; ++i) ASSERT_EQ(lock(), "ok");
+    const std::uint64_t last = ledger.store.leaf_count() + 1;
+    EXPECT_EQ(lock(), "ok");
+    EXPECT_EQ(lock(), "too_many_locks");
+    EXPECT_EQ(lock("bob"), "ok");
+    EXPECT_EQ(lock("alice", "shop"), "ok") << "it holds a thousand, and none of this unit";
+    ASSERT_TRUE(ledger.admin(ReleaseLock{.lock = last}));
+    EXPECT_EQ(lock(), "ok");
+    EXPECT_EQ(lock(), "too_many_locks");
+    // What has run is booked all the same: 0.05 USD, of which the locks pay 0.001.
+    ledger.now += std::chrono::hours(1);
+    ReportUsage usage{.account = "alice", .node = "n1", .period = cell, .hours = Hours(1'000'000)};
+    ASSERT_TRUE(ledger.admin(usage));
+    EXPECT_EQ(ledger.account("alice").held_locks, 1002U);
+    EXPECT_EQ(ledger.locked("alice"), "0.050001");
+    ledger.now += std::chrono::hours(1);
+    ASSERT_TRUE(ledger.admin(Finalize{.period = cell}));
+    ledger.settle_all();
+    EXPECT_EQ(ledger.available("alice"), "100") << "nobody attested there";
 }
 
 TEST(LockRules, NamesThatBeginAlikeAreNotOneAnother) {

@@ -34,7 +34,8 @@ const std::set<std::string> business = {
     "abuse_pending",    "account_exists",    "already_decided", "already_released",   "already_settled",
     "already_slashed",  "balance_too_large", "cell_started",    "event_conflict",     "insufficient_credit",
     "lock_missing",     "no_stake",          "node_banned",     "node_price_missing", "not_inconclusive",
-    "payment_ref_used", "period_finalized",  "period_open",     "report_conflict",    "stake_in_use"};
+    "payment_ref_used", "period_finalized",  "period_open",     "report_conflict",    "stake_in_use",
+    "too_many_locks"};
 
 }  // namespace
 
@@ -373,11 +374,15 @@ Expected Model::perform(const ledger::TakeLock& command) {
                                       : (price * command.hours->micro() + 500'000) / 1'000'000;
     if (!is_amount(amount)) codes.insert("invalid_amount");
     if (command.hours && command.hours->micro() <= 0) codes.insert("invalid_hours");
+    const UnitKey unit{start, command.node, command.app};
+    if (std::ranges::count_if(locks, [&](const Lock& lock) {
+            return lock.state == 'h' && lock.account == command.account && lock.unit == unit;
+        }) >= 1000)
+        codes.insert("too_many_locks");
     if (codes.empty() && accounts[command.account].available < amount) codes.insert("insufficient_credit");
     if (!codes.empty()) return refused(codes);
     accounts[command.account].available -= amount;
     accounts[command.account].locked += amount;
-    const UnitKey unit{start, command.node, command.app};
     locks.push_back({.account = command.account, .unit = unit, .amount = amount, .price = price});
     units[unit];
     return {.members = {{"amount_usd", usd(amount)}, {"state", "held"}}};
