@@ -35,7 +35,7 @@ struct Node {
     bool banned = false;
     std::string ban_reason{};
     std::uint64_t open_units = 0;          // how many are unsettled; stake stays while there are any
-    std::vector<StakePart> stake_parts{};  // the last one returns first
+    std::vector<StakePart> stake_parts{};  // one of each source; the last one returns first
 
     Money stake() const;  // all parts
     std::string encode() const;

@@ -42,6 +42,14 @@ std::vector<StakePart> take_parts(Node& node, Money amount) {
     return taken;
 }
 
+// A source has one part, however often it pays; what was paid last returns first.
+void add_part(Node& node, const std::string& source, Money amount) {
+    for (const StakePart& part : node.stake_parts)
+        if (part.source == source) amount = checked_add(amount, part.amount).value();
+    std::erase_if(node.stake_parts, [&](const StakePart& part) { return part.source == source; });
+    node.stake_parts.push_back({source, amount});
+}
+
 Result<void> raise_stake(Context& context, std::string_view id, Node& node, Money by) {
     const std::string source = node.owner.empty() ? std::string(issued_account) : node.owner;
     if (source == issued_account && !context.is_admin())
@@ -52,10 +60,7 @@ Result<void> raise_stake(Context& context, std::string_view id, Node& node, Mone
     const auto moved = move(context, {.kind = PostingKind::stake, .reference = "from=" + source}, source,
                             stake_account(id), by);
     if (!moved) return fail(moved.error());
-    if (!node.stake_parts.empty() && node.stake_parts.back().source == source)
-        node.stake_parts.back().amount = checked_add(node.stake_parts.back().amount, by).value();
-    else
-        node.stake_parts.push_back({source, by});
+    add_part(node, source, by);
     return {};
 }
 

@@ -1,7 +1,10 @@
 // Nodes: terms and their history, tokens, stake (invariant S1), standing; and defects 5, 9, 14.
 
+#include "ledger/nodes.h"
+
 #include <gtest/gtest.h>
 
+#include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
 
 namespace ee::ledger {
@@ -120,6 +123,49 @@ TEST(NodeRules, StakeIsRealMoneyAndReturnsToItsSource) {
         unstake n9                         => unknown_node
         unstake n1 by=n1                   => forbidden
     )");
+}
+
+TEST(NodeRules, ASourceHasOnePartOfAStakeHoweverOftenItPays) {
+    run_script(R"(
+        open alice
+        open bob
+        buy alice 10
+        buy bob 10
+        node n1 cpus=8 price=1 stake=2
+        node n1 owner=alice stake=5
+        node n1 owner=bob stake=9
+        node n1 owner=alice stake=10
+        show-node n1                       => stake 10 (2 of @issued, 4 of bob, 4 of alice), 0 open
+        node n1 stake=9                    # whoever raised it last has it back first
+        show-node n1                       => stake 9 (2 of @issued, 4 of bob, 3 of alice), 0 open
+        node n1 owner=bob stake=9.000001
+        node n1 owner=alice stake=9.000002
+        node n1 owner=bob stake=9.000003
+        node n1 owner=alice stake=9.000004
+        show-node n1           => stake 9.000004 (2 of @issued, 4.000002 of bob, 3.000002 of alice), 0 open
+        slash n1 other e1 $4               => 4
+        show-node n1                       => stake 5.000004 (2 of @issued, 3.000004 of bob), 0 open
+        unstake n1                         => 5.000004
+        show alice                         => 6.999998
+        show bob                           => 9.000002
+        show @slashed                      => 4
+    )");
+}
+
+TEST(NodeRules, SeveralPartsOfASourceFromBeforeBecomeOne) {
+    TestLedger ledger;
+    ASSERT_NO_FATAL_FAILURE(ledger.open_everything());
+    Node node = find_node(Batch(ledger.store), "n1").value();
+    node.stake_parts = {
+        {"@issued", Money(4'000'000)}, {"alice", Money(1'000'000)}, {"@issued", Money(5'000'000)}};
+    ledger.put(Table::nodes, "n1", node.encode());
+    RegisterNode more{.node = "n1"};
+    more.stake = Money(12'000'000);
+    ASSERT_TRUE(ledger.admin(more));
+    const auto parts = find_node(Batch(ledger.store), "n1")->stake_parts;
+    ASSERT_EQ(parts.size(), 2U);
+    EXPECT_EQ(parts[0].source + " " + to_usd(parts[0].amount), "alice 1");
+    EXPECT_EQ(parts[1].source + " " + to_usd(parts[1].amount), "@issued 11");
 }
 
 TEST(NodeRules, OwnerAndStakeNeedTheTokenOfWhoPays) {

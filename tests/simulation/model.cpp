@@ -308,10 +308,12 @@ Expected Model::perform(const ledger::RegisterNode& command) {
     change_terms(node, command, admin ? now : next_cell);
     if (wanted > stake) {
         move(source, "stake:" + command.node, wanted - stake);
-        if (!node.stake.empty() && node.stake.back().first == source)
-            node.stake.back().second += wanted - stake;
-        else
-            node.stake.emplace_back(source, wanted - stake);
+        // All of a source's money lies together, on top.
+        Int of_source = wanted - stake;
+        for (const auto& [from, amount] : node.stake)
+            if (from == source) of_source += amount;
+        std::erase_if(node.stake, [&](const auto& part) { return part.first == source; });
+        node.stake.emplace_back(source, of_source);
     }
     for (Int left = stake - wanted; left > 0;) {
         auto& [from, amount] = node.stake.back();
