@@ -121,6 +121,7 @@ void Admission::check_claim(tunnel::Session& session) {
 }
 
 void Admission::verify(tunnel::Session& session, AnswerPtr answer) {
+    if (slots_ != nullptr) slots_->answered(session.id(), session.machine().challenge_deadline());
     judge(session, answer, 0, std::nullopt);
 }
 

@@ -173,6 +173,10 @@ TEST_F(AdmissionTest, HangingUpDoesNotEscapeAChallenge) {
     ASSERT_TRUE(until([&] { return releases.waiters() == 1; }));
     waiting->wire->stream.abort();
     ASSERT_TRUE(until([&] { return registry.tunnel_of("myapp", "a-waiting") == registry::no_tunnel; }));
+    // Until then the ledger is told of nothing behind its deadline, a second from the challenge at most.
+    const auto due = ledger_now() + std::chrono::seconds(1);
+    ASSERT_TRUE(until([&] { return ledger_now() > due + std::chrono::milliseconds(1100); }));
+    EXPECT_LE(*door.told, due);
     releases.pending = false;
     releases.settle();
     EXPECT_TRUE(until([&] { return challenges("a-waiting") == "2 0 0, 1"; })) << challenges("a-waiting");

@@ -63,6 +63,7 @@ Result<PreparedLedger> prepare_ledger(const config::ControlPlaneConfig& config, 
     settings.if_new = {.log_id = log_id, .salt_secret = crypto::random_bytes<32>()};
     settings.settle_auto = config.settles_by_itself;
     settings.settle_delay = config.settle_delay;
+    settings.awaits_evidence = true;
     const auto clock = std::make_shared<LedgerClock>([&log](std::chrono::seconds ahead) {
         log.warn("ledger.clock_doubted", {{"ahead_s", ahead.count()}});
     });

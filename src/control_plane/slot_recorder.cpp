@@ -19,6 +19,8 @@ constexpr auto mark_time = 5s;
 constexpr auto gather_time = 500ms;
 // Between tries where the ledger has too much to do.
 constexpr auto retry_time = 2s;
+// So long after it was due an answer's verdict is waited for: what it is judged by is fetched in less.
+constexpr auto verdict_time_max = 5min;
 constexpr std::size_t marks_waiting_max = 4;
 constexpr std::size_t in_force_max = 4096;
 
@@ -170,9 +172,16 @@ void SlotRecorder::serves(TunnelId tunnel, SlotName name, MonoTime deadline, std
     plan();
 }
 
+// One that nobody could judge is judged again and again, and recorded as such.
+void SlotRecorder::answered(TunnelId tunnel, MonoTime deadline) {
+    const LedgerTime due = wall_of(deadline);
+    if (find(tunnel) != nullptr && due >= judged_until_) unjudged_.insert_or_assign(tunnel, due);
+}
+
 void SlotRecorder::passed(TunnelId tunnel, MonoTime deadline, std::string evidence) {
     Carried* carried = find(tunnel);
     if (carried == nullptr) return;
+    unjudged_.erase(tunnel);
     const LedgerTime at = now();
     windows_.alive(carried->name, at);
     outages_.collateral_fresh(carried->name, at);
@@ -187,6 +196,7 @@ void SlotRecorder::passed(TunnelId tunnel, MonoTime deadline, std::string eviden
 void SlotRecorder::inconclusive(TunnelId tunnel, MonoTime deadline, const Error& reason) {
     Carried* carried = find(tunnel);
     if (carried == nullptr) return;
+    unjudged_.erase(tunnel);
     const LedgerTime at = now();
     windows_.alive(carried->name, at);
     if (is_of_collateral(reason.code)) outages_.collateral_stale(carried->name, at);
@@ -201,6 +211,7 @@ void SlotRecorder::missed(TunnelId tunnel, MonoTime deadline, std::chrono::secon
                           const Error& reason) {
     Carried* carried = find(tunnel);
     if (carried == nullptr) return;
+    unjudged_.erase(tunnel);
     miss(carried->name, deadline, time, reason);
     plan();
 }
@@ -236,6 +247,7 @@ void SlotRecorder::dismissed(TunnelId tunnel, bool by_operator) {
 void SlotRecorder::left(TunnelId tunnel, const std::optional<OpenChallenge>& open) {
     Carried* carried = find(tunnel);
     if (carried == nullptr) return;
+    if (!open || !open->is_answered) unjudged_.erase(tunnel);
     if (open) {
         left_open_.insert_or_assign({carried->name, tunnel},
                                     LeftOpen{.challenge = *open, .inconclusive = carried->open});
@@ -275,6 +287,7 @@ void SlotRecorder::miss_overdue() {
 }
 
 void SlotRecorder::judged_late(TunnelId tunnel, const SlotName& name, const Result<void>& verdict) {
+    unjudged_.erase(tunnel);
     const auto found = left_open_.find({name, tunnel});
     if (stopped_ || found == left_open_.end()) return;
     const LeftOpen open = found->second;
@@ -379,11 +392,11 @@ void SlotRecorder::ran(ledger::Command command, const Result<ledger::Reply>& rep
     const bool is_refused = !reply && reply.error().code == "ledger_busy";
     if (std::holds_alternative<ledger::RecordOutage>(command) && !is_refused) --outages_unrecorded_;
     if (stopped_) return;
-    if (reply) return answered();
+    if (reply) return command_answered();
     if (!is_refused) {
         if (std::exchange(not_recorded_for_, reply.error().code) != reply.error().code)
             log_.error("slot.not_recorded", {{"code", reply.error().code}, {"detail", reply.error().detail}});
-        return answered();
+        return command_answered();
     }
     telling_.reset();
     refused_.push_back(std::move(command));
@@ -398,11 +411,19 @@ void SlotRecorder::retry() {
 // time for at once.
 void SlotRecorder::tell_recorded(LedgerTime until) {
     if (telling_ || !refused_.empty()) return;  // The next tick tells more.
+    until = judged_until_ = judged_until(until);
     if (unanswered_ == 0) return ledger_.recorded_until(until);
     telling_ = Telling{.until = until, .unanswered = unanswered_};
 }
 
-void SlotRecorder::answered() {
+// A challenge counts in the cell of its deadline, whenever its verdict comes.
+LedgerTime SlotRecorder::judged_until(LedgerTime at) {
+    std::erase_if(unjudged_, [&](const auto& answer) { return answer.second + verdict_time_max < at; });
+    for (const auto& [tunnel, due] : unjudged_) at = std::min(at, due);
+    return at;
+}
+
+void SlotRecorder::command_answered() {
     if (!telling_ || --telling_->unanswered > 0) return;
     ledger_.recorded_until(std::exchange(telling_, std::nullopt)->until);
 }

@@ -50,6 +50,8 @@ public:
     // clock; `evidence`: the id of what the verdict was reached by, empty where nothing is kept.
     void serves(TunnelId tunnel, SlotName name, MonoTime deadline, std::string evidence);
     // The rest concern the slot of a tunnel that serves; for another tunnel they do nothing.
+    // An answer has come, in time; its verdict is passed(), inconclusive(), missed() or judged_late().
+    void answered(TunnelId tunnel, MonoTime deadline);
     void passed(TunnelId tunnel, MonoTime deadline, std::string evidence);
     void inconclusive(TunnelId tunnel, MonoTime deadline, const Error& reason);
     // `time`: how long the agent had.
@@ -99,7 +101,8 @@ private:
     void ran(ledger::Command command, const Result<ledger::Reply>& reply);
     void retry();
     void tell_recorded(ledger::LedgerTime until);
-    void answered();
+    ledger::LedgerTime judged_until(ledger::LedgerTime at);
+    void command_answered();
     void mark(ledger::LedgerTime at);
 
     // What the ledger is told once it has answered the commands that were under way then.
@@ -118,9 +121,11 @@ private:
     std::unordered_map<TunnelId, Carried> tunnels_;
     std::map<std::pair<SlotName, TunnelId>, LeftOpen> left_open_;
     MonoTime left_open_due_ = MonoTime::max();  // the first deadline of those without an answer
-    std::map<std::string, std::string, std::less<>> in_force_;  // what was sent last, by name
-    std::vector<ledger::Command> refused_;                      // for want of time; tried again
-    std::size_t unanswered_ = 0;                                // commands
+    std::unordered_map<TunnelId, ledger::LedgerTime> unjudged_;  // answers, by when they were due
+    ledger::LedgerTime judged_until_{};                          // as the ledger was told last
+    std::map<std::string, std::string, std::less<>> in_force_;   // what was sent last, by name
+    std::vector<ledger::Command> refused_;                       // for want of time; tried again
+    std::size_t unanswered_ = 0;                                 // commands
     std::size_t outages_unrecorded_ = 0;
     std::optional<Telling> telling_;
     std::string not_recorded_for_;  // the code that was logged last

@@ -271,6 +271,36 @@ TEST_F(SlotRecorderTest, NothingIsToldBeforeWhatWaitsForItsCommit) {
     }
 }
 
+// A cell must not be settled before the verdict on an answer that was due in it, however long that takes.
+TEST_F(SlotRecorderTest, NothingIsToldBeyondAnAnswerThatHasNoVerdictYet) {
+    start(600s);
+    const auto told = [&] { return door.told.value_or(LedgerTime{}); };
+    const auto is_held_at = [&](LedgerTime due) {
+        door.told.reset();
+        return until([&] { return told() != LedgerTime{}; }) && told() <= due && due - told() < 100ms;
+    };
+    const auto goes_on = [&](LedgerTime due) { return until([&] { return told() > due; }); };
+    serve(1, "a1");
+    recorder->answered(1, loop.now());
+    LedgerTime due = ledger_now();
+    ASSERT_TRUE(until([&] { return ledger_now() > due + 100ms; }));
+    EXPECT_TRUE(is_held_at(due));
+    recorder->passed(1, loop.now(), "e2");
+    EXPECT_TRUE(goes_on(due));
+    // The same where its tunnel leaves meanwhile.
+    serve(2, "a2");
+    recorder->answered(2, loop.now());
+    due = ledger_now();
+    recorder->left(2, SlotRecorder::OpenChallenge{.deadline = loop.now(), .time = 1s, .is_answered = true});
+    ASSERT_TRUE(until([&] { return ledger_now() > due + 100ms; }));
+    EXPECT_TRUE(is_held_at(due));
+    recorder->judged_late(2, {"n1", "shop", "a2"}, fail("debug_td"));
+    // Others' answers, and one that is judged again, hold nothing back.
+    recorder->answered(7, loop.now());
+    recorder->answered(1, loop.now() - 30s);
+    EXPECT_TRUE(goes_on(ledger_now()));
+}
+
 TEST_F(SlotRecorderTest, TheMarkSurvivesAndAGapBecomesAnOutage) {
     const LedgerTime before = ledger_now();
     start();

@@ -125,7 +125,8 @@ struct Finalize {
     Period period{};
     std::string node{};  // empty: all
     bool allow_pending = false;
-    bool judged = false;  // step by step, before
+    bool judged = false;                            // step by step, before
+    LedgerTime recorded_until = LedgerTime::max();  // evidence is; what ends later waits for it
 };
 struct Resolve {
     Period period{};

@@ -259,7 +259,6 @@ void LedgerWorker::run(Request request, Done done) {
 }
 
 void LedgerWorker::recorded_until(LedgerTime time) {
-    if (!settings_.settle_auto) return;
     {
         const std::lock_guard guard(mutex_);
         told_recorded_ = time;

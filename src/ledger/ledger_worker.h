@@ -44,6 +44,7 @@ public:
         LogIdentity if_new{};  // of a ledger that does not exist yet
         bool settle_auto = true;
         std::chrono::seconds settle_delay{3600};
+        bool awaits_evidence = false;  // somebody calls recorded_until(), and a finalize waits for it
         std::function<LedgerTime()> clock{};
         std::function<void(const Standstill&)>
             on_standstill{};              // on the worker's thread; again when a fork shows more
@@ -71,6 +72,7 @@ public:
 
     // Any thread. Whoever records evidence has been answered about all that there was up to `time`. Cells are
     // settled automatically only as far as this was said: what is not recorded yet must not be missing there.
+    // Nor by hand, where evidence is awaited, but for what ended minutes ago.
     void recorded_until(LedgerTime time);
 
     // Any thread. What a witness has shown: a fork ends writing, also after a restart, until
@@ -126,6 +128,7 @@ private:
     void settle_step(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
     void end_settling(Batch& batch, LedgerTime now, std::vector<Answered>& answered);
     void start_automatic_settlement(LedgerTime now);
+    LedgerTime evidence_until(LedgerTime now) const;
     void go_on_settling(std::deque<Settling> from, const Error& why);
     void commit(Batch& batch, LedgerTime now);
     void tell(const Changes& changes);

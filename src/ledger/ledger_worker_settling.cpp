@@ -7,6 +7,9 @@ namespace {
 
 // Whoever reports usage of ended cells while they are settled keeps no finalize from its end.
 constexpr std::uint32_t passes_max = 3;
+// So long after a cell's end nobody who settles it by hand waits for its evidence: recording it takes a
+// second, and the verdict on an answer that came in time less than this.
+constexpr std::chrono::minutes evidence_wait_max{2};
 
 SettleMore steps_of(const Finalize& command) {
     using enum SettleMore::Pending;
@@ -27,6 +30,7 @@ void LedgerWorker::settle_step(Batch& batch, LedgerTime time, std::vector<Answer
     Settling& settling = settling_.front();
     // Who may not ask for it, or not now, is refused before anything is settled.
     if (settling.then && settling.step.from.empty() && settling.step.period) {
+        std::get<Finalize>(settling.then->request.command).recorded_until = evidence_until(time);
         if (ledger_.check_finalize(batch, settling.then->request, time))
             return end_settling(batch, time, answered);
     }
@@ -47,6 +51,11 @@ void LedgerWorker::end_settling(Batch& batch, LedgerTime time, std::vector<Answe
     if (!then) return;
     Answered& out = answered.emplace_back(std::move(then->done), fail("ledger_halted", "it was not run"));
     out.answer = ledger_.apply(batch, then->request, time, &out.was_known);
+}
+
+LedgerTime LedgerWorker::evidence_until(LedgerTime time) const {
+    if (!settings_.awaits_evidence) return LedgerTime::max();
+    return std::max(recorded_until_, time - evidence_wait_max);
 }
 
 void LedgerWorker::start_automatic_settlement(LedgerTime time) {

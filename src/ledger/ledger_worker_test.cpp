@@ -430,6 +430,42 @@ TEST(LedgerWorker, SettlesByItselfOnlyAsFarAsAllIsSaidToBeRecorded) {
     EXPECT_EQ(outcome(), Outcome::inconclusive);
 }
 
+// The last window of a cell, and the verdict on its last challenge, come after its end.
+TEST(LedgerWorker, SettlesByHandOnceTheEvidenceIsRecordedOrAfterMinutes) {
+    for (const bool is_recorded : {true, false}) {
+        TestWorker worker;
+        worker.awaits_evidence = true;
+        worker.start();
+        const Period cell = cell_at(Grid::hour, worker.now);
+        ASSERT_TRUE(worker.admin(OpenAccount{.account = "alice"}, "1"));
+        ASSERT_TRUE(worker.admin(Purchase{.account = "alice", .amount = Money(9)}, "2"));
+        ASSERT_TRUE(worker.admin(TestLedger::node("n1"), "3"));
+        ASSERT_TRUE(worker.admin(
+            TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)}, "4"));
+        int asked = 0;
+        const auto refused_for = [&]() -> std::string {
+            const auto settled = worker.admin(Finalize{.period = cell}, fmt::format("ask {}", ++asked));
+            return settled ? "" : settled.error().code + ": " + settled.error().detail;
+        };
+        worker.worker->recorded_until(LedgerTime{cell.start});
+        worker.now = LedgerTime{cell.end} - std::chrono::seconds(1);
+        EXPECT_EQ(refused_for(), "period_open: 2026-01-09T13 ends at 2026-01-09T14:00:00Z");
+        worker.now = LedgerTime{cell.end} + std::chrono::seconds(119);
+        EXPECT_EQ(
+            refused_for(),
+            "period_open: 2026-01-09T13 is over, and its evidence is still being recorded: ask again in "
+            "some seconds, under another key");
+        if (is_recorded) {
+            worker.worker->recorded_until(LedgerTime{cell.end} - std::chrono::microseconds(1));
+            EXPECT_NE(refused_for(), "");
+            worker.worker->recorded_until(LedgerTime{cell.end});
+        } else {
+            worker.now += std::chrono::seconds(1);
+        }
+        EXPECT_EQ(refused_for(), "") << is_recorded;
+    }
+}
+
 // How a start with that grid is refused; empty: it is not.
 std::string start_by(TestWorker& worker, Grid grid) {
     worker.worker.reset();

@@ -229,6 +229,10 @@ Result<void> check(const Context& context, const Finalize& command) {
     if (command.period.end > context.now)
         return fail("period_open", fmt::format("{} ends at {}", to_text(command.period),
                                                to_text(LedgerTime{command.period.end})));
+    if (LedgerTime{command.period.end} > command.recorded_until)
+        return fail("period_open", fmt::format("{} is over, and its evidence is still being recorded: ask "
+                                               "again in some seconds, under another key",
+                                               to_text(command.period)));
     if (command.allow_pending) return {};
     return check_no_pending_abuse(context, command);
 }

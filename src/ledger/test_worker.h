@@ -72,6 +72,7 @@ public:
         LedgerWorker::Settings out{.if_new = {.log_id = std::string(32, 'a'), .salt_secret = {7}}};
         out.clock = [this] { return now; };
         out.settle_auto = settle_auto;
+        out.awaits_evidence = awaits_evidence;
         if (waiting_max) out.waiting_max = *waiting_max;
         return out;
     }
@@ -99,6 +100,7 @@ public:
     std::shared_ptr<StoreFaults> faults = std::make_shared<StoreFaults>();
     LedgerTime now = test_start;
     bool settle_auto = false;                  // from the next start on
+    bool awaits_evidence = false;              // as well
     std::optional<std::size_t> waiting_max{};  // as well
     std::unique_ptr<LedgerWorker> worker;
 

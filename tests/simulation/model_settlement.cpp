@@ -262,7 +262,9 @@ Expected Model::perform(const ledger::Finalize& command) {
     std::set<std::string> codes;
     if (!is_on_grid(command.period)) codes.insert("period_not_on_grid");
     if (!command.node.empty() && !nodes.contains(command.node)) codes.insert("unknown_node");
-    if (seconds(command.period.end) * 1'000'000 > now) codes.insert("period_open");
+    // Neither before it ends, nor before all that happened in it is recorded.
+    if (seconds(command.period.end) * 1'000'000 > std::min(now, micros(command.recorded_until)))
+        codes.insert("period_open");
     const std::vector<UnitKey> open = open_in(command.period, command.node);
     if (codes.empty() && !command.allow_pending &&
         std::ranges::any_of(open, [&](const UnitKey& key) { return has_pending(key); }))

@@ -305,6 +305,7 @@ Step Workload::settle(const Model& model) {
         command.period.end = command.period.start + std::chrono::seconds{model.rules().step_s};
     }
     if (chance(3)) command.node = node();
+    if (chance(12)) command.recorded_until = moment(model);
     return by_admin(command);
 }
 
