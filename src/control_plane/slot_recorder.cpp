@@ -129,7 +129,7 @@ SlotRecorder::SlotRecorder(net::Loop& loop, api::LedgerDoor& ledger, const telem
       outages_(settings.window),
       ticks_(loop, [this] { tick(); }),
       records_(loop, [this] { record(); }),
-      retries_(loop, [this] { retry(); }),
+      retries_(loop, [this] { hand_over(); }),
       marker_(1, marks_waiting_max) {
     for (const auto& [name, slot] : recorded.slots) windows_.load(name, slot);
     for (const SlotName& name : recorded.were_up) windows_.carry(name);
@@ -373,47 +373,47 @@ void SlotRecorder::record() {
 // ---- To the ledger ----
 
 void SlotRecorder::run(ledger::Command command) {
-    if (!refused_.empty()) return refused_.push_back(std::move(command));  // In their order.
+    commands_.push_back(std::move(command));
+    hand_over();
+}
+
+// One at a time: what the ledger has no time for is tried again, and nothing that came later overtakes it. An
+// outage whose end was recorded before its begin would have none.
+void SlotRecorder::hand_over() {
+    if (is_under_way_ || commands_.empty() || retries_.armed()) return;
+    is_under_way_ = true;
+    ask(commands_.front());
+}
+
+void SlotRecorder::ask(const ledger::Command& command) {
     ledger::Request request{.caller = {.role = ledger::Role::server}};
     request.command = command;
-    ++unanswered_;
-    ledger_.run(std::move(request),
-                [this, command = std::move(command)](const Result<ledger::Reply>& reply) mutable {
-                    ran(std::move(command), reply);
-                });
+    ledger_.run(std::move(request), [this](const Result<ledger::Reply>& reply) { ran(reply); });
 }
 
-// What the ledger had no time for is tried again; a ledger that stands still records nothing any more, and
-// what it does not know it judges as holes.
-void SlotRecorder::ran(ledger::Command command, const Result<ledger::Reply>& reply) {
+// A ledger that stands still records nothing any more, and what it does not know it judges as holes.
+void SlotRecorder::ran(const Result<ledger::Reply>& reply) {
+    if (stopped_) return;
+    is_under_way_ = false;
+    if (!reply && reply.error().code == "ledger_busy") return retries_.arm_after(retry_time);
+    if (!reply && std::exchange(not_recorded_for_, reply.error().code) != reply.error().code)
+        log_.error("slot.not_recorded", {{"code", reply.error().code}, {"detail", reply.error().detail}});
+    const ledger::Command& command = commands_.front();
     if (const auto* slots = std::get_if<ledger::RecordSlots>(&command); slots != nullptr && reply)
         log_.debug("slots.recorded", {{"cell", to_text(slots->cell)}, {"slots", slots->seen.size()}});
-    --unanswered_;
-    const bool is_refused = !reply && reply.error().code == "ledger_busy";
-    if (std::holds_alternative<ledger::RecordOutage>(command) && !is_refused) --outages_unrecorded_;
-    if (stopped_) return;
-    if (reply) return command_answered();
-    if (!is_refused) {
-        if (std::exchange(not_recorded_for_, reply.error().code) != reply.error().code)
-            log_.error("slot.not_recorded", {{"code", reply.error().code}, {"detail", reply.error().detail}});
-        return command_answered();
-    }
-    telling_.reset();
-    refused_.push_back(std::move(command));
-    if (!retries_.armed()) retries_.arm_after(retry_time);
+    if (std::holds_alternative<ledger::RecordOutage>(command)) --outages_unrecorded_;
+    commands_.pop_front();
+    if (telling_ && --telling_->unanswered == 0)
+        ledger_.recorded_until(std::exchange(telling_, std::nullopt)->until);
+    hand_over();
 }
 
-void SlotRecorder::retry() {
-    for (ledger::Command& command : std::exchange(refused_, {})) run(std::move(command));
-}
-
-// All up to `until` has been handed over. The ledger answers in the order it was asked, but what it has no
-// time for at once.
+// All up to `until` has been handed over, or waits for that.
 void SlotRecorder::tell_recorded(LedgerTime until) {
-    if (telling_ || !refused_.empty()) return;  // The next tick tells more.
+    if (telling_) return;  // The next tick tells more.
     until = judged_until_ = judged_until(until);
-    if (unanswered_ == 0) return ledger_.recorded_until(until);
-    telling_ = Telling{.until = until, .unanswered = unanswered_};
+    if (commands_.empty()) return ledger_.recorded_until(until);
+    telling_ = Telling{.until = until, .unanswered = commands_.size()};
 }
 
 // A challenge counts in the cell of its deadline, whenever its verdict comes.
@@ -423,22 +423,20 @@ LedgerTime SlotRecorder::judged_until(LedgerTime at) {
     return at;
 }
 
-void SlotRecorder::command_answered() {
-    if (!telling_ || --telling_->unanswered > 0) return;
-    ledger_.recorded_until(std::exchange(telling_, std::nullopt)->until);
-}
-
 void SlotRecorder::stop() {
     if (stopped_) return;
     // Had this process stood still, its windows would be misses.
     outages_.tick(std::chrono::steady_clock::now(), now());
     plan();
-    for (ledger::Command& command : std::exchange(refused_, {})) run(std::move(command));
-    for (ledger::RecordSlots& command : windows_.take_all(now())) run(std::move(command));
+    for (ledger::RecordSlots& command : windows_.take_all(now())) commands_.push_back(std::move(command));
+    // All at once: there is no time to try again.
+    if (is_under_way_) commands_.pop_front();
+    for (const ledger::Command& command : commands_) ask(command);
     mark(now());
     stopped_ = true;
     ticks_.cancel();
     records_.cancel();
+    retries_.cancel();
 }
 
 }  // namespace ee::control_plane

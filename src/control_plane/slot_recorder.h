@@ -2,6 +2,7 @@
 // What tunnels show of nodes becomes evidence in the ledger: windows, challenges and outages (spec: ledger,
 // "Evidence: windows"). Decides nothing: HealthWindows and Outages do.
 
+#include <deque>
 #include <functional>
 #include <unordered_map>
 
@@ -98,14 +99,14 @@ private:
     void plan();
     void record();
     void run(ledger::Command command);
-    void ran(ledger::Command command, const Result<ledger::Reply>& reply);
-    void retry();
+    void hand_over();
+    void ask(const ledger::Command& command);
+    void ran(const Result<ledger::Reply>& reply);
     void tell_recorded(ledger::LedgerTime until);
     ledger::LedgerTime judged_until(ledger::LedgerTime at);
-    void command_answered();
     void mark(ledger::LedgerTime at);
 
-    // What the ledger is told once it has answered the commands that were under way then.
+    // What the ledger is told once it has answered the commands that waited then.
     struct Telling {
         ledger::LedgerTime until;
         std::size_t unanswered = 0;
@@ -124,8 +125,8 @@ private:
     std::unordered_map<TunnelId, ledger::LedgerTime> unjudged_;  // answers, by when they were due
     ledger::LedgerTime judged_until_{};                          // as the ledger was told last
     std::map<std::string, std::string, std::less<>> in_force_;   // what was sent last, by name
-    std::vector<ledger::Command> refused_;                       // for want of time; tried again
-    std::size_t unanswered_ = 0;                                 // commands
+    std::deque<ledger::Command> commands_;                       // the first one may be under way
+    bool is_under_way_ = false;
     std::size_t outages_unrecorded_ = 0;
     std::optional<Telling> telling_;
     std::string not_recorded_for_;  // the code that was logged last

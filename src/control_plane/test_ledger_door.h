@@ -20,7 +20,8 @@ public:
     void run(ledger::Request request, OnReply on_reply) override {
         books.now = ledger_now();
         Result<ledger::Reply> reply = ledger::Reply{};
-        if (busy) {
+        if (busy || busy_commands > 0) {
+            if (!busy) --busy_commands;
             ++refused;
             reply = fail("ledger_busy", "too many wait");
         } else if (const auto answer = books.apply(request); !answer) {
@@ -63,6 +64,7 @@ public:
     std::optional<ledger::LedgerTime> told;  // until when all is recorded
     std::size_t outages_when_told = 0;
     bool busy = false, stands_still = false;
+    int busy_commands = 0;  // so many are refused
     int refused = 0, commands = 0;
 
 private:
