@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "crypto/digest.h"
 #include "ledger/forks.h"
 #include "ledger/ledger_check.h"
 #include "ledger/sqlite/sqlite_store.h"
@@ -26,7 +27,7 @@ Result<ledger::Loss> accept(const RestoreOptions& options) {
     if (!report.is_good()) return fail("ledger_halted", report.findings.front());
     auto loss = ledger::accepted_loss(**store, options.size);
     if (!loss) return loss;
-    (*store)->commit(ledger::accept_loss(**store, *loss));
+    (*store)->commit(ledger::accept_loss(**store, *loss, crypto::random_bytes<32>()));
     return loss;
 }
 

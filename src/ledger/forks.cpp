@@ -237,10 +237,14 @@ Result<Loss> accepted_loss(const Store& store, std::optional<std::uint64_t> lost
     return Loss{.size = kept, .lost_size = to - kept};
 }
 
-Changes accept_loss(const Store& store, const Loss& loss) {
+Changes accept_loss(const Store& store, const Loss& loss, const ByteArray<32>& salt_secret) {
     Changes changes;
     // By their keys' order.
     if (store.get(Table::meta, fork_key)) changes.of(Table::meta).emplace_back(fork_key, std::nullopt);
+    if (auto identity = identity_of(store)) {
+        identity->renew_salts(store.leaf_count(), salt_secret);
+        changes.of(Table::meta).emplace_back(identity_key, identity->encode());
+    }
     changes.of(Table::meta).emplace_back(accepted_key, encode(loss));
     return changes;
 }

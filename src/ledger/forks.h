@@ -96,10 +96,11 @@ Changes remember_fork(const Fork& fork);
 
 // An operator's word that what followed the kept entries, up to `lost_to` of them in all, is gone. Without
 // `lost_to`: what witnesses have shown. Ends the fork; the next start's key signs the leaf that says so.
+// Leaves from then on have salts of `salt_secret`, a new one: those of lost leaves may be known.
 // Refusals: `size_missing` (nobody has shown anything), `size_too_small` (something beyond it was shown, or
 // the log has as many), `size_too_large` (no witness has shown as many; or unseen_lost_max, where none has).
 Result<Loss> accepted_loss(const Store& store, std::optional<std::uint64_t> lost_to);
-Changes accept_loss(const Store& store, const Loss& loss);
+Changes accept_loss(const Store& store, const Loss& loss, const ByteArray<32>& salt_secret);
 
 // For the start's commit: the loss that was accepted and has no leaf yet; and that it has one now.
 std::optional<Loss> loss_to_log(const Store& store);

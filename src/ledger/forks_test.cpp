@@ -49,7 +49,7 @@ protected:
         worker.worker.reset();
         const auto loss = accepted_loss(*worker.memory, lost_to);
         ASSERT_TRUE(loss) << loss.error().detail;
-        worker.memory->commit(accept_loss(*worker.memory, *loss));
+        worker.memory->commit(accept_loss(*worker.memory, *loss, {9}));
         worker.start();
     }
 
@@ -289,9 +289,38 @@ TEST_F(ForksTest, BeforeAnybodyShowsALossItsSizeHasToBeSaid) {
     const auto loss = accepted_loss(*copy, witnessed_size);
     ASSERT_TRUE(loss);
     EXPECT_EQ(loss->size, copied_size);
-    copy->commit(accept_loss(*copy, *loss));
+    copy->commit(accept_loss(*copy, *loss, {8}));
     TestWorker& worker = restored(1);
     EXPECT_EQ(judge(*worker.memory, witnessed)->finding, Finding::lost);
+}
+
+// Or whoever has a receipt of what was lost could try out what took its place.
+TEST_F(ForksTest, WhatComesInThePlaceOfLostLeavesHasOtherSalts) {
+    const LogIdentity before = identity_of(*copy).value();
+    const auto accept_in_copy = [&](std::uint64_t lost_to, std::uint8_t secret) {
+        copy->commit(accept_loss(*copy, accepted_loss(*copy, lost_to).value(), {secret}));
+    };
+    accept_in_copy(witnessed_size + 1, 7);
+    accept_in_copy(witnessed_size, 8);  // The operator thinks again; 7 is the log's first.
+    TestWorker& worker = restored(3);
+    const auto differ_from = [&](std::uint64_t size, const LogIdentity& then, const LogIdentity& now) {
+        for (std::uint64_t leaf = 0; leaf < size + 3; ++leaf)
+            EXPECT_EQ(salt_of(then, leaf) == salt_of(now, leaf), leaf < size) << leaf;
+    };
+    const LogIdentity once = identity_of(*worker.memory).value();
+    EXPECT_EQ(once.later_secrets.size(), 1u);
+    EXPECT_EQ(once.salt_secret, before.salt_secret) << "it proves marks of before";
+    differ_from(copied_size, before, once);
+    const std::uint64_t size = worker.memory->leaf_count();
+    ASSERT_GT(size, copied_size + 3);
+    accept(worker, size + 1);
+    const LogIdentity twice = identity_of(*worker.memory).value();
+    differ_from(copied_size, before, twice);
+    differ_from(size, once, twice);
+    EXPECT_FALSE(worker.worker->standstill());
+    EXPECT_TRUE(check_ledger(*worker.memory, 0).is_good());
+    EXPECT_EQ(LogIdentity::decode(twice.encode()), twice);
+    EXPECT_EQ(before.encode(), RecordWriter().text(before.log_id).array(before.salt_secret).take());
 }
 
 TEST_F(ForksTest, ADiskThatFailsDoesNotHideAFork) {

@@ -8,7 +8,6 @@
 namespace ee::ledger {
 namespace {
 
-constexpr std::string_view identity_key = "identity";
 constexpr std::string_view head_key = "head";
 // About as long as a leaf, its salt and its path are in JSON.
 constexpr std::size_t proven_leaf_bytes = 2048;
@@ -19,10 +18,6 @@ tl::unexpected<Error> damaged(std::string detail) {
 
 tl::unexpected<Error> other_root_then(std::uint64_t size) {
     return damaged(fmt::format("the first {} leaves have another root than the tree had then", size));
-}
-
-std::string encode(const LogIdentity& identity) {
-    return RecordWriter().text(identity.log_id).array(identity.salt_secret).take();
 }
 
 Result<std::int64_t> newest_time(const Store& store, std::uint64_t size) {
@@ -41,21 +36,45 @@ Result<Leaf> last_leaf(const Store& store, std::uint64_t size) {
     return decode_leaf(as_bytes(*bytes));
 }
 
+void LogIdentity::renew_salts(std::uint64_t from, const ByteArray<32>& secret) {
+    if (!later_secrets.empty() && later_secrets.back().from == from) later_secrets.pop_back();
+    later_secrets.push_back({.from = from, .secret = secret});
+}
+
+std::string LogIdentity::encode() const {
+    RecordWriter out;
+    out.text(log_id).array(salt_secret);
+    if (later_secrets.empty()) return out.take();
+    out.number(later_secrets.size());
+    for (const LaterSecret& later : later_secrets) out.number(later.from).array(later.secret);
+    return out.take();
+}
+
+LogIdentity LogIdentity::decode(std::string_view record) {
+    RecordReader in(record);
+    LogIdentity out{.log_id = in.text()};
+    out.salt_secret = in.array<32>();
+    for (std::uint64_t left = in.has_more() ? in.number() : 0; left > 0; --left) {
+        LaterSecret later{.from = in.number()};
+        later.secret = in.array<32>();
+        out.later_secrets.push_back(later);
+    }
+    in.finish();
+    return out;
+}
+
 std::optional<LogIdentity> identity_of(const Store& store) {
-    return meta_record(store, identity_key, [](std::string_view record) {
-        RecordReader in(record);
-        LogIdentity identity{.log_id = in.text()};
-        identity.salt_secret = in.array<32>();
-        in.finish();
-        return identity;
-    });
+    return meta_record(store, identity_key, LogIdentity::decode);
 }
 
 Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index) {
+    const ByteArray<32>* secret = &identity.salt_secret;
+    for (const LogIdentity::LaterSecret& later : identity.later_secrets)
+        if (later.from <= leaf_index) secret = &later.secret;
     std::string index;
     append_big_endian<8>(index, leaf_index);
     // Secret and index have fixed lengths: the digest is a keyed function of the index.
-    const crypto::Sha256 digest = crypto::sha256({identity.salt_secret, as_bytes(index)});
+    const crypto::Sha256 digest = crypto::sha256({*secret, as_bytes(index)});
     Salt salt;
     std::copy_n(digest.begin(), salt.size(), salt.begin());
     return salt;
@@ -303,7 +322,7 @@ Changes Log::seal(Batch& batch, std::int64_t time_us) {
         batch.put(Table::meta, std::string(head_key), head.encode());
         next.head = std::move(head);
     }
-    if (is_new_) batch.put(Table::meta, std::string(identity_key), encode(identity_));
+    if (is_new_) batch.put(Table::meta, std::string(identity_key), identity_.encode());
     Changes changes = batch.take();
     for (Tile& tile : full)
         changes.tiles.push_back({tile.level, tile.index, std::string(as_text(tile.hashes))});

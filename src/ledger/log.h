@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "crypto/signing_key.h"
 #include "ledger/batch.h"
@@ -16,10 +18,21 @@
 namespace ee::ledger {
 
 // Made with the ledger, kept in its `meta`.
+inline constexpr std::string_view identity_key = "identity";
 struct LogIdentity {
-    std::string log_id{};         // 32 hex characters
-    ByteArray<32> salt_secret{};  // nobody outside learns it; a receipt shows one salt
+    struct LaterSecret {
+        std::uint64_t from = 0;  // the first leaf with salts of it
+        ByteArray<32> secret{};
+        friend bool operator==(const LaterSecret&, const LaterSecret&) = default;
+    };
+    std::string log_id{};                      // 32 hex characters
+    ByteArray<32> salt_secret{};               // nobody outside learns it; a receipt shows one salt
+    std::vector<LaterSecret> later_secrets{};  // ascending
 
+    // From this leaf on salts are others: those that leaves of these places had may be known.
+    void renew_salts(std::uint64_t from, const ByteArray<32>& secret);
+    std::string encode() const;
+    static LogIdentity decode(std::string_view record);
     friend bool operator==(const LogIdentity&, const LogIdentity&) = default;
 };
 std::optional<LogIdentity> identity_of(const Store& store);
@@ -31,7 +44,7 @@ Result<Leaf> last_leaf(const Store& store, std::uint64_t size);
 // The hash in the tree of a leaf that the store or a batch has.
 Hash tree_leaf(const LogIdentity& identity, std::uint64_t index, std::string_view leaf);
 
-// A function of the secret and the index, so that none need be kept.
+// A function of the index and the secret that holds there, so that none need be kept.
 Salt salt_of(const LogIdentity& identity, std::uint64_t leaf_index);
 
 // A key that signs checkpoints, and what binds it to a machine.

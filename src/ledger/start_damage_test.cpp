@@ -119,7 +119,7 @@ TEST_F(StartDamageTest, ARecordOfTheLedgerItselfHaltsOrRefusesAStart) {
         if (one.key == "fork")
             put(one.key, remember_fork({.lost_to = 9, .note = "n"}).of(Table::meta)[0].second.value());
         if (one.key == "loss accepted")
-            put(one.key, accept_loss(*worker_.memory, {.size = 1, .lost_size = 1})
+            put(one.key, accept_loss(*worker_.memory, {.size = 1, .lost_size = 1}, {})
                              .of(Table::meta)
                              .back()
                              .second.value());
