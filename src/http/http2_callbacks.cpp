@@ -27,8 +27,7 @@ nghttp2_session* Http2Session::Callbacks::make(const Http2Settings& settings, Ht
     EE_CHECK(nghttp2_session_callbacks_new(&made_callbacks) == 0 && nghttp2_option_new(&made_option) == 0);
     const std::unique_ptr<nghttp2_session_callbacks, DeleteCallbacks> callbacks(made_callbacks);
     const std::unique_ptr<nghttp2_option, DeleteOption> option(made_option);
-    if (settings.is_strict)
-        nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks.get(), on_begin_frame);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks.get(), on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks.get(), on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks.get(), on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks.get(), on_invalid_header);
@@ -68,11 +67,14 @@ Http2Session::Stream* Http2Session::Callbacks::stream_of(void* user_data, std::i
 // knows those that ended not long ago, would pass it over.
 int Http2Session::Callbacks::on_begin_frame(nghttp2_session* nghttp2, const nghttp2_frame_hd* header,
                                             void* user_data) {
-    if (header->type == NGHTTP2_HEADERS && header->stream_id < self(user_data).last_request_ &&
+    Http2Session& session = self(user_data);
+    if (session.settings_.is_strict && header->type == NGHTTP2_HEADERS &&
+        header->stream_id < session.last_request_ &&
         nghttp2_session_find_stream(nghttp2, header->stream_id) == nullptr)
         nghttp2_session_terminate_session(nghttp2, NGHTTP2_PROTOCOL_ERROR);
     if (header->type != NGHTTP2_CONTINUATION)
-        self(user_data).unfinished_head_ = header->type == NGHTTP2_HEADERS ? header->stream_id : 0;
+        session.unfinished_head_ = header->type == NGHTTP2_HEADERS ? header->stream_id : 0;
+    session.bound_waiting_frames();
     return 0;
 }
 

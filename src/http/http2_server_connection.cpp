@@ -10,6 +10,8 @@ namespace {
 // Frames that the visitor has not taken yet: beyond this no more are made of what is to be sent. Enough for
 // the kernel's buffer, little enough that what is urgent comes soon.
 constexpr std::size_t unsent_bytes_max = 256 * 1024;
+// Of a connection that broke the rules so much goes out all the same: the GOAWAY that says why.
+constexpr std::size_t last_word_bytes = 64;
 constexpr std::size_t spare_max = 32;
 // Behind the first GOAWAY: as long as a visitor that has not read it yet may begin requests (RFC 9113
 // section 6.8).
@@ -57,8 +59,8 @@ void Http2ServerConnection::on_data(std::span<char> data) {
 
 void Http2ServerConnection::on_flush() {
     if (ended_) return;
-    if (const std::size_t pending = stream_->pending_output(); pending < unsent_bytes_max)
-        session_.pull(stream_->output(), unsent_bytes_max - pending);
+    const std::size_t room = unsent_bytes_max - std::min(stream_->pending_output(), unsent_bytes_max);
+    session_.pull(stream_->output(), broken_ ? std::max(room, last_word_bytes) : room);
     if (!broken_ && !session_.is_finished()) return;
     // Finished by GOAWAY, ours or the visitor's, and the last stream; or, without one, by a violation.
     if (broken_ || !session_.is_draining())

@@ -556,6 +556,24 @@ TEST_F(Http2ServerTest, ClosingTheServerTellsEveryHandler) {
     EXPECT_TRUE(until([&] { return !visitor->closed.empty(); }));
 }
 
+// ---- Floods ----
+
+TEST_F(Http2ServerTest, AVisitorThatTakesNoAnswersMayNotAskForAnyNumber) {
+    limits.streams_max = 1;
+    handler.serve = [](Transfer&) {};
+    open();
+    net::Peer peer(loop, net::connect_to(server->port()));
+    peer.stream.pause_reading();
+    std::string flood(http2_preface);
+    flood += frame(4, 0, 0);  // Ours is not acknowledged: each stream but the first gets its RST_STREAM.
+    for (Http2StreamId id = 1; id < 400'000; id += 2) flood += frame(1, 5, id, get_block);
+    peer.say(flood);
+    ASSERT_TRUE(until([&] { return !handler.refused.empty(); }));
+    EXPECT_EQ(handler.refused, std::vector<std::string>{"400 http2_protocol_error"});
+    EXPECT_EQ(transfer(0).gone, 1);
+    EXPECT_EQ(handler.transfers.size(), 1u);
+}
+
 // ---- Deadlines ----
 
 TEST_F(Http2ServerTest, ConnectionsWithoutARequestEnd) {
@@ -579,34 +597,17 @@ struct UnfinishedHeads : Http2ServerTest {
             if (answers) transfer.respond(200, "served");
         };
     }
-    static std::string frame(std::uint8_t type, std::uint8_t flags, char stream, std::string_view payload,
-                             std::size_t announced) {
-        std::string out = {0,
-                           static_cast<char>(announced >> 8),
-                           static_cast<char>(announced),
-                           static_cast<char>(type),
-                           static_cast<char>(flags),
-                           0,
-                           0,
-                           0,
-                           stream};
-        return out.append(payload);
-    }
     std::unique_ptr<net::Peer> begin(std::string_view second) {
         auto peer = std::make_unique<net::Peer>(loop, net::connect_to(server->port()));
-        peer->say(std::string(http2_preface) + frame(4, 0, 0, "", 0));
-        peer->say(frame(1, 5, 1, head, head.size()));
+        peer->say(std::string(http2_preface) + frame(4, 0, 0) + frame(1, 5, 1, get_block));
         EXPECT_TRUE(until([&] { return !handler.transfers.empty(); }));
         peer->say(second);
         run_turns(loop, 5);
         return peer;
     }
 
-    static constexpr std::string_view head =
-        "\x82\x86\x84\x41\x09"
-        "a.example";
-    const std::string without_end = frame(1, 1, 3, head, head.size());
-    const std::string in_pieces = frame(1, 5, 3, head.substr(0, 1), 16000);
+    const std::string without_end = frame(1, 1, 3, get_block);
+    const std::string in_pieces = frame(1, 5, 3, std::string(16'000, get_block.front())).substr(0, 10);
     bool answers = true;
 };
 
@@ -651,7 +652,7 @@ TEST_F(UnfinishedHeads, AreServedOnceTheyAreComplete) {
     limits.head_time = 60ms;
     open();
     const auto peer = begin(without_end);
-    peer->say(frame(9, 4, 3, "", 0));
+    peer->say(frame(9, 4, 3));
     ASSERT_TRUE(until([&] { return handler.transfers.size() == 2; }));
     bool later = false;
     net::Timer late(loop, [&] { later = true; });

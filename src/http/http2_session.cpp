@@ -16,6 +16,11 @@ namespace {
 constexpr std::int32_t connection_window = 64 * 1024 * 1024;
 // Of streams that were given up and wait for the peer to be told: their heads are kept until then.
 constexpr std::size_t given_up_max = 256;
+// Of what goes before bodies: acknowledgements (nghttp2 has at most 1000 wait), what tells of streams that
+// were given up; and of each stream its head, interim answers (16 of a request), window and end. With room
+// for who stops reading the peer before that.
+constexpr std::size_t waiting_frames_max = 2048;
+constexpr std::size_t waiting_frames_of_stream_max = 32;
 constexpr std::uint32_t stream_id_max = 0x7fffffff;  // RFC 9113 section 5.1.1
 constexpr std::uint8_t probe_mark[8] = {'e', 'e', '-', 'p', 'r', 'o', 'b', 'e'};
 
@@ -93,9 +98,20 @@ Result<void> Http2Session::receive(std::string_view bytes) {
     const auto* octets = reinterpret_cast<const std::uint8_t*>(bytes.data());
     const auto taken = nghttp2_session_mem_recv(session_, octets, bytes.size());
     if (taken < 0) return fail("http2_protocol_error", nghttp2_strerror(static_cast<int>(taken)));
+    if (has_flooded_) return fail("http2_protocol_error", "the peer asks for more answers than it takes");
     if (nghttp2_session_want_read(session_) == 0 && !draining_)
         return fail("http2_protocol_error", "the peer broke the protocol");
     return {};
+}
+
+// Before its SETTINGS are acknowledged a peer may ask for any number of answers (RFC 9113 section 6.5.3):
+// each HEADERS over the limit of streams, and each PUSH_PROMISE, gets its RST_STREAM. What is ended here was
+// queued by one that does not read them.
+void Http2Session::bound_waiting_frames() {
+    if (frames_before_bodies() <= waiting_frames_max + waiting_frames_of_stream_max * settings_.streams_max)
+        return;
+    has_flooded_ = true;
+    nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 std::size_t Http2Session::pull(Http2Sink& sink, std::size_t bytes_max) {

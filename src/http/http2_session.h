@@ -129,7 +129,8 @@ public:
     Http2Session& operator=(const Http2Session&) = delete;
 
     // When the peer breaks the protocol this is refused (`http2_protocol_error`), or what is pulled next says
-    // so and is_finished() holds from then on: either way the connection is to be closed.
+    // so and is_finished() holds from then on: either way the connection is to be closed. So it is when more
+    // frames wait to be pulled than a peer that takes them has wait.
     Result<void> receive(std::string_view bytes);
     // Writes what is due, control frames first, bodies in turns, until there is nothing or about `bytes_max`
     // are written (one frame more at most; a head is never left in its middle). Answers how many were.
@@ -223,6 +224,7 @@ private:
     void on_closed(Stream& stream, std::uint32_t code);
     void on_pong(ByteSpan payload);
     void on_goaway(std::uint32_t code);
+    void bound_waiting_frames();
     void regulate();
     void report_taken();
 
@@ -244,6 +246,7 @@ private:
     Http2StreamId unfinished_head_ = 0;
     std::optional<Http2StreamId> probed_;  // Whose bytes are counted until a PING comes back.
     bool has_peer_settings_ = false;
+    bool has_flooded_ = false;     // More is queued for the peer than it may have wait.
     bool is_crowded_ = false;      // By what is unconsumed here.
     bool under_pressure_ = false;  // By that, or in the whole process.
     bool draining_ = false;

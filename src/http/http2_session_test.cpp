@@ -644,6 +644,50 @@ TEST_F(Http2SessionTest, HeadsThatUnfoldFarBeyondWhatIsAllowedEndTheConnection) 
     EXPECT_EQ(heads(1, 16'000), 0);
 }
 
+// What a flood of frames makes this side answer is not kept without end for a peer that reads none of it.
+TEST_F(Http2SessionTest, APeerThatTakesNoAnswersMayNotAskForAnyNumber) {
+    struct Row {
+        std::string name;
+        bool is_to_server;
+        std::function<std::string(int)> nth;
+        bool is_told = true;
+    };
+    using namespace std::string_literals;
+    const Row rows[] = {
+        {"HEADERS over the limit, which is not acknowledged", true,
+         [](int i) { return frame(1, 5, 1 + 2 * i, get_block); }},
+        {"PUSH_PROMISE, before it is acknowledged that there is none", false,
+         [](int i) {
+             std::string promised;
+             append_big_endian<4>(promised, static_cast<std::uint32_t>(2 + 2 * i));
+             return frame(5, 4, 1, promised.append(get_block));
+         }},
+        {"PING", true, [](int) { return frame(6, 0, 0, "12345678"); }, false},
+        {"SETTINGS", true, [](int) { return frame(4, 0, 0); }, false},
+    };
+    for (const Row& row : rows) {
+        make();
+        Side& side = row.is_to_server ? *server : *client;
+        Side& other = row.is_to_server ? *client : *server;
+        StringSink asked;
+        open(get());
+        client->session.pull(asked, 1 << 20);
+        const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        ASSERT_TRUE(side.session.receive((row.is_to_server ? preface : "") + frame(4, 0, 0)));
+        int count = 0;
+        while (count < 40'000 && side.session.receive(row.nth(count))) ++count;
+        EXPECT_LT(count, 20'000) << row.name;
+        EXPECT_FALSE(side.session.receive(row.nth(count))) << row.name;
+        EXPECT_LT(side.session.frames_before_bodies(), 20'000u) << row.name;
+        if (!row.is_told) continue;
+        StringSink last;
+        side.session.pull(last, 100);
+        static_cast<void>(other.session.receive((row.is_to_server ? "" : asked.text) + last.text));
+        EXPECT_EQ(other.goaway, http2_code::enhance_your_calm) << row.name;
+        EXPECT_EQ(side.session.frames_before_bodies(), 0u) << row.name;
+    }
+}
+
 TEST_F(Http2SessionTest, AFloodOfResetsEndsTheConnection) {
     Http2Settings settings;
     settings.resets_at_once = 20;

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/big_endian.h"
 #include "http/http2_session.h"
 
 namespace ee::http {
@@ -17,6 +18,21 @@ struct StringSink final : Http2Sink {
     void write(std::string_view bytes) override { text.append(bytes); }
     std::string text;
 };
+
+// RFC 9113 section 4.1.
+inline std::string frame(std::uint8_t type, std::uint8_t flags, Http2StreamId stream,
+                         std::string_view payload = {}) {
+    std::string out;
+    append_big_endian<3>(out, payload.size());
+    append_big_endian<1>(out, type);
+    append_big_endian<1>(out, flags);
+    append_big_endian<4>(out, static_cast<std::uint32_t>(stream));
+    return out.append(payload);
+}
+// GET http://a.example/
+constexpr std::string_view get_block =
+    "\x82\x86\x84\x41\x09"
+    "a.example";
 
 // Remembers what it heard of each stream, and consumes at once unless told not to.
 struct Side final : Http2Observer {
