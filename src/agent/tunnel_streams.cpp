@@ -23,8 +23,6 @@ http::Http2Settings session_settings() {
     http::Http2Settings settings{
         .role = http::Http2Settings::Role::server, .streams_max = streams_max, .connect_protocol = true};
     settings.head = tunnel::head_limits;
-    // Visitors leave in crowds, and the control plane tells of each.
-    settings.resets_at_once = settings.resets_per_second = 1'000'000;
     return settings;
 }
 

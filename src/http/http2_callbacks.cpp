@@ -1,6 +1,7 @@
 #include "http/http2_callbacks.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
 #include "base/kept_buffer.h"
@@ -17,6 +18,18 @@ struct DeleteOption {
 
 std::string_view text(const std::uint8_t* data, std::size_t size) {
     return {reinterpret_cast<const char*>(data), size};
+}
+
+// Of an RST_STREAM that this side sends: it answers what the peer did wrong on the stream.
+bool is_peers_error(std::uint32_t code) {
+    switch (code) {
+        case NGHTTP2_PROTOCOL_ERROR:
+        case NGHTTP2_FLOW_CONTROL_ERROR:
+        case NGHTTP2_STREAM_CLOSED:
+        case NGHTTP2_FRAME_SIZE_ERROR:
+        case NGHTTP2_COMPRESSION_ERROR: return true;
+        default: return false;
+    }
 }
 
 }  // namespace
@@ -42,8 +55,9 @@ nghttp2_session* Http2Session::Callbacks::make(const Http2Settings& settings, Ht
     // RFC 9113 section 6.5.2: without limit until the peer's SETTINGS come.
     nghttp2_option_set_peer_max_concurrent_streams(option.get(), settings.streams_max);
     nghttp2_option_set_max_send_header_block_length(option.get(), 2 * settings.head.bytes_max);
-    nghttp2_option_set_stream_reset_rate_limit(option.get(), settings.resets_at_once,
-                                               settings.resets_per_second);
+    // It knows only of those that are received: on_peer_reset() tells of all.
+    constexpr auto no_limit = std::numeric_limits<std::uint64_t>::max();
+    nghttp2_option_set_stream_reset_rate_limit(option.get(), no_limit, no_limit);
     nghttp2_session* session = nullptr;
     const auto make_session = settings.role == Http2Settings::Role::server ? nghttp2_session_server_new2
                                                                            : nghttp2_session_client_new2;
@@ -78,12 +92,18 @@ int Http2Session::Callbacks::on_begin_frame(nghttp2_session* nghttp2, const nght
     return 0;
 }
 
-int Http2Session::Callbacks::on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
+int Http2Session::Callbacks::on_begin_headers(nghttp2_session* nghttp2, const nghttp2_frame* frame,
+                                              void* user_data) {
     Http2Session& session = self(user_data);
     session.collected_.clear();
     const bool is_request = frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
     if (!is_request || session.settings_.role != Http2Settings::Role::server) return 0;
     session.last_request_ = frame->hd.stream_id;
+    // Behind a GOAWAY that has not left, as behind one that has: a peer that does not read it must not go on.
+    if (session.has_said_goaway_) {
+        nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // Its head is decoded, and nobody hears of it.
+    }
     session.add(frame->hd.stream_id);
     return 0;
 }
@@ -115,6 +135,7 @@ int Http2Session::Callbacks::on_frame_recv(nghttp2_session*, const nghttp2_frame
             if (Stream* stream = stream_of(user_data, frame->hd.stream_id); stream != nullptr && end)
                 session.on_data_end(*stream);
             break;
+        case NGHTTP2_RST_STREAM: session.observer_.on_peer_reset(); break;
         case NGHTTP2_PING:
             if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) session.on_pong(frame->ping.opaque_data);
             break;
@@ -147,6 +168,8 @@ int Http2Session::Callbacks::on_stream_close(nghttp2_session*, std::int32_t id, 
 // A server that has answered before the request was complete wants no more of it (RFC 9113 section 8.1).
 int Http2Session::Callbacks::on_frame_send(nghttp2_session* nghttp2, const nghttp2_frame* frame,
                                            void* user_data) {
+    if (frame->hd.type == NGHTTP2_RST_STREAM && is_peers_error(frame->rst_stream.error_code))
+        self(user_data).observer_.on_peer_reset();
     const bool may_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (!may_end || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     Stream* stream = stream_of(user_data, frame->hd.stream_id);

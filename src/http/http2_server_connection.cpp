@@ -16,6 +16,10 @@ constexpr std::size_t spare_max = 32;
 // Behind the first GOAWAY: as long as a visitor that has not read it yet may begin requests (RFC 9113
 // section 6.8).
 constexpr std::chrono::seconds farewell{1};
+// Streams that a visitor may reset, or break so that this side resets them: so many a second, and so many
+// times those that may be open at once.
+constexpr int resets_per_second = 33;
+constexpr std::uint32_t resets_at_once_per_stream = 4;
 
 Http2Settings session_settings(const ServerLimits& limits) {
     Http2Settings settings{.role = Http2Settings::Role::server,
@@ -27,7 +31,6 @@ Http2Settings session_settings(const ServerLimits& limits) {
                            .unconsumed_bytes_max = limits.http2_unconsumed_bytes_max};
     settings.memory = limits.memory;
     settings.head = limits.head;
-    settings.resets_at_once = 4 * limits.streams_max;
     return settings;
 }
 
@@ -175,6 +178,23 @@ void Http2ServerConnection::on_body_taken(Http2StreamId id, std::size_t bytes) {
     if (Http2Exchange* exchange = find(id)) exchange->taken(bytes);
 }
 
+// What is open is served to its end: where a proxy asks for many, it is other people's.
+void Http2ServerConnection::on_peer_reset() {
+    if (!takes_streams_ || take_reset()) return;
+    tell_refused(400, {"http2_protocol_error", "the visitor gives up streams, or breaks them, too fast"});
+    close_to_new(http2_code::enhance_your_calm);
+}
+
+// A virtual schedule, as ATM's GCRA has it.
+bool Http2ServerConnection::take_reset() {
+    constexpr auto interval = std::chrono::nanoseconds(std::chrono::seconds(1)) / resets_per_second;
+    const MonoTime now = server_.loop_.now();
+    const MonoTime all_left_at = std::max(all_resets_left_at_, now) + interval;
+    if (all_left_at - now > resets_at_once_per_stream * server_.limits_.streams_max * interval) return false;
+    all_resets_left_at_ = all_left_at;
+    return true;
+}
+
 void Http2ServerConnection::defer(Http2StreamId id) {
     deferred_.push_back(id);
     server_.loop_.defer(*this);
@@ -218,7 +238,7 @@ void Http2ServerConnection::on_deadline() {
         if (unfinished_head_ != 0 && server_.loop_.now() >= head_due_) return give_up_head();
         if (!takes_streams_) return end();
     }
-    if (exchanges_.empty() || draining_) close_to_new();
+    if (exchanges_.empty() || draining_) close_to_new(http2_code::no_error);
     give_up_stalled();
     arm_deadline();
 }
@@ -235,9 +255,9 @@ void Http2ServerConnection::give_up_head() {
     close();
 }
 
-void Http2ServerConnection::close_to_new() {
+void Http2ServerConnection::close_to_new(std::uint32_t code) {
     if (!std::exchange(takes_streams_, false)) return;
-    session_.goaway(http2_code::no_error);
+    session_.goaway(code);
     stream_->flush_later();
 }
 

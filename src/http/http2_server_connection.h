@@ -49,6 +49,7 @@ private:
     void on_reset(Http2StreamId stream, std::uint32_t code) override;
     void on_complete(Http2StreamId stream, bool) override;
     void on_body_taken(Http2StreamId stream, std::size_t bytes) override;
+    void on_peer_reset() override;
 
     // net::Deferred
     void on_deferred() override;
@@ -70,7 +71,9 @@ private:
     void give_up_bodies();
     void tell_refused(int status, const Error& why);
     void give_up_head();
-    void close_to_new();
+    void close_to_new(std::uint32_t code);
+    // One off what the visitor may have reset now. False when that was all.
+    bool take_reset();
     void give_up_stalled();
     void close();
     void end_exchanges();
@@ -87,6 +90,7 @@ private:
     std::vector<std::unique_ptr<Http2Exchange>> spare_;
     std::vector<Http2StreamId> deferred_;
     std::vector<Field> fields_;         // Of the answer being written.
+    MonoTime all_resets_left_at_{};     // When none counts any more.
     MonoTime last_progress_;            // When the visitor took something.
     std::uint64_t written_before_ = 0;  // Bytes out when the deadline was armed.
     MonoTime due_;                      // When it was armed for.

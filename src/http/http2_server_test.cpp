@@ -12,6 +12,7 @@ namespace ee::http {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 using net::run_turns;
 using net::run_until;
 
@@ -572,6 +573,119 @@ TEST_F(Http2ServerTest, AVisitorThatTakesNoAnswersMayNotAskForAnyNumber) {
     EXPECT_EQ(handler.refused, std::vector<std::string>{"400 http2_protocol_error"});
     EXPECT_EQ(transfer(0).gone, 1);
     EXPECT_EQ(handler.transfers.size(), 1u);
+}
+
+// Visitors that ask for streams which come to nothing, frame by frame.
+struct StreamsThatAreReset : Http2ServerTest {
+    StreamsThatAreReset() {
+        limits.streams_max = 5;  // 20 resets at once.
+        handler.serve = [](Transfer&) {};
+    }
+    void visit_raw() {
+        open();
+        peer.emplace(loop, net::connect_to(server->port()));
+        peer->say(std::string(http2_preface) + frame(4, 0, 0));
+    }
+    // Asks, and follows it up; one after another, until the connection ends.
+    void flood(std::size_t streams, std::string_view block,
+               const std::function<std::string(Http2StreamId)>& then) {
+        for (std::size_t i = 0; i < streams && peer->closed.empty(); ++i) {
+            const auto id = static_cast<Http2StreamId>(1 + 2 * i);
+            peer->say(frame(1, 4, id, block) + then(id));
+            run_turns(loop, 3);
+        }
+    }
+    // The code of the last GOAWAY that the visitor got.
+    std::optional<std::uint32_t> goaway() const {
+        std::optional<std::uint32_t> code;
+        for (std::string_view rest = peer->received; rest.size() >= 9;) {
+            const std::size_t size = 9 + big_endian_at<3>(rest);
+            if (size > rest.size()) break;
+            if (rest[3] == 7) code = big_endian_at<4>(rest.substr(13));
+            rest.remove_prefix(size);
+        }
+        return code;
+    }
+
+    std::optional<net::Peer> peer;
+};
+
+TEST_F(StreamsThatAreReset, EndTheConnectionWhoeverResetsThem) {
+    struct Row {
+        std::string name;
+        std::function<std::string(Http2StreamId)> then;
+        bool is_begun = true;
+        std::string block{get_block};
+    };
+    const std::string trailers_of_pseudo_fields = "\x82";
+    const Row rows[] = {
+        {"the visitor", [](Http2StreamId id) { return frame(3, 0, id, std::string(3, 0) + "\x08"); }},
+        {"a window that overflows", [](Http2StreamId id) { return frame(8, 0, id, "\x7f\xff\xff\xff"); }},
+        {"trailers that are none",
+         [&](Http2StreamId id) { return frame(1, 5, id, trailers_of_pseudo_fields); }},
+        {"no request", [](Http2StreamId) { return std::string(); }, false, std::string(get_block) + "\x82"},
+    };
+    for (const Row& row : rows) {
+        handler.refused.clear();
+        handler.transfers.clear();
+        visit_raw();
+        flood(1000, row.block, row.then);
+        ASSERT_TRUE(until([&] { return !peer->closed.empty(); })) << row.name;
+        EXPECT_EQ(goaway(), http2_code::enhance_your_calm) << row.name;
+        EXPECT_EQ(handler.refused, std::vector<std::string>{"400 http2_protocol_error"}) << row.name;
+        EXPECT_GE(handler.transfers.size(), row.is_begun ? 21u : 0u) << row.name;
+        EXPECT_LT(handler.transfers.size(), 60u) << row.name;
+    }
+}
+
+TEST_F(StreamsThatAreReset, DoNotEndWhatElseIsBeingServed) {
+    open();
+    const auto visitor = visit();
+    const Http2StreamId kept = visitor->open("GET", "/kept");
+    transfer(0);
+    for (std::size_t asked = 1; !visitor->side.goaway; ++asked) {
+        ASSERT_LT(asked, 60u);
+        const Http2StreamId id = visitor->open("GET", "/");
+        ASSERT_TRUE(until([&] { return visitor->side.goaway || handler.transfers.size() > asked; }));
+        if (visitor->side.goaway) break;
+        visitor->cancel(id);
+        ASSERT_TRUE(until([&] { return handler.transfers[asked]->gone == 1; }));
+        run_turns(loop, 3);
+    }
+    EXPECT_EQ(visitor->side.goaway, http2_code::enhance_your_calm);
+    EXPECT_EQ(transfer(0).gone, 0);
+    transfer(0).respond(200, "kept");
+    ASSERT_TRUE(until([&] { return !visitor->closed.empty(); }));
+    EXPECT_EQ(visitor->heard(kept).body, "kept");
+}
+
+// The GOAWAY waits behind what the visitor does not take.
+TEST_F(StreamsThatAreReset, AreNotBegunOnceThereWereTooManyThoughNobodyReadsThat) {
+    visit_raw();
+    peer->stream.pause_reading();
+    peer->say(frame(4, 0, 0, std::string("\0\4\x7f\xff\xff\xff", 6)) + frame(8, 0, 0, "\x7f\0\0\0"s) +
+              frame(1, 5, 1, get_block));
+    transfer(0).respond(200, std::string(32 << 20, 'x'));
+    run_turns(loop, 100);
+    for (Http2StreamId id = 3; id < 203; id += 2) {
+        peer->say(frame(1, 5, id, get_block) + frame(3, 0, id, std::string(3, 0) + "\x08"));
+        run_turns(loop, 3);
+    }
+    EXPECT_GE(handler.transfers.size(), 21u);
+    EXPECT_LT(handler.transfers.size(), 60u);
+    EXPECT_EQ(handler.refused, std::vector<std::string>{"400 http2_protocol_error"});
+}
+
+TEST_F(StreamsThatAreReset, DoNotCountWhereTheyWereRefusedForTheLimit) {
+    visit_raw();
+    for (Http2StreamId id = 1; id < 200; id += 2) peer->say(frame(1, 5, id, get_block));
+    ASSERT_TRUE(until([&] { return handler.transfers.size() == 5; }));
+    for (const auto& held : handler.transfers) held->respond(200, "held");
+    run_turns(loop, 5);
+    peer->say(frame(1, 5, 201, get_block));
+    transfer(5).respond(200, "next");
+    ASSERT_TRUE(until([&] { return peer->received.ends_with("next"); }));
+    EXPECT_EQ(goaway(), std::nullopt);
 }
 
 // ---- Deadlines ----

@@ -453,7 +453,7 @@ void Http2Session::begin_drain() {
 }
 
 void Http2Session::goaway(std::uint32_t code) {
-    draining_ = true;
+    draining_ = has_said_goaway_ = true;
     nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
                           code, nullptr, 0);
 }

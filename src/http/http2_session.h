@@ -62,9 +62,6 @@ struct Http2Settings {
     // null.
     BodyMemory* memory = nullptr;
     HeadLimits head{};
-    // How many streams a client may reset at once, and a second from then on; more ends the connection.
-    std::uint64_t resets_at_once = 1000;
-    std::uint64_t resets_per_second = 33;
 };
 
 // The head of a request or of an answer. Views: valid during the call.
@@ -97,6 +94,9 @@ public:
     // Ended by this side, because of what it holds that was not consumed (`unconsumed_bytes_max`). Nothing
     // follows.
     virtual void on_shed(Http2StreamId stream) { on_reset(stream, http2_code::enhance_your_calm); }
+    // The peer has reset a stream, or has made this side reset one, by an error on it. A server that does not
+    // know its clients bounds how often: each may have been a request that is of no use to anybody.
+    virtual void on_peer_reset() {}
     // So many more bytes of our body have been pulled.
     virtual void on_body_taken(Http2StreamId, std::size_t /*bytes*/) {}
     // After on_end(): our side is over, too; `is_whole`, or because the peer takes no more of it. Nothing
@@ -166,7 +166,7 @@ public:
     // ---- The connection ----
     // Asks for no more streams (a server); those the peer has begun meanwhile are still served.
     void begin_drain();
-    // Takes none from here on.
+    // Takes none from here on, whether the peer has read that yet or not.
     void goaway(std::uint32_t code);
 
     bool is_draining() const { return draining_; }
@@ -246,6 +246,7 @@ private:
     Http2StreamId unfinished_head_ = 0;
     std::optional<Http2StreamId> probed_;  // Whose bytes are counted until a PING comes back.
     bool has_peer_settings_ = false;
+    bool has_said_goaway_ = false;
     bool has_flooded_ = false;     // More is queued for the peer than it may have wait.
     bool is_crowded_ = false;      // By what is unconsumed here.
     bool under_pressure_ = false;  // By that, or in the whole process.
