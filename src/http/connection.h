@@ -16,7 +16,7 @@ class Connection;
 struct Gathering {
     Connection* connection;
     std::int32_t stream;  // 0 where there are none.
-    std::size_t bytes;    // So far; more than 0.
+    std::size_t bytes;    // So far, its head among them.
     MonoTime since;
 };
 

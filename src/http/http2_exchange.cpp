@@ -55,8 +55,10 @@ void Http2Exchange::begin_request(const Http2Head& head, bool end) {
         return refuse_head(413, body_too_large(head_.content_length, body_bytes_max_));
     // What follows an extended CONNECT is no body, and has no end to wait for.
     if (terms.streamed || !head_.protocol.empty()) return serve();
+    if (!connection_.server_.limits_.has_room(0)) return refuse_head(503, no_room_for_body());
     phase_ = Phase::gathering;
     take_over(head_, head_text_);
+    count_gathered();
     if (head_.expect_continue) connection_.session_.interim(id_, 100, {});
     expect_body();
 }
@@ -64,6 +66,7 @@ void Http2Exchange::begin_request(const Http2Head& head, bool end) {
 void Http2Exchange::serve() {
     phase_ = Phase::serving;
     connection_.server_.handler_.on_request(*this);
+    let_go_of_request();
 }
 
 void Http2Exchange::receive(std::string_view bytes) {
@@ -87,8 +90,12 @@ void Http2Exchange::gather(std::string_view bytes) {
     if (!connection_.server_.limits_.has_room(body_.size() + bytes.size()))
         return refuse_head(503, no_room_for_body());
     body_.append(bytes);
-    gathered_.set(body_.size());
+    count_gathered();
     expect_body();
+}
+
+void Http2Exchange::count_gathered() {
+    gathered_.set(head_.held_with(head_text_) + body_.size());
 }
 
 void Http2Exchange::expect_body() {
@@ -140,7 +147,8 @@ void Http2Exchange::go_on() {
 
 void Http2Exchange::visitor_gone() {
     phase_ = Phase::over;
-    let_go();
+    let_go_of_request();
+    claim_.reset();
     if (ExchangeObserver* observer = std::exchange(observer_, nullptr)) observer->on_visitor_gone();
 }
 
@@ -236,22 +244,25 @@ void Http2Exchange::finish(std::span<const Field> trailers) {
 
 void Http2Exchange::end_answer() {
     observer_ = nullptr;
-    let_go();
+    claim_.reset();
     phase_ = Phase::over;
     connection_.answered();
     if (is_closed_) connection_.forget(id_);
 }
 
-// Of what a request that is gathered holds.
-void Http2Exchange::let_go() {
+// Who serves it has what they need of it, or nobody will. The stream may stay for long, and a few bytes of
+// HPACK make thousands of a head.
+void Http2Exchange::let_go_of_request() {
+    constexpr std::size_t kept_fields = 64;
     if (gathered_.bytes() > 0) empty_buffer(body_);
     gathered_.set(0);
-    claim_.reset();
+    empty_buffer(head_text_);
+    if (head_.fields.capacity() > kept_fields) std::vector<Field>().swap(head_.fields);
 }
 
 void Http2Exchange::cut() {
     observer_ = nullptr;
-    let_go();
+    claim_.reset();
     phase_ = Phase::over;
     connection_.session_.reset(id_, http2_code::internal_error);
     connection_.stream_->flush_later();
@@ -278,6 +289,7 @@ void Http2Exchange::refuse(const Refusal& refusal) {
     phase_ = Phase::serving;
     body_follows_ = false;
     respond(status, refusal_fields(status, request_id, fields), body);
+    let_go_of_request();
 }
 
 // A request that is being served turns out not to be one.

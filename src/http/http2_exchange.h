@@ -36,8 +36,9 @@ public:
     void give_up();
     // Of a body that is being gathered, when more of it must have come; else never.
     MonoTime body_due() const { return phase_ == Phase::gathering ? body_due_ : MonoTime::max(); }
-    // Of a body that is being gathered; else 0.
-    std::size_t gathered_bytes() const { return phase_ == Phase::gathering ? body_.size() : 0; }
+    bool is_gathering() const { return phase_ == Phase::gathering; }
+    // With the head.
+    std::size_t gathered_bytes() const { return gathered_.bytes(); }
     void refuse_gathering(int status, const Error& why);
 
     // Exchange
@@ -68,7 +69,8 @@ private:
     bool receives() const { return phase_ == Phase::serving && body_follows_; }
     void gather(std::string_view bytes);
     void expect_body();
-    void let_go();
+    void count_gathered();
+    void let_go_of_request();
     void serve();
     bool begin_answer(int status, std::span<const Field> fields, std::optional<std::uint64_t> content_length,
                       std::string_view body, bool end);
@@ -83,7 +85,7 @@ private:
     RequestHead head_;
     std::string head_text_;  // Keeps the head alive while its body is gathered.
     std::string body_;       // Gathered; or, where it is handed out, what came before take_body().
-    HeldBytes gathered_;     // By it; what came before take_body() counts in the session.
+    HeldBytes gathered_;     // By both; what came before take_body() counts in the session.
     std::unique_ptr<Claim> claim_;
     std::vector<OwnedField> trailers_;
     ExchangeObserver* observer_ = nullptr;

@@ -95,7 +95,10 @@ void Http2ServerConnection::close() {
 }
 
 void Http2ServerConnection::end_exchanges() {
-    for (const auto& [id, exchange] : std::exchange(exchanges_, {})) exchange->visitor_gone();
+    for (auto& [id, exchange] : std::exchange(exchanges_, {})) {
+        exchange->visitor_gone();
+        server_.loop_.dispose(std::move(exchange));
+    }
 }
 
 void Http2ServerConnection::on_closed(const Error&) {
@@ -295,8 +298,8 @@ void Http2ServerConnection::give_up_bodies() {
 
 void Http2ServerConnection::list_gathering(std::vector<Gathering>& into) {
     for (const auto& [id, exchange] : exchanges_)
-        if (const std::size_t bytes = exchange->gathered_bytes())
-            into.push_back({this, id, bytes, exchange->started_at()});
+        if (exchange->is_gathering())
+            into.push_back({this, id, exchange->gathered_bytes(), exchange->started_at()});
 }
 
 void Http2ServerConnection::refuse_gathering(std::int32_t stream, int status, const Error& why) {

@@ -52,6 +52,10 @@ struct RequestHead {
     bool accepts_trailers = false;  // TE: trailers
 
     bool has_body() const { return framing == Framing::chunked || content_length > 0; }
+    // Of memory, with a copy of its text.
+    std::size_t held_with(const std::string& text) const {
+        return text.size() + fields.size() * sizeof(Field);
+    }
 
     friend bool operator==(const RequestHead&, const RequestHead&) = default;
 };

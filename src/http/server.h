@@ -37,9 +37,9 @@ struct ServerLimits {
     // Read and thrown away of a body whose request is answered; more than that ends the connection.
     std::size_t discarded_bytes_max = 256 * 1024;
     std::size_t connections_max = 100000;
-    // Where answers that wait, and bodies that are gathered, are counted: under its pressure no body beyond
-    // `whole_body_bytes_max` is gathered, nor so much left unconsumed, and when it is full none is gathered
-    // (503 `overloaded`). May be null.
+    // Where answers that wait, and bodies that are gathered with their heads, are counted: under its pressure
+    // no body beyond `whole_body_bytes_max` is gathered, nor so much left unconsumed, and when it is full
+    // none is gathered (503 `overloaded`). May be null.
     BodyMemory* memory = nullptr;
     // Of a connection until its first request has been answered.
     net::Urgency newcomers = net::Urgency::normal;

@@ -34,10 +34,15 @@ bool ServerConnection::begin_body(std::string_view head, std::string_view behind
         serve();
         return true;
     }
+    if (!limits.has_room(0)) {
+        refuse_head(503, no_room_for_body());
+        return false;
+    }
     // The head has to outlive this input: parse the copy, so that its views point there.
     head_text_.assign(head);
     RequestParser again(limits.head);
     EE_CHECK(again.parse(head_text_, head_).has_value());
+    count_gathered();
     if (head_.expect_continue) stream_->write("HTTP/1.1 100 Continue\r\n\r\n");
     phase_ = Phase::gathering;
     expect_body();
@@ -71,8 +76,12 @@ void ServerConnection::expect_body() {
     deadline_.arm_at(server_.limits_.body_due(started_at_, body_.size(), server_.loop_.now()));
 }
 
+void ServerConnection::count_gathered() {
+    gathered_.set(head_.held_with(head_text_) + body_.size());
+}
+
 void ServerConnection::list_gathering(std::vector<Gathering>& into) {
-    if (phase_ == Phase::gathering && !body_.empty()) into.push_back({this, 0, body_.size(), started_at_});
+    if (phase_ == Phase::gathering) into.push_back({this, 0, gathered_.bytes(), started_at_});
 }
 
 void ServerConnection::refuse_gathering(std::int32_t, int status, const Error& why) {
@@ -89,7 +98,7 @@ bool ServerConnection::append_to_body(std::string_view piece) {
         return false;
     }
     body_.append(piece);
-    gathered_.set(body_.size());
+    count_gathered();
     return true;
 }
 

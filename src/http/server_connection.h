@@ -84,6 +84,7 @@ private:
     bool gather_body(std::string_view input, std::size_t& used);
     bool append_to_body(std::string_view piece);
     void expect_body();
+    void count_gathered();
     bool delivers_body() const { return phase_ == Phase::serving && body_follows_ && taking_body_; }
     bool deliver_body(std::string_view input, std::size_t& used);
     bool discard_body(std::string_view input, std::size_t& used);
@@ -110,7 +111,7 @@ private:
     std::string head_text_;  // Keeps the head alive while its body is still coming.
     BodyDecoder decoder_;
     std::string body_;
-    HeldBytes gathered_;  // By it.
+    HeldBytes gathered_;  // Head and body, when that one is gathered.
     std::unique_ptr<Claim> claim_;
     std::string_view body_view_;
     std::string unread_;  // Behind what was processed.
