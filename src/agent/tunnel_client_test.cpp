@@ -329,7 +329,7 @@ TEST_P(TunnelClientTest, IgnoresMessagesItDoesNotKnow) {
 
 TEST_P(TunnelClientTest, CarriesRequestsToTheBackendAndAnswersBack) {
     struct Fields final : tunnel::StreamObserver {
-        void on_head(int, std::span<const http::Field> headers, std::optional<std::uint64_t>) override {
+        void on_head(int, std::span<const http::Field> headers, std::optional<std::uint64_t>, bool) override {
             for (const http::Field& field : headers)
                 names.append(field.name).append("=").append(field.value).append(";");
         }

@@ -92,15 +92,20 @@ public:
     // status forbids one.
     virtual void respond(int status, std::span<const Field> fields, std::string_view body) = 0;
 
-    // An answer in pieces. Without `content_length` it is chunked (HTTP/1.0: ended by the close). Answers
-    // false, with nothing sent, when a field cannot be written.
+    // An answer in pieces. Without `content_length` it is chunked (HTTP/1.0: ended by the close). `end`: no
+    // body follows, nor trailers, and over HTTP/2 the head says so. Answers false, with nothing sent, when a
+    // field cannot be written.
     [[nodiscard]] virtual bool begin(int status, std::span<const Field> fields,
-                                     std::optional<std::uint64_t> content_length) = 0;
+                                     std::optional<std::uint64_t> content_length, bool end) = 0;
+    [[nodiscard]] bool begin(int status, std::span<const Field> fields,
+                             std::optional<std::uint64_t> content_length) {
+        return begin(status, fields, content_length, content_length == 0);
+    }
     // Appends: nothing is refused. How much waits is the sender's to bound, by on_written().
     virtual void send(std::string_view piece) = 0;
     void finish() { finish({}); }
-    // With trailers, which only a chunked answer to a visitor that said `TE: trailers` carries. Trailers that
-    // cannot be written cut the answer.
+    // With trailers, which over HTTP/1 only a chunked answer to a visitor that said `TE: trailers` carries.
+    // Trailers that cannot be written cut the answer.
     virtual void finish(std::span<const Field> trailers) = 0;
     // The answer cannot be completed: ends the connection, so that no part passes for the whole.
     virtual void cut() = 0;

@@ -207,7 +207,7 @@ bool Http2Exchange::begin_answer(int status, std::span<const Field> fields,
     if (!body_allowed_) body = {};
     begun_ = true;
     // What has no body ends with its head: for gRPC only such a head is an answer of trailers alone.
-    answer_complete_ = end || !body_allowed_ || content_length == 0;
+    answer_complete_ = end || !body_allowed_;
     connection_.session_.respond(id_, {.status = status, .fields = out}, body, answer_complete_);
     connection_.stream_->flush_later();
     return true;
@@ -219,8 +219,8 @@ void Http2Exchange::respond(int status, std::span<const Field> fields, std::stri
 }
 
 bool Http2Exchange::begin(int status, std::span<const Field> fields,
-                          std::optional<std::uint64_t> content_length) {
-    return begin_answer(status, fields, content_length, {}, false);
+                          std::optional<std::uint64_t> content_length, bool end) {
+    return begin_answer(status, fields, content_length, {}, end);
 }
 
 void Http2Exchange::send(std::string_view piece) {

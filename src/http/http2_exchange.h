@@ -54,8 +54,8 @@ public:
     void body_consumed(std::size_t bytes) override;
     bool interim(int status, std::span<const Field> fields) override;
     void respond(int status, std::span<const Field> fields, std::string_view body) override;
-    bool begin(int status, std::span<const Field> fields,
-               std::optional<std::uint64_t> content_length) override;
+    bool begin(int status, std::span<const Field> fields, std::optional<std::uint64_t> content_length,
+               bool end) override;
     void send(std::string_view piece) override;
     void finish(std::span<const Field> trailers) override;
     void cut() override;

@@ -361,6 +361,19 @@ TEST_F(Http2ServerTest, AnswersWithoutABodyEndWithTheirHead) {
     EXPECT_TRUE(until([&] { return server->busy() == 0; }));
 }
 
+TEST_F(Http2ServerTest, AnEmptyAnswerMayHaveTrailers) {
+    handler.serve = [](Transfer&) {};
+    open();
+    const auto visitor = visit();
+    const Http2StreamId id = visitor->open("POST", "/");
+    ASSERT_TRUE(transfer(0).exchange->begin(200, {}, 0, false));
+    const Field trailers[] = {{"grpc-status", "0"}};
+    transfer(0).finish(trailers);
+    ASSERT_TRUE(until([&] { return visitor->heard(id).ended; }));
+    EXPECT_EQ(visitor->heard(id).head, "200 content-length=0");
+    EXPECT_EQ(visitor->heard(id).trailers, " grpc-status=0");
+}
+
 // gRPC takes such an answer for trailers alone only when the head is its end.
 TEST_F(Http2ServerTest, AnEmptyAnswerIsOneFrame) {
     handler.serve = [](Transfer&) {};

@@ -23,13 +23,14 @@ bool ServerConnection::interim(int status, std::span<const Field> fields) {
 
 void ServerConnection::respond(int status, std::span<const Field> fields, std::string_view body) {
     if (body_follows_ && !rest_is_small()) keep_alive_ = false;
-    EE_CHECK(begin(status, fields, body.size()));
+    EE_CHECK(begin(status, fields, body.size(), body.empty()));
     send(body);
     finish({});
 }
 
+// Where the answer ends is what its length says.
 bool ServerConnection::begin(int status, std::span<const Field> fields,
-                             std::optional<std::uint64_t> content_length) {
+                             std::optional<std::uint64_t> content_length, bool) {
     EE_CHECK(phase_ == Phase::serving);
     std::string& out = stream_->output();
     const std::size_t before = out.size();
@@ -160,7 +161,7 @@ void ServerConnection::refuse(const Refusal& refusal) {
     keep_alive_ = false;
     body_allowed_ = true;
     head_.minor_version = 1;
-    EE_CHECK(begin(status, refusal_fields(status, request_id, fields), body.size()));
+    EE_CHECK(begin(status, refusal_fields(status, request_id, fields), body.size(), false));
     send(body);
     finish({});
 }

@@ -137,7 +137,7 @@ void Call::answered() {
 }
 
 void Call::on_head(int status, std::span<const http::Field> fields,
-                   std::optional<std::uint64_t> content_length) {
+                   std::optional<std::uint64_t> content_length, bool end) {
     status_ = status;
     answered();
     // What a GET would have had, where the answer to HEAD says so.
@@ -145,7 +145,7 @@ void Call::on_head(int status, std::span<const http::Field> fields,
     AnswerFields& passed = forwarder_.answer_fields_;
     const bool is_built = passed.build(fields, answer_context());
     if (is_built && !websocket_accept_.empty() && status == 200) return become_websocket(passed.result());
-    if (!is_built || !exchange_->begin(status, passed.result(), content_length))
+    if (!is_built || !exchange_->begin(status, passed.result(), content_length, end))
         return refuse_answer(unwritable_fields);
     begun_ = true;
 }

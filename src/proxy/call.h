@@ -59,8 +59,8 @@ private:
     // From the agent.
     void on_sent() override;
     void on_interim(int status, std::span<const http::Field> fields) override;
-    void on_head(int status, std::span<const http::Field> fields,
-                 std::optional<std::uint64_t> content_length) override;
+    void on_head(int status, std::span<const http::Field> fields, std::optional<std::uint64_t> content_length,
+                 bool end) override;
     void on_body(std::string_view bytes) override;
     void on_end(std::span<const http::Field> trailers) override;
     void on_body_taken(std::size_t bytes) override;

@@ -158,7 +158,7 @@ void PassthroughCall::on_sent() {
     sent_at_ = std::chrono::steady_clock::now();
 }
 
-void PassthroughCall::on_head(int status, std::span<const http::Field>, std::optional<std::uint64_t>) {
+void PassthroughCall::on_head(int status, std::span<const http::Field>, std::optional<std::uint64_t>, bool) {
     head_at_ = std::chrono::steady_clock::now();
     owner_.forwarder_.answered(attempt_);
     if (status == status_carried) {

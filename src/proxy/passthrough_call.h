@@ -35,8 +35,8 @@ private:
     void on_closed(const Error& why) override;
     // From the agent.
     void on_sent() override;
-    void on_head(int status, std::span<const http::Field> fields,
-                 std::optional<std::uint64_t> content_length) override;
+    void on_head(int status, std::span<const http::Field> fields, std::optional<std::uint64_t> content_length,
+                 bool end) override;
     void on_body(std::string_view bytes) override;
     bool on_answer_end() override;
     void on_end(std::span<const http::Field> trailers) override;

@@ -49,9 +49,10 @@ public:
         static_cast<void>(status);
         static_cast<void>(fields);
     }
-    // `content_length` is the size of the body that follows, when it is known beforehand.
+    // `content_length` is the size of the body that follows, when it is known beforehand. `end`: none does,
+    // nor trailers.
     virtual void on_head(int status, std::span<const http::Field> fields,
-                         std::optional<std::uint64_t> content_length) = 0;
+                         std::optional<std::uint64_t> content_length, bool end) = 0;
     // To be given back with consumed(): until then the agent is held to the stream's window.
     virtual void on_body(std::string_view bytes) = 0;
     // The agent's side of a stream that carries bytes both ways is complete. True: ours goes on until

@@ -112,7 +112,7 @@ void MultiplexerV1::deliver(StreamId id, StreamObserver& observer, const protoco
     std::vector<http::Field> fields = std::move(fields_);
     fields.clear();
     for (const protocol::HeaderField& header : answer.headers) fields.push_back({header.name, header.value});
-    observer.on_head(answer.status, fields, answer.body.size());
+    observer.on_head(answer.status, fields, answer.body.size(), answer.body.empty());
     fields_ = std::move(fields);
     if (!delivery.cancelled && !answer.body.empty()) observer.on_body(answer.body);
     if (!delivery.cancelled) observer.on_end({});

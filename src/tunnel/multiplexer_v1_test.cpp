@@ -23,8 +23,8 @@ public:
     std::function<void(std::string_view)> then = [](std::string_view) {};
 
     void on_head(int status, std::span<const http::Field> headers,
-                 std::optional<std::uint64_t> content_length) override {
-        hear(fmt::format("head {} {} {}", status, headers.size(), content_length.value()));
+                 std::optional<std::uint64_t> content_length, bool end) override {
+        hear(fmt::format("head {} {} {}{}", status, headers.size(), content_length.value(), end ? "." : ""));
     }
     void on_body(std::string_view bytes) override { hear(fmt::format("body {}", bytes)); }
     void on_end(std::span<const http::Field>) override { hear("end"); }
@@ -79,7 +79,7 @@ TEST(MultiplexerV1, AnEmptyBodyIsNoBody) {
     const StreamId id = open(mux, visitor);
     next(mux);
     mux.receive(answer(id, ""));
-    EXPECT_EQ(visitor.heard, (Heard{"head 200 1 0", "end"}));
+    EXPECT_EQ(visitor.heard, (Heard{"head 200 1 0.", "end"}));
 }
 
 TEST(MultiplexerV1, AnAgentThatAnswersInTurnGetsOneRequestAtATime) {

@@ -204,7 +204,7 @@ void MultiplexerV2::on_head(Http2StreamId id, const http::Http2Head& head, bool 
     }
     // A head that is the end has no body, whatever length it tells of (HEAD, 304).
     const auto length = end ? std::optional<std::uint64_t>(0) : http::content_length(head.fields);
-    stream->observer->on_head(head.status, head.fields, length);
+    stream->observer->on_head(head.status, head.fields, length, end);
 }
 
 void MultiplexerV2::on_interim(Http2StreamId id, int status, std::span<const http::Field> fields) {

@@ -60,10 +60,10 @@ public:
     void on_interim(int status, std::span<const http::Field>) override {
         hear(fmt::format("interim {}", status));
     }
-    void on_head(int status, std::span<const http::Field> fields,
-                 std::optional<std::uint64_t> content_length) override {
-        hear(fmt::format("head {} {} {}", status, fields.size(),
-                         content_length ? std::to_string(*content_length) : "?"));
+    void on_head(int status, std::span<const http::Field> fields, std::optional<std::uint64_t> content_length,
+                 bool end) override {
+        hear(fmt::format("head {} {} {}{}", status, fields.size(),
+                         content_length ? std::to_string(*content_length) : "?", end ? "." : ""));
     }
     void on_body(std::string_view bytes) override {
         received += bytes.size();
@@ -141,6 +141,23 @@ TEST_F(MultiplexerV2Test, CarriesARequestAndItsAnswer) {
     EXPECT_EQ(visitor.heard, (Heard{"interim 103", "head 200 2 2", "body hi", "end 0"}));
     EXPECT_EQ(mux.open_streams(), 0u);
     EXPECT_TRUE(agent.resets.empty()) << "what is complete is not reset";
+}
+
+// gRPC's answer of trailers alone is a head that is the end; another may be empty and have trailers.
+TEST_F(MultiplexerV2Test, TellsAHeadThatIsTheEndFromOneOfAnEmptyBody) {
+    const http::Field empty[] = {{"content-length", "0"}}, trailers[] = {{"grpc-status", "0"}};
+    Visitor with_trailers, alone;
+    open(with_trailers);
+    exchange();
+    respond(200, empty, "", false);
+    agent.session.end_body(agent.last, trailers);
+    exchange();
+    EXPECT_EQ(with_trailers.heard, (Heard{"head 200 1 0", "end 1"}));
+    open(alone);
+    exchange();
+    respond(200, trailers);
+    exchange();
+    EXPECT_EQ(alone.heard, (Heard{"head 200 1 0.", "end 0"}));
 }
 
 TEST_F(MultiplexerV2Test, StreamsABodyAndTellsOfRoom) {
@@ -464,7 +481,7 @@ TEST_F(MultiplexerV2Test, TakesSoManyAndNoneOnceTheAgentStops) {
               "tunnel_closed");
     respond(200);
     exchange();
-    EXPECT_EQ(visitors[2].heard, (Heard{"head 200 0 0", "end 0"})) << "what was open is finished";
+    EXPECT_EQ(visitors[2].heard, (Heard{"head 200 0 0.", "end 0"})) << "what was open is finished";
     EXPECT_EQ(refused, "");
 }
 
@@ -500,10 +517,10 @@ TEST_F(MultiplexerV2OfOne, OpensTheNextStreamWhereARequestWasAnsweredBeforeItsEn
     exchange();
     respond(413);
     exchange();
-    EXPECT_EQ(early.heard, (Heard{"head 413 0 0", "end 0"}));
+    EXPECT_EQ(early.heard, (Heard{"head 413 0 0.", "end 0"}));
     respond(200);
     exchange();
-    EXPECT_EQ(next.heard, (Heard{"head 200 0 0", "end 0"}));
+    EXPECT_EQ(next.heard, (Heard{"head 200 0 0.", "end 0"}));
     EXPECT_EQ(refused, "");
 }
 
@@ -521,7 +538,7 @@ TEST_F(MultiplexerV2OfOne, OpensTheNextStreamInPlaceOfOneThatWasCancelled) {
     exchange();
     respond(200);
     exchange();
-    EXPECT_EQ(stays.heard, (Heard{"head 200 0 0", "end 0"}));
+    EXPECT_EQ(stays.heard, (Heard{"head 200 0 0.", "end 0"}));
     EXPECT_EQ(agent.heads.size(), 2u);
     EXPECT_EQ(agent.resets, (std::map<Http2StreamId, std::uint32_t>{
                                 {static_cast<Http2StreamId>(sent), http::http2_code::cancel}}));

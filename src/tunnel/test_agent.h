@@ -208,7 +208,7 @@ struct TestOwner final : SessionOwner {
 
 // Writes down what became of its request.
 struct TestVisitor final : StreamObserver {
-    void on_head(int status, std::span<const http::Field>, std::optional<std::uint64_t>) override {
+    void on_head(int status, std::span<const http::Field>, std::optional<std::uint64_t>, bool) override {
         got = std::to_string(status) + " ";
     }
     void on_body(std::string_view bytes) override { got.append(bytes); }

@@ -24,6 +24,7 @@ class Http2Backend:
     /upload         counts and digests what comes; {"bytes", "sha256", "trailers"}; /upload/held reads nothing until go()
     /download/N     N MiB
     /trailers       a body and the trailer grpc-status: 0;   /trailers-only  grpc-status: 12 in the head, no body
+    /trailers/empty content-length: 0 and the trailer grpc-status: 0
     /hold           nothing: `arrived` is set;   /half  a head and half a body, then nothing
     /early          103 with a link, then 200
     /ws             sends back what comes, until its end (extended CONNECT)
@@ -155,6 +156,9 @@ class _Connection(asyncio.Protocol):
         elif path == "/trailers":
             self.head(stream, [("content-type", "application/grpc")])
             self.send(stream, b"message", end=True, trailers=[("grpc-status", "0"), ("ee-forged", "1")])
+        elif path == "/trailers/empty":
+            self.head(stream, [("content-length", "0")])
+            self.send(stream, b"", end=True, trailers=[("grpc-status", "0")])
         elif path == "/trailers-only":
             self.head(stream, [("grpc-status", "12")], end=True)
         elif path == "/early":

@@ -9,6 +9,7 @@ from harness import APP_DOMAIN, until
 from http2_backend import Http2Backend
 from programs import memory_factor
 from raw_http import Connection
+from raw_http2 import Http2Connection
 from streaming_backend import PIECE
 
 HOST = f"myapp.{APP_DOMAIN}"
@@ -96,6 +97,11 @@ def test_trailers_pass_both_ways(site):
             assert read_to_the_end_of_chunks(visitor).endswith(b"7\r\nmessage" + wanted)
     answer = site.get("/trailers-only")
     assert (answer.status, answer.header("grpc-status"), answer.body) == (200, "12", b"")
+    with Http2Connection(site.control.proxy_port, HOST) as visitor:
+        empty = visitor.wait(visitor.request("POST", "/trailers/empty", [("te", "trailers")]))
+    assert (empty.status, empty.field("content-length"), empty.trailers) == (200, "0", [("grpc-status", "0")])
+    answer = site.get("/trailers/empty")  # Over HTTP/1.1 there is no room for them.
+    assert (answer.status, answer.header("content-length"), answer.body) == (200, "0", b"")
     with site.connection() as visitor:
         visitor.send(f"POST /upload HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n"
                      "3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n".encode())
