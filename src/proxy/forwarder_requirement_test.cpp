@@ -78,6 +78,20 @@ TEST_F(ForwarderRequirementTest, WhatNobodyMeetsIsRefusedWithWhatThereIs) {
     EXPECT_EQ(owner.count("verify"), 2u);
 }
 
+TEST_F(ForwarderRequirementTest, AnAgentWhoseAnswersAreNotBoundIsNotChallengedForItsAge) {
+    proven = [](registry::AdmitRequest& request) { request.verdict.binding = "none"; };
+    const auto unbound = come("a3");
+    first->stream.abort();
+    second->stream.abort();
+    ASSERT_TRUE(until([&] { return tunnels.size() == 1; }));
+    const std::string heard = refused("max-age=3600");
+    EXPECT_TRUE(heard.starts_with("HTTP/1.1 412 ")) << heard;
+    EXPECT_NE(heard.find(R"("bound":false)"), std::string::npos) << heard;
+    EXPECT_NE(heard.find(R"("unmet":["max-age"])"), std::string::npos) << heard;
+    EXPECT_EQ(metrics.counter("ee_proxy_challenges_total", "").value(), 0u);
+    EXPECT_FALSE(unbound->has_heard("challenge periodic"));
+}
+
 TEST_F(ForwarderRequirementTest, WhatIsNotUnderstoodIsRefused) {
     for (const char* text :
          {"", "nonsense", "tcb=UpToDate", "sealed, sealed", "max-age=1\r\nEE-Require: max-age=2"}) {

@@ -118,6 +118,7 @@ Unmet unmet(const Requirement& requirement, const registry::Agent& agent, MonoTi
     const registry::AttestedVerdict& verdict = agent.verdict;
     const bool is_bound = verdict.binding != "none";
     Unmet out;
+    if (!is_bound) out.add_binding();
     if (requirement.sealed && !(is_bound && verdict.sealed)) out.add(RequirementKey::sealed);
     if (!requirement.tcb.empty() &&
         !(is_bound && std::ranges::find(requirement.tcb, verdict.tcb_status) != requirement.tcb.end()))

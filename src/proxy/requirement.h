@@ -51,6 +51,8 @@ Result<std::optional<Requirement>> requirement_of(std::span<const http::Field> f
 class Unmet {
 public:
     constexpr void add(RequirementKey key) { bits_ |= bit(key); }
+    // The agent's answers are not bound to it: a younger one would be no better.
+    constexpr void add_binding() { bits_ |= 1u << requirement_keys; }
     constexpr bool has(RequirementKey key) const { return (bits_ & bit(key)) != 0; }
     constexpr bool none() const { return bits_ == 0; }
     constexpr bool is_age_alone() const { return bits_ == bit(RequirementKey::max_age); }

@@ -158,6 +158,7 @@ TEST(Requirement, AnAnswerThatIsNotBoundMeetsNothing) {
     for (const std::string& text : texts) {
         const Unmet keys = unmet(*parse_requirement(text), agent, start, start);
         EXPECT_FALSE(keys.none()) << text;
+        EXPECT_FALSE(keys.is_age_alone()) << text << ": to attest again would mend nothing";
     }
     agent = proven_agent();
     agent.verdict.measured.clear();

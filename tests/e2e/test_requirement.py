@@ -40,13 +40,17 @@ def test_every_answer_names_evidence_that_anyone_can_fetch(world, by):
 
 def test_what_is_not_bound_says_so_and_meets_nothing(world):
     control = world.control()
-    control.wire_agent(agent_id="old").attest(legacy=True).serve(text_answer("hello"))
+    agent = control.wire_agent(agent_id="old").attest(legacy=True).serve(text_answer("hello"), challenges=False)
     got = control.visit("myapp")
     assert (got.status, got.text) == (200, "hello")
     assert got.header("EE-TCB-Status").endswith(";unbound")
     release = control.app_agents("myapp")[0]["release_tag"]
     refused = control.visit("myapp", headers={"EE-Require": f'release="{release}"'})
     assert refused.status == 412 and refused.json()["available"][0]["bound"] is False
+    # Nor a max-age, however young: nobody waits for a challenge that could not mend it.
+    refused = control.visit("myapp", headers={"EE-Require": "max-age=3600"})
+    assert refused.status == 412 and refused.json()["available"][0]["unmet"] == ["max-age"]
+    assert [challenge["reason"] for challenge in agent.challenges()] == ["register"]
 
 
 def test_callers_choose_by_what_is_measured(world):
