@@ -44,8 +44,8 @@ bool Ejections::failed(AgentName agent, Tunnel lost, bool is_probe, MonoTime now
     if (record == nullptr) return false;
     record->touched = now;
     if (record->out_until) {
-        // What was sent before says nothing new.
-        if (!is_probe) return false;
+        // What was sent before says nothing new, nor does a probe that another one's failure has overtaken.
+        if (!is_probe || now < *record->out_until) return false;
         record->out_for = std::min(2 * record->out_for, out_max);
     } else {
         if (lost != 0 && record->lost == lost) return false;
@@ -53,7 +53,7 @@ bool Ejections::failed(AgentName agent, Tunnel lost, bool is_probe, MonoTime now
         if (++record->failures < failures_in_a_row) return false;
         record->out_for = out_first;
     }
-    record->is_probed = false;
+    record->probed_until = {};
     record->out_until = now + record->out_for;
     return true;
 }
@@ -68,20 +68,20 @@ bool Ejections::succeeded(AgentName agent) {
 }
 
 void Ejections::probe_abandoned(AgentName agent) {
-    if (Record* record = find(agent)) record->is_probed = false;
+    if (Record* record = find(agent)) record->probed_until = {};
 }
 
 bool Ejections::begins_probe(AgentName agent, MonoTime now) {
     Record* record = find(agent);
-    if (record == nullptr || !record->out_until || now < *record->out_until || record->is_probed)
-        return false;
-    record->is_probed = true;
+    if (record == nullptr || !record->out_until) return false;
+    if (now < *record->out_until || now < record->probed_until) return false;
+    record->probed_until = now + probe_time;
     return true;
 }
 
 bool Ejections::is_out(AgentName agent, MonoTime now) const {
     const Record* record = find(agent);
-    return record != nullptr && record->out_until && (now < *record->out_until || record->is_probed);
+    return record != nullptr && record->out_until && (now < *record->out_until || now < record->probed_until);
 }
 
 std::optional<MonoTime> Ejections::out_until(AgentName agent) const {

@@ -17,7 +17,8 @@ namespace ee::proxy {
 
 // Five failures in a row, each `backend_unreachable`, `tunnel_closed`, `stream_refused` or `proxy_timeout`,
 // put an agent out for 10 s. Then one request goes to it again, the probe: if that fails, too, it is out for
-// twice as long, up to 5 min. Any answer makes all of it forgotten.
+// twice as long, up to 5 min. A probe that has no outcome within 10 s, as one whose visitor stalls it, is
+// followed by another. Any answer makes all of it forgotten.
 //
 // An agent is (app, agent id), not a tunnel: one that comes back under its name keeps its record. But the
 // requests that a tunnel takes along when it dies are one failure, not many: an agent that was killed once
@@ -27,6 +28,7 @@ public:
     static constexpr int failures_in_a_row = 5;
     static constexpr std::chrono::seconds out_first{10};
     static constexpr std::chrono::seconds out_max{300};
+    static constexpr std::chrono::seconds probe_time{10};
 
     struct AgentName {
         std::string_view app{};
@@ -62,7 +64,7 @@ private:
         int failures = 0;
         std::chrono::seconds out_for{0};
         std::optional<MonoTime> out_until{};
-        bool is_probed = false;
+        MonoTime probed_until{};  // While a probe is under way.
         Tunnel lost = 0;
         MonoTime touched{};
     };

@@ -83,6 +83,27 @@ TEST_F(EjectionsTest, AProbeWithoutOutcomeIsFollowedByAnother) {
     EXPECT_TRUE(ejections.begins_probe(a1, start + 10s));
 }
 
+TEST_F(EjectionsTest, AProbeThatIsStalledIsFollowedByAnotherAfterTenSeconds) {
+    put_out(a1, start);
+    ASSERT_TRUE(ejections.begins_probe(a1, start + 10s));
+    EXPECT_TRUE(ejections.is_out(a1, start + 19999ms));
+    EXPECT_FALSE(ejections.begins_probe(a1, start + 19999ms));
+    EXPECT_FALSE(ejections.is_out(a1, start + 20s));
+    ASSERT_TRUE(ejections.begins_probe(a1, start + 20s));
+    EXPECT_TRUE(ejections.is_out(a1, start + 20s));  // For others.
+    EXPECT_TRUE(ejections.succeeded(a1));
+    EXPECT_FALSE(ejections.is_out(a1, start + 20s));
+}
+
+TEST_F(EjectionsTest, ProbesThatFailTogetherAreOneFailure) {
+    put_out(a1, start);
+    ASSERT_TRUE(ejections.begins_probe(a1, start + 10s));
+    ASSERT_TRUE(ejections.begins_probe(a1, start + 20s));
+    EXPECT_TRUE(ejections.failed(a1, 0, true, start + 25s));
+    EXPECT_FALSE(ejections.failed(a1, 0, true, start + 26s));
+    EXPECT_EQ(ejections.out_until(a1), start + 45s);
+}
+
 TEST_F(EjectionsTest, FailuresOfOlderRequestsDoNotLengthenIt) {
     put_out(a1, start);
     EXPECT_FALSE(ejections.failed(a1, 0, false, start + 9s));
