@@ -20,7 +20,6 @@ public:
         stream_ = stream;
     }
     // ---- The stream: nothing happens to it once its tunnel is gone, or before it was named ----
-    bool has_tunnel() const { return session() != nullptr; }
     void send(std::string_view bytes) {
         if (tunnel::Session* tunnel = session()) tunnel->send_body(stream_, bytes);
     }

@@ -292,15 +292,27 @@ void Call::VisitorSide::on_progress() {
     call_.flow_.report_taken(*call_.websocket_);
 }
 
-// The visitor's last bytes may still be on their way: the backend ends the stream once it has read them.
-void Call::VisitorSide::on_closed(const Error& why) {
-    if (why.code != "closed" || !call_.flow_.has_tunnel()) return call_.visitor_left();
+// A side that has ended is shut, the other goes on.
+bool Call::VisitorSide::on_input_end() {
+    has_ended_ = true;
     call_.flow_.end();
+    return true;
+}
+
+// What the visitor said last may still be on its way: the backend has a while to read it and end the stream.
+void Call::VisitorSide::on_closed(const Error& why) {
+    // Under TLS the connection ends with the visitor's side.
+    if (why.code == "closed" && !has_ended_) on_input_end();
+    if (!has_ended_) return call_.visitor_left();
+    const Forwarder& forwarder = call_.forwarder_;
+    call_.farewell_ = std::make_unique<net::Timer>(forwarder.loop_, [&call = call_] { call.visitor_left(); });
+    call_.farewell_->arm_after(forwarder.settings_.farewell_time);
 }
 
 // ---- The end ----
 
 void Call::finish() {
+    if (farewell_) farewell_->cancel();
     const auto total =
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started_at_);
     forwarder_.duration_.observe(std::chrono::duration<double>(total).count());

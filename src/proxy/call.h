@@ -78,9 +78,11 @@ private:
         void on_written(std::size_t body_bytes) override;
         void on_data(std::span<char> data) override;
         void on_progress() override;
+        bool on_input_end() override;
         void on_closed(const Error& why) override;
 
         Call& call_;
+        bool has_ended_ = false;  // All that it had to say on a WebSocket has come.
     };
 
     AnswerContext answer_context() const;
@@ -136,6 +138,7 @@ private:
 
     std::string websocket_accept_;
     std::unique_ptr<net::Stream> websocket_;  // Instead of the exchange, once it is one.
+    std::unique_ptr<net::Timer> farewell_;    // Once its visitor is gone.
 };
 
 }  // namespace ee::proxy

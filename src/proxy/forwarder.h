@@ -34,6 +34,8 @@ struct ForwardSettings {
     RateLimitSettings rate_limits;
     WaitingSettings waiting;
     BodyMemory* memory = nullptr;  // Of the process; null: as if it were endless.
+    // For so long the backend may go on with a WebSocket whose visitor has said all and is gone.
+    std::chrono::milliseconds farewell_time = std::chrono::seconds(10);
 };
 
 // What is to be forwarded; borrowed for the call.

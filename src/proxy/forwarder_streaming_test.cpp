@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "crypto/issuing.h"
 #include "http/test_http2.h"
+#include "net/tls.h"
 #include "protocol/limits.h"
 #include "proxy/forwarder_fixture.h"
 
@@ -101,6 +103,78 @@ TEST_F(ForwarderTest, CarriesAWebSocketBothWays) {
         EXPECT_TRUE(until([&] { return !visitor->closed.empty(); }));
         agent->asked.clear();
         agent->received.clear();
+    }
+}
+
+struct WebSocketTest : ForwarderTest {
+    std::shared_ptr<const net::TlsContext> self_made() const {
+        crypto::CertificateContent content{.serial = {1},
+                                           .subject = {{"CN", "self"}},
+                                           .not_before = *from_rfc3339("2000-01-01T00:00:00Z"),
+                                           .not_after = *from_rfc3339("2000-01-02T00:00:00Z"),
+                                           .path_length_max = {},
+                                           .subject_alternatives = {},
+                                           .extensions = {}};
+        const Bytes certificate = crypto::issue_certificate(content, key.spki(), {key, content.subject});
+        return net::TlsContext::self_made_server(certificate, key, protocols).value();
+    }
+    // One that both ends have agreed to.
+    std::unique_ptr<net::Peer> talk(StreamingAgent& agent, std::unique_ptr<net::TlsSession> tls = nullptr) {
+        auto visitor = std::make_unique<net::Peer>(loop, net::connect_to(proxy->port()), std::move(tls));
+        visitor->say(get("/ws",
+                         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"));
+        EXPECT_TRUE(until([&] { return agent.last != 0; })) << visitor->received;
+        agent.respond(200);
+        EXPECT_TRUE(until([&] { return visitor->received.ends_with("\r\n\r\n"); })) << visitor->received;
+        return visitor;
+    }
+
+    static constexpr std::string_view protocols[] = {"http/1.1"};
+    crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::p256);
+};
+
+TEST_F(WebSocketTest, AVisitorThatHasShutItsSideStillHearsTheBackend) {
+    const auto agent = stream_from();
+    const auto visitor = talk(*agent);
+    visitor->say("the last word");
+    visitor->stream.shut_after_flush();
+    ASSERT_TRUE(until([&] { return agent->ended; }));
+    EXPECT_EQ(agent->received, "the last word");
+    agent->say("and back");
+    ASSERT_TRUE(until([&] { return visitor->received.ends_with("and back"); })) << visitor->closed;
+    agent->end();
+    EXPECT_TRUE(until([&] { return !visitor->closed.empty() && forwarder->open_calls() == 0; }));
+    EXPECT_EQ(logged().find("visitor_gone"), std::string::npos);
+}
+
+TEST_F(WebSocketTest, EndsOnceItsVisitorIsGoneHoweverMuchTheBackendHasToSay) {
+    settings.farewell_time = 50ms;
+    open();
+    for (const bool is_tls : {false, true}) {
+        const auto agent = stream_from(is_tls ? "a2" : "a1");
+        std::unique_ptr<net::TlsSession> tls;
+        if (is_tls) {
+            proxy.emplace(loop, *handler, http::ServerLimits{});
+            ASSERT_TRUE(proxy->listen("127.0.0.1", 0, self_made()));
+            const auto context = net::TlsContext::judging_client(protocols[0]).value();
+            tls = std::make_unique<net::TlsSession>(context, "myapp.example");
+        }
+        auto visitor = talk(*agent, std::move(tls));
+        visitor->say("the last word");
+        visitor->stream.close_after_flush();
+        ASSERT_TRUE(until([&] { return agent->ended; })) << is_tls;
+        EXPECT_EQ(agent->received, "the last word") << is_tls;
+        visitor.reset();
+        // The backend neither ends its side nor falls silent.
+        ASSERT_TRUE(until([&] {
+            if (!agent->reset_code) agent->say("tick");
+            return agent->reset_code.has_value();
+        })) << is_tls;
+        EXPECT_EQ(agent->reset_code, http::http2_code::cancel) << is_tls;
+        EXPECT_EQ(forwarder->open_calls(), 0u) << is_tls;
+        agent->wire.stream.abort();
+        ASSERT_TRUE(until([&] { return tunnels.size() == 0; }));
     }
 }
 
