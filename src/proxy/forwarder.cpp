@@ -295,6 +295,10 @@ void Forwarder::refuse_app(http::Exchange& exchange, std::string_view app, const
     const std::string retry_after = std::to_string(named.retry_after_s);
     std::vector<http::Field> fields{{"X-Request-Id", named.request_id}};
     if (row.retry) fields.push_back({"Retry-After", retry_after});
+    if (why.code == "unsupported_websocket_version") {
+        const auto offered = http::websocket_refusal_fields();
+        fields.insert(fields.end(), offered.begin(), offered.end());
+    }
     if (why.code == "requirement_unmet" && named.requirement != nullptr) {
         const Moment now{loop_.now(), wall_now()};
         Offers offers(*named.requirement, now, named.asked_at);

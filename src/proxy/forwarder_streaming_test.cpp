@@ -134,6 +134,20 @@ struct WebSocketTest : ForwarderTest {
     crypto::SigningKey key = crypto::SigningKey::generate(crypto::KeyKind::p256);
 };
 
+TEST_F(WebSocketTest, OfAnotherVersionIsToldWhichThereIs) {
+    const auto agent = stream_from();
+    const auto visitor = visit();
+    visitor->say(get("/ws",
+                     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n"
+                     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"));
+    ASSERT_TRUE(until([&] { return visitor->received.ends_with("}"); }));
+    EXPECT_TRUE(visitor->received.starts_with("HTTP/1.1 426 ")) << visitor->received;
+    for (const char* field :
+         {"Upgrade: websocket\r\n", "Connection: Upgrade\r\n", "Sec-WebSocket-Version: 13\r\n"})
+        EXPECT_NE(visitor->received.find(field), std::string::npos) << visitor->received;
+    EXPECT_EQ(agent->asked, "");
+}
+
 TEST_F(WebSocketTest, AVisitorThatHasShutItsSideStillHearsTheBackend) {
     const auto agent = stream_from();
     const auto visitor = talk(*agent);

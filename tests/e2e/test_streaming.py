@@ -83,7 +83,9 @@ def test_a_websocket_handshake_that_is_none_is_refused(site):
     with site.connection() as visitor:
         fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "8"),
                   ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]
-        assert visitor.request("GET", "/ws", HOST, fields).status == 426
+        refused = visitor.request("GET", "/ws", HOST, fields)
+    assert refused.status == 426
+    assert (refused.header("Upgrade"), refused.header("Sec-WebSocket-Version")) == ("websocket", "13")
 
 
 # ---- Events ------------------------------------------------------------------------------------------------
