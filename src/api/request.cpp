@@ -1,7 +1,5 @@
 #include "api/request.h"
 
-#include <fmt/format.h>
-
 #include "http/fields.h"
 #include "http/problem.h"
 #include "ledger/refusals.h"
@@ -58,8 +56,7 @@ int status_of(std::string_view code) {
 }
 
 std::string Request::server_timing() const {
-    const auto spent = std::chrono::steady_clock::now() - exchange.started_at();
-    return fmt::format("handler;dur={:.3f}", std::chrono::duration<double, std::milli>(spent).count());
+    return http::server_timing(exchange.started_at());
 }
 
 void Request::reply(int status, std::string_view content_type, std::string_view body,

@@ -122,6 +122,7 @@ http::ServerLimits control_limits(const config::ControlPlaneConfig& config, Body
     limits.memory = &memory;
     limits.write_idle_time = config.stream_idle_time;
     limits.newcomers = net::Urgency::background;
+    limits.times_refusals = true;
     return limits;
 }
 

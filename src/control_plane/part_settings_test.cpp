@@ -20,5 +20,13 @@ TEST(PartSettings, AVisitorMayTakeNothingForAsLongAsAStreamMayBeIdle) {
     EXPECT_EQ(passthrough_settings(config, memory).idle_time, 1234s);
 }
 
+// Every answer of the API has Server-Timing (spec: http-api), those of apps are theirs.
+TEST(PartSettings, RefusalsOfTheControlListenerAreTimed) {
+    const config::ControlPlaneConfig config;
+    BodyMemory memory(1 << 20);
+    EXPECT_TRUE(control_limits(config, memory).times_refusals);
+    EXPECT_FALSE(proxy_limits(config, memory).times_refusals);
+}
+
 }  // namespace
 }  // namespace ee::control_plane

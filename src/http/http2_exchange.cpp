@@ -285,10 +285,12 @@ void Http2Exchange::refuse(const Refusal& refusal) {
     const int status = refusal.status;
     const std::string body = problem_body(status, refusal.why.code, refusal.why.detail);
     const std::string request_id = connection_.server_.handler_.on_refused(refusal);
-    std::array<Field, 3> fields;
+    const std::string timing =
+        connection_.server_.limits_.times_refusals ? server_timing(started_at_) : std::string();
+    std::array<Field, 4> fields;
     phase_ = Phase::serving;
     body_follows_ = false;
-    respond(status, refusal_fields(status, request_id, fields), body);
+    respond(status, refusal_fields(status, request_id, timing, fields), body);
     let_go_of_request();
 }
 

@@ -1,5 +1,7 @@
 #include "http/problem.h"
 
+#include <fmt/format.h>
+
 #include "base/json_writer.h"
 #include "http/http1_writer.h"
 
@@ -15,9 +17,18 @@ std::string problem_body(int status, std::string_view reason, std::string_view d
     return body;
 }
 
-std::span<const Field> refusal_fields(int status, std::string_view request_id, std::array<Field, 3>& into) {
-    into = {{{"Content-Type", problem_content_type}, {"X-Request-Id", request_id}, {"Retry-After", "2"}}};
-    return std::span(into).first(status == 503 ? 3 : 2);
+std::string server_timing(MonoTime begun_at) {
+    const auto spent = std::chrono::steady_clock::now() - begun_at;
+    return fmt::format("handler;dur={:.3f}", std::chrono::duration<double, std::milli>(spent).count());
+}
+
+std::span<const Field> refusal_fields(int status, std::string_view request_id, std::string_view timing,
+                                      std::array<Field, 4>& into) {
+    into = {{{"Content-Type", problem_content_type}, {"X-Request-Id", request_id}}};
+    std::size_t count = 2;
+    if (!timing.empty()) into[count++] = {"Server-Timing", timing};
+    if (status == 503) into[count++] = {"Retry-After", "2"};
+    return std::span(into).first(count);
 }
 
 }  // namespace ee::http

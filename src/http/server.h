@@ -43,6 +43,8 @@ struct ServerLimits {
     BodyMemory* memory = nullptr;
     // Of a connection until its first request has been answered.
     net::Urgency newcomers = net::Urgency::normal;
+    // What is refused before anybody is asked to serve it says by Server-Timing how long it was there.
+    bool times_refusals = false;
 
     // ---- HTTP/2 ----
     // In clear to who begins with its preface, under TLS to whom ALPN gave it: `server_protocols` is what

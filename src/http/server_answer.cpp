@@ -156,12 +156,13 @@ void ServerConnection::refuse(const Refusal& refusal) {
     const int status = refusal.status;
     const std::string body = problem_body(status, refusal.why.code, refusal.why.detail);
     const std::string request_id = server_.handler_.on_refused(refusal);
-    std::array<Field, 3> fields;
+    const std::string timing = server_.limits_.times_refusals ? server_timing(started_at_) : std::string();
+    std::array<Field, 4> fields;
     phase_ = Phase::serving;
     keep_alive_ = false;
     body_allowed_ = true;
     head_.minor_version = 1;
-    EE_CHECK(begin(status, refusal_fields(status, request_id, fields), body.size(), false));
+    EE_CHECK(begin(status, refusal_fields(status, request_id, timing, fields), body.size(), false));
     send(body);
     finish({});
 }

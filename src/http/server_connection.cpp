@@ -176,6 +176,7 @@ bool ServerConnection::take_some(std::string_view input, std::size_t& used) {
 bool ServerConnection::take_head(std::string_view input, std::size_t& used) {
     if (phase_ == Phase::idle) {
         phase_ = Phase::head;
+        started_at_ = server_.loop_.now();
         deadline_.arm_after(server_.limits_.head_time);
     }
     const Result<std::size_t> size = parser_.parse(input, head_);

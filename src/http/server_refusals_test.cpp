@@ -6,6 +6,7 @@ namespace ee::http {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 
 // ---- Refusals ----
 
@@ -58,6 +59,22 @@ TEST_F(HttpServer, RefusesWhatIsNoRequestAndEndsTheConnection) {
     }
     EXPECT_EQ(handler.refused.size(), std::size(rows));
     EXPECT_TRUE(handler.asked.empty());
+}
+
+TEST_F(HttpServer, RefusalsSayHowLongTheRequestWasThereWhereTheyAreToldTo) {
+    limits.head_time = 40ms;
+    for (const bool is_told : {false, true}) {
+        limits.times_refusals = is_told;
+        open();
+        for (const std::string& request :
+             {post("/", "Content-Length: 2000\r\n", ""), "GET /\r\n\r\n"s, "GET / HTTP/1.1\r\nHo"s}) {
+            const std::string heard = ask(request);
+            const std::size_t at = heard.find("Server-Timing: handler;dur=");
+            ASSERT_EQ(at != std::string::npos, is_told) << heard;
+            if (!is_told) continue;
+            EXPECT_LT(std::stod(heard.substr(at + 27)), 10'000) << heard;
+        }
+    }
 }
 
 TEST_F(HttpServer, AnswersWhatCameBeforeTheGarbage) {

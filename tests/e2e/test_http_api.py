@@ -163,6 +163,7 @@ def test_every_refusal_is_problem_json_with_an_id(control):
     for name, (answer, status, reason) in refusals(control).items():
         assert answer.status == status, name
         assert answer.header_all("Content-Type") == ["application/problem+json"], name
+        assert re.fullmatch(r"handler;dur=\d+(\.\d+)?", answer.header("Server-Timing")), name
         body = answer.json()
         assert set(body) == {"type", "title", "status", "detail", "reason", "error"}, name
         assert (body["status"], body["reason"], body["error"]) == (status, reason, reason), name
