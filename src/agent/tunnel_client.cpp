@@ -112,8 +112,10 @@ std::size_t TunnelClient::take_upgrade_answer(std::string_view input) {
     if (*size == 0) return 0;
     const auto protocol = http::check_websocket_response(head, nonce_, offered);
     if (!protocol) {
-        lost("bad_handshake", "the control plane answered " + std::to_string(head.status) +
-                                  " to the upgrade: " + protocol.error().detail);
+        lost("bad_handshake",
+             "the control plane answered " + std::to_string(head.status) +
+                 " to the upgrade: " + protocol.error().detail,
+             head.status);
         return 0;
     }
     state_ = State::registering;
@@ -414,8 +416,9 @@ void TunnelClient::on_closed(const Error& why) {
 }
 
 // Whatever ended the connection: log it once, and come back later.
-void TunnelClient::lost(const std::string& code, const std::string& detail) {
+void TunnelClient::lost(const std::string& code, const std::string& detail, int upgrade_status) {
     if (state_ == State::waiting || state_ == State::closing) return;
+    const bool was_tunnel = state_ == State::registering || state_ == State::attested;
     state_ = State::waiting;
     ++connection_;
     keep_alive_.cancel();
@@ -431,7 +434,11 @@ void TunnelClient::lost(const std::string& code, const std::string& detail) {
     // On top of what was asked: agents that were all told the same do not come back together.
     const auto wait = std::min(asked_wait_, asked_wait_max) + backoff_.next(random_.unit());
     asked_wait_ = std::chrono::milliseconds(0);
-    log_.warn("tunnel.lost", {{"code", code}, {"detail", detail}, {"retry_in_ms", wait.count()}});
+    const std::string_view advice =
+        was_tunnel ? std::string_view()
+                   : connection_advice({settings_.control.scheme == "wss", code, detail, upgrade_status});
+    log_.warn("tunnel.lost",
+              {{"code", code}, {"detail", detail}, {"advice", advice}, {"retry_in_ms", wait.count()}});
     retry_.arm_after(wait);
 }
 

@@ -91,7 +91,8 @@ private:
     http::MaskKey mask() { return random_.take<4>(); }
     void on_keep_alive();
     void send_ping(std::string_view payload);
-    void lost(const std::string& code, const std::string& detail);
+    // `upgrade_status`: what answered the upgrade, where anything did.
+    void lost(const std::string& code, const std::string& detail, int upgrade_status = 0);
     void check_stopped();
 
     net::Loop& loop_;

@@ -517,6 +517,22 @@ TEST_P(TunnelClientTest, TriesAgainWhenTheUpgradeFails) {
     EXPECT_TRUE(until([&] { return !raw.peers[4]->closed.empty(); }));
 }
 
+TEST_P(TunnelClientTest, SaysWhatToCheckWhereThereIsNoTunnel) {
+    settings.control.port = raw.listener->port();
+    start();
+    raw_client(0).stream.abort();
+    ASSERT_TRUE(until([&] { return raw.has_request(1); }));
+    EXPECT_NE(logged().find("must begin with wss://"), std::string::npos) << logged();
+    raw.peers[1]->say("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    ASSERT_TRUE(until([&] { return raw.has_request(2); }));
+    EXPECT_NE(logged().find("must have the path /v1/tunnel"), std::string::npos) << logged();
+    // What ends a tunnel says itself why.
+    ASSERT_EQ(::ftruncate(log_file_.get(), 0), 0);
+    raw_upgraded(2).stream.close_after_flush();
+    ASSERT_TRUE(until([&] { return raw.has_request(3); }));
+    EXPECT_NE(logged().find("\"advice\":\"\""), std::string::npos) << logged();
+}
+
 TEST_P(TunnelClientTest, EndsATunnelThatBreaksTheProtocol) {
     settings.control.port = raw.listener->port();
     start();
