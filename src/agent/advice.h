@@ -1,12 +1,10 @@
 #pragma once
-// What an operator can do about each reason for which an agent does not serve.
+// What an operator can do about a connection to the control plane that did not become a tunnel. What a
+// control plane says of one that did has its remedies in attestation/remedy.h.
 
 #include <string_view>
 
 namespace ee::agent {
-
-// `code` as the control plane sent it, with or without a suffix behind ':'. Empty when there is no advice.
-std::string_view advice_for(std::string_view code);
 
 // How a connection to EE_CONTROL_WS ended before it was a tunnel.
 struct LostConnection {

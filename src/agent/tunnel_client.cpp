@@ -1,6 +1,7 @@
 #include "agent/tunnel_client.h"
 
 #include "agent/advice.h"
+#include "attestation/remedy.h"
 #include "base/hex.h"
 #include "base/kept_buffer.h"
 #include "http/fields.h"
@@ -292,7 +293,7 @@ void TunnelClient::send_quote(const ByteArray<32>& nonce, const attestation::Rep
 }
 
 void TunnelClient::on(const protocol::Status& status) {
-    const std::string_view advice = advice_for(status.reason);
+    const std::string_view advice = attestation::remedy_of(status.reason);
     const telemetry::Fields fields = {{"state", to_word(status.state)},
                                       {"reason", status.reason},
                                       {"detail", status.detail},

@@ -13,6 +13,62 @@ struct Row {
 };
 
 constexpr Row rows[] = {
+    // What the tunnel, the registry and the ledger's nodes say.
+    {"app_bound_to_other_repo",
+     "Provider: the app's name belongs to another repository; choose another EE_APP_NAME, or ask the "
+     "operator to move it. Operator: POST /v1/apps moves a name."},
+    {"app_bound_to_other_network",
+     "Provider: the app is bound to another network; correct EE_NETWORK, or ask the operator to move the "
+     "app. Operator: POST /v1/apps moves it."},
+    {"agent_id_taken",
+     "Provider: another agent with this id is connected and alive; give each agent its own EE_AGENT_ID or "
+     "EE_STATE_DIR."},
+    {"join_not_allowed", "Provider: the app takes listed nodes only; ask its owner to list this node."},
+    {"node_token_invalid",
+     "Provider: set EE_NODE_TOKEN to what the node's registration answered last, or leave out EE_NODE_ID: "
+     "the agent then earns nothing. Operator: POST /v1/nodes/register with rotate_token gives a new one."},
+    {"node_banned", "Provider: ask the operator why; GET /v1/nodes/{node} says it, too."},
+    {"invalid_field",
+     "Provider: a setting has a value the control plane does not accept; the field is named."},
+    {"missing_fields",
+     "Provider: the control plane wants fields this agent does not send; update the agent."},
+    {"invalid_json",
+     "Provider: the control plane cannot read what the agent sends. Does something on the way change it?"},
+    {"unknown_message",
+     "Provider: the control plane does not know a message of the agent's; update the older one."},
+    {"message_too_large",
+     "Provider: a message is over the control plane's limit. An app's answer? EE_MAX_BODY_BYTES must not be "
+     "larger here than there."},
+    {"register_timeout",
+     "Provider: the control plane heard nothing for 10 s. Is the connection or this machine stuck?"},
+    {"not_registered",
+     "Provider: the control plane and the agent disagree on what was said; update the older one."},
+    {"already_registered",
+     "Provider: the control plane and the agent disagree on what was said; update the older one."},
+    {"unexpected_attestation",
+     "Provider: an answer came when no challenge was open; usually one that was too late."},
+    {"idle_timeout",
+     "Provider: the control plane heard nothing for 30 s. Is the connection or this machine stuck?"},
+    {"draining", "Provider: the control plane is stopping or moves this agent, which comes back by itself."},
+    {"app_forgotten",
+     "Provider: the operator has deleted the app. It is registered anew when the agent comes back."},
+    {"rate_limited",
+     "Provider: the control plane is admitting other agents; this one tries again by itself."},
+    {"too_many_tunnels",
+     "Provider: the control plane has too many tunnels from this address, or in all; close others. Operator: "
+     "raise EE_MAX_UNREGISTERED_PER_ADDRESS."},
+    {"too_many_apps",
+     "Operator: the control plane binds no more names; reserve this one (POST /v1/apps), or raise "
+     "EE_MAX_APPS."},
+    {"too_many_new_apps",
+     "Provider: agents of this address have bound many names within an hour; this one tries again by "
+     "itself."},
+    {"superseded",
+     "Provider: another agent with this id has taken over. Two of them take turns; give each its own "
+     "EE_AGENT_ID."},
+    {"registration_expiring",
+     "Operator: the registration could not be renewed and ends soon; see in the log why."},
+
     {"invalid_network",
      "Provider: set EE_NETWORK to a network that GET /health of the control plane lists. Operator: add the "
      "network to EE_NETWORKS_FILE and send SIGHUP."},
@@ -23,11 +79,6 @@ constexpr Row rows[] = {
      "Provider: see in the agent's log what keeps the quote provider busy (a host makes one quote at a "
      "time). "
      "Operator: raise EE_ATTEST_DEADLINE_SEC if quotes of this platform take longer."},
-    {"node_token_invalid",
-     "Provider: set EE_NODE_TOKEN to what the node's registration answered last, or leave out EE_NODE_ID: "
-     "the "
-     "agent then earns nothing. Operator: POST /v1/nodes/register with rotate_token gives a new one."},
-    {"node_banned", "Provider: ask the operator why; GET /v1/nodes/{node} says it, too."},
     {"binding_too_weak",
      "Provider: connect with wss:// to the control plane itself (EE_CONTROL_WS), with TLS 1.3 ending there, "
      "and update an agent that answers in the legacy layout. Operator: the network's binding, legacy_none, "

@@ -9,7 +9,8 @@
 namespace ee::attestation {
 
 // `code` with or without its suffix. A suffix chooses the more particular sentence where there is one.
-// Empty for a code that is not in refusal_codes.h.
+// Empty for what is neither in refusal_codes.h nor a code of the tunnel itself: whoever shows a refusal, the
+// agent or the control plane, shows the same sentence.
 std::string_view remedy_of(std::string_view code);
 
 // The same, and where advisories explain the refusal, which ones and where they are published.

@@ -15,12 +15,42 @@
 namespace ee::attestation {
 namespace {
 
+// With which a control plane refuses or warns before a quote is looked at, and without one.
+constexpr std::string_view tunnel_codes[] = {
+    "invalid_json",
+    "unknown_message",
+    "missing_fields",
+    "invalid_field",
+    "message_too_large",
+    "register_timeout",
+    "not_registered",
+    "already_registered",
+    "agent_id_taken",
+    "join_not_allowed",
+    "app_bound_to_other_repo",
+    "app_bound_to_other_network",
+    "node_token_invalid",
+    "node_banned",
+    "rate_limited",
+    "too_many_tunnels",
+    "too_many_apps",
+    "too_many_new_apps",
+    "unexpected_attestation",
+    "superseded",
+    "draining",
+    "idle_timeout",
+    "registration_expiring",
+    "app_forgotten",
+};
+
 TEST(Remedy, IsThereForEveryCode) {
+    std::vector<std::string_view> codes(refusal_codes.begin(), refusal_codes.end());
+    codes.insert(codes.end(), std::begin(tunnel_codes), std::end(tunnel_codes));
     std::set<std::string_view> seen;
-    for (const std::string_view code : refusal_codes) {
+    for (const std::string_view code : codes) {
         EXPECT_TRUE(seen.insert(code).second) << code << " is listed twice";
         const std::string_view remedy = remedy_of(code);
-        EXPECT_TRUE(remedy.ends_with('.')) << code << ": " << remedy;
+        EXPECT_TRUE(remedy.ends_with('.') || remedy.ends_with('?')) << code << ": " << remedy;
         // It says whose turn it is.
         EXPECT_THAT(std::string(remedy), testing::ContainsRegex("(Provider|Operator|Release author): "))
             << code;
