@@ -23,10 +23,13 @@ constexpr Row rows[] = {
     {"agent_id_taken",
      "Provider: another agent with this id is connected and alive; give each agent its own EE_AGENT_ID or "
      "EE_STATE_DIR."},
-    {"join_not_allowed", "Provider: the app takes listed nodes only; ask its owner to list this node."},
+    {"join_not_allowed",
+     "Provider: run the agent on a registered node (EE_NODE_ID, EE_NODE_TOKEN) and, where the detail speaks "
+     "of a list, ask the app's owner to list that node. Operator: join of the network says whom it takes."},
     {"node_token_invalid",
-     "Provider: set EE_NODE_TOKEN to what the node's registration answered last, or leave out EE_NODE_ID: "
-     "the agent then earns nothing. Operator: POST /v1/nodes/register with rotate_token gives a new one."},
+     "Provider: set EE_NODE_ID to a node that is registered here and EE_NODE_TOKEN to what its registration "
+     "answered last, or leave out both: the agent then earns nothing. Operator: POST /v1/nodes/register with "
+     "rotate_token gives a new token."},
     {"node_banned", "Provider: ask the operator why; GET /v1/nodes/{node} says it, too."},
     {"invalid_field",
      "Provider: a setting has a value the control plane does not accept; the field is named."},
@@ -55,8 +58,8 @@ constexpr Row rows[] = {
     {"rate_limited",
      "Provider: the control plane is admitting other agents; this one tries again by itself."},
     {"too_many_tunnels",
-     "Provider: the control plane has too many tunnels from this address, or in all; close others. Operator: "
-     "raise EE_MAX_UNREGISTERED_PER_ADDRESS."},
+     "Provider: close other tunnels; this agent tries again by itself. Operator: raise the limit that the "
+     "detail names, or see which tunnels are never attested."},
     {"too_many_apps",
      "Operator: the control plane binds no more names; reserve this one (POST /v1/apps), or raise "
      "EE_MAX_APPS."},

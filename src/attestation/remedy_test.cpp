@@ -102,6 +102,14 @@ TEST(Inconclusive, AreFourOfTheRefusals) {
                                                      "collateral_not_yet_valid", "allowlist_unavailable"));
 }
 
+// The two refusals by which a node's agent is most often kept out.
+TEST(Remedy, NamesBothSettingsOfANode) {
+    for (const char* code : {"join_not_allowed", "node_token_invalid"})
+        EXPECT_THAT(std::string(remedy_of(code)),
+                    testing::AllOf(testing::HasSubstr("EE_NODE_ID"), testing::HasSubstr("EE_NODE_TOKEN")))
+            << code;
+}
+
 // A new refusal without a line in refusal_codes.h fails here.
 TEST(Remedy, IsThereForEveryCodeInTheSource) {
     // Files that cannot be read, saved evidence, and why an RA-TLS certificate does not count:

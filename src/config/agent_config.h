@@ -36,7 +36,7 @@ struct AgentConfig {
     std::optional<std::filesystem::path> tls_ca;         // EE_TLS_CA, PEM; unset: the system's roots
     std::optional<bool> sealed;  // EE_SEALED: false lowers the claim, true raises nothing
     std::optional<std::filesystem::path> measurements_file;  // EE_MEASUREMENTS_FILE
-    std::optional<std::string> node_id;                      // EE_NODE_ID
+    std::optional<std::string> node_id;                      // EE_NODE_ID; set: so is node_token
     std::optional<Secret> node_token;         // EE_NODE_TOKEN; set: so is node_id, and control_ws is wss://
     std::chrono::seconds proxy_timeout{};     // EE_PROXY_TIMEOUT_SEC: a backend's whole answer, v1
     std::chrono::seconds stream_idle_time{};  // EE_STREAM_IDLE_SEC, v2

@@ -65,8 +65,7 @@ TEST(AgentConfig, ANodesTokenGoesOverTlsOnly) {
     const auto both = loaded({{"EE_NODE_ID", "n1"}, {"EE_NODE_TOKEN", "ee_secret"}});
     ASSERT_TRUE(std::holds_alternative<AgentConfig>(both));
     EXPECT_EQ(std::get<AgentConfig>(both).node_token->reveal(), "ee_secret");
-    const auto alone = loaded({{"EE_NODE_ID", "n1"}});
-    EXPECT_THAT(std::get<AgentConfig>(alone).warnings, ElementsAre(HasSubstr("without EE_NODE_TOKEN")));
+    EXPECT_THAT(agent_refusal(agent_environment({{"EE_NODE_ID", "n1"}})), HasSubstr("EE_NODE_TOKEN is not"));
     const std::string plain = agent_refusal(agent_environment(
         {{"EE_CONTROL_WS", "ws://c.example/"}, {"EE_NODE_ID", "n1"}, {"EE_NODE_TOKEN", "ee_secret"}}));
     EXPECT_THAT(plain, AllOf(HasSubstr("must be wss://"), Not(HasSubstr("ee_secret"))));

@@ -200,9 +200,9 @@ void check_node(Resolved& resolved) {
             "EE_NODE_TOKEN is set and EE_CONTROL_WS begins with ws://: must be wss://, anybody on the way "
             "could "
             "read the token");
-    if (tokens == 0 && resolved.is_set("EE_NODE_ID"))
-        resolved.add_warning(
-            "EE_NODE_ID is set without EE_NODE_TOKEN: a control plane with nodes refuses it");
+    if (tokens == 0 && resolved.is_valid("EE_NODE_TOKEN") && resolved.is_set("EE_NODE_ID"))
+        resolved.add_problem(
+            "EE_NODE_ID is set and EE_NODE_TOKEN is not: must be what its registration answered");
 }
 
 void check_agent(Resolved& resolved) {

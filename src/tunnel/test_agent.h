@@ -78,6 +78,7 @@ public:
 
     net::Stream stream;
     std::vector<std::string> heard;
+    std::string status_detail;                    // Of the last one.
     std::deque<protocol::ProxyRequest> requests;  // Not taken out by the test yet.
     protocol::AttestRequest challenge;
     std::string response;  // To the upgrade.
@@ -132,6 +133,7 @@ private:
             requests.push_back(std::move(*request));
         } else if (const auto* status = std::get_if<protocol::Status>(&*message)) {
             heard.push_back(fmt::format("status {} {}", to_word(status->state), status->reason));
+            status_detail = status->detail;
         } else {
             challenge = std::get<protocol::AttestRequest>(*message);
             heard.push_back(fmt::format("challenge {}", to_word(challenge.reason)));

@@ -1,5 +1,7 @@
 #include "tunnel/tunnels.h"
 
+#include <fmt/format.h>
+
 #include "base/client_address.h"
 #include "http/websocket_handshake.h"
 #include "tunnel/message_sink.h"
@@ -54,16 +56,17 @@ Result<void> Tunnels::accept(http::Exchange& exchange, const net::IpAddress& cli
 std::optional<Error> Tunnels::over_limit(const net::IpAddress& client) const {
     if (sessions_.size() - farewells_ >= limits_.tunnels_max)
         return Error{"too_many_tunnels",
-                     "all " + std::to_string(limits_.tunnels_max) + " tunnels are in use"};
+                     fmt::format("all {} tunnels are in use (EE_MAX_TUNNELS)", limits_.tunnels_max)};
     if (unattested_ >= limits_.unattested_max)
-        return Error{"too_many_tunnels", std::to_string(unattested_) +
-                                             " tunnels wait for attestation; at most " +
-                                             std::to_string(limits_.unattested_max) + " may"};
+        return Error{"too_many_tunnels",
+                     fmt::format("{} tunnels wait for attestation; at most {} may (EE_MAX_UNREGISTERED)",
+                                 unattested_, limits_.unattested_max)};
     const auto found = unattested_by_address_.find(client);
     if (found != unattested_by_address_.end() && found->second >= limits_.unattested_per_address_max)
-        return Error{"too_many_tunnels", std::to_string(found->second) + " tunnels of " + client.to_string() +
-                                             " wait for attestation; at most " +
-                                             std::to_string(limits_.unattested_per_address_max) + " may"};
+        return Error{"too_many_tunnels",
+                     fmt::format("{} tunnels of {} wait for attestation; at most {} may "
+                                 "(EE_MAX_UNREGISTERED_PER_ADDRESS)",
+                                 found->second, client.to_string(), limits_.unattested_per_address_max)};
     return std::nullopt;
 }
 

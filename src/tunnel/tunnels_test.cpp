@@ -123,7 +123,7 @@ TEST_F(TunnelsTest, HoldsEveryLimitAndSaysWhichOneInsideTheTunnel) {
         const char* what;
         TunnelLimits limits;
         const char* address;  // Of the third; the first two have 2001:db8:0:1::1.
-        bool refused;
+        const char* limit;    // As the refusal names it; null: there is none.
     };
     constexpr const char* same = "2001:db8:0:1::1";
     constexpr const char* other = "2001:db8:0:2::1";
@@ -131,17 +131,23 @@ TEST_F(TunnelsTest, HoldsEveryLimitAndSaysWhichOneInsideTheTunnel) {
         {"all tunnels",
          {.tunnels_max = 2, .unattested_max = 9, .unattested_per_address_max = 9},
          other,
-         true},
-        {"unattested", {.tunnels_max = 9, .unattested_max = 2, .unattested_per_address_max = 9}, other, true},
-        {"address", {.tunnels_max = 9, .unattested_max = 9, .unattested_per_address_max = 2}, same, true},
+         "EE_MAX_TUNNELS"},
+        {"unattested",
+         {.tunnels_max = 9, .unattested_max = 2, .unattested_per_address_max = 9},
+         other,
+         "EE_MAX_UNREGISTERED"},
+        {"address",
+         {.tunnels_max = 9, .unattested_max = 9, .unattested_per_address_max = 2},
+         same,
+         "EE_MAX_UNREGISTERED_PER_ADDRESS"},
         {"address of the same /64",
          {.tunnels_max = 9, .unattested_max = 9, .unattested_per_address_max = 2},
          "2001:db8:0:1:ffff::2",
-         true},
+         "EE_MAX_UNREGISTERED_PER_ADDRESS"},
         {"other address",
          {.tunnels_max = 9, .unattested_max = 9, .unattested_per_address_max = 2},
          other,
-         false},
+         nullptr},
     };
     for (const Row& row : rows) {
         server.reset();
@@ -154,13 +160,15 @@ TEST_F(TunnelsTest, HoldsEveryLimitAndSaysWhichOneInsideTheTunnel) {
         const auto third = come();
         third->send(test_registration());
         ASSERT_TRUE(until([&] { return !third->heard.empty(); })) << row.what;
-        if (!row.refused) {
+        if (row.limit == nullptr) {
             EXPECT_EQ(third->heard, (Words{"challenge register"})) << row.what;
             continue;
         }
         ASSERT_TRUE(until([&] { return !third->closed.empty(); })) << row.what;
         EXPECT_EQ(third->heard, (Words{"status invalid too_many_tunnels", "close 1008 too_many_tunnels"}))
             << row.what;
+        EXPECT_TRUE(third->status_detail.ends_with(std::string("(") + row.limit + ")"))
+            << third->status_detail;
         ASSERT_TRUE(until([&] { return tunnels->size() == 2; })) << row.what;
         EXPECT_EQ(first->closed + second->closed, "") << row.what;
     }
