@@ -60,7 +60,8 @@ EE_TRUSTED_PROXIES = ["loopback", "10.0.0.0/8"]
   `EE_ADMIN_TOKEN_FILE=/run/secrets/admin`); white space at its end is dropped. Setting both is refused.
 - Tokens are comma-separated lists, so that a new one can be added before the old one is removed.
 - `--check-config` checks everything, what the files hold included, names every bad setting at once and exits
-  78; it leaves nothing behind. Starting checks the same.
+  78; it leaves nothing behind. Starting checks the same. What the database holds and who has the
+  ports only a start finds out.
 - `--print-config` shows the values in effect and where each came from, with secrets masked.
 - A variable beginning with `EE_` that neither program knows is a warning that names the nearest one.
 )";

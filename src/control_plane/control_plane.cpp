@@ -477,7 +477,7 @@ int run_control_plane(const config::ControlPlaneConfig& config, const Reload& re
 
     const auto refuse = [&log](const Error& error) {
         log.error("control.cannot_start", {{"code", error.code}, {"detail", error.detail}});
-        return 1;
+        return error.code == "settle_period_in_use" ? config::exit_config_invalid : 1;  // A setting's fault.
     };
     auto prepared = prepare(config, log);
     if (!prepared) return refuse(prepared.error());

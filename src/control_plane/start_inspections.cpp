@@ -6,6 +6,7 @@
 #include "control_plane/networks.h"
 #include "control_plane/own_quote.h"
 #include "control_plane/sources.h"
+#include "net/listener.h"
 #include "sqlite/folder.h"
 
 namespace ee::control_plane {
@@ -50,6 +51,20 @@ config::Inspections<ControlPlaneConfig> start_inspections() {
     const auto add = [&](std::vector<std::string_view> settings, auto find) {
         inspections.push_back({std::move(settings), std::move(find)});
     };
+    const auto add_listener = [&](std::string_view named, std::string_view other, auto address_of) {
+        add({named, other}, [named, address_of](const ControlPlaneConfig& config) {
+            const std::optional<config::ListenAddress> at = address_of(config);
+            return at ? findings(named, net::Listener::check(at->host, at->port)) : Findings();
+        });
+    };
+    add_listener("EE_CONTROL_BIND", "EE_CONTROL_PORT",
+                 [](const ControlPlaneConfig& config) { return config.control; });
+    add_listener("EE_RATLS_PORT", "EE_CONTROL_BIND",
+                 [](const ControlPlaneConfig& config) { return config.ratls_listen; });
+    add_listener("EE_PROXY_BIND", "EE_PROXY_PORT",
+                 [](const ControlPlaneConfig& config) { return config.proxy; });
+    add_listener("EE_PASSTHROUGH_BIND", "EE_PASSTHROUGH_PORT",
+                 [](const ControlPlaneConfig& config) { return config.passthrough; });
     add({"EE_TLS_CERT", "EE_TLS_KEY"}, [](const ControlPlaneConfig& config) {
         return findings("EE_TLS_CERT, EE_TLS_KEY", control_tls(config));
     });

@@ -27,6 +27,7 @@ protected:
     StartInspections() {
         std::string name = (fs::temp_directory_path() / "ee-start-XXXXXX").string();
         folder = ::mkdtemp(name.data());
+        config.control.host = config.proxy.host = "127.0.0.1";
         config.quote_provider = "auto";
         config.db_path = folder / "data" / "control-plane.db";
         config.ledger_key_file = folder / "data" / "control-plane.db.key";
@@ -55,6 +56,13 @@ protected:
 TEST_F(StartInspections, FindNothingWhereAStartSucceedsAndMakeNothing) {
     EXPECT_THAT(problems(), IsEmpty());
     EXPECT_TRUE(fs::is_empty(folder));
+}
+
+TEST_F(StartInspections, LookForTheAddressesToListenOn) {
+    config.control.host = "192.0.2.1";  // RFC 5737: no machine has it.
+    config.passthrough = {.host = "2001:db8::1", .port = 0};
+    EXPECT_THAT(problems(), ElementsAre(AllOf(StartsWith("EE_CONTROL_BIND: "), HasSubstr("192.0.2.1")),
+                                        StartsWith("EE_PASSTHROUGH_BIND: ")));
 }
 
 TEST_F(StartInspections, ReadCertificatesAndKeysOfBothListeners) {

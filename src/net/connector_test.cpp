@@ -44,6 +44,12 @@ TEST(Listener, AcceptsFromTheConnectorAndNamesABadBind) {
     ASSERT_FALSE(taken);
     EXPECT_EQ(taken.error().code, "bind_failed");
     EXPECT_FALSE(Listener::open(loop, "localhost", 0, nullptr));
+
+    EXPECT_TRUE(Listener::check("127.0.0.1", (*listener)->port())) << "somebody has it, who may be we";
+    EXPECT_FALSE(Listener::check("localhost", 0));
+    const auto foreign = Listener::check("192.0.2.1", 0);  // RFC 5737: no machine has it.
+    ASSERT_FALSE(foreign);
+    EXPECT_NE(foreign.error().detail.find("192.0.2.1"), std::string::npos);
 }
 
 TEST(Connector, ConnectsToLocalhostWithoutLookingItUp) {

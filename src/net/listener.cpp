@@ -48,24 +48,41 @@ sockaddr* generic(sockaddr_storage& storage) {
     return reinterpret_cast<sockaddr*>(&storage);
 }
 
+// The socket, or what errno says of it.
+tl::expected<Fd, int> bind_socket(const IpAddress& ip, std::uint16_t port) {
+    sockaddr_storage storage;
+    const socklen_t size = fill_sockaddr(storage, ip, port);
+    Fd socket(::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!socket) return tl::unexpected(errno);
+    const int on = 1;
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (::bind(socket.get(), generic(storage), size) != 0) return tl::unexpected(errno);
+    return socket;
+}
+
+tl::unexpected<Error> cannot_listen(const std::string& address, std::uint16_t port, const char* why) {
+    return fail("bind_failed", "cannot listen on " + address + " port " + std::to_string(port) + ": " + why);
+}
+
 }  // namespace
+
+Result<void> Listener::check(const std::string& address, std::uint16_t port) {
+    const auto ip = IpAddress::parse(address);
+    if (!ip) return cannot_listen(address, port, "not an IP address");
+    const auto bound = bind_socket(*ip, port);
+    if (bound || bound.error() == EADDRINUSE) return {};
+    return cannot_listen(address, port, std::strerror(bound.error()));
+}
 
 Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const std::string& address, std::uint16_t port,
                                                  OnAccept on_accept) {
-    const auto refuse = [&](const std::string& why) {
-        return fail("bind_failed",
-                    "cannot listen on " + address + " port " + std::to_string(port) + ": " + why);
-    };
     const auto ip = IpAddress::parse(address);
-    if (!ip) return refuse("not an IP address");
+    if (!ip) return cannot_listen(address, port, "not an IP address");
+    auto made = bind_socket(*ip, port);
+    if (!made) return cannot_listen(address, port, std::strerror(made.error()));
+    Fd socket = *std::move(made);
+    if (::listen(socket.get(), backlog) != 0) return cannot_listen(address, port, std::strerror(errno));
     sockaddr_storage storage;
-    const socklen_t size = fill_sockaddr(storage, *ip, port);
-    Fd socket(::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!socket) return refuse(std::strerror(errno));
-    const int on = 1;
-    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (::bind(socket.get(), generic(storage), size) != 0 || ::listen(socket.get(), backlog) != 0)
-        return refuse(std::strerror(errno));
     socklen_t bound = sizeof storage;
     ::getsockname(socket.get(), generic(storage), &bound);
     return std::unique_ptr<Listener>(

@@ -17,6 +17,8 @@ public:
     // Port 0 lets the kernel choose. Refusal `bind_failed` names the address and the reason.
     static Result<std::unique_ptr<Listener>> open(Loop& loop, const std::string& address, std::uint16_t port,
                                                   OnAccept on_accept);
+    // Whether open() could take the address, but for who may have it now: a server that runs already does.
+    static Result<void> check(const std::string& address, std::uint16_t port);
     ~Listener();
 
     std::uint16_t port() const { return port_; }

@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from ledger_client import Ledger, cell
+
 
 def made_files(world):
     return sorted(str(path) for path in world.path.rglob("*"))
@@ -53,9 +55,30 @@ def test_a_certificate_must_belong_to_its_key(world):
     ({"EE_QUOTE_PROVIDER": "simulated", "EE_SIMULATED_TDX_DIR": "/proc"}, "EE_QUOTE_PROVIDER"),
     ({"EE_DB_PATH": "/proc/x/y", "EE_LEDGER_KEY_FILE": "/dev/shm/never.key"}, "EE_DB_PATH"),
     ({"EE_LEDGER_KEY_FILE": "/proc/x"}, "EE_LEDGER_KEY_FILE"),
+    ({"EE_PROXY_BIND": "192.0.2.1"}, "EE_PROXY_BIND"),
 ])
 def test_the_machine_must_have_what_the_settings_name(world, settings, named):
     check(world, "easyenclave-control", control_settings(world, **settings), named)
+
+
+def test_a_port_that_is_in_use_is_no_settings_fault(world):
+    control = world.control()
+    settings = control_settings(world, EE_CONTROL_PORT=control.port)
+    assert world.program("easyenclave-control", settings, "--check-config").wait() == 0, "as before a reload"
+    program = world.program("easyenclave-control", settings)
+    assert program.wait_event("control.cannot_start")["code"] == "bind_failed" and program.wait() == 1
+
+
+def test_a_period_that_the_ledgers_locks_rule_out_is_found_by_the_start(world):
+    ledger = Ledger(world.control(EE_SETTLE_AUTO="false"))
+    ledger.open_account("alice", "100")
+    ledger.register_node("n1")
+    ledger.ok("/v1/locks", {"account_id": "alice", "node_id": "n1", "period": cell(1), "amount_usd": "1"})
+    ledger.control.terminate()
+    settings = control_settings(world, EE_DB_PATH=world.path / "control-plane.db", EE_SETTLE_PERIOD="day")
+    program = world.program("easyenclave-control", settings)
+    assert program.wait_event("control.cannot_start")["code"] == "settle_period_in_use"
+    assert program.wait() == 78
 
 
 def test_a_simulated_platform_needs_its_folder(world):
