@@ -37,6 +37,23 @@ std::optional<net::IpAddress> client_of_cloudflare(std::span<const http::Field> 
     return net::IpAddress::parse(http::trim_whitespace(*http::find(fields, name)));
 }
 
+Result<std::string> app_of_host(const http::RequestHead& head, bool peer_trusted,
+                                const TrustSettings& settings) {
+    const auto authority = http::parse_authority(head.authority);
+    if (!authority || authority->kind != http::Authority::Kind::name)
+        return fail("missing_app", "the Host is not a name, so no app is named");
+    if (settings.app_domain.empty()) {
+        if (!peer_trusted)
+            return fail("missing_app",
+                        "EE_APP_DOMAIN is not set, and only a trusted proxy may name an app otherwise");
+    } else if (!http::is_under_domain(authority->host, settings.app_domain)) {
+        return fail("missing_app", "the Host is not under " + settings.app_domain);
+    }
+    std::string app = http::to_lower(http::first_label(authority->host));
+    if (!http::is_dns_label(app)) return fail("missing_app", "the Host's first label is not an app name");
+    return app;
+}
+
 }  // namespace
 
 std::string_view request_id_of(const http::RequestHead& head, crypto::RandomPool& random, std::string& made) {
@@ -71,18 +88,9 @@ Result<std::string> select_app(const http::RequestHead& head, bool peer_trusted,
             return app;
         }
     }
-    const auto authority = http::parse_authority(head.authority);
-    if (!authority || authority->kind != http::Authority::Kind::name)
-        return fail("missing_app", "the Host is not a name, so no app is named");
-    if (settings.app_domain.empty()) {
-        if (!peer_trusted)
-            return fail("missing_app",
-                        "EE_APP_DOMAIN is not set, and only a trusted proxy may name an app otherwise");
-    } else if (!http::is_under_domain(authority->host, settings.app_domain)) {
-        return fail("missing_app", "the Host is not under " + settings.app_domain);
-    }
-    std::string app = http::to_lower(http::first_label(authority->host));
-    if (!http::is_dns_label(app)) return fail("missing_app", "the Host's first label is not an app name");
+    auto app = app_of_host(head, peer_trusted, settings);
+    if (!app && !peer_trusted && http::find(head.fields, "x-ee-app"))
+        app.error().detail += "; X-EE-App was ignored, since the peer is not in EE_TRUSTED_PROXIES";
     return app;
 }
 

@@ -158,5 +158,19 @@ TEST(SelectApp, ATrustedPeerMayNameIt) {
     EXPECT_EQ(app("127.0.0.1", false, {{"X-EE-App", "myapp"}}), "missing_app");
 }
 
+TEST(SelectApp, ToldByWhomItDoesNotBelieveItSaysSo) {
+    http::RequestHead head;
+    head.authority = "127.0.0.1";
+    const auto says_so = [&](bool trusted) {
+        const auto selected = select_app(head, trusted, trust());
+        return !selected && selected.error().detail.find("EE_TRUSTED_PROXIES") != std::string::npos;
+    };
+    EXPECT_FALSE(says_so(false)) << "it named none";
+    head.fields = {{"X-EE-App", "myapp"}};
+    EXPECT_TRUE(says_so(false));
+    head.fields = {{"X-EE-App", "my app"}};
+    EXPECT_FALSE(says_so(true));
+}
+
 }  // namespace
 }  // namespace ee::proxy
