@@ -32,19 +32,20 @@ Result<std::string_view> text_of(simdjson::dom::element element, std::string_vie
 }
 
 Result<void> add_header(ProxyEnvelope& out, std::string_view name, simdjson::dom::element element) {
-    const auto value = text_of(element, "headers");
-    if (!value) return fail(value.error());
-    if (!http::is_token(name) || !http::is_valid_field_value(*value))
+    std::string_view value;
+    if (element.get_string().get(value) != simdjson::SUCCESS)
+        return fail("invalid_field:headers", "a header must be a string, or a list of strings");
+    if (!http::is_token(name) || !http::is_valid_field_value(value))
         return fail("invalid_field:headers",
                     "a header has a name that is no token, or a control character in its value");
     if (http::iequals(name, "host")) {
         const bool repeated = std::any_of(out.headers.begin(), out.headers.end(), [](const auto& field) {
             return http::iequals(field.name, "host");
         });
-        if (repeated || !http::parse_authority(*value))
+        if (repeated || !http::parse_authority(value))
             return fail("invalid_field:headers", "Host must be one host[:port]");
     }
-    out.headers.push_back({std::string(name), std::string(*value)});
+    out.headers.push_back({std::string(name), std::string(value)});
     return {};
 }
 

@@ -110,6 +110,13 @@ TEST(ProxyEnvelope, RefusesTheRestWithItsReason) {
     for (const Row& row : rows) EXPECT_EQ(refusal(row.json), row.code) << row.json.substr(0, 100);
 }
 
+TEST(ProxyEnvelope, SaysWhatAHeaderMayBe) {
+    for (const char* json : {R"({"headers":{"X":1}})", R"({"headers":{"X":["y",1]}})"})
+        EXPECT_EQ(parse_proxy_envelope(json, 8).error().detail,
+                  "a header must be a string, or a list of strings")
+            << json;
+}
+
 TEST(ProxyEnvelope, TheLimitIsOnTheDecodedBody) {
     // 8 and 9 bytes have a base64 of the same length.
     EXPECT_TRUE(parse_proxy_envelope(R"({"body_b64":"AAECAwQFBgc="})", 8));
