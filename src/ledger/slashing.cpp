@@ -107,8 +107,16 @@ LedgerTime first_downtime(const Context& context, const Slash& command) {
 Result<Money> amount_of(const Context& context, const Slash& command) {
     if (command.cause == fraud) return stake_of(context.batch, command.node);
     if (command.amount && command.cause != abuse) return *command.amount;
-    if (command.cause == downtime)
-        return downtime_penalty(context.batch, command.node, context.now, first_downtime(context, command));
+    if (command.cause == downtime) {
+        const Money penalty =
+            downtime_penalty(context.batch, command.node, context.now, first_downtime(context, command));
+        if (penalty.is_zero() && !stake_of(context.batch, command.node).is_zero())
+            return fail(
+                "invalid_field:amount_usd",
+                fmt::format("what {} has earned within 30 days makes no penalty: say how much is to be taken",
+                            command.node));
+        return penalty;
+    }
     if (command.cause == abuse)
         return fail("unknown_slashing",
                     "a claim for abuse is proposed when a report is authorized; there is none for this");

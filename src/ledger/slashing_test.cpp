@@ -111,7 +111,7 @@ TEST(SlashingRules, OnlyTheRevenueOfThirtyDaysCounts) {
         clock 2026-02-08T13:00:01
         see n1 e2 downtime_migration 2026-02-08T12:20 2026-02-08T12:30
         show-slashings                     => n1 downtime_migration 1.2 proposed    # nothing to take for e2
-        slash n1 downtime_migration e2     => no_stake
+        slash n1 downtime_migration e2     => invalid_field:amount_usd             # it has stake
         slash n1 downtime_migration e2 $3  => 3
         show stake:n1                      => 17
     )");

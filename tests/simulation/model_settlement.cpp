@@ -461,6 +461,7 @@ Expected Model::perform(const ledger::Slash& command) {
         amount = command.amount->micro();
     } else if (downtime) {
         amount = penalty(command.node, down);
+        if (amount == 0 && stake != 0) return refused({"invalid_field:amount_usd"});
     } else {
         return refused({"invalid_field:amount_usd"});
     }
