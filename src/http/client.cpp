@@ -10,8 +10,11 @@ namespace ee::http {
 namespace {
 
 // "https://host/path", without the query: a redirect's often holds a signature.
-std::string name_of(const net::Url& url) {
-    return url.scheme + "://" + url.authority() + url.path.substr(0, url.path.find('?'));
+std::string name_of(const ClientRequest& request) {
+    const net::Url& url = request.url;
+    std::string name = url.scheme + "://" + url.authority();
+    if (!request.is_path_secret) name += url.path.substr(0, url.path.find('?'));
+    return name;
 }
 
 Result<std::string> request_text(const ClientRequest& request) {
@@ -66,7 +69,7 @@ struct Client::Call final : WholeAnswer::Receiver {
 
     void on_answer(const AnswerView& view) override { client.finish(*this, copy_of(view)); }
     void on_failure(RequestFailure failure, const std::string& why) override {
-        client.finish(*this, fail(error_code(failure), name_of(request.url) + ": " + why));
+        client.finish(*this, fail(error_code(failure), name_of(request) + ": " + why));
     }
 
     Client& client;
@@ -102,7 +105,7 @@ void Client::send(ClientRequest request, OnClientAnswer on_answer) {
 }
 
 void Client::refuse_later(const ClientRequest& request, OnClientAnswer on_answer, Error error) {
-    error.detail = name_of(request.url) + ": " + error.detail;
+    error.detail = name_of(request) + ": " + error.detail;
     loop_.post([alive = alive_, on_answer = std::move(on_answer), error = std::move(error)] {
         if (*alive) on_answer(fail(error));
     });
@@ -147,7 +150,7 @@ void Client::expire(const Call& waiting) {
     const std::shared_ptr<Call> call = std::move(*found);
     queue_.erase(found);
     loop_.dispose(call);
-    call->answered(fail("timed_out", name_of(call->request.url) + ": other requests took all of its time"));
+    call->answered(fail("timed_out", name_of(call->request) + ": other requests took all of its time"));
 }
 
 }  // namespace ee::http

@@ -32,6 +32,7 @@ struct ClientRequest {
     std::vector<ClientField> fields{};  // besides those the client writes: Host, Connection, User-Agent, and
                                         // of other methods than GET Content-Length
     std::string body{};                 // of those
+    bool is_path_secret = false;        // errors name the host alone, as of a webhook
     std::size_t body_bytes_max = 1024 * 1024;
     // From the call, a wait for its turn included, to the last byte.
     std::chrono::milliseconds timeout{10'000};
@@ -48,7 +49,8 @@ struct ClientAnswer {
 
 // Exactly one call. Refusals: `unreachable` (name, connection or TLS; too many requests wait), `timed_out`,
 // `bad_response` (not HTTP, cut short, or over a limit), `bad_request` (cannot be written as HTTP/1.1, or is
-// not http or https). The detail names host and path: neither the query nor a field, which may hold secrets.
+// not http or https). The detail names host and path (the host alone where the path is secret), never the
+// query or a field, which may hold secrets.
 using OnClientAnswer = std::function<void(Result<ClientAnswer>)>;
 
 // How a request is made: http::Client in production, a script in tests. Never calls back from within the

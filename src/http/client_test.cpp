@@ -179,6 +179,18 @@ TEST_F(ClientTest, SaysThatNobodyListensAndThatNoSuchNameExists) {
     EXPECT_EQ(nameless.code(), "unreachable");
 }
 
+TEST_F(ClientTest, NamesTheHostAloneWhereThePathIsSecret) {
+    limits = {.requests_max = 1, .queue_max = 1};
+    Outcome silent, waiting, refused;
+    const net::Url url = server.url("/services/hidden?token=secret");
+    send(silent, {.url = url, .is_path_secret = true, .timeout = 40ms});
+    send(waiting, {.url = url, .is_path_secret = true, .timeout = 20ms});
+    send(refused, {.url = url, .is_path_secret = true});
+    ASSERT_TRUE(until([&] { return silent.calls + waiting.calls + refused.calls == 3; }));
+    for (const Outcome* outcome : {&silent, &waiting, &refused})
+        EXPECT_TRUE(outcome->detail().starts_with("http://" + url.authority() + ": ")) << outcome->detail();
+}
+
 TEST_F(ClientTest, GivesUpAtTheDeadlineHoweverMuchHasCome) {
     Outcome silent, half, endless;
     send(silent, {.url = server.url("/"), .timeout = 40ms});

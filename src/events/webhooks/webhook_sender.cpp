@@ -76,6 +76,7 @@ void WebhookSender::send() {
                                            {"webhook-timestamp", std::to_string(now_s)},
                                            {"webhook-signature", settings_.keys.sign(content, now_s)}},
                                 .body = content.body,
+                                .is_path_secret = true,
                                 .body_bytes_max = answer_bytes_max,
                                 .timeout = settings_.try_time};
     fetch_(std::move(request), [this](const Result<http::ClientAnswer>& answer) { answered(answer); });

@@ -77,6 +77,7 @@ TEST_F(WebhookSenderTest, SendsInOrderOneAtATime) {
     ASSERT_EQ(requests.size(), 1u);
     EXPECT_EQ(requests[0].method, "POST");
     EXPECT_EQ(requests[0].url.path, "/in?key=hunter2");
+    EXPECT_TRUE(requests[0].is_path_secret);
     EXPECT_EQ(field(0, "webhook-id"), "evt_00ff_1");
     EXPECT_EQ(field(0, "Content-Type"), "application/json");
     const WebhookKeys keys = WebhookKeys::parse({Secret("whsec_" + to_base64(Bytes(24, 1)))}).value();
