@@ -17,6 +17,7 @@
 #include "control_plane/part_settings.h"
 #include "control_plane/preparation.h"
 #include "control_plane/releases.h"
+#include "control_plane/settlement_watch.h"
 #include "control_plane/sources.h"
 #include "control_plane/webhooks.h"
 #include "control_plane/witnesses.h"
@@ -83,6 +84,7 @@ private:
     NodeDirectory nodes_;
     SlotRecorder slots_;
     FraudWatch frauds_;
+    SettlementWatch settlements_;
     net::WorkerPool workers_;
     Witnesses witnesses_;
     Admission admission_;
@@ -141,6 +143,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
       slots_(loop_, ledger_, log, *std::move(prepared.known.mark), prepared.known.evidence,
              slot_settings(config, [this] { return ledger_.now(); })),
       frauds_(loop_, ledger_, *evidence_store_, log, 2 * admission_settings(config).attest_deadline),
+      settlements_(loop_, ledger_, log, metrics_, config.settle_delay),
       // One core is the data plane's; verification takes the others, and at least one thread.
       workers_(std::max(2u, std::thread::hardware_concurrency()) - 1, worker_queue_max,
                net::WorkerPriority::background),
@@ -219,10 +222,12 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     admission_.know_nodes(nodes_);
     registry_.nodes().begin(services_.now());
     nodes_.apply(prepared.known.nodes, services_.now());
+    settlements_.apply(prepared.known.nodes);
     ledger_.follow(
         std::move(prepared.known.counts), [this](const NodeChanges& changes) { nodes_changed(changes); },
         [this](const std::vector<events::Event>& events) {
             for (const events::Event& event : events) events_.log().add(event);
+            settlements_.look_soon();
         });
     admission_.record_slots(slots_);
     admission_.watch_fraud(frauds_);
@@ -351,6 +356,7 @@ void ControlPlane::nodes_changed(const NodeChanges& changes) {
     for (events::Event& event : node_events(nodes_, changes, wall_now())) events_.log().add(std::move(event));
     const std::vector<NodeDirectory::Lost> lost = nodes_.apply(changes, services_.now());
     if (!lost.empty()) admission_.close_lost(lost);
+    settlements_.apply(changes);
 }
 
 // Whoever serves on a network that has changed is challenged out of turn, and judged by the new policy.

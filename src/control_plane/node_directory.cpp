@@ -49,6 +49,7 @@ NodeChanges node_changes_in(const Changes& changes, WindowCounts& counts) {
                     .terms = changes.of(Table::terms),
                     .held_locks = changes.of(Table::held_locks),
                     .abuse = changes.of(Table::abuse),
+                    .slashings = changes.of(Table::slashings),
                     .windows = counts.apply(changes)};
     if (!out.is_empty() && !changes.leaves.empty())
         out.at = time_of(ledger::decode_leaf(as_bytes(changes.leaves.back())));
@@ -67,6 +68,7 @@ NodeChanges all_nodes(const ledger::Store& store, WindowCounts& counts, ledger::
     collect(Table::terms, out.terms);
     collect(Table::held_locks, out.held_locks);
     collect(Table::abuse, out.abuse);
+    collect(Table::slashings, out.slashings);
     out.windows = counts.load(store, windows_from);
     out.at = time_of(ledger::last_leaf(store, store.leaf_count()));
     return out;

@@ -25,11 +25,13 @@ struct NodeChanges {
     ledger::Changes::Records terms{};
     ledger::Changes::Records held_locks{};
     ledger::Changes::Records abuse{};
+    ledger::Changes::Records slashings{};
     std::vector<CellWindows> windows{};
     std::optional<ledger::LedgerTime> at{};  // what the ledger's clock said; nullopt: it has said nothing
 
     bool is_empty() const {
-        return nodes.empty() && terms.empty() && held_locks.empty() && abuse.empty() && windows.empty();
+        return nodes.empty() && terms.empty() && held_locks.empty() && abuse.empty() && slashings.empty() &&
+               windows.empty();
     }
 };
 // `counts` follows.

@@ -35,7 +35,16 @@ public:
         told = time;
         outages_when_told = outages().size();
     }
-    bool ask(Question, std::function<void(Result<std::string>)>) override { return false; }
+    bool ask(Question question, std::function<void(Result<std::string>)> on_answer) override {
+        ledger::LogReader log(books.store);
+        const auto shown =
+            question({.store = books.store, .rules = rules_, .log = log, .tree = {}, .now = books.now});
+        loop_.post([on_answer = std::move(on_answer),
+                    answered = shown ? Result<std::string>(shown->body) : fail(shown.error())] {
+            on_answer(answered);
+        });
+        return true;
+    }
     State state() const override { return {.word = stands_still ? "halted" : "ok"}; }
     Counts counts() const override { return {.leaves = books.store.leaf_count()}; }
     crypto::Sha256 salted(const net::IpAddress&) const override { return {}; }
@@ -69,6 +78,7 @@ public:
 
 private:
     net::Loop& loop_;
+    const ledger::Rules rules_{};
 };
 
 }  // namespace ee::control_plane

@@ -47,6 +47,7 @@ def test_who_serves_is_paid_who_stops_is_not_and_nobody_for_nothing(network):
     assert (refunded["reasons"], refunded["paid_usd"], refunded["returned_usd"]) == (["health_miss"], "0", "0.2")
     assert (unserved["reasons"], unserved["returned_usd"]) == (["no_evidence"], "0.2")
 
+    control.wait_event("ledger.cell_settled", cell=network.period, passed=1, failed=2)
     until(lambda: network.balance("alice")["locked_usd"] == "0", what="all transfers are made")
     assert network.balance("alice")["available_usd"] == "99.85"
     assert network.balance("node:n1")["available_usd"] == "0.15"
@@ -89,6 +90,7 @@ def test_a_control_plane_that_was_away_is_held_against_nobody(network):
 
     outcome = network.finalize("n1")
     assert (outcome["outcome"], outcome["reasons"]) == ("inconclusive", ["hole"])
+    control.wait_event("ledger.cell_held", cell=network.period, inconclusive=1, reported=0)
     assert network.balance("alice")["locked_usd"] == "0.2"
     unit, text, _ = network.bundle("n1")
     assert judged(json.loads(text), network.cell) == unit["outcome"] == "inconclusive"
