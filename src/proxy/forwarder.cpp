@@ -23,7 +23,7 @@ Forwarder::Forwarder(net::Loop& loop, registry::Registry& registry, tunnel::Tunn
       tunnels_(tunnels),
       visit_log_(loop, access_log),
       settings_(std::move(settings)),
-      requests_(metrics.counter("ee_proxy_requests_total", "Requests to apps")),
+      requests_(metrics.counter("ee_proxy_requests_total", "Requests to apps that have ended")),
       refused_(metrics.counter_family("ee_proxy_refused_total", "Requests to apps that failed, by reason",
                                       "reason")),
       duration_(metrics.histogram("ee_proxy_duration_seconds",
@@ -56,7 +56,6 @@ std::string_view Forwarder::traceparent(std::span<const http::Field> fields) {
 }
 
 void Forwarder::forward(http::Exchange& exchange, const ForwardRequest& request) {
-    requests_.add();
     const http::RequestHead& head = exchange.head();
     auto call = std::make_unique<Call>(*this, exchange, request);
     const Moment now{loop_.now(), wall_now()};

@@ -104,6 +104,22 @@ TEST_F(ForwarderTest, SpreadsRequestsOverTheAgents) {
 
 // ---- Refusals ----
 
+// Also those that name no app.
+TEST_F(ForwarderTest, EachRequestIsCountedOnce) {
+    const auto agent = come();
+    const auto visitor = visit();
+    visitor->say(get("/"));
+    ASSERT_TRUE(until([&] { return agent->requests.size() == 1; }));
+    agent->answer(agent->requests[0].request_id, "ok");
+    ASSERT_TRUE(until([&] { return !visitor->closed.empty(); }));
+    ask("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    ask("GET / HTTP/1.1\r\nHost: unknown.example\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(metrics.counter("ee_proxy_requests_total", "").value(), 3u);
+    const auto& refused = metrics.counter_family("ee_proxy_refused_total", "", "reason");
+    EXPECT_EQ(refused.value("missing_app"), 1u);
+    EXPECT_EQ(refused.value("unknown_app"), 1u);
+}
+
 TEST_F(ForwarderTest, SaysWhyAnAppIsNotServed) {
     const auto refused = [&](const std::string& request, std::string_view status, std::string_view reason,
                              bool retry) {
