@@ -15,6 +15,10 @@ namespace {
 // Room for the envelope around a forwarded body.
 constexpr std::size_t envelope_bytes = 128 * 1024;
 
+bool is_visit(const Route& route) {
+    return route.body == BodyLimit::forwarded || route.body == BodyLimit::enveloped;
+}
+
 }  // namespace
 
 ApiHandler::ApiHandler(Services& services)
@@ -82,7 +86,7 @@ std::string ApiHandler::on_refused(const http::Refusal& refusal) {
     if (refusal.head == nullptr) return telemetry::make_request_id(random_.take<16>());
     const http::RequestHead& head = *refusal.head;
     const Match match = find_route(head.method, http::split_origin_form(head.origin_form).path);
-    if (match.route != nullptr && match.route->body == BodyLimit::forwarded)
+    if (match.route != nullptr && is_visit(*match.route))
         return services_.forwarder.record(refusal, match.parameters[0]);
     return std::string(proxy::request_id_of(head, random_, request_id_));
 }

@@ -13,17 +13,20 @@ namespace ee::api {
 void post_proxy(Request& request) {
     Services& services = request.services;
     const http::RequestHead& head = request.exchange.head();
-    if (services.forwarder.refuse_exceeded(request.exchange, {.visitor = request.visitor,
-                                                              .request_id = request.request_id,
-                                                              .app = request.parameters[0],
-                                                              .method = head.method,
-                                                              .target = head.origin_form,
-                                                              .fields = head.fields,
-                                                              .body = {},
-                                                              .origin = proxy::Origin::control}))
-        return;
-    const auto envelope = parse_proxy_envelope(request.exchange.body(), services.body_bytes_max);
-    if (!envelope) return request.refuse(envelope.error());
+    const proxy::ForwardRequest as_sent{.visitor = request.visitor,
+                                        .request_id = request.request_id,
+                                        .app = request.parameters[0],
+                                        .method = head.method,
+                                        .target = head.origin_form,
+                                        .fields = head.fields,
+                                        .body = request.exchange.body(),
+                                        .origin = proxy::Origin::control};
+    if (services.forwarder.refuse_exceeded(request.exchange, as_sent)) return;
+    const auto envelope = parse_proxy_envelope(as_sent.body, services.body_bytes_max);
+    if (!envelope) {
+        services.refusals.count(envelope.error().code, request.route, request.visitor.client, wall_now());
+        return services.forwarder.refuse(request.exchange, as_sent, envelope.error());
+    }
     std::vector<http::Field> described;
     // What the caller asks of the agent may stand outside, too: it is one requirement.
     for (const http::Field& field : head.fields)

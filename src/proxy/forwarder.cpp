@@ -254,7 +254,9 @@ std::optional<Forwarder::PickedRelease> Forwarder::keep_one_release(std::string_
 
 void Forwarder::refuse(http::Exchange& exchange, const ForwardRequest& request, const Error& why) {
     auto call = std::make_unique<Call>(*this, exchange, request);
-    const auto pass = rate_limits_.take_client(request.visitor.client, loop_.now());
+    auto* const taken = static_cast<Passes*>(exchange.claim());
+    const auto pass = taken != nullptr ? std::move(taken->client)
+                                       : rate_limits_.take_client(request.visitor.client, loop_.now());
     const Error error = pass ? why : exceeded(*call, pass.error());
     static_cast<tunnel::StreamObserver&>(*call.release()).on_failed(error);
 }

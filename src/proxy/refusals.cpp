@@ -6,13 +6,16 @@ namespace ee::proxy {
 namespace {
 
 struct NamedRow {
-    std::string_view code;
+    std::string_view code;  // Up to a ':'.
     RefusalRow row;
 };
 
 constexpr NamedRow rows[] = {
     {"missing_app", {400, false, false}},
     {"bad_request", {400, false, false}},
+    {"invalid_json", {400, false, false}},
+    {"invalid_field", {422, false, false}},
+    {"unknown_field", {422, false, false}},
     {"unknown_app", {404, false, false}},
     {"expired", {403, false, true}},
     {"unattested", {403, false, true}},
@@ -38,8 +41,9 @@ constexpr NamedRow rows[] = {
 }  // namespace
 
 RefusalRow refusal_row(std::string_view code) {
+    const std::string_view stem = code.substr(0, code.find(':'));
     for (const NamedRow& named : rows)
-        if (named.code == code) return named.row;
+        if (named.code == stem) return named.row;
     return {502, false, false};
 }
 

@@ -15,6 +15,9 @@ TEST(Refusals, EveryReasonHasItsStatus) {
     const Row rows[] = {
         {"missing_app", 400, false, false},
         {"bad_request", 400, false, false},
+        {"invalid_json", 400, false, false},
+        {"invalid_field:headers", 422, false, false},
+        {"unknown_field:x", 422, false, false},
         {"unknown_app", 404, false, false},
         {"expired", 403, false, true},
         {"unattested", 403, false, true},

@@ -346,17 +346,22 @@ WRONG_ENVELOPES = [
 @pytest.mark.parametrize("body, status, reason", WRONG_ENVELOPES, ids=lambda value: str(value)[:40])
 def test_a_wrong_envelope_is_refused_and_forwards_nothing(site, body, status, reason):
     before = len(site.backend.requests)
+    counted = site.control.metric("ee_proxy_refused_total", reason=reason.split(":")[0])
     refused = site.control.request("POST", "/v1/proxy/myapp", {"Content-Type": "application/json"}, body)
     assert (refused.status, refused.reason) == (status, reason)
     assert refused.header("Content-Type") == "application/problem+json"
     assert len(site.backend.requests) == before
+    line = site.control.wait_access(request_id=refused.header("X-Request-Id"))
+    assert (line["status"], line["error"], line["app"], line["path"]) == (status, reason, "myapp", "/v1/proxy/myapp")
+    assert site.control.metric("ee_proxy_refused_total", reason=reason.split(":")[0]) == counted + 1
 
 
 def test_an_envelope_body_over_the_limit_is_a_413(site):
     refused = site.control.envelope("myapp", "POST", "/echo", body=bytes(4 * MIB + 10))
     assert (refused.status, refused.reason) == (413, "body_too_large")
-    refused = site.control.request("POST", "/v1/proxy/myapp", {}, b" " * (6 * MIB))
+    refused = site.control.request("POST", "/v1/proxy/myapp", {"X-Request-Id": "too-large"}, b" " * (6 * MIB))
     assert (refused.status, refused.reason) == (413, "body_too_large")
+    assert site.control.wait_access(request_id="too-large")["status"] == 413
     assert site.control.envelope("myapp", "GET", "/status/200").status == 200
 
 
