@@ -135,6 +135,7 @@ struct Refusal {
     const RequestHead* head = nullptr;  // where one was read and nobody has been asked to serve it
     std::string_view request_id{};      // under which it is on record already; empty: it is not
     bool is_connections = false;        // No request is answered by it.
+    std::size_t body_bytes = 0;         // of the answer
 };
 
 // Serves the requests of a listener.

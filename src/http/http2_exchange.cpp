@@ -284,7 +284,9 @@ void Http2Exchange::refuse_head(int status, const Error& why) {
 void Http2Exchange::refuse(const Refusal& refusal) {
     const int status = refusal.status;
     const std::string body = problem_body(status, refusal.why.code, refusal.why.detail);
-    const std::string request_id = connection_.server_.handler_.on_refused(refusal);
+    Refusal told = refusal;
+    if (head_.method != "HEAD") told.body_bytes = body.size();
+    const std::string request_id = connection_.server_.handler_.on_refused(told);
     const std::string timing =
         connection_.server_.limits_.times_refusals ? server_timing(started_at_) : std::string();
     std::array<Field, 4> fields;

@@ -155,7 +155,9 @@ Upgraded ServerConnection::upgrade(std::string_view response) {
 void ServerConnection::refuse(const Refusal& refusal) {
     const int status = refusal.status;
     const std::string body = problem_body(status, refusal.why.code, refusal.why.detail);
-    const std::string request_id = server_.handler_.on_refused(refusal);
+    Refusal told = refusal;
+    told.body_bytes = body.size();
+    const std::string request_id = server_.handler_.on_refused(told);
     const std::string timing = server_.limits_.times_refusals ? server_timing(started_at_) : std::string();
     std::array<Field, 4> fields;
     phase_ = Phase::serving;

@@ -2,6 +2,7 @@
 
 #include "http/fields.h"
 #include "http/http1_writer.h"
+#include "http/problem.h"
 #include "http/target.h"
 #include "proxy/refusals.h"
 
@@ -236,8 +237,9 @@ void Call::on_failed(const Error& error) {
         exchange_->cut();
     } else {
         status_ = refusal_row(error.code).status;
-        forwarder_.refuse_app(*exchange_, app_, error,
-                              {request_id_, retry_after_s_, requirement_.get(), asked_at_});
+        const std::size_t body_bytes = forwarder_.refuse_app(
+            *exchange_, app_, error, {request_id_, retry_after_s_, requirement_.get(), asked_at_});
+        if (!is_head_) response_bytes_ = body_bytes;
     }
     finish();
 }
@@ -264,6 +266,8 @@ void Call::VisitorSide::on_visitor_gone() {
 
 std::string Call::VisitorSide::on_visitor_broke(int status, const Error& why) {
     std::string id(call_.request_id_);
+    // What it is told by whoever serves the connection.
+    if (!call_.begun_) call_.response_bytes_ = http::problem_body(status, why.code, why.detail).size();
     call_.end_by_visitor(call_.begun_ ? call_.status_ : status, why.code);
     return id;
 }

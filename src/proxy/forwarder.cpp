@@ -154,8 +154,11 @@ std::string Forwarder::record(const http::Refusal& refusal, std::string_view app
     if (!refusal.request_id.empty()) return std::string(refusal.request_id);
     std::string made;
     Visitor visitor{refusal.peer.ip};
-    telemetry::AccessRecord line{
-        .time = wall_now(), .app = app, .status = refusal.status, .error = refusal.why.code};
+    telemetry::AccessRecord line{.time = wall_now(),
+                                 .app = app,
+                                 .status = refusal.status,
+                                 .error = refusal.why.code,
+                                 .response_bytes = refusal.body_bytes};
     if (const http::RequestHead* head = refusal.head) {
         visitor = identify_visitor(*head, refusal.peer, settings_.trust);
         line.request_id = request_id_of(*head, random_, made);
@@ -290,8 +293,8 @@ Result<Buckets::Pass> Forwarder::take_app(std::string_view app, MonoTime now) {
     return std::move(*pass);
 }
 
-void Forwarder::refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
-                           const RefusalFields& named) {
+std::size_t Forwarder::refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
+                                  const RefusalFields& named) {
     const RefusalRow row = refusal_row(why.code);
     const std::string retry_after = std::to_string(named.retry_after_s);
     std::vector<http::Field> fields{{"X-Request-Id", named.request_id}};
@@ -300,22 +303,22 @@ void Forwarder::refuse_app(http::Exchange& exchange, std::string_view app, const
         const auto offered = http::websocket_refusal_fields();
         fields.insert(fields.end(), offered.begin(), offered.end());
     }
+    const auto answer = [&](std::string_view content_type, const std::string& body) {
+        fields.push_back({"Content-Type", content_type});
+        exchange.respond(row.status, fields, body);
+        return body.size();
+    };
     if (why.code == "requirement_unmet" && named.requirement != nullptr) {
         const Moment now{loop_.now(), wall_now()};
         Offers offers(*named.requirement, now, named.asked_at);
         registry_.visit_candidates(app, now, [&](const registry::Agent& agent) { offers.add(agent); });
-        fields.push_back({"Content-Type", http::problem_content_type});
-        return exchange.respond(row.status, fields, offers.problem_body(why));
+        return answer(http::problem_content_type, offers.problem_body(why));
     }
     if (row.resolve_body) {
-        if (const auto resolution = registry_.resolve(app, {loop_.now(), wall_now()})) {
-            fields.push_back({"Content-Type", "application/json"});
-            return exchange.respond(row.status, fields,
-                                    registry::resolution_json(*resolution, settings_.names));
-        }
+        if (const auto resolution = registry_.resolve(app, {loop_.now(), wall_now()}))
+            return answer("application/json", registry::resolution_json(*resolution, settings_.names));
     }
-    fields.push_back({"Content-Type", http::problem_content_type});
-    exchange.respond(row.status, fields, http::problem_body(row.status, why.code, why.detail));
+    return answer(http::problem_content_type, http::problem_body(row.status, why.code, why.detail));
 }
 
 }  // namespace ee::proxy

@@ -168,8 +168,9 @@ private:
         const Requirement* requirement = nullptr;
         MonoTime asked_at{};
     };
-    void refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
-                    const RefusalFields& named);
+    // How many bytes its body has.
+    std::size_t refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,
+                           const RefusalFields& named);
     struct PickedRelease {
         std::size_t place;  // In the app's rollout.
         double random;      // What picked it, in [0, 1).

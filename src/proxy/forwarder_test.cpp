@@ -120,6 +120,23 @@ TEST_F(ForwarderTest, EachRequestIsCountedOnce) {
     EXPECT_EQ(refused.value("unknown_app"), 1u);
 }
 
+// Of a refusal by the proxy, of one before it was asked, and of a body that breaks off; HEAD has none.
+TEST_F(ForwarderTest, TheBodiesOfRefusalsAreInTheAccessLog) {
+    const auto agent = stream_from();
+    for (const std::string_view request :
+         {"GET / HTTP/1.1\r\nHost: unknown.example\r\nConnection: close\r\n\r\n", "nonsense\r\n\r\n",
+          "POST / HTTP/1.1\r\nHost: myapp.example\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+          "HEAD / HTTP/1.1\r\nHost: unknown.example\r\nConnection: close\r\n\r\n"}) {
+        const std::size_t before = logged().size();
+        const std::string heard = ask(request);
+        const std::string counted = std::to_string(heard.size() - heard.find("\r\n\r\n") - 4);
+        const std::string line = logged().substr(before);
+        EXPECT_TRUE(line.find("\"response_bytes\":" + counted + ",") != std::string::npos ||
+                    line.find("\"response_bytes\":" + counted + "}") != std::string::npos)
+            << line << " of " << heard;
+    }
+}
+
 TEST_F(ForwarderTest, SaysWhyAnAppIsNotServed) {
     const auto refused = [&](const std::string& request, std::string_view status, std::string_view reason,
                              bool retry) {
