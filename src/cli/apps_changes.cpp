@@ -15,25 +15,31 @@ namespace {
 
 using Command = std::function<int(Context&)>;
 
+constexpr const char* default_network = "forge-1";
+
 struct Call {
     std::string method;
     std::string target;
     std::string body = "{}";
 };
 
-int run(const AppChange& change, const Call& call, Context& context) {
-    const auto client = ControlPlaneClient::from_environment(change.url, context);
-    if (!client) {
-        context.err << "eectl: " << client.error().detail << '\n';
-        return exit_usage;
-    }
-    const auto body = client->send(call.method, call.target, call.body);
-    if (!body) return report_refusal(*client, body.error(), context);
+const Error not_an_app{"bad_answer", "the answer is no app: is this a control plane?"};
+
+// nullopt: it cannot be, which is said.
+std::optional<ControlPlaneClient> client_for(const AppChange& change, Context& context) {
+    auto client = ControlPlaneClient::from_environment(change.url, context);
+    if (client) return std::move(*client);
+    context.err << "eectl: " << client.error().detail << '\n';
+    return std::nullopt;
+}
+
+int run(const ControlPlaneClient& client, const AppChange& change, const Call& call, Context& context) {
+    const auto body = client.send(call.method, call.target, call.body);
+    if (!body) return report_refusal(client, body.error(), context);
     simdjson::dom::parser parser;
     simdjson::dom::element root;
     if (parser.parse(*body).get(root) != simdjson::SUCCESS || !root.is_object())
-        return report_refusal(*client, {"bad_answer", "the answer is no app: is this a control plane?"},
-                              context);
+        return report_refusal(client, not_an_app, context);
     if (change.json)
         context.out << simdjson::minify(root) << '\n';
     else
@@ -41,21 +47,39 @@ int run(const AppChange& change, const Call& call, Context& context) {
     return exit_good;
 }
 
+int run(const AppChange& change, const Call& call, Context& context) {
+    const auto client = client_for(change, context);
+    return client ? run(*client, change, call, context) : exit_usage;
+}
+
 std::string path_of(const AppChange& change, const std::string& rest = "") {
     return "/v1/apps/" + percent_encoded(change.name) + rest;
 }
 
+// An app stays where it is: to be moved is to lose its tunnels, which nobody means who does not say so.
+Result<std::string> network_of(const ControlPlaneClient& client, const AppChange& change) {
+    if (!change.network.empty()) return change.network;
+    const auto app = client.get(path_of(change));
+    if (!app && app.error().code == "unknown_app") return default_network;
+    if (!app) return fail(app.error());
+    simdjson::dom::parser parser;
+    std::string_view network;
+    if (parser.parse(*app)["network"].get(network) != simdjson::SUCCESS) return fail(not_an_app);
+    return std::string(network);
+}
+
 int create(const AppChange& change, Context& context) {
+    const auto client = client_for(change, context);
+    if (!client) return exit_usage;
+    const auto network = network_of(*client, change);
+    if (!network) return report_refusal(*client, network.error(), context);
     std::string body;
     JsonWriter json(body);
-    json.begin_object()
-        .field("app_name", change.name)
-        .field("repo", change.repo)
-        .field("network", change.network);
+    json.begin_object().field("app_name", change.name).field("repo", change.repo).field("network", *network);
     if (!change.billing_account.empty()) json.field("billing_account", change.billing_account);
     if (change.rotate_token) json.field("rotate_token", true);
     json.end_object();
-    return run(change, {"POST", "/v1/apps", body}, context);
+    return run(*client, change, {"POST", "/v1/apps", body}, context);
 }
 
 int list_nodes(const AppChange& change, Context& context) {
@@ -115,7 +139,8 @@ void add_app_changes(CLI::App& apps, AppChange& change, Command& command) {
     };
     CLI::App* made = add("create", "Reserve a name, or move it; prints its token, once", create);
     made->add_option("--repo", change.repo, "The repository, as owner/name")->required();
-    made->add_option("--network", change.network, "The network (default: forge-1)");
+    made->add_option("--network", change.network,
+                     "The network (default: the one it is on; of a new name forge-1)");
     made->add_option("--billing-account", change.billing_account, "Who pays for it");
     made->add_flag("--rotate-token", change.rotate_token, "A new token in place of the one it has");
 

@@ -18,7 +18,7 @@ struct AppChange {
     std::string url;
     std::string name;
     std::string repo;
-    std::string network = "forge-1";
+    std::string network;  // empty: it stays where it is
     std::string billing_account;
     std::string agent;
     std::vector<std::string> items;  // nodes, or TAG=WEIGHT

@@ -14,7 +14,7 @@ TEST(AppsChanges, ACommandLineBecomesARequest) {
         const char* request_line;
         const char* body;
     } rows[] = {
-        {{"create", "shop", "--repo", "org/repo"},
+        {{"create", "shop", "--repo", "org/repo", "--network", "forge-1"},
          "POST /v1/apps",
          R"({"app_name":"shop","repo":"org/repo","network":"forge-1"})"},
         {{"create", "shop", "--repo", "org/repo", "--network", "lab", "--billing-account", "alice",
@@ -45,6 +45,42 @@ TEST(AppsChanges, ACommandLineBecomesARequest) {
         EXPECT_TRUE(request.starts_with(std::string(row.request_line) + " HTTP/1.1\r\n")) << request;
         EXPECT_EQ(request.substr(request.find("\r\n\r\n") + 4), row.body);
         EXPECT_NE(request.find("\r\nAuthorization: Bearer ee_app_x\r\n"), std::string::npos) << request;
+    }
+}
+
+std::string refused(const std::string& status, const std::string& reason) {
+    return "HTTP/1.1 " + status + "\r\nContent-Type: application/problem+json\r\n\r\n" + R"({"reason":")" +
+           reason + R"(","detail":"so it is"})";
+}
+
+// Its tunnels would be closed.
+TEST(AppsChanges, AnAppIsMovedOnlyWhereANetworkIsNamed) {
+    const struct {
+        std::string app;
+        const char* network;
+    } rows[] = {{ok(R"({"app_name":"shop","network":"sandbox-1"})"), "sandbox-1"},
+                {refused("404 Not Found", "unknown_app"), "forge-1"}};
+    for (const auto& row : rows) {
+        ScriptedServer server({row.app, ok(R"({"app_name":"shop"})")});
+        const EectlRun run =
+            eectl({"apps", "create", "shop", "--repo", "org/repo", "--rotate-token", "--url", server.url()});
+        EXPECT_EQ(run.code, exit_good) << run.err;
+        ASSERT_EQ(server.requests().size(), 2u) << row.network;
+        EXPECT_TRUE(server.requests()[0].starts_with("GET /v1/apps/shop HTTP/1.1\r\n"));
+        EXPECT_TRUE(server.requests()[1].ends_with(
+            std::string(R"({"app_name":"shop","repo":"org/repo","network":")") + row.network +
+            R"(","rotate_token":true})"))
+            << server.requests()[1];
+    }
+}
+
+TEST(AppsChanges, AnAppWhoseNetworkIsNotKnownIsLeftAlone) {
+    for (const std::string& answer : {refused("401 Unauthorized", "unauthorized"),
+                                      refused("404 Not Found", "not_found"), ok("{}"), ok("[")}) {
+        ScriptedServer server({answer});
+        const EectlRun run = eectl({"apps", "create", "shop", "--repo", "org/repo", "--url", server.url()});
+        EXPECT_EQ(run.code, exit_refused) << answer;
+        EXPECT_EQ(server.requests().size(), 1u) << run.err;
     }
 }
 
