@@ -161,15 +161,12 @@ TEST(AppsShow, UrlsAndTokenFilesThatCannotBeUsedAreBadUsage) {
     EXPECT_NE(server.requests()[0].find("Bearer from-file\r\n"), std::string::npos);
 }
 
-TEST(AppsShow, OverTlsTheServersNameMustBeCertified) {
-    const TemporaryFolder folder;
-    const auto key = crypto::SigningKey::generate(crypto::KeyKind::p256);
-    ASSERT_TRUE(crypto::save_signing_key(folder.file("key.pem"), key));
-    struct Row {
-        const char* name;
-        int code;
-    };
-    for (const Row& row : {Row{"IP:127.0.0.1", exit_good}, Row{"DNS:elsewhere.example", exit_refused}}) {
+// A server of TLS whose certificate is for `name`, and is its own root.
+class AppsOverTls : public testing::Test {
+protected:
+    std::shared_ptr<const net::TlsContext> tls_of(const std::string& name) const {
+        const auto key = crypto::SigningKey::generate(crypto::KeyKind::p256);
+        EXPECT_TRUE(crypto::save_signing_key(folder.file("key.pem"), key));
         const crypto::CertificateContent content{
             .serial = {1},
             .subject = {{"CN", "test"}},
@@ -178,19 +175,53 @@ TEST(AppsShow, OverTlsTheServersNameMustBeCertified) {
             .is_ca = true,
             .path_length_max = {},
             .key_usage = crypto::digital_signature | crypto::key_cert_sign,
-            .subject_alternatives = {row.name},
+            .subject_alternatives = {name},
             .extensions = {}};
-        std::ofstream(folder.file("certificate.pem")) << crypto::certificate_to_pem(
+        std::ofstream(certificate) << crypto::certificate_to_pem(
             crypto::issue_certificate(content, key.spki(), {key, content.subject}));
-        const auto tls = net::TlsContext::server(folder.file("certificate.pem"), folder.file("key.pem"));
-        ASSERT_TRUE(tls) << tls.error().detail;
-        ScriptedServer server({ok("{\"app_name\":\"x\"}")}, *tls);
-        const EectlRun run =
-            eectl({"apps", "show", "x", "--url", server.url("https")},
-                  {{"EE_TLS_CA", folder.file("certificate.pem")}, {"EE_ADMIN_TOKEN", "secret"}});
+        return net::TlsContext::server(certificate, folder.file("key.pem")).value();
+    }
+
+    TemporaryFolder folder;
+    std::string certificate = folder.file("certificate.pem");
+};
+
+TEST_F(AppsOverTls, TheServersNameMustBeCertified) {
+    struct Row {
+        const char* name;
+        int code;
+    };
+    for (const Row& row : {Row{"IP:127.0.0.1", exit_good}, Row{"DNS:elsewhere.example", exit_refused}}) {
+        ScriptedServer server({ok("{\"app_name\":\"x\"}")}, tls_of(row.name));
+        const EectlRun run = eectl({"apps", "show", "x", "--url", server.url("https")},
+                                   {{"EE_TLS_CA", certificate}, {"EE_ADMIN_TOKEN", "secret"}});
         EXPECT_EQ(run.code, row.code) << row.name << "\n" << run.err;
         // A token is never sent to a server that has not shown who it is.
         EXPECT_EQ(server.requests().empty(), row.code != exit_good);
+        EXPECT_EQ(run.err.find("EE_TLS_CA"), std::string::npos) << "its root is known: " << run.err;
+    }
+}
+
+TEST_F(AppsOverTls, WhatIsOnlyASettingIsSaid) {
+    const std::string plain = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    struct Row {
+        std::shared_ptr<const net::TlsContext> tls;
+        const char* scheme;
+        const char* code;
+        const char* advice;
+    };
+    for (const Row& row :
+         {Row{tls_of("IP:127.0.0.1"), "https", "unreachable:certificate: ", "; EE_TLS_CA names"},
+          Row{tls_of("IP:127.0.0.1"), "http", "unreachable:closed: ", "; is it https:// there?"},
+          Row{nullptr, "https", "unreachable:scheme: ", "; is it http:// there?"}}) {
+        ScriptedServer apps({plain}, row.tls), request({plain}, row.tls);
+        const std::string url = apps.url(row.scheme);
+        for (const EectlRun& run : {eectl({"apps", "show", "x", "--url", url}),
+                                    eectl({"request", "x", "--url", request.url(row.scheme)})}) {
+            EXPECT_EQ(run.code, exit_refused);
+            EXPECT_TRUE(run.err.starts_with(std::string("eectl: ") + row.code)) << run.err;
+            EXPECT_NE(run.err.find(row.advice), std::string::npos) << run.err;
+        }
     }
 }
 

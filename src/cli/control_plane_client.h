@@ -24,7 +24,8 @@ Result<std::string> control_plane_url(const std::string& url, const Context& con
 
 // Where the control plane is and who asks. The token comes from EECTL_TOKEN or EECTL_TOKEN_FILE (anybody's),
 // else EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE, and never from the command line, which every user of the
-// machine can read.
+// machine can read. Of an https URL the certificate is checked against the roots in EE_TLS_CA, or the
+// system's.
 class ControlPlaneClient {
 public:
     // `url` as of control_plane_url(). Refuses with `usage`.

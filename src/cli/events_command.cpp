@@ -55,7 +55,7 @@ std::string in_words(std::string_view kind, std::string_view data) {
 
 // What the server refuses for good; else it may come to serve again.
 bool is_final(const Error& error) {
-    return error.code != "unreachable" && error.code != "overloaded" && error.code != "not_ready";
+    return !error.code.starts_with("unreachable") && error.code != "overloaded" && error.code != "not_ready";
 }
 
 class Following {

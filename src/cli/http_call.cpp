@@ -33,14 +33,19 @@ ssize_t outcome_of(ssize_t count) {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? would_wait : is_lost;
 }
 
-// Sends the request and reads until the peer closes or `take` says false. Both at once, as an answer may
-// begin before the request has ended: a peer whose answer is not read need not read either. The socket does
-// not block; `write` and `read` make one turn.
+// Sends the request and reads until the peer closes, having answered, or `take` says false. Both at once, as
+// an answer may begin before the request has ended: a peer whose answer is not read need not read either. The
+// socket does not block; `write` and `read` make one turn.
 template <class Write, class Read>
 Result<void> exchange(const net::Url& url, const Socket& socket, const HttpCall& options,
                       std::string_view request, const OnPiece& take, Write write, Read read) {
     char buffer[16 * 1024];
-    bool could_send = true;
+    bool could_send = true, has_come = false;
+    // Servers of TLS end so what does not speak it.
+    const auto ended = [&](std::string_view how) {
+        const std::string_view hint = url.scheme == "http" ? "; is it https:// there?" : "";
+        return has_come ? unreachable(url, how) : unreachable(url, fmt::format("{}{}", how, hint), "closed");
+    };
     for (;;) {
         bool moved = false;
         if (!request.empty()) {
@@ -52,10 +57,11 @@ Result<void> exchange(const net::Url& url, const Socket& socket, const HttpCall&
             moved = count > 0;
         }
         const ssize_t count = read(buffer, sizeof buffer);
+        has_come = has_come || count > 0;
+        if (count == 0 && !has_come) return ended("the connection was closed without an answer");
         if (count == 0) return {};
         if (count == is_lost)
-            return unreachable(
-                url, could_send ? "the connection was lost" : "the connection was lost while sending");
+            return ended(could_send ? "the connection was lost" : "the connection was lost while sending");
         if (count > 0 && !take({buffer, static_cast<std::size_t>(count)})) return {};
         if (moved || count > 0) continue;
         pollfd ready{.fd = socket.fd(), .events = POLLIN, .revents = 0};
@@ -63,6 +69,33 @@ Result<void> exchange(const net::Url& url, const Socket& socket, const HttpCall&
         const int polled = ::poll(&ready, 1, options.timeout_s * 1000);
         if (polled == 0 || (polled < 0 && errno != EINTR)) return unreachable(url, "no answer in time");
     }
+}
+
+// Whether it is the root that nobody here vouches for, and not what the certificate says.
+bool is_untrusted(long verified) {
+    return verified == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+           verified == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+           verified == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+           verified == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+           verified == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE;
+}
+
+// Why there is no TLS, as OpenSSL has it, and what to do about what is only a setting.
+tl::unexpected<Error> handshake_failed(const net::Url& url, SSL* ssl) {
+    if (const long verified = SSL_get_verify_result(ssl); verified != X509_V_OK)
+        return unreachable(
+            url,
+            fmt::format("its certificate is refused: {}{}", X509_verify_cert_error_string(verified),
+                        is_untrusted(verified)
+                            ? "; EE_TLS_CA names the PEM file of other roots than the system's"
+                            : ""),
+            "certificate");
+    const unsigned long first = ERR_peek_error();
+    const bool is_other =
+        ERR_GET_LIB(first) == ERR_LIB_SSL && ERR_GET_REASON(first) == SSL_R_WRONG_VERSION_NUMBER;
+    const std::string why = crypto::take_openssl_errors();
+    return is_other ? unreachable(url, why + ": no TLS; is it http:// there?", "scheme")
+                    : unreachable(url, why);
 }
 
 // Whom the certificate must name.
@@ -95,11 +128,7 @@ Result<void> exchange_tls(const net::Url& url, const Socket& socket, const HttpC
         errno = 0;
         return SSL_connect(ssl.get());
     });
-    if (connected != 1) {
-        const long verified = SSL_get_verify_result(ssl.get());
-        if (verified != X509_V_OK) return unreachable(url, X509_verify_cert_error_string(verified));
-        return unreachable(url, crypto::take_openssl_errors());
-    }
+    if (connected != 1) return handshake_failed(url, ssl.get());
     socket.stop_blocking();
     const auto outcome = [&](int count) -> ssize_t {
         if (count > 0) return count;

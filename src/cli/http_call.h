@@ -38,8 +38,10 @@ struct HttpCall {
     }
 };
 
-// Refuses with `invalid_url`, `tls_config_invalid` or `unreachable`. Redirects are not followed: the token is
-// for the host it was given for.
+// Refuses with `invalid_url`, `tls_config_invalid`, or `unreachable`: with ":certificate" where the peer's is
+// not trusted or names another host, with ":scheme" where https is asked for and no TLS spoken, with
+// ":closed" where the connection ended before any answer. Redirects are not followed: the token is for the
+// host it was given for.
 Result<HttpAnswer> http_call(const HttpCall& options);
 
 // The same for an answer whose body comes for as long as both sides like: `on_piece` gets what of a 200 has

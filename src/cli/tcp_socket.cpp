@@ -22,8 +22,9 @@ void Socket::stop_blocking() const {
     ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
 }
 
-tl::unexpected<Error> unreachable(const net::Url& url, std::string_view why) {
-    return fail("unreachable", fmt::format("{}://{}: {}", url.scheme, url.authority(), why));
+tl::unexpected<Error> unreachable(const net::Url& url, std::string_view why, std::string_view what) {
+    return fail(fmt::format("unreachable{}{}", what.empty() ? "" : ":", what),
+                fmt::format("{}://{}: {}", url.scheme, url.authority(), why));
 }
 
 Result<Socket> connect_to(const net::Url& url, int timeout_s) {

@@ -38,7 +38,7 @@ auto uninterrupted(const Call& call) {
 // `timeout_s` bounds connecting, and each read and write after it. Refusal `unreachable`.
 Result<Socket> connect_to(const net::Url& url, int timeout_s);
 
-// That refusal, for what goes wrong later.
-tl::unexpected<Error> unreachable(const net::Url& url, std::string_view why);
+// That refusal, for what goes wrong later; where `what` is given, as `unreachable:<what>`.
+tl::unexpected<Error> unreachable(const net::Url& url, std::string_view why, std::string_view what = "");
 
 }  // namespace ee::cli
