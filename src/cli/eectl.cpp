@@ -22,6 +22,7 @@
 #include "cli/restore_command.h"
 #include "cli/route_command.h"
 #include "cli/simulate_commands.h"
+#include "cli/whole_number.h"
 #include "config/describe.h"
 #include "net/signals.h"
 
@@ -159,7 +160,7 @@ void add_simulate_commands(CLI::App& app, SimulateOptions& options, SimulateCert
     quote->add_option("DIR", options.folder, "What `eectl simulate init` made")->required();
     quote->add_option("--report-data", options.report_data, "The 64 bytes to quote, in hex")->required();
     quote->add_option("--out", options.out, "Write to this file instead of standard output");
-    quote->add_option("--truncate", options.truncate, "Keep only so many bytes");
+    quote->add_option("--truncate", options.truncate, "Keep only so many bytes")->check(whole_number());
     add_simulated_quote_options(*quote, options);
     quote->callback(
         [&] { command = [&](Context& context) { return run_simulate_quote(options, context); }; });
@@ -249,7 +250,8 @@ void add_events_command(CLI::App& app, EventsOptions& options, Command& command)
                        "Begin behind the event of this number; 0: with the oldest that is kept");
     events->add_option("--app", options.app, "Only this app's");
     events->add_option("--kind", options.kind, "Only of this kind");
-    events->add_option("--count", options.count, "End after so many; 0: never (default)");
+    events->add_option("--count", options.count, "End after so many; 0: never (default)")
+        ->check(whole_number());
     events->add_option("--url", options.url, url_help);
     events->add_flag("--json", options.json, "As JSON, a line each");
     events->callback([&] { command = [&](Context& context) { return run_events(options, context); }; });
@@ -375,8 +377,10 @@ void add_restore_command(CLI::App& app, RestoreOptions& options, Command& comman
         ->add_flag("--accept-loss", options.accept_loss,
                    "The entries after the copy are gone, and the log will say so")
         ->required();
-    restore->add_option("--size", options.size,
-                        "How many entries the log had in all (default: what witnesses have shown)");
+    restore
+        ->add_option("--size", options.size,
+                     "How many entries the log had in all (default: what witnesses have shown)")
+        ->check(whole_number());
     restore->callback([&] { command = [&](Context& context) { return run_restore(options, context); }; });
 }
 

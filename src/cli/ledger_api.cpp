@@ -214,12 +214,6 @@ bool is_field_value(std::string_view text) {
     return std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
-// As JSON has it.
-bool is_whole_number(std::string_view text) {
-    return !text.empty() && (text.front() != '0' || text.size() == 1) &&
-           std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-}
-
 }  // namespace
 
 int run_api_call(const ApiCall& call, Context& context) {
@@ -232,13 +226,6 @@ int run_api_call(const ApiCall& call, Context& context) {
         return refuse("--idempotency-key must be 1 to 128 visible ASCII characters");
     if (!is_field_value(owner_token_of(context)))
         return refuse("EECTL_OWNER_TOKEN must be visible ASCII characters");
-    for (const ApiField& field : call.command->fields) {
-        const auto value = call.values.find(field.name);
-        if (field.kind == ApiField::Kind::number && value != call.values.end() &&
-            !is_whole_number(value->second))
-            return refuse(fmt::format("{} must be a whole number, not negative, such as 8 or 0, not \"{}\"",
-                                      option_of(field), printable(value->second)));
-    }
     const auto client = ControlPlaneClient::from_environment(call.url, context);
     if (!client) return refuse(client.error().detail);
     if (call.command->method == "POST") return run_post(call, *client, context);

@@ -107,21 +107,40 @@ TEST(LedgerApi, WhatIsNeededIsAskedForBeforeAnybodyIs) {
 }
 
 TEST(LedgerApi, WhatIsNoNumberIsNotSent) {
-    for (const std::string value : {"007", "00", "", "8.0", "+8", " 8", "1e3", "0x8", "\u009b8"}) {
+    for (const std::string value :
+         {"007", "00", "", "8.0", "+8", " 8", "1e3", "0x8", "-1", "18446744073709551616", "\u009b8"}) {
         ScriptedServer server({ok("{}")});
         const EectlRun run =
             eectl({"node", "register", "n1", "--capacity-vcpus", value}, {{"EECTL_URL", server.url()}});
         EXPECT_EQ(run.code, exit_usage) << value;
-        EXPECT_EQ(run.err,
-                  fmt::format("eectl: --capacity-vcpus must be a whole number, not negative, such as 8 "
-                              "or 0, not \"{}\"\n",
-                              value == "\u009b8" ? "?8" : value));
+        const std::string why = fmt::format(
+            "--capacity-vcpus: must be a whole number, not negative, below 2^64, "
+            "such as 8 or 0, not \"{}\"\n",
+            value == "\u009b8" ? "?8" : value);
+        EXPECT_TRUE(run.err.starts_with(why)) << run.err;
         EXPECT_TRUE(server.requests().empty());
     }
     ScriptedServer server({ok("{}")});
     EXPECT_EQ(eectl({"node", "register", "n1", "--capacity-vcpus", "0"}, {{"EECTL_URL", server.url()}}).code,
               exit_good);
     EXPECT_EQ(body_of(server.requests().at(0)), R"({"node_id":"n1","capacity_vcpus":0})");
+}
+
+TEST(LedgerApi, NoCountIsNegativeOrTooLarge) {
+    const std::vector<std::string> commands[] = {
+        {"ledger", "entries", "--url", "http://127.0.0.1:1", "--limit"},
+        {"events", "--url", "http://127.0.0.1:1", "--count"},
+        {"restore", "--accept-loss", "absent.db", "--size"},
+        {"simulate", "quote", "absent", "--report-data", "00", "--truncate"}};
+    for (std::vector<std::string> command : commands)
+        for (const char* value : {"-1", "99999999999999999999"}) {
+            const std::string option = command.back();
+            std::vector<std::string> words = command;
+            words.emplace_back(value);
+            const EectlRun run = eectl(words);
+            EXPECT_EQ(run.code, exit_usage) << option;
+            EXPECT_TRUE(run.err.starts_with(option + ": must be a whole number")) << run.err;
+        }
 }
 
 TEST(LedgerApi, AFailureSaysHowToTryTheSameAgain) {

@@ -7,6 +7,7 @@
 #include "base/json_writer.h"
 #include "cli/control_plane_client.h"
 #include "cli/ledger_api.h"
+#include "cli/whole_number.h"
 
 namespace ee::cli {
 namespace {
@@ -74,13 +75,13 @@ void add_field(CLI::App& command, const ApiField& field, ApiCall& call) {
                 ->required(field.required);
             break;
         case ApiField::Kind::text:
-        case ApiField::Kind::number:
-            command
-                .add_option_function<std::string>(
-                    option, [&call, name](const std::string& value) { call.values[name] = value; },
-                    about(field))
-                ->required(field.required);
+        case ApiField::Kind::number: {
+            CLI::Option* one = command.add_option_function<std::string>(
+                option, [&call, name](const std::string& value) { call.values[name] = value; }, about(field));
+            one->required(field.required);
+            if (field.kind == ApiField::Kind::number) one->check(whole_number());
             break;
+        }
     }
 }
 
@@ -111,7 +112,9 @@ void add_api_commands(CLI::App& app, std::deque<ApiCall>& calls, std::function<i
         if (row.method == "POST")
             sub->add_option("--idempotency-key", call.idempotency_key,
                             "That of an earlier try, so that it is done once (default: a random one)");
-        if (!row.columns.empty()) sub->add_option("--limit", call.limit, "At most so many; 0: all (default)");
+        if (!row.columns.empty())
+            sub->add_option("--limit", call.limit, "At most so many; 0: all (default)")
+                ->check(whole_number());
         sub->add_flag("--json", call.json, "As JSON");
         sub->callback([&call, &command] {
             command = [&call](Context& context) { return run_api_call(call, context); };
