@@ -172,12 +172,23 @@ int show(const ApiCall& call, const ControlPlaneClient& client, const std::strin
     return exit_good;
 }
 
+// The server speaks of the body's fields; here they are options.
+std::string in_options(std::string detail, const ApiCommand& command) {
+    for (const ApiField& field : command.fields) {
+        const std::string sent = fmt::format("send \"{}\": true", field.name);
+        if (const std::size_t at = detail.find(sent); at != std::string::npos)
+            detail.replace(at, sent.size(), "say " + option_of(field));
+    }
+    return detail;
+}
+
 // What else there is to say of a refusal. Status 0: no answer came.
-void advise(const Error& why, int status, const std::string& key, Context& context) {
+void advise(const ApiCall& call, const Error& why, int status, const std::string& key, Context& context) {
     if (why.detail.find(owner_token_field) != std::string::npos)
         context.err << (owner_token_of(context).empty()
                             ? "eectl: set EECTL_OWNER_TOKEN to the token of the account that pays\n"
                             : "eectl: EECTL_OWNER_TOKEN is not the token of the account that pays\n");
+    if (call.changes_nothing()) return;
     const bool may_help_again = status == 0 || status == 429 || status >= 500;
     if (may_help_again || why.code == "idempotency_in_flight")
         context.err << fmt::format(
@@ -197,16 +208,17 @@ int run_post(const ApiCall& call, const ControlPlaneClient& client, Context& con
     const auto answer = client.post(target_of(call), body_of(call), std::move(fields));
     if (answer && (answer->status == 200 || answer->status == 201)) {
         const int code = show(call, client, answer->body, context);
-        if (!context.out.flush())
+        if (!context.out.flush() && !call.changes_nothing())
             context.err << fmt::format(
                 "eectl: it is done; for its answer again, without the secrets it showed once: "
                 "--idempotency-key {}\n",
                 key);
         return code;
     }
-    const Error why = answer ? refusal_of(*answer) : answer.error();
+    Error why = answer ? refusal_of(*answer) : answer.error();
+    why.detail = in_options(std::move(why.detail), *call.command);
     const int code = report_refusal(client, why, context);
-    advise(why, answer ? answer->status : 0, key, context);
+    advise(call, why, answer ? answer->status : 0, key, context);
     return code;
 }
 

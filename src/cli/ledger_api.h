@@ -52,6 +52,9 @@ struct ApiCall {
     std::optional<std::string> idempotency_key;
     std::size_t limit = 0;  // of items; 0: all
     bool json = false;
+
+    // A dry run is not remembered under its key either.
+    bool changes_nothing() const { return values.contains("dry_run"); }
 };
 int run_api_call(const ApiCall& call, Context& context);
 

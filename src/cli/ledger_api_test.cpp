@@ -181,6 +181,24 @@ TEST(LedgerApi, WhatTheLedgerHasDecidedIsNotToBeTriedAgain) {
     EXPECT_NE(under_way.err.find("--idempotency-key"), std::string::npos) << under_way.err;
 }
 
+TEST(LedgerApi, OfADryRunThereIsNoKey) {
+    const auto refusal = [](const char* status, const char* reason) {
+        return std::string("HTTP/1.1 ") + status + "\r\nContent-Type: application/problem+json\r\n\r\n" +
+               R"({"reason":")" + reason + R"(","detail":"decide it, or send \"allow_pending\": true"})";
+    };
+    const std::string pending = refusal("409 Conflict", "abuse_pending");
+    ScriptedServer server({pending, pending, refusal("503 Service Unavailable", "ledger_busy")});
+    const std::vector<std::string> finalize = {"settlement", "finalize", "2026-01-09T13", "--url",
+                                               server.url()};
+    std::vector<std::string> dry_run = finalize;
+    dry_run.emplace_back("--dry-run");
+    const std::string said = "eectl: abuse_pending: decide it, or say --allow-pending\n";
+    const EectlRun decided = eectl(finalize), shown = eectl(dry_run), busy = eectl(dry_run);
+    EXPECT_TRUE(decided.err.starts_with(said + "eectl: this answer is kept")) << decided.err;
+    EXPECT_EQ(shown.err, said);
+    EXPECT_EQ(busy.err.find("--idempotency-key"), std::string::npos) << busy.err;
+}
+
 TEST(LedgerApi, WhatIsRefusedAsItStandsIsNotToBeTriedAgain) {
     for (const char* status :
          {"400 Bad Request", "403 Forbidden", "404 Not Found", "422 Unprocessable Content"}) {
