@@ -316,8 +316,9 @@ void add_ledger_commands(CLI::App& app, LedgerVerifyOptions& verify, Command& co
     ReceiptTermsOptions& terms = verify.terms;
     verify_command->add_option("--control-allowlist", terms.control_allowlist,
                                "The allowlist of the control plane's release");
-    verify_command->add_option(
-        "--key", terms.key, "A file with the log's Ed25519 public key, PEM or base64, instead: unattested");
+    verify_command->add_option("--key", terms.key,
+                               "Instead: a file with the log's public key, PEM or base64, as `eectl ledger "
+                               "head` shows it: unattested");
     verify_command->add_option("--root", terms.root,
                                "A root certificate to accept besides Intel's, DER or PEM");
     verify_command->add_option("--network", terms.network,

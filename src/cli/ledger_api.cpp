@@ -112,8 +112,10 @@ void print_object(std::ostream& out, element root) {
     simdjson::dom::parser parser;
     print_tree(out, parser.parse(shown).value(), 0);
     if (std::uint64_t leaf = 0; root["receipt"]["leaf_index"].get(leaf) == simdjson::SUCCESS)
-        out << fmt::format("{:<26}of leaf {}; --json has it, `eectl ledger verify` checks it\n", "receipt",
-                           leaf);
+        out << fmt::format(
+            "{:<26}of leaf {}; --json has it, `eectl ledger verify FILE --control-allowlist FILE` (or --key "
+            "FILE) checks it\n",
+            "receipt", leaf);
     if (std::string_view note; root["checkpoint"].get(note) == simdjson::SUCCESS) print_checkpoint(out, note);
 }
 

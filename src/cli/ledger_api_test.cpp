@@ -335,6 +335,9 @@ TEST(LedgerApi, AReceiptIsNamedAndNotPouredOut) {
     const EectlRun run = eectl(arguments);
     EXPECT_TRUE(run.out.starts_with("transfer_id               7\nreceipt                   of leaf 6;"))
         << run.out;
+    EXPECT_NE(run.out.find("`eectl ledger verify FILE --control-allowlist FILE` (or --key FILE) checks it"),
+              std::string::npos)
+        << run.out;
     std::vector<std::string> as_json = arguments;
     as_json.emplace_back("--json");
     EXPECT_EQ(eectl(as_json).out, answer + "\n");

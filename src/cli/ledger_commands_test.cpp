@@ -451,6 +451,16 @@ TEST_F(LedgerCommands, VerifyByAKeySaysThatNothingIsAttested) {
     EXPECT_NE(attested.out.find(R"("quote":null)"), std::string::npos) << attested.out;
 }
 
+TEST_F(LedgerCommands, WhatAReceiptIsJudgedByIsNamed) {
+    const EectlRun run =
+        eectl({"ledger", "verify", write("receipt.json", ledger::receipt_json(att_log.receipt()))});
+    EXPECT_EQ(run.code, exit_usage);
+    EXPECT_NE(run.err.find("--control-allowlist, the allowlist of the control plane's release"),
+              std::string::npos)
+        << run.err;
+    EXPECT_NE(run.err.find("public_key as `eectl ledger head` shows it"), std::string::npos) << run.err;
+}
+
 TEST_F(LedgerCommands, BadUsageIsNoVerdict) {
     verify(att_log.receipt());
     const std::string receipt = folder.file("receipt.json");

@@ -143,7 +143,10 @@ std::optional<Error> judge_key(const ledger::VerifiedReceipt& receipt, const Byt
 Result<ReceiptTerms> read_receipt_terms(const ReceiptTermsOptions& options) {
     ReceiptTerms terms{.key = {}, .quote = {}, .log_id = options.log_id, .at = {}};
     if (options.key.empty() == options.control_allowlist.empty())
-        return fail("usage", "a receipt is judged by --control-allowlist, or else by --key");
+        return fail("usage",
+                    "a receipt is judged by --control-allowlist, the allowlist of the control plane's "
+                    "release, or else by --key, a file with the log's public_key as `eectl ledger head` "
+                    "shows it");
     if (!options.key.empty() && !(options.root + options.network + options.policy + options.at).empty())
         return fail("usage", "--key judges no machine: --root, --network, --policy and --at are for quotes");
     if (!terms.log_id.empty() && !ledger::is_log_id(terms.log_id))
