@@ -338,12 +338,12 @@ struct LedgerFileCommands {
     RecomputeOptions recompute;
 };
 
-// Of the groups that the ledger's endpoints and receipts have made.
+// Of the groups that the ledger's endpoints and receipts have made. They need no token.
 void add_ledger_file_commands(CLI::App& app, LedgerFileCommands& options, Command& command) {
     using Run = int (*)(const LedgerFileOptions&, Context&);
     CLI::App* ledger = app.get_subcommand("ledger");
     const auto add = [&](const char* name, const char* about, Run run) {
-        CLI::App* sub = ledger->add_subcommand(name, about);
+        CLI::App* sub = ledger->add_subcommand(name, about)->footer("");
         sub->add_option("DB", options.file.database, "The control plane's database (EE_DB_PATH)")->required();
         sub->callback(
             [&, run] { command = [&, run](Context& context) { return run(options.file, context); }; });
@@ -360,7 +360,8 @@ void add_ledger_file_commands(CLI::App& app, LedgerFileCommands& options, Comman
     CLI::App* recompute =
         app.get_subcommand("settlement")
             ->add_subcommand("recompute",
-                             "Judge evidence bundles again; exit 1 where another outcome is recorded");
+                             "Judge evidence bundles again; exit 1 where another outcome is recorded")
+            ->footer("");
     recompute->add_option("FILE", options.recompute.file, "What `eectl settlement list --json` printed")
         ->required();
     recompute->add_flag("--json", options.recompute.json, "As JSON");

@@ -83,6 +83,24 @@ TEST(LedgerApi, EveryCommandHasAnEndpointOfItsOwn) {
     }
 }
 
+TEST(LedgerApi, HelpNamesTheTokensAndSaysWhatArgumentsAre) {
+    for (const ApiCommand& command : api_commands()) {
+        const std::string group(command.group), name(command.name);
+        const std::string help = eectl({group, name, "--help"}).out;
+        for (const std::string& text : {help, eectl({group, "--help"}).out})
+            EXPECT_NE(text.find("EECTL_TOKEN"), std::string::npos) << text;
+        EXPECT_EQ(help.find("EECTL_OWNER_TOKEN") != std::string::npos, group + name == "noderegister")
+            << help;
+        const std::string argument = std::string(command.argument) + " TEXT REQUIRED";
+        if (command.argument.empty()) continue;
+        const std::size_t at = help.find(argument);
+        ASSERT_NE(at, std::string::npos) << help;
+        EXPECT_NE(help.find_first_not_of(' ', at + argument.size()), help.find('\n', at)) << help;
+    }
+    EXPECT_EQ(eectl({"ledger", "check", "--help"}).out.find("EECTL_TOKEN"), std::string::npos);
+    EXPECT_EQ(eectl({"settlement", "recompute", "--help"}).out.find("EECTL_TOKEN"), std::string::npos);
+}
+
 TEST(LedgerApi, WhatIsNeededIsAskedForBeforeAnybodyIs) {
     const std::vector<std::string> rows[] = {
         {"account", "open"},

@@ -41,10 +41,28 @@ constexpr CommonField common_fields[] = {
     {"vcpu_hours", "A decimal such as 0.25"},
 };
 
+constexpr CommonField arguments[] = {
+    {"ACCOUNT", "The account, such as alice or node:n1"},
+    {"ACCOUNT_ID", "The account, such as alice"},
+    {"LOCK_ID", "The lock, as `eectl lock take` has named it"},
+    {"NODE", "The node"},
+    {"NODE_ID", "The node"},
+    {"PERIOD", "Such as 2026-01-09T13, 2026-01-09, or START--END"},
+    {"REPORT_ID", "The report, as `eectl abuse list` names it"},
+};
+
+constexpr const char* whose_token =
+    "The token is that of EECTL_TOKEN or EECTL_TOKEN_FILE, else of EE_ADMIN_TOKEN or EE_ADMIN_TOKEN_FILE.";
+constexpr const char* owner_token =
+    "A node that changes its stake or owner: EECTL_OWNER_TOKEN is the token of the account that pays.";
+
+std::string about(std::span<const CommonField> table, std::string_view name) {
+    const auto common = std::ranges::find(table, name, &CommonField::name);
+    return common == table.end() ? "" : common->about;
+}
+
 std::string about(const ApiField& field) {
-    if (!field.about.empty()) return std::string(field.about);
-    const auto common = std::ranges::find(common_fields, field.name, &CommonField::name);
-    return common == std::end(common_fields) ? "" : common->about;
+    return field.about.empty() ? about(common_fields, field.name) : std::string(field.about);
 }
 
 std::string json_list(const std::vector<std::string>& items) {
@@ -87,9 +105,9 @@ void add_field(CLI::App& command, const ApiField& field, ApiCall& call) {
 
 CLI::App* group_of(CLI::App& app, std::string_view name) {
     for (CLI::App* known : app.get_subcommands([](const CLI::App*) { return true; }))
-        if (known->get_name() == name) return known;
+        if (known->get_name() == name) return known->footer(whose_token);
     const auto group = std::ranges::find(groups, name, &Group::name);
-    return app.add_subcommand(std::string(name), group->about)->require_subcommand(1);
+    return app.add_subcommand(std::string(name), group->about)->require_subcommand(1)->footer(whose_token);
 }
 
 }  // namespace
@@ -106,7 +124,9 @@ void add_api_commands(CLI::App& app, std::deque<ApiCall>& calls, std::function<i
         call.command = &row;
         CLI::App* sub =
             group_of(app, row.group)->add_subcommand(std::string(row.name), std::string(row.about));
-        if (!row.argument.empty()) sub->add_option(std::string(row.argument), call.argument, "")->required();
+        if (!row.argument.empty())
+            sub->add_option(std::string(row.argument), call.argument, about(arguments, row.argument))
+                ->required();
         for (const ApiField& field : row.fields) add_field(*sub, field, call);
         sub->add_option("--url", call.url, url_help);
         if (row.method == "POST")
@@ -116,6 +136,7 @@ void add_api_commands(CLI::App& app, std::deque<ApiCall>& calls, std::function<i
             sub->add_option("--limit", call.limit, "At most so many; 0: all (default)")
                 ->check(whole_number());
         sub->add_flag("--json", call.json, "As JSON");
+        if (row.path == "/v1/nodes/register") sub->footer(std::string(whose_token) + '\n' + owner_token);
         sub->callback([&call, &command] {
             command = [&call](Context& context) { return run_api_call(call, context); };
         });
