@@ -5,6 +5,7 @@
 #include <simdjson.h>
 
 #include "base/base64.h"
+#include "ledger/account_name.h"
 #include "ledger/test_ledger.h"
 
 namespace ee::ledger {
@@ -137,6 +138,22 @@ TEST(Views, APieceOfAListEndsBeforeItIsTooLarge) {
     }
     EXPECT_EQ(seen, units);
     EXPECT_GT(pages, 1u);
+}
+
+TEST(Views, TheNetworksOwnAccountsAreThereFromTheBeginning) {
+    TestLedger ledger;
+    const Rules rules;
+    const auto views = Views::open(ledger.store, rules, {.role = Role::auditor}, ledger.now);
+    for (const std::string_view name : {issued_account, slashed_account}) {
+        EXPECT_EQ(views->balance(name, std::nullopt).value(),
+                  fmt::format(R"({{"account_id":"{}","available_usd":"0","locked_usd":"0","total_usd":"0",)"
+                              R"("as_of_seq":{}}})",
+                              name, ledger.store.leaf_count()));
+        EXPECT_TRUE(views->balance(name, ledger.now));
+        EXPECT_EQ(views->entries(name, Page{}).value(), R"({"items":[],"next_cursor":null})");
+    }
+    for (const std::string_view name : {"alice", "node:n1", "@other"})
+        EXPECT_EQ(views->balance(name, std::nullopt).error().code, "unknown_account") << name;
 }
 
 }  // namespace
