@@ -349,7 +349,9 @@ void add_ledger_file_commands(CLI::App& app, LedgerFileCommands& options, Comman
             [&, run] { command = [&, run](Context& context) { return run(options.file, context); }; });
         return sub;
     };
-    add("check", "Check all of a ledger, beside its server; exit 1 where it is not what its log says",
+    add("check",
+        "Check all of a ledger, beside its server; exit 1 where it is not what its log says, 2 where there "
+        "is none",
         run_ledger_check)
         ->add_flag("--json", options.file.json, "As JSON");
     add("export", "Print every leaf, a line of JSON each", run_ledger_export);

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <ostream>
 #include <unistd.h>
 
@@ -21,9 +22,14 @@ namespace {
 // After so many leaves a newer snapshot is read from: an old one would keep the server's log file growing.
 constexpr std::uint64_t leaves_a_snapshot = 4096;
 
+// What every file of SQLite begins with.
+constexpr std::string_view database_magic{"SQLite format 3\0", 16};
+
 int report(const Error& error, Context& context) {
     context.err << fmt::format("eectl: {}: {}\n", error.code, error.detail);
-    return exit_refused;
+    // Of a file without a ledger, or with another version's, nothing is said.
+    const bool is_judged = error.code != "no_ledger" && !error.code.starts_with("store_schema_");
+    return is_judged ? exit_refused : exit_usage;
 }
 
 int refuse_file(std::string_view file, std::string_view why, Context& context) {
@@ -35,7 +41,10 @@ int refuse_file(std::string_view file, std::string_view why, Context& context) {
 std::string unreadable(const std::string& file) {
     std::error_code failed;
     if (std::filesystem::is_directory(file, failed)) return "it is a folder";
-    return ::access(file.c_str(), R_OK) == 0 ? "" : std::strerror(errno);
+    if (::access(file.c_str(), R_OK) != 0) return std::strerror(errno);
+    std::string begin(database_magic.size(), ' ');
+    std::ifstream(file, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
+    return begin == database_magic ? "" : "it is no database of SQLite";
 }
 
 }  // namespace
@@ -95,11 +104,11 @@ int run_ledger_export(const LedgerFileOptions& options, Context& context) {
 }
 
 int run_ledger_backup(const LedgerFileOptions& options, Context& context) {
-    if (const std::string why = unreadable(options.database); !why.empty())
-        return refuse_file(options.database, why, context);
     std::error_code failed;
     if (std::filesystem::is_directory(options.to, failed))
         return refuse_file(options.to, "it is a folder: name the file that the copy is to be", context);
+    if (const std::string why = unreadable(options.database); !why.empty())
+        return refuse_file(options.database, why, context);
     const auto copied = sqlite::back_up(options.database, options.to);
     if (!copied) return report(copied.error(), context);
     // What can't be read is no backup.

@@ -12,7 +12,8 @@ struct LedgerFileOptions {
     std::string to;        // of a backup
     bool json = false;
 };
-// Every invariant, from the first leaf on; exit 1 where one does not hold.
+// Every invariant, from the first leaf on; exit 1 where one does not hold, 2 where there is no ledger to
+// check.
 int run_ledger_check(const LedgerFileOptions& options, Context& context);
 // One line of JSON a leaf.
 int run_ledger_export(const LedgerFileOptions& options, Context& context);

@@ -6,6 +6,7 @@
 #include "ledger/forks.h"
 #include "ledger/ledger_worker.h"
 #include "ledger/sqlite/sqlite_store.h"
+#include "sqlite/database.h"
 #include "sqlite/file_lock.h"
 
 namespace ee::cli {
@@ -82,6 +83,23 @@ TEST(LedgerFiles, WhatIsNoFileIsBadUsage) {
     const EectlRun run = eectl({"ledger", "backup", folder.file("file"), directory});
     EXPECT_EQ(run.code, exit_usage);
     EXPECT_NE(run.err.find("it is a folder: name the file"), std::string::npos) << run.err;
+}
+
+TEST(LedgerFiles, WhatIsNoLedgerIsNotCalledDamaged) {
+    const TemporaryFolder folder;
+    const std::string text = folder.file("text"), empty = folder.file("empty"), other = folder.file("other");
+    std::ofstream(text) << "SQLite format 2, or so";
+    std::ofstream(empty).flush();
+    ASSERT_TRUE(sqlite::Database::open(other)->execute("CREATE TABLE something (of)"));
+    for (const char* command : {"check", "export"}) {
+        for (const std::string& file : {text, empty})
+            EXPECT_EQ(eectl({"ledger", command, file}).err,
+                      "eectl: " + file + ": it is no database of SQLite\n");
+        EXPECT_EQ(eectl({"ledger", command, other}).err,
+                  "eectl: no_ledger: there is no ledger in this file\n");
+        for (const std::string& file : {text, empty, other})
+            EXPECT_EQ(eectl({"ledger", command, file}).code, exit_usage) << file;
+    }
 }
 
 TEST_F(RestoreTest, RefusesWhatItCannotDo) {

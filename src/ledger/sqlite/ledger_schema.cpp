@@ -207,7 +207,7 @@ Result<void> check_ledger_schema(sqlite::Database& database) {
     if (!version) return fail(version.error());
     const auto known = static_cast<std::int64_t>(std::size(migrations));
     if (*version == known) return {};
-    if (*version == 0) return fail("store_unavailable", "there is no ledger in this file");
+    if (*version == 0) return fail("no_ledger", "there is no ledger in this file");
     return fail(*version > known ? "store_schema_newer" : "store_schema_older",
                 fmt::format("the ledger has schema {}, this program knows {}", *version, known));
 }

@@ -16,8 +16,8 @@ std::span<const char* const> ledger_migrations();
 Result<void> migrate_ledger(sqlite::Database& database, const std::filesystem::path& file,
                             std::span<const char* const> steps);
 
-// Whether the tables are those the program knows: for who may not change them. `store_schema_newer`,
-// `store_schema_older`, `store_unavailable`.
+// Whether the tables are those the program knows: for who may not change them. `no_ledger`,
+// `store_schema_newer`, `store_schema_older`, `store_unavailable`.
 Result<void> check_ledger_schema(sqlite::Database& database);
 
 }  // namespace ee::ledger

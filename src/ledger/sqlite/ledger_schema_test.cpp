@@ -154,8 +154,7 @@ TEST_F(LedgerSchemaTest, ANewerSchemaIsRefusedAndLeftAlone) {
 TEST_F(LedgerSchemaTest, AReaderRefusesWhatHasNoLedgerYet) {
     EXPECT_EQ(SqliteReader::open(file()).error().code, "store_unavailable");
     ASSERT_TRUE(sqlite::Database::open(file())->execute("CREATE TABLE schema_versions (component, version)"));
-    EXPECT_EQ(SqliteReader::open(file()).error(),
-              (Error{"store_unavailable", "there is no ledger in this file"}));
+    EXPECT_EQ(SqliteReader::open(file()).error(), (Error{"no_ledger", "there is no ledger in this file"}));
 }
 
 // L6: entries, leaves and tiles stay as they were written, whoever asks.

@@ -15,7 +15,7 @@ namespace ee::ledger {
 class SqliteReader final : public Store {
 public:
     // Changes nothing. `recent`: of the store that writes the file, where that is of this process; reads are
-    // faster with it. Refusals: `store_schema_newer`, `store_schema_older`, `store_unavailable`.
+    // faster with it. Refusals: `no_ledger`, `store_schema_newer`, `store_schema_older`, `store_unavailable`.
     static Result<std::unique_ptr<SqliteReader>> open(const std::filesystem::path& file,
                                                       std::shared_ptr<RecentChanges> recent = nullptr);
     ~SqliteReader() override;
