@@ -58,13 +58,16 @@ void get_healthz(Request& request) {
 
 void get_readyz(Request& request) {
     const Readiness readiness = request.services.readiness();
-    const auto verbose = request.query == "verbose";
+    const auto verbose = http::query_parameter(request.query, "verbose");
+    if (!verbose) return request.refuse(verbose.error());
+    if (verbose->value_or("") != "")
+        return request.refuse({"invalid_parameter:verbose", "verbose has no value"});
     std::string body;
     JsonWriter json(body);
     json.begin_object().field("status", readiness.ready()    ? "ok"
                                         : readiness.draining ? "draining"
                                                              : "store_unavailable");
-    if (verbose) {
+    if (*verbose) {
         const auto allowed = request.services.access.check(
             Role::admin, request.exchange.head(), request.visitor.client, request.services.loop.now());
         if (!allowed) return request.refuse(allowed.error());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <sstream>
@@ -22,11 +23,14 @@ struct Operation {
     bool security_given = false;
     std::string operation_id;
     std::vector<std::string> responses;  // Status codes.
+    std::string last_parameter;
+    std::set<std::string> query_parameters, parameter_references;
 };
 
 struct Document {
     std::map<std::string, Operation> operations;  // By "GET /path".
     std::set<std::string> components;             // As "#/components/schemas/Name".
+    std::set<std::string> query_components;       // Of those, the parameters of a query.
     std::set<std::string> references;
 };
 
@@ -71,6 +75,10 @@ void read_operation_line(Operation& operation, const std::string& section, const
     if (line.indent == 6 && line.key == "operationId") operation.operation_id = line.value;
     if (line.indent == 6 && line.key == "security") operation.security_given = true;
     if (section == "responses" && line.indent == 8) operation.responses.push_back(line.key);
+    if (section == "parameters" && line.key == "- name") operation.last_parameter = line.value;
+    if (section == "parameters" && line.key == "in" && line.value == "query")
+        operation.query_parameters.insert(operation.last_parameter);
+    if (section == "parameters" && line.key == "- $ref") operation.parameter_references.insert(line.value);
     if (section == "security" && line.indent == 8 && line.key.starts_with("- "))
         operation.security.insert(line.key.substr(2));
 }
@@ -87,7 +95,7 @@ void read_references(const std::string& text, std::set<std::string>& references)
 Document read_document(std::string_view yaml) {
     Document document;
     std::istringstream input{std::string(yaml)};
-    std::string top, middle, section, text;  // Keys of the enclosing levels.
+    std::string top, middle, component, section, text;  // Keys of the enclosing levels.
     Operation* operation = nullptr;
     while (std::getline(input, text)) {
         if (text.find_first_not_of(' ') == std::string::npos) continue;
@@ -98,8 +106,12 @@ Document read_document(std::string_view yaml) {
             middle = line.key;
             operation = nullptr;
         }
-        if (top == "components" && line.indent == 4)
-            document.components.insert("#/components/" + middle + "/" + line.key);
+        if (top == "components" && line.indent == 4) {
+            component = "#/components/" + middle + "/" + line.key;
+            document.components.insert(component);
+        }
+        if (top == "components" && middle == "parameters" && text.find("in: query") != std::string::npos)
+            document.query_components.insert(component);
         if (top != "paths") continue;
         if (line.indent == 4 && is_method(line.key))
             operation = &document.operations[upper(line.key) + " " + middle];
@@ -165,6 +177,31 @@ TEST(Openapi, AsksForTheRoleThatTheRouteAsksFor) {
         }
 }
 
+// A parameter that is a component is called as the component is.
+std::set<std::string> query_parameters_of(const Operation& operation, const Document& of) {
+    std::set<std::string> names = operation.query_parameters;
+    for (const std::string& reference : operation.parameter_references)
+        if (of.query_components.contains(reference)) names.insert(reference.substr(reference.rfind('/') + 1));
+    return names;
+}
+
+std::set<std::string> words_of(std::string_view text) {
+    std::istringstream words{std::string(text)};
+    return {std::istream_iterator<std::string>(words), {}};
+}
+
+TEST(Openapi, NamesTheQueryParametersThatTheRouteTakes) {
+    for (const Route& route : routes()) {
+        if (route.parameters == any_parameter) continue;
+        const std::string name = names_of(route).front();
+        const auto found = document().operations.find(name);
+        if (found == document().operations.end()) continue;
+        EXPECT_EQ(query_parameters_of(found->second, document()), words_of(route.parameters)) << name;
+        EXPECT_TRUE(std::ranges::find(found->second.responses, "400") != found->second.responses.end())
+            << name << " does not say that it refuses others";
+    }
+}
+
 TEST(Openapi, SaysHowARoleIsRefused) {
     for (const auto& [name, operation] : document().operations) {
         if (operation.security.empty()) continue;
@@ -209,6 +246,13 @@ TEST(Openapi, ReaderSeesMethodsSecurityAndReferences) {
         "      security:\n"
         "        - admin: []\n"
         "        - {}\n"
+        "      parameters:\n"
+        "        - $ref: '#/components/parameters/limit'\n"
+        "        - $ref: '#/components/parameters/thing'\n"
+        "        - name: verbose\n"
+        "          in: query\n"
+        "        - name: EE-Thing\n"
+        "          in: header\n"
         "      responses:\n"
         "        '204':\n"
         "          description: Gone.\n"
@@ -216,6 +260,10 @@ TEST(Openapi, ReaderSeesMethodsSecurityAndReferences) {
         "          $ref: '#/components/responses/Nothing'\n"
         "        '409': {$ref: '#/components/responses/Something'}\n"
         "components:\n"
+        "  parameters:\n"
+        "    limit: {name: limit, in: query}\n"
+        "    thing:\n"
+        "      in: path\n"
         "  responses:\n"
         "    Something:\n"
         "      description: No.\n");
@@ -225,9 +273,13 @@ TEST(Openapi, ReaderSeesMethodsSecurityAndReferences) {
     EXPECT_EQ(operation.operation_id, "deleteThing");
     EXPECT_EQ(operation.security, (std::set<std::string>{"admin", "{}"}));
     EXPECT_EQ(operation.responses, (std::vector<std::string>{"204", "404", "409"}));
+    EXPECT_EQ(query_parameters_of(operation, read), (std::set<std::string>{"limit", "verbose"}));
     EXPECT_EQ(read.references,
-              (std::set<std::string>{"#/components/responses/Nothing", "#/components/responses/Something"}));
-    EXPECT_EQ(read.components, std::set<std::string>{"#/components/responses/Something"});
+              (std::set<std::string>{"#/components/parameters/limit", "#/components/parameters/thing",
+                                     "#/components/responses/Nothing", "#/components/responses/Something"}));
+    EXPECT_EQ(read.components,
+              (std::set<std::string>{"#/components/parameters/limit", "#/components/parameters/thing",
+                                     "#/components/responses/Something"}));
 }
 
 }  // namespace

@@ -18,6 +18,9 @@ enum class BodyLimit {
 
 // Stands for every method.
 inline constexpr std::string_view any_method = "ANY";
+// Stands for every parameter: those of an app's, and of what front ends and agents ask by what they were
+// told.
+inline constexpr std::string_view any_parameter = "*";
 
 struct Route {
     std::string_view method;
@@ -25,9 +28,9 @@ struct Route {
     Access access;
     BodyLimit body;
     void (*serve)(Request&);
-    // The one query parameter that a route takes by which something changes; any other is refused, as one
-    // that is mistyped might be what keeps the change from being made.
-    std::string_view parameter{};
+    // Of the query, with spaces between, or `any_parameter`. Others are refused: one that is mistyped might
+    // be what narrows the answer, or keeps a change from being made.
+    std::string_view parameters{};
 };
 
 std::span<const Route> routes();
@@ -41,8 +44,8 @@ struct Match {
 // HEAD is served as GET.
 Match find_route(std::string_view method, std::string_view path);
 
-// The first query parameter that a route by which something changes does not take: `invalid_parameter`, with
-// its name where that is plain. What is only read is read whatever else the query has.
+// The first query parameter that a route does not take: `invalid_parameter`, with its name where that is
+// plain.
 std::optional<Error> unknown_parameter(const Route& route, std::string_view query);
 
 // Resources, one a file.

@@ -101,20 +101,28 @@ std::optional<std::string> percent_decode_segment(std::string_view segment) {
     return percent_decode(segment, false);
 }
 
+std::optional<QueryParameter> take_query_parameter(std::string_view& query) {
+    std::string_view pair;
+    while (pair.empty() && !query.empty()) {
+        const std::size_t end = query.find('&');
+        pair = query.substr(0, end);
+        query.remove_prefix(end == std::string_view::npos ? query.size() : end + 1);
+    }
+    if (pair.empty()) return std::nullopt;
+    const std::size_t equals = pair.find('=');
+    return QueryParameter{percent_decode(pair.substr(0, equals), true),
+                          equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1)};
+}
+
 Result<std::optional<std::string>> query_parameter(std::string_view query, std::string_view name) {
     const auto refuse = [&](const char* detail) {
         return fail("invalid_parameter:" + std::string(name), detail);
     };
     std::optional<std::string> found;
-    while (!query.empty()) {
-        const std::size_t end = query.find('&');
-        const std::string_view pair = query.substr(0, end);
-        query.remove_prefix(end == std::string_view::npos ? query.size() : end + 1);
-        const std::size_t equals = pair.find('=');
-        if (percent_decode(pair.substr(0, equals), true) != name) continue;
+    while (const auto parameter = take_query_parameter(query)) {
+        if (parameter->name != name) continue;
         if (found) return refuse("the query has the parameter twice");
-        found = percent_decode(
-            equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1), true);
+        found = percent_decode(parameter->value, true);
         if (!found) return refuse("the parameter's value does not decode to text");
     }
     return found;

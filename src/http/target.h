@@ -24,6 +24,13 @@ PathAndQuery split_origin_form(std::string_view origin_form);
 // control character or to invalid UTF-8. "%2F" becomes '/', which no longer separates.
 std::optional<std::string> percent_decode_segment(std::string_view segment);
 
+struct QueryParameter {
+    std::optional<std::string> name;  // Decoded ('+' is a space); nullopt when it does not decode.
+    std::string_view value;           // As it was sent; empty without '='.
+};
+// Takes the first parameter off `query`; nullopt when there is none left.
+std::optional<QueryParameter> take_query_parameter(std::string_view& query);
+
 // The decoded value of a query parameter ('+' is a space), nullopt when it is absent. Refused:
 // invalid_parameter:<name> when it is there twice or does not decode.
 Result<std::optional<std::string>> query_parameter(std::string_view query, std::string_view name);

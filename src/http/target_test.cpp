@@ -37,6 +37,22 @@ TEST(Target, DecodesOneSegmentStrictly) {
     for (const auto& row : rows) EXPECT_EQ(percent_decode_segment(row.segment), row.decoded) << row.segment;
 }
 
+TEST(Target, TakesAQueryApart) {
+    std::string_view query = "&&a%20b=c%20=d&%zz&=&e&";
+    const struct {
+        std::optional<std::string> name;
+        std::string_view value;
+    } rows[] = {{"a b", "c%20=d"}, {std::nullopt, ""}, {"", ""}, {"e", ""}};
+    for (const auto& row : rows) {
+        const auto taken = take_query_parameter(query);
+        ASSERT_TRUE(taken);
+        EXPECT_EQ(taken->name, row.name);
+        EXPECT_EQ(taken->value, row.value);
+    }
+    EXPECT_FALSE(take_query_parameter(query));
+    EXPECT_EQ(query, "");
+}
+
 TEST(Target, FindsOneQueryParameter) {
     EXPECT_EQ(*query_parameter("limit=50&cursor=a%2Bb+c", "cursor"), "a+b c");
     EXPECT_EQ(*query_parameter("limit=50", "cursor"), std::nullopt);

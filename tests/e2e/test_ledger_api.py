@@ -240,12 +240,13 @@ def test_a_query_takes_only_what_its_rule_says(ledger, endpoint):
                 check_refused(sender.send(path=f"{path}?cursor={cursor}"), 400, "invalid_cursor", cursor)
 
 
-@with_body
-def test_a_mistyped_parameter_keeps_a_change_from_being_made(ledger, endpoint):
+@every_endpoint
+def test_a_mistyped_parameter_is_refused_and_nothing_is_done(ledger, endpoint):
     with Caller(ledger, endpoint) as sender:
         path = endpoint.at(ledger)
-        answer = sender.send(path=f"{path}{'&' if '?' in path else '?'}dry-run=true")
-        check_refused(answer, 400, "invalid_parameter:dry-run", path)
+        for name in ("dry-run", "nodeid"):
+            answer = sender.send(path=f"{path}{'&' if '?' in path else '?'}{name}=true")
+            check_refused(answer, 400, f"invalid_parameter:{name}", path)
 
 
 @every_endpoint
