@@ -202,6 +202,18 @@ TEST(Openapi, NamesTheQueryParametersThatTheRouteTakes) {
     }
 }
 
+TEST(Openapi, EveryPostThatCreatesOrMovesSomethingTakesAnIdempotencyKey) {
+    const std::set<std::string> others = {"POST /v1/proxy/{app}", "POST /v1/proxy/{app}/{path}",
+                                          "POST /v1/apps/{app}/attest", "POST /v1/apps/{app}/allowlist",
+                                          "POST /v1/apps/{app}/agents/{agent_id}/drain"};
+    for (const auto& [name, operation] : document().operations) {
+        if (!name.starts_with("POST ")) continue;
+        EXPECT_EQ(operation.parameter_references.contains("#/components/parameters/idempotencyKey"),
+                  !others.contains(name))
+            << name;
+    }
+}
+
 TEST(Openapi, SaysHowARoleIsRefused) {
     for (const auto& [name, operation] : document().operations) {
         if (operation.security.empty()) continue;
