@@ -25,7 +25,13 @@ ApiHandler::ApiHandler(Services& services)
     : services_(services),
       refused_(services.metrics.counter_family("ee_http_refused_total",
                                                "Requests the HTTP codec refused, by reason", "reason")),
-      requests_(services.metrics.counter("ee_api_requests_total", "Requests to the control listener")) {}
+      requests_(services.metrics.counter("ee_api_requests_total", "Requests to the control listener")) {
+    const auto now_s = std::chrono::floor<std::chrono::seconds>(wall_now()).time_since_epoch();
+    services.metrics.gauge("process_start_time_seconds", "When it began to serve, since 1970")
+        .set(now_s.count());
+    services.metrics.gauge("ee_build_info", "1; the version is the label's", {{"version", EE_VERSION}})
+        .set(1);
+}
 
 http::BodyTerms ApiHandler::body_terms(const http::RequestHead& head, const net::Endpoint& peer) {
     const Match match = find_route(head.method, http::split_origin_form(head.origin_form).path);

@@ -1,8 +1,10 @@
 // GET /metrics.
 
+#include "telemetry/metrics.h"
+
 #include "api/routes.h"
 #include "proxy/forwarder.h"
-#include "telemetry/metrics.h"
+#include "telemetry/process_metrics.h"
 #include "tunnel/tunnels.h"
 
 namespace ee::api {
@@ -27,6 +29,20 @@ void show_ledger(const LedgerDoor& ledger, telemetry::Metrics& metrics) {
             .set(state.code == code ? 1 : 0);
 }
 
+// An agent that is connected is never `offline`, and registrations are those of apps.
+void show_statuses(const registry::StatusCounts& counts, telemetry::Metrics& metrics) {
+    for (std::size_t i = 0; i < registry::app_statuses; ++i) {
+        const auto status = static_cast<registry::AppStatus>(i);
+        const std::string_view word = to_word(status);
+        metrics.gauge("ee_apps", "Apps by status", {{"status", word}})
+            .set(static_cast<std::int64_t>(counts.apps[i]));
+        using enum registry::AppStatus;
+        if (status == warning || status == offline || status == expired) continue;
+        metrics.gauge("ee_agents", "Connected agents by status", {{"status", word}})
+            .set(static_cast<std::int64_t>(counts.agents[i]));
+    }
+}
+
 }  // namespace
 
 void get_metrics(Request& request) {
@@ -43,6 +59,8 @@ void get_metrics(Request& request) {
     services.metrics.gauge("ee_body_bytes_max", "How many may be")
         .set(static_cast<std::int64_t>(services.body_memory.bytes_max()));
     show_ledger(services.ledger, services.metrics);
+    show_statuses(services.registry.status_counts(), services.metrics);
+    telemetry::show_process(services.metrics);
     request.reply(200, telemetry::Metrics::content_type, services.metrics.render());
 }
 

@@ -3,6 +3,7 @@
 #include "http/fields.h"
 #include "http/problem.h"
 #include "ledger/refusals.h"
+#include "telemetry/metrics.h"
 
 namespace ee::api {
 namespace {
@@ -67,6 +68,7 @@ void Request::reply(int status, std::string_view content_type, std::string_view 
     if (!content_type.empty()) fields.push_back({"Content-Type", content_type});
     if (!http::find(more, "cache-control")) fields.push_back({"Cache-Control", "no-store"});
     fields.insert(fields.end(), more.begin(), more.end());
+    services.answers.count(status);
     exchange.respond(status, fields, body);
 }
 

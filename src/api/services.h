@@ -24,7 +24,8 @@ class Forwarder;
 }
 namespace ee::telemetry {
 class Metrics;
-}
+class StatusCounters;
+}  // namespace ee::telemetry
 namespace ee::tunnel {
 class Tunnels;
 }
@@ -57,6 +58,7 @@ struct Services {
     tunnel::Tunnels& tunnels;
     proxy::Forwarder& forwarder;
     telemetry::Metrics& metrics;
+    telemetry::StatusCounters& answers;  // But for those of apps, event streams and tunnels.
     const BodyMemory& body_memory;
     AccessControl& access;
     RefusalCounts& refusals;

@@ -96,6 +96,7 @@ private:
     api::AccessControl access_;
     api::RefusalCounts refusals_;
     api::EventStreams event_streams_;
+    telemetry::StatusCounters api_answers_;
     api::Services services_;
     api::ApiHandler api_handler_;
     http::Server control_;
@@ -160,11 +161,13 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                    passthrough_settings(config, body_memory_)),
       access_(role_tokens(config)),
       event_streams_(loop_, events_.log(), metrics_),
+      api_answers_(metrics_, "ee_api_answers_total", "Answers of the API, by the class of their status"),
       services_{.loop = loop_,
                 .registry = registry_,
                 .tunnels = tunnels_,
                 .forwarder = forwarder_,
                 .metrics = metrics_,
+                .answers = api_answers_,
                 .body_memory = body_memory_,
                 .access = access_,
                 .refusals = refusals_,

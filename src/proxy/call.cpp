@@ -319,7 +319,7 @@ void Call::finish() {
     if (farewell_) farewell_->cancel();
     const auto total =
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - started_at_);
-    forwarder_.requests_.add();
+    forwarder_.requests_.count(status_);
     forwarder_.duration_.observe(std::chrono::duration<double>(total).count());
     if (!error_.empty()) forwarder_.refused_.count(error_);
     if (forwarder_.visit_log_.enabled()) {

@@ -188,7 +188,7 @@ private:
     tunnel::Tunnels& tunnels_;
     VisitLog visit_log_;
     ForwardSettings settings_;
-    telemetry::Counter& requests_;
+    telemetry::StatusCounters requests_;
     telemetry::CounterFamily& refused_;
     telemetry::Histogram& duration_;
     std::array<telemetry::Counter*, RateLimits::limits> rate_limited_{};

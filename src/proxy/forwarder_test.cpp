@@ -114,7 +114,8 @@ TEST_F(ForwarderTest, EachRequestIsCountedOnce) {
     ASSERT_TRUE(until([&] { return !visitor->closed.empty(); }));
     ask("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
     ask("GET / HTTP/1.1\r\nHost: unknown.example\r\nConnection: close\r\n\r\n");
-    EXPECT_EQ(metrics.counter("ee_proxy_requests_total", "").value(), 3u);
+    EXPECT_EQ(metrics.counter("ee_proxy_requests_total", "", {{"class", "2xx"}}).value(), 1u);
+    EXPECT_EQ(metrics.counter("ee_proxy_requests_total", "", {{"class", "4xx"}}).value(), 2u);
     const auto& refused = metrics.counter_family("ee_proxy_refused_total", "", "reason");
     EXPECT_EQ(refused.value("missing_app"), 1u);
     EXPECT_EQ(refused.value("unknown_app"), 1u);

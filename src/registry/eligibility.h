@@ -21,6 +21,7 @@ enum class AppStatus {
     no_stake,
     unfunded
 };
+inline constexpr std::size_t app_statuses = 10;
 std::string_view to_word(AppStatus status);
 constexpr bool is_routable(AppStatus status) {
     return status == AppStatus::active || status == AppStatus::warning;

@@ -248,6 +248,8 @@ public:
     AppPage list(const ListQuery& query, Moment now) const;
     std::optional<AppDetail> detail(std::string_view app_name, Moment now) const;
     Counts counts() const;
+    // As note_lapses() found them when it last went over all apps.
+    const StatusCounts& status_counts() const { return counted_; }
 
 private:
     struct App {
@@ -308,6 +310,7 @@ private:
     Resolution resolution_of(const App& app, Moment now) const;
     void forget_oldest_disconnected(App& app) const;
     void note_lapses(App& app, Moment now) const;
+    void count(const App& app, Moment now);
     void note_lack(App& app, Agent& agent, Moment now, const NodeTime& time) const;
     void note_release(std::string_view repo, std::string_view release_tag, std::string_view kind,
                       std::string_view detail, WallTime now);
@@ -323,6 +326,8 @@ private:
     std::map<ByteArray<32>, std::string> app_of_token_;
     std::deque<Refusal> refusals_;
     std::size_t lapses_at_ = 0;  // A bucket of apps_.
+    StatusCounts counting_;      // In the buckets before it.
+    StatusCounts counted_;
     // Names that were bound in the hour that began then, by address.
     MonoTime new_apps_since_{};
     std::unordered_map<IpAddress, std::size_t> new_apps_;

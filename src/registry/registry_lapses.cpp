@@ -2,6 +2,7 @@
 // told.
 
 #include <algorithm>
+#include <utility>
 
 #include "registry/registry.h"
 
@@ -10,11 +11,22 @@ namespace ee::registry {
 void Registry::note_lapses(Moment now, std::size_t steps) {
     steps = std::min(steps, apps_.bucket_count());
     for (; steps > 0; --steps) {
-        if (lapses_at_ >= apps_.bucket_count()) lapses_at_ = 0;
-        for (auto at = apps_.begin(lapses_at_); at != apps_.end(lapses_at_); ++at)
+        for (auto at = apps_.begin(lapses_at_); at != apps_.end(lapses_at_); ++at) {
             note_lapses(*at->second, now);
-        ++lapses_at_;
+            count(*at->second, now);
+        }
+        if (++lapses_at_ < apps_.bucket_count()) continue;
+        lapses_at_ = 0;
+        counted_ = std::exchange(counting_, {});
     }
+}
+
+void Registry::count(const App& app, Moment now) {
+    const NodeTime time = nodes_.at(now);
+    ++counting_.apps[static_cast<std::size_t>(status_of(app, now))];
+    for (const auto& agent : app.agents)
+        if (agent->tunnel != no_tunnel)
+            ++counting_.agents[static_cast<std::size_t>(standing_of(app, *agent, now.mono, time).status)];
 }
 
 void Registry::note_lapses(App& app, Moment now) const {

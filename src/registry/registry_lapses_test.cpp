@@ -24,6 +24,32 @@ TEST_F(RegistryLapsesTest, ARegistrationThatEndedBeforeTheFirstLookIsToldNonethe
               2);
 }
 
+TEST_F(RegistryLapsesTest, AppsAndAgentsAreCountedByStatusOnceAllWereLookedAt) {
+    using namespace std::chrono_literals;
+    admit(request(1));
+    admit(request(2, "a2"));
+    for (const char* name : {"b", "c", "d"})
+        ASSERT_TRUE(
+            registry.make_app({.app_name = name, .repo = "org/repo", .network = "sandbox-1"}, now().wall));
+    registry.health(2, false, "down", now());
+    const auto counted = [&](AppStatus status) {
+        const auto place = static_cast<std::size_t>(status);
+        return fmt::format("{} apps, {} agents", registry.status_counts().apps[place],
+                           registry.status_counts().agents[place]);
+    };
+    registry.note_lapses(now(), 1);
+    EXPECT_EQ(counted(AppStatus::active), "0 apps, 0 agents") << "not all were looked at";
+    registry.note_lapses(now(), 1000);
+    registry.note_lapses(now(), 1000);
+    EXPECT_EQ(counted(AppStatus::active), "1 apps, 1 agents");
+    EXPECT_EQ(counted(AppStatus::unhealthy), "0 apps, 1 agents");
+    EXPECT_EQ(counted(AppStatus::offline), "3 apps, 0 agents");
+    clock += 121s;
+    registry.note_lapses(now(), 1000);
+    EXPECT_EQ(counted(AppStatus::active), "0 apps, 0 agents");
+    EXPECT_EQ(counted(AppStatus::unhealthy), "1 apps, 2 agents");
+}
+
 TEST_F(RegistryLapsesTest, WhatTimeAloneChangesIsToldOnce) {
     using namespace std::chrono_literals;
     Told sink;

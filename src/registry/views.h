@@ -1,6 +1,7 @@
 #pragma once
 // What the registry tells: values, valid after the registry has moved on.
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -91,6 +92,12 @@ struct AppPage {
 struct Counts {
     std::size_t apps = 0;
     std::size_t agents = 0;  // Connected ones.
+};
+
+// How many are of each AppStatus.
+struct StatusCounts {
+    std::array<std::size_t, app_statuses> apps{};
+    std::array<std::size_t, app_statuses> agents{};  // Connected ones.
 };
 
 }  // namespace ee::registry

@@ -233,4 +233,15 @@ std::string Metrics::render() const {
     return out;
 }
 
+StatusCounters::StatusCounters(Metrics& metrics, std::string_view name, std::string_view help) {
+    for (std::size_t i = 0; i < classes_.size(); ++i)
+        classes_[i] = &metrics.counter(name, help, {{"class", fmt::format("{}xx", i + 1)}});
+}
+
+std::uint64_t StatusCounters::value() const {
+    std::uint64_t sum = 0;
+    for (const Counter* counter : classes_) sum += counter->value();
+    return sum;
+}
+
 }  // namespace ee::telemetry

@@ -2,6 +2,8 @@
 // Counters, gauges and histograms in Prometheus' text format. Handles are looked up once, when the program is
 // put together; after that an increment is one relaxed atomic.
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <initializer_list>
@@ -102,6 +104,19 @@ private:
 
     mutable std::mutex mutex_;
     std::vector<std::unique_ptr<Family>> families_;
+};
+
+// Counters told apart by the class of an HTTP status: class="1xx" to "5xx".
+class StatusCounters {
+public:
+    StatusCounters(Metrics& metrics, std::string_view name, std::string_view help);
+
+    void count(int status) { classes_[static_cast<std::size_t>(std::clamp(status / 100, 1, 5) - 1)]->add(); }
+    // Of all classes.
+    std::uint64_t value() const;
+
+private:
+    std::array<Counter*, 5> classes_{};
 };
 
 }  // namespace ee::telemetry

@@ -44,6 +44,21 @@ TEST(Metrics, RendersHistogramsCumulatively) {
               "ee_wait_seconds_count{app=\"a\"} 4\n");
 }
 
+TEST(Metrics, StatusesAreCountedByTheirClass) {
+    Metrics metrics;
+    StatusCounters answers(metrics, "ee_answers_total", "Answers.");
+    for (const int status : {101, 200, 204, 299, 404, 499, 500, 0, 999}) answers.count(status);
+    EXPECT_EQ(answers.value(), 9u);
+    EXPECT_EQ(metrics.render(),
+              "# HELP ee_answers_total Answers.\n"
+              "# TYPE ee_answers_total counter\n"
+              "ee_answers_total{class=\"1xx\"} 2\n"
+              "ee_answers_total{class=\"2xx\"} 3\n"
+              "ee_answers_total{class=\"3xx\"} 0\n"
+              "ee_answers_total{class=\"4xx\"} 2\n"
+              "ee_answers_total{class=\"5xx\"} 2\n");
+}
+
 TEST(Metrics, TheSameNameAndLabelsAreTheSameHandle) {
     Metrics metrics;
     Counter& first = metrics.counter("ee_a_total", "A.", {{"x", "1"}});

@@ -189,12 +189,11 @@ class Control(Program):
                      f"{app} is {status}")
 
     def metric(self, name, **labels):
-        """The value of one sample of GET /metrics; 0 when it is not there."""
-        wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in sorted(labels.items())) + "}" if labels else "")
-        for line in self.admin_get("/metrics").text.splitlines():
-            if line.startswith(wanted + " "):
-                return float(line.rsplit(" ", 1)[1])
-        return 0.0
+        """The value of one sample of GET /metrics, without labels the sum of all of that name; 0 when there is none."""
+        wanted = name + "{" + ",".join(f'{k}="{v}"' for k, v in sorted(labels.items())) + "} "
+        begins = (wanted,) if labels else (name + " ", name + "{")
+        lines = self.admin_get("/metrics").text.splitlines()
+        return sum((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(begins)), 0.0)
 
     def wire_agent(self, platform=None, connect=True, **options):
         """A WireAgent to this control plane, connected; closed at the end of the test."""

@@ -368,7 +368,8 @@ def test_metrics_are_prometheus_text(control):
             assert found, line
             assert found[1] in declared or re.sub(r"_(bucket|sum|count)$", "", found[1]) in declared, line
     for name in ("ee_tunnels", "ee_tunnels_unattested", "ee_proxy_requests_total", "ee_proxy_refused_total",
-                 "ee_tunnel_refusals_total", "ee_proxy_duration_seconds", "ee_proxy_open_requests"):
+                 "ee_tunnel_refusals_total", "ee_proxy_duration_seconds", "ee_proxy_open_requests", "ee_apps", "ee_agents",
+                 "ee_api_answers_total", "ee_build_info", "process_start_time_seconds", "process_resident_memory_bytes"):
         assert name in declared, name
 
 
@@ -387,6 +388,9 @@ def test_metrics_count_what_happens(control):
     after = counted()
     assert after["ee_tunnels"] == before["ee_tunnels"] == 2
     assert after["ee_proxy_requests_total"] == before["ee_proxy_requests_total"] + 2
+    assert control.metric("ee_proxy_requests_total", **{"class": "4xx"}) >= 1
+    counts = control.get("/health").json()
+    until(lambda: (control.metric("ee_apps"), control.metric("ee_agents")) == (counts["apps"], counts["agents"]))
     assert control.metric("ee_proxy_refused_total", reason="unknown_app") == refused + 1
     assert control.metric("ee_http_refused_total", reason="bad_request") == codec + 1
 
