@@ -127,7 +127,8 @@ void post_app_attest(Request& request) {
     if (!takes_empty_body(request)) return;
     change_app(request, [](Request& sound, const std::string& app) {
         const auto tunnels = sound.services.registry.tunnels_of(app);
-        sound.services.challenge(tunnels);
+        sound.services.challenge(
+            {.agents = tunnels, .app = app, .request_id = sound.request_id, .client = sound.visitor.client});
         std::string text;
         JsonWriter(text)
             .begin_object()

@@ -52,6 +52,14 @@ struct ReadinessDetail {
     std::vector<std::string> dangerous_settings{};  // sentences
 };
 
+// The admin's, of the agents of one app.
+struct ChallengeOrder {
+    std::span<const registry::TunnelId> agents;
+    std::string_view app;
+    std::string_view request_id;
+    const net::IpAddress& client;  // Whose call it was.
+};
+
 struct Services {
     net::Loop& loop;
     registry::Registry& registry;
@@ -77,8 +85,8 @@ struct Services {
     using OnAnswer = std::function<void(const Result<std::optional<registry::KeptAnswer>>&)>;
     std::function<void(std::string key, OnAnswer found)> find_app_answer;
     std::function<void(std::string app_name, Stored done)> unstore_app;
-    // Challenges the agents of these tunnels, now or as fast as answers can be judged.
-    std::function<void(std::span<const registry::TunnelId>)> challenge;
+    // Challenges them, now or as fast as answers can be judged.
+    std::function<void(const ChallengeOrder&)> challenge;
     std::function<Readiness()> readiness;
     std::function<ReadinessDetail()> readiness_detail;
     std::vector<std::string> networks;

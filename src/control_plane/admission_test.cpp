@@ -1,3 +1,5 @@
+#include <sys/mman.h>
+
 #include "control_plane/test_admission.h"
 
 namespace ee::control_plane {
@@ -413,6 +415,26 @@ TEST_F(AdmissionTest, ChallengesTheAgentsOfAChangedNetworkAtABoundedRate) {
     agents[0]->attest();
     ASSERT_TRUE(until([&] { return agents[0]->wire->has_heard("status invalid binding_too_weak"); }));
     EXPECT_EQ(round->waiting(), 0u);
+}
+
+TEST_F(AdmissionTest, AChallengeThatTheAdminWantsIsLoggedAsSuch) {
+    open();
+    const auto agent = serve();
+    const net::Fd file{::memfd_create("log", MFD_CLOEXEC)};
+    const telemetry::Log lines(telemetry::LogLevel::info, telemetry::LogFormat::json, file.get());
+    ChallengeRound ordered(loop, *tunnels, lines, 20);
+    const std::vector<tunnel::TunnelId> agents = registry.tunnels_of("myapp");
+    ordered.challenge({.agents = agents, .app = "myapp", .request_id = "r1", .client = net::IpAddress()});
+    ASSERT_TRUE(
+        until([&] { return agent->wire->challenge.reason == protocol::ChallengeReason::operator_request; }));
+    std::string text(4096, '\0');
+    text.resize(static_cast<std::size_t>(::pread(file.get(), text.data(), text.size(), 0)));
+    EXPECT_NE(text.find(R"("event":"app.challenging","app":"myapp","by":"admin","client":")"),
+              std::string::npos)
+        << text;
+    EXPECT_NE(text.find(R"("request_id":"r1","agents":1,)"), std::string::npos) << text;
+    EXPECT_NE(text.find(R"("event":"challenges.made","agents":1)"), std::string::npos) << text;
+    EXPECT_EQ(text.find("networks."), std::string::npos) << text;
 }
 
 TEST_F(AdmissionTest, RefusesAtItsNextChallengeAnAgentWhoseNetworkIsGone) {

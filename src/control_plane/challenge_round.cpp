@@ -18,26 +18,40 @@ ChallengeRound::ChallengeRound(net::Loop& loop, const tunnel::Tunnels& tunnels, 
       per_second_(std::max(1u, challenges_per_second_max)),
       timer_(loop, [this] { turn(); }) {}
 
+bool ChallengeRound::add(tunnel::TunnelId id) {
+    const bool is_new = is_waiting_.insert(id).second;
+    if (is_new) waiting_.push_back(id);
+    return is_new;
+}
+
 void ChallengeRound::begin(const NetworkChanges& changes, const attestation::NetworkPolicies& policies) {
+    std::size_t agents = 0;
     tunnels_.for_each([&](tunnel::Session& session) {
         const auto& registration = session.registration();
         if (!registration || !changes.concern(registration->network)) return;
         if (const attestation::NetworkPolicy* policy = policies.find(registration->network))
             session.set_terms({std::string(to_string(attestation::least_binding(*policy)))});
-        if (is_waiting_.insert(session.id()).second) waiting_.push_back(session.id());
+        if (add(session.id())) ++agents;
     });
+    if (agents > 0) log_.info("networks.challenging", {{"agents", agents}, {"per_second_max", per_second_}});
     start();
 }
 
-void ChallengeRound::challenge(std::span<const tunnel::TunnelId> tunnels) {
-    for (const tunnel::TunnelId id : tunnels)
-        if (is_waiting_.insert(id).second) waiting_.push_back(id);
+void ChallengeRound::challenge(const api::ChallengeOrder& order) {
+    std::size_t agents = 0;
+    for (const tunnel::TunnelId id : order.agents)
+        if (add(id)) ++agents;
+    log_.info("app.challenging", {{"app", order.app},
+                                  {"by", "admin"},
+                                  {"client", order.client.to_string()},
+                                  {"request_id", order.request_id},
+                                  {"agents", agents},
+                                  {"per_second_max", per_second_}});
     start();
 }
 
 void ChallengeRound::start() {
     if (waiting_.empty()) return;
-    log_.info("networks.challenging", {{"agents", waiting_.size()}, {"per_second_max", per_second_}});
     if (!timer_.armed()) timer_.arm_after(0ms);
 }
 
@@ -67,7 +81,7 @@ void ChallengeRound::turn() {
         timer_.arm_after(std::chrono::nanoseconds(1s) * share / per_second_);
         return;
     }
-    log_.info("networks.challenged", {{"agents", challenged_}});
+    log_.info("challenges.made", {{"agents", challenged_}});
     challenged_ = 0;
 }
 

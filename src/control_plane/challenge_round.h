@@ -1,10 +1,11 @@
 #pragma once
-// Challenges many agents out of turn, at a bounded rate: those of networks whose policy has changed.
+// Challenges many agents out of turn, at a bounded rate: those of networks whose policy has changed, and
+// those that the admin wants to be asked.
 
 #include <deque>
-#include <span>
 #include <unordered_set>
 
+#include "api/services.h"
 #include "control_plane/networks.h"
 #include "net/loop.h"
 #include "telemetry/log.h"
@@ -22,10 +23,11 @@ public:
     // from now on challenges ask for the binding of the new one. A round under way takes them in.
     void begin(const NetworkChanges& changes, const attestation::NetworkPolicies& policies);
     // Challenges these too; one that has a challenge open is not asked again.
-    void challenge(std::span<const tunnel::TunnelId> tunnels);
+    void challenge(const api::ChallengeOrder& order);
     std::size_t waiting() const { return waiting_.size(); }
 
 private:
+    bool add(tunnel::TunnelId id);
     void start();
     void turn();
 

@@ -191,8 +191,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                     [this](std::string name, Admission::Stored done) {
                         admission_.unstore(std::move(name), std::move(done));
                     },
-                .challenge =
-                    [this](std::span<const tunnel::TunnelId> agents) { challenge_round_.challenge(agents); },
+                .challenge = [this](const api::ChallengeOrder& order) { challenge_round_.challenge(order); },
                 .readiness = [this] { return api::Readiness{draining_, !admission_.store_failed()}; },
                 .readiness_detail = readiness_detail(collateral_, config),
                 .networks = names_of(*appraiser_.policies()),

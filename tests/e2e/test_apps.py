@@ -293,6 +293,10 @@ def test_agents_are_challenged_now_and_not_twice_at_once(world):
     wires = [control.wire_agent(agent_id=name).attest().serve(challenges=False) for name in ("a", "b")]
     for _ in range(3):
         assert owner.ok("POST", "/v1/apps/myapp/attest", status=202) == {"app_name": "myapp", "challenged": 2}
+    order = control.wait_event("app.challenging", app="myapp", by="admin", agents=2)
+    assert order["client"] == "127.0.0.1" and order["request_id"]
+    control.wait_event("challenges.made")
+    assert not control.events("networks.challenging")
     for wire in wires:
         challenge = wire.expect("attest_request", reason="operator")
         wire.answer_challenge(challenge)
