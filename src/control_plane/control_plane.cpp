@@ -11,6 +11,7 @@
 #include "control_plane/challenge_round.h"
 #include "control_plane/event_recorder.h"
 #include "control_plane/evidence_reader.h"
+#include "control_plane/handshake_log.h"
 #include "control_plane/ledger_service.h"
 #include "control_plane/listener_tls.h"
 #include "control_plane/networks.h"
@@ -99,6 +100,7 @@ private:
     telemetry::StatusCounters api_answers_;
     api::Services services_;
     api::ApiHandler api_handler_;
+    const HandshakeLog handshakes_;
     http::Server control_;
     http::Server ratls_;  // The same API, on EE_RATLS_PORT.
     http::Server proxy_;
@@ -198,6 +200,7 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
                 .started_at = loop_.now(),
                 .body_bytes_max = config.body_bytes_max},
       api_handler_(services_),
+      handshakes_(loop_, log, metrics_),
       control_(loop_, api_handler_, control_limits(config, body_memory_)),
       ratls_(loop_, api_handler_, control_limits(config, body_memory_)),
       proxy_(loop_, proxy_handler_, proxy_limits(config, body_memory_)),
@@ -234,6 +237,9 @@ ControlPlane::ControlPlane(const config::ControlPlaneConfig& config, const Reloa
     admission_.record_slots(slots_);
     admission_.watch_fraud(frauds_);
     admission_.tell_attested([this](std::string_view app) { forwarder_.attested(app); });
+    control_.on_handshake_failed(handshakes_.of("control"));
+    ratls_.on_handshake_failed(handshakes_.of("ratls"));
+    proxy_.on_handshake_failed(handshakes_.of("proxy"));
     record_policies();
 }
 

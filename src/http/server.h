@@ -3,6 +3,7 @@
 // deadlines.
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 
@@ -76,6 +77,10 @@ public:
     // `tls` may be null. Refusal: bind_failed.
     Result<void> listen(const std::string& address, std::uint16_t port,
                         std::shared_ptr<const net::TlsContext> tls);
+    // Of peers that have sent something, and with which no TLS session came about.
+    using OnHandshakeFailed =
+        std::function<void(const net::Endpoint& peer, net::HandshakeFailure why, const std::string& detail)>;
+    void on_handshake_failed(OnHandshakeFailed tell) { handshake_failed_ = std::move(tell); }
     // For connections accepted from here on: a renewed certificate.
     void set_tls(std::shared_ptr<const net::TlsContext> tls) { tls_ = std::move(tls); }
     std::uint16_t port() const { return listener_ ? listener_->port() : std::uint16_t{0}; }
@@ -106,6 +111,7 @@ private:
     RequestHandler& handler_;
     ServerLimits limits_;
     std::shared_ptr<const net::TlsContext> tls_;
+    OnHandshakeFailed handshake_failed_;
     std::unique_ptr<net::Listener> listener_;
     std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
     bool draining_ = false;

@@ -15,6 +15,10 @@ std::unique_ptr<net::TlsSession> new_session(const std::shared_ptr<const net::Tl
 // Answers that the visitor has not taken yet: beyond this, further requests wait.
 constexpr std::size_t unsent_bytes_max = 256 * 1024;
 
+// Why a connection is closed, besides the stream's words.
+constexpr std::string_view ended_by_us = "ended_by_us";
+constexpr std::string_view too_late = "too_late";
+
 }  // namespace
 
 ServerConnection::ServerConnection(Server& server, net::Fd socket, const net::Endpoint& peer)
@@ -43,7 +47,7 @@ void ServerConnection::drain() {
 
 void ServerConnection::end() {
     stream_->abort();
-    on_closed({"closed", "the server ends its connections"});
+    on_closed({std::string(ended_by_us), "the server ends its connections"});
 }
 
 // ---- Input ----
@@ -86,6 +90,7 @@ void ServerConnection::become_http2(std::string_view input) {
 }
 
 void ServerConnection::on_secured() {
+    secured_ = true;
     if (stream_->tls()->protocol() == server_protocols[0]) become_http2({});
 }
 
@@ -228,7 +233,19 @@ void ServerConnection::on_deferred() {
     process_buffered();
 }
 
-void ServerConnection::on_closed(const Error&) {
+// A peer that says nothing at all only looks whether somebody listens.
+void ServerConnection::tell_handshake_failed(const Error& why) const {
+    const net::TlsSession* tls = stream_ ? stream_->tls() : nullptr;
+    if (tls == nullptr || secured_ || phase_ != Phase::idle || stream_->bytes_in() == 0) return;
+    if (why.code == ended_by_us) return;
+    const auto otherwise =
+        why.code == too_late ? net::HandshakeFailure::timed_out : net::HandshakeFailure::peer_left;
+    if (server_.handshake_failed_)
+        server_.handshake_failed_(peer_, tls->handshake_failure().value_or(otherwise), why.detail);
+}
+
+void ServerConnection::on_closed(const Error& why) {
+    tell_handshake_failed(why);
     phase_ = Phase::ended;
     if (ExchangeObserver* observer = std::exchange(observer_, nullptr)) observer->on_visitor_gone();
     remove();
@@ -251,7 +268,7 @@ void ServerConnection::on_deadline() {
         return refuse({.peer = peer_, .status = 408, .why = why});
     }
     stream_->abort();
-    on_closed({"connection_lost", "the visitor did nothing for too long"});
+    on_closed({std::string(too_late), "the visitor did nothing for too long"});
 }
 
 void ServerConnection::remove() {

@@ -100,6 +100,7 @@ private:
     void arm_deadline(std::chrono::nanoseconds delay);
     void expect_taken();
     void on_deadline();
+    void tell_handshake_failed(const Error& why) const;
     void remove();
 
     Server& server_;
@@ -126,6 +127,7 @@ private:
     std::size_t unreported_ = 0;        // Of what send() was given.
     std::size_t discarded_ = 0;         // Framing included.
     std::uint64_t written_before_ = 0;  // Bytes out when the deadline was armed.
+    bool secured_ = false;              // The TLS handshake is done.
     bool may_be_http2_ = false;         // Nothing but a part of its preface has come.
     bool head_method_ = false;
     bool keep_alive_ = true;

@@ -10,6 +10,40 @@
 
 namespace ee::net {
 
+namespace {
+
+// Of an entry in OpenSSL's queue. An alert that the peer sent is its number behind 1000.
+HandshakeFailure failure_of(unsigned long error) {
+    using enum HandshakeFailure;
+    if (ERR_GET_LIB(error) != ERR_LIB_SSL) return other;
+    const int reason = ERR_GET_REASON(error);
+    switch (reason) {
+        case SSL_R_HTTP_REQUEST:
+        case SSL_R_HTTPS_PROXY_REQUEST: return plain_http;
+        case SSL_R_WRONG_VERSION_NUMBER:
+        case SSL_R_BAD_PROTOCOL_VERSION_NUMBER:
+        case SSL_R_BAD_RECORD_TYPE:
+        case SSL_R_PACKET_LENGTH_TOO_LONG: return no_tls;
+        case SSL_R_UNSUPPORTED_PROTOCOL:
+        case SSL_R_VERSION_TOO_LOW:
+        case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION: return version;
+        case SSL_R_NO_SHARED_CIPHER:
+        case SSL_R_NO_SUITABLE_GROUPS:
+        case SSL_R_NO_SUITABLE_KEY_SHARE:
+        case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+        case SSL_R_NO_APPLICATION_PROTOCOL: return nothing_in_common;
+        case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+        case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+        case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+        case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+        case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+        case SSL_R_TLSV1_ALERT_UNKNOWN_CA: return certificate_refused;
+        default: return reason >= SSL_AD_REASON_OFFSET ? peer_alert : other;
+    }
+}
+
+}  // namespace
+
 // A BIO that reads from TlsSession::input_ and appends to output_: no buffer of its own, so an idle
 // connection holds none.
 struct TlsBio {
@@ -246,12 +280,28 @@ TlsSession::~TlsSession() {
     SSL_free(ssl_);
 }
 
+std::string_view to_word(HandshakeFailure failure) {
+    switch (failure) {
+        case HandshakeFailure::plain_http: return "plain_http";
+        case HandshakeFailure::no_tls: return "no_tls";
+        case HandshakeFailure::version: return "version";
+        case HandshakeFailure::nothing_in_common: return "nothing_in_common";
+        case HandshakeFailure::certificate_refused: return "certificate_refused";
+        case HandshakeFailure::peer_alert: return "peer_alert";
+        case HandshakeFailure::peer_left: return "peer_left";
+        case HandshakeFailure::timed_out: return "timed_out";
+        case HandshakeFailure::other: return "other";
+    }
+    EE_CHECK(false);
+}
+
 Error TlsSession::failure(int result) {
     const int kind = SSL_get_error(ssl_, result);
     if (kind == SSL_ERROR_ZERO_RETURN) {
         ERR_clear_error();
         return {"tls_closed", "the peer ended the TLS session"};
     }
+    failure_ = failure_of(ERR_peek_error());
     const long verified = SSL_get_verify_result(ssl_);
     std::string why = crypto::take_openssl_errors();
     if (verified != X509_V_OK)

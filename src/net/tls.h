@@ -1,6 +1,7 @@
 #pragma once
 // TLS as a codec between bytes: it knows no socket. TLS 1.2 and up (RFC 5246, RFC 8446).
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -25,6 +26,21 @@ struct CertificateRequest {
     // by_name: asked of clients that ask for a server name (SNI) with this first label; lower case.
     std::string first_label{};
 };
+
+// Why a server's handshake came to nothing.
+enum class HandshakeFailure : std::uint8_t {
+    plain_http,           // the peer speaks HTTP in clear
+    no_tls,               // or something else that is no TLS
+    version,              // none in common
+    nothing_in_common,    // no cipher, group, kind of signature or protocol (ALPN)
+    certificate_refused,  // the peer does not take ours
+    peer_alert,           // the peer ended it for another reason
+    peer_left,            // and gave none
+    timed_out,
+    other,
+};
+inline constexpr std::size_t handshake_failures = 9;
+std::string_view to_word(HandshakeFailure failure);
 
 // Settings shared by the connections of one listener or one client. Immutable once made.
 class TlsContext {
@@ -84,6 +100,8 @@ public:
     void close();
 
     bool handshake_done() const;
+    // Of the last `tls_failed`; nullopt: there was none.
+    std::optional<HandshakeFailure> handshake_failure() const { return failure_; }
     // Is anything that was fed not yet consumed?
     bool has_input() const { return !input_.empty(); }
     // RFC 9266 channel binding: TLS 1.3 exporter, 32 bytes; nullopt below TLS 1.3.
@@ -102,6 +120,7 @@ private:
     ssl_st* ssl_;
     std::string_view input_;
     std::string output_;
+    std::optional<HandshakeFailure> failure_;
 };
 
 }  // namespace ee::net

@@ -75,6 +75,35 @@ TEST_F(TlsPair, ClientRefusesACertificateOfAnotherName) {
     EXPECT_EQ(far.received, "");
 }
 
+TEST_F(TlsPair, AServerSaysWhyAHandshakeCameToNothing) {
+    Loop loop;
+    const auto reason = [&](auto&& begin) {
+        auto [left, right] = socket_pair();
+        Recorder far;
+        Stream server(loop, std::move(right), far, as_server());
+        server.start();
+        begin(std::move(left));
+        EXPECT_TRUE(run_until(loop, [&] { return !far.closed.empty(); }));
+        EXPECT_EQ(far.closed, "tls_failed");
+        const auto failure = server.tls()->handshake_failure();
+        return failure ? std::string(to_word(*failure)) : "none";
+    };
+    const auto saying = [&](std::string_view text) {
+        return reason([&](const Fd& socket) {
+            ASSERT_EQ(::write(socket.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+        });
+    };
+    EXPECT_EQ(saying("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "plain_http");
+    EXPECT_EQ(saying("SSH-2.0-OpenSSH_9.2\r\n"), "no_tls");
+    Recorder near;
+    std::optional<Stream> client;
+    EXPECT_EQ(reason([&](Fd socket) {
+                  client.emplace(loop, std::move(socket), near, as_client("other.example"));
+                  client->start();
+              }),
+              "certificate_refused");
+}
+
 // As a process that is killed ends its connections: the kernel says so, TLS does not.
 TEST_F(TlsPair, SaysAtOnceThatThePeerHasShutItsSideThoughOutputWaitsForIt) {
     struct Ending final : Recorder {

@@ -155,6 +155,9 @@ def test_a_control_plane_with_a_certificate_of_another_ca_is_refused(world):
     agent = world.agent(control, world.backend(), wait=False, EE_TLS_CA=world.path / "tls" / "other.pem")
     lost = agent.wait_event("tunnel.lost")
     assert "certificate" in lost["detail"]
+    failed = control.wait_event("tls.handshake_failed", listener="control", reason="certificate_refused")
+    assert failed["peer"].startswith("127.0.0.1:")
+    assert control.metric("ee_tls_handshakes_failed_total", listener="control", reason="certificate_refused") >= 1
     assert not control.events("agent.active") and not agent.events("tunnel.connected")
 
 
