@@ -567,5 +567,20 @@ TEST_F(ConfigTest, ASimulatedPlatformNeedsItsFolder) {
                 HasSubstr("EE_QUOTE_PROVIDER is simulated and EE_SIMULATED_TDX_DIR is not set"));
 }
 
+TEST_F(ConfigTest, WhatAStartAloneReadsIsNamedWhereItHasChanged) {
+    const std::string file = write("ee.toml", "EE_ATTEST_INTERVAL_SEC = 600\nEE_LOG_LEVEL = \"info\"\n");
+    const ControlPlaneConfig at_start = good({"--config", file.c_str()});
+    EXPECT_THAT(waiting_for_restart(at_start, good({"--config", file.c_str()})), IsEmpty());
+    write("ee.toml",
+          "EE_ATTEST_INTERVAL_SEC = 60\nEE_LOG_LEVEL = \"warn\"\nEE_ADMIN_TOKEN = \"new\"\nEE_DRAIN_SEC = 1\n"
+          "EE_WEBHOOK_URL = \"https://hooks.example/secret\"\n"
+          "EE_WEBHOOK_SECRET = \"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\"\n");
+    EXPECT_THAT(waiting_for_restart(at_start, good({"--config", file.c_str()})),
+                ElementsAre("EE_ATTEST_INTERVAL_SEC", "EE_WEBHOOK_URL", "EE_WEBHOOK_SECRET", "EE_DRAIN_SEC"));
+    // It has been taken away again: the default.
+    write("ee.toml", "EE_ATTEST_INTERVAL_SEC = 600\n");
+    EXPECT_THAT(waiting_for_restart(at_start, good({"--config", file.c_str()})), IsEmpty());
+}
+
 }  // namespace
 }  // namespace ee::config

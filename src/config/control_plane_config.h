@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -92,7 +94,13 @@ struct ControlPlaneConfig {
     std::string log_level;                                   // EE_LOG_LEVEL: debug, info, warn, error
     std::string log_format;             // EE_LOG_FORMAT: json, text, auto (text on a terminal)
     std::vector<std::string> warnings;  // Sentences to log at start; no secrets.
+    // Every setting that a start alone reads, and its value as it was written.
+    std::vector<std::pair<std::string_view, Secret>> start_only;
 };
+
+// Those of them that have another value than at the start: it counts after the next one.
+std::vector<std::string_view> waiting_for_restart(const ControlPlaneConfig& at_start,
+                                                  const ControlPlaneConfig& now);
 
 // Reads flags, environment, file and defaults, in that order of precedence. Answers an ExitRequest for
 // --help, --version, --check-config, --print-config, and when anything is wrong: then it names every bad

@@ -22,12 +22,19 @@ std::string masked(const Setting& setting, const std::string& text) {
     return path == std::string::npos ? text : text.substr(0, path + 1).append(mask);
 }
 
+std::string marks_of(const Setting& setting, Program program) {
+    const bool reread = setting.rule.reread && program == Program::control_plane;
+    if (!setting.rule.secret && !reread) return "";
+    return fmt::format(" ({}{}{})", setting.rule.secret ? "secret" : "",
+                       setting.rule.secret && reread ? ", " : "", reread ? "SIGHUP" : "");
+}
+
 void append_table(std::string& out, Program program) {
     out += "| setting | flag | default | meaning | must be |\n|---|---|---|---|---|\n";
     for (const Setting& setting : settings()) {
         if (!concerns(setting.program, program) || setting.rule.kind == Kind::reserved) continue;
         fmt::format_to(std::back_inserter(out), "| `{}`{} | `{}` | {} | {} | {} |\n", setting.name,
-                       setting.rule.secret ? " (secret)" : "", flag_of(setting.name), fallback_text(setting),
+                       marks_of(setting, program), flag_of(setting.name), fallback_text(setting),
                        setting.help, allowed_values(setting.rule));
     }
 }
@@ -63,6 +70,8 @@ EE_TRUSTED_PROXIES = ["loopback", "10.0.0.0/8"]
   78; it leaves nothing behind. Starting checks the same. What the database holds and who has the
   ports only a start finds out.
 - `--print-config` shows the values in effect and where each came from, with secrets masked.
+- On `SIGHUP` the control plane reads the settings marked so again, and the files that they name. What else
+  has changed counts after a restart: the log names it (`control.restart_needed`).
 - A variable beginning with `EE_` that neither program knows is a warning that names the nearest one.
 )";
 

@@ -251,8 +251,26 @@ void read_tokens(const Resolved& resolved, ControlPlaneConfig& config) {
     config.webhook_secrets = resolved.tokens("EE_WEBHOOK_SECRET");
 }
 
+void read_start_only(const Resolved& resolved, ControlPlaneConfig& config) {
+    for (const ResolvedSetting& entry : resolved.all())
+        if (!entry.setting->rule.reread && entry.setting->rule.kind != Kind::reserved)
+            config.start_only.emplace_back(entry.setting->name, Secret(entry.text));
+}
+
+void read_ledger(const Resolved& resolved, ControlPlaneConfig& config) {
+    config.settles_by_day = resolved.text("EE_SETTLE_PERIOD") == "day";
+    config.settles_by_itself = resolved.boolean("EE_SETTLE_AUTO").value_or(true);
+    config.settle_delay = resolved.seconds("EE_SETTLE_DELAY_SEC");
+    config.lock_ahead = resolved.seconds("EE_LOCK_AHEAD_SEC");
+    config.usage_requires_lock = resolved.boolean("EE_USAGE_REQUIRES_LOCK").value_or(false);
+    config.slashes_by_itself = resolved.boolean("EE_SLASH_AUTO").value_or(false);
+    config.ledger_key_file =
+        resolved.optional_text("EE_LEDGER_KEY_FILE").value_or(config.db_path.string() + ".key");
+}
+
 ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     ControlPlaneConfig config;
+    read_start_only(resolved, config);
     config.control = listen_address(resolved, "EE_CONTROL_BIND", "EE_CONTROL_PORT");
     config.proxy = listen_address(resolved, "EE_PROXY_BIND", "EE_PROXY_PORT");
     if (resolved.is_set("EE_PASSTHROUGH_PORT"))
@@ -291,14 +309,7 @@ ControlPlaneConfig control_plane_config(const Resolved& resolved) {
     config.repo = resolved.text("EE_REPO");
     config.release_tag = resolved.text("EE_RELEASE_TAG");
     config.db_path = resolved.text("EE_DB_PATH");
-    config.settles_by_day = resolved.text("EE_SETTLE_PERIOD") == "day";
-    config.settles_by_itself = resolved.boolean("EE_SETTLE_AUTO").value_or(true);
-    config.settle_delay = resolved.seconds("EE_SETTLE_DELAY_SEC");
-    config.lock_ahead = resolved.seconds("EE_LOCK_AHEAD_SEC");
-    config.usage_requires_lock = resolved.boolean("EE_USAGE_REQUIRES_LOCK").value_or(false);
-    config.slashes_by_itself = resolved.boolean("EE_SLASH_AUTO").value_or(false);
-    config.ledger_key_file =
-        resolved.optional_text("EE_LEDGER_KEY_FILE").value_or(config.db_path.string() + ".key");
+    read_ledger(resolved, config);
     config.proxy_timeout = resolved.seconds("EE_PROXY_TIMEOUT_SEC");
     config.stream_idle_time = resolved.seconds("EE_STREAM_IDLE_SEC");
     config.body_bytes_max = resolved.size("EE_MAX_BODY_BYTES");
@@ -401,6 +412,18 @@ Environment read_environment(const char* const* entries) {
         environment.emplace(entry.substr(0, equals), entry.substr(equals + 1));
     }
     return environment;
+}
+
+std::vector<std::string_view> waiting_for_restart(const ControlPlaneConfig& at_start,
+                                                  const ControlPlaneConfig& now) {
+    std::vector<std::string_view> names;
+    for (const auto& [name, value] : now.start_only) {
+        const auto before =
+            std::ranges::find(at_start.start_only, name, [](const auto& entry) { return entry.first; });
+        if (before == at_start.start_only.end() || before->second.reveal() != value.reveal())
+            names.push_back(name);
+    }
+    return names;
 }
 
 std::variant<ControlPlaneConfig, ExitRequest> load_control_plane_config(

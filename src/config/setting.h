@@ -49,6 +49,7 @@ struct Rule {
     std::string_view unit{};
     bool secret = false;
     bool required = false;
+    bool reread = false;  // At SIGHUP, by the control plane.
 };
 
 struct Setting {

@@ -57,6 +57,11 @@ constexpr Rule required(Rule rule) {
     return rule;
 }
 
+constexpr Rule reread(Rule rule) {
+    rule.reread = true;
+    return rule;
+}
+
 constexpr std::int64_t day_s = 86'400;
 constexpr std::int64_t mib = 1024 * 1024;
 
@@ -72,9 +77,9 @@ constexpr Setting table[] = {
      "address of the passthrough listener, which carries visitors' TLS to the agents unopened"},
     {"EE_PASSTHROUGH_PORT", control, port(), "",
      "its port; 0 takes any free one, which the log names; unset: there is none. Needs `EE_APP_DOMAIN`"},
-    {"EE_TLS_CERT", control, of(Kind::file), "",
+    {"EE_TLS_CERT", control, reread(of(Kind::file)), "",
      "PEM certificate chain, leaf first: TLS on the control listener; needs `EE_TLS_KEY`"},
-    {"EE_TLS_KEY", control, of(Kind::file), "", "PEM private key of `EE_TLS_CERT`"},
+    {"EE_TLS_KEY", control, reread(of(Kind::file)), "", "PEM private key of `EE_TLS_CERT`"},
     {"EE_RATLS", control, choice("off on require"), "off",
      "`on`: clients of the direct name, and of `EE_RATLS_PORT`, are asked for an RA-TLS certificate, which "
      "earns "
@@ -86,9 +91,9 @@ constexpr Setting table[] = {
      "one, which the log names"},
     {"EE_DNS_CONTROL_DIRECT_HOST", control, of(Kind::dns_label), "control-direct",
      "first label of the direct name, where agents' TLS ends in the control plane itself"},
-    {"EE_PROXY_TLS_CERT", control, of(Kind::file), "",
+    {"EE_PROXY_TLS_CERT", control, reread(of(Kind::file)), "",
      "the same for the proxy listener; needs `EE_PROXY_TLS_KEY`"},
-    {"EE_PROXY_TLS_KEY", control, of(Kind::file), "", "PEM private key of `EE_PROXY_TLS_CERT`"},
+    {"EE_PROXY_TLS_KEY", control, reread(of(Kind::file)), "", "PEM private key of `EE_PROXY_TLS_CERT`"},
     {"EE_PUBLIC_URL", control, origin("http https"), "",
      "what clients are told, e.g. `https://control.example.com`; unset: from the bind address"},
     {"EE_APP_DOMAIN", control, of(Kind::domain), "",
@@ -106,7 +111,7 @@ constexpr Setting table[] = {
      "how long a look-up at GitHub holds; a copy serves up to 24 h while GitHub cannot be asked"},
     {"EE_GITHUB_API_URL", control, url("http https none"), "https://api.github.com",
      "where releases are; `none`: allowlists come from `EE_ALLOWLIST_DIR` only"},
-    {"EE_GITHUB_TOKEN", control, token(), "",
+    {"EE_GITHUB_TOKEN", control, reread(token()), "",
      "bearer token for releases of private repositories; sent to the host of `EE_GITHUB_API_URL` only"},
     {"EE_COLLATERAL_DIR", control, of(Kind::directory), "",
      "every `*.json` in it that is a collateral file is used to verify quotes, before what is fetched; what "
@@ -119,7 +124,7 @@ constexpr Setting table[] = {
     {"EE_TDX_ROOT_CA", control, of(Kind::file), "",
      "PEM root in place of Intel's SGX Root CA: only for the simulated platform; no sealed network accepts "
      "it"},
-    {"EE_NETWORKS_FILE", control, of(Kind::file), "",
+    {"EE_NETWORKS_FILE", control, reread(of(Kind::file)), "",
      "TOML file of network policies, see networks.md; unset: `forge-1` and `sandbox-1` as built in"},
     {"EE_ATTEST_INTERVAL_SEC", control, seconds(1, 30 * day_s), "3600",
      "evidence is no older than this; the next challenge is due between 80 % and 95 % of it"},
@@ -134,13 +139,14 @@ constexpr Setting table[] = {
      "silence that fails an agent; at most half of what EE_SETTLE_PERIOD settles at once"},
 
     // Roles and store.
-    {"EE_ADMIN_TOKEN", control, tokens(), "", "bearer tokens of the admin role; empty closes it"},
-    {"EE_METRICS_TOKEN", control, tokens(), "",
+    {"EE_ADMIN_TOKEN", control, reread(tokens()), "", "bearer tokens of the admin role; empty closes it"},
+    {"EE_METRICS_TOKEN", control, reread(tokens()), "",
      "bearer tokens that may read `/metrics`; empty closes it to all but admins"},
-    {"EE_LAUNCHER_TOKEN", control, tokens(), "", "bearer tokens that file abuse reports; nobody else files"},
-    {"EE_UPTIME_TOKEN", control, tokens(), "",
+    {"EE_LAUNCHER_TOKEN", control, reread(tokens()), "",
+     "bearer tokens that file abuse reports; nobody else files"},
+    {"EE_UPTIME_TOKEN", control, reread(tokens()), "",
      "bearer tokens that report usage and what was seen from outside"},
-    {"EE_AUDITOR_TOKEN", control, tokens(), "", "bearer tokens that read all of the ledger"},
+    {"EE_AUDITOR_TOKEN", control, reread(tokens()), "", "bearer tokens that read all of the ledger"},
     {"EE_DB_PATH", control, of(Kind::path), "data/control-plane.db", "SQLite file, created with its folder"},
 
     // Events.
@@ -188,11 +194,11 @@ constexpr Setting table[] = {
      "bodies held in memory for peers that have not taken them; from half of it on windows are small, beyond "
      "it "
      "the streams that hold most are ended; unset: a quarter of the memory there is"},
-    {"EE_RATE_LIMIT_CLIENT_RPS", control, count(0, 1'000'000), "0",
+    {"EE_RATE_LIMIT_CLIENT_RPS", control, reread(count(0, 1'000'000)), "0",
      "requests a second to apps of one client address (of IPv6: one /64), a second's worth and at least 10 "
      "at "
      "once; and ten times as many, at least 100, open; beyond it 429; 0: no limit"},
-    {"EE_RATE_LIMIT_APP_RPS", control, count(0, 1'000'000), "0", "the same of one app"},
+    {"EE_RATE_LIMIT_APP_RPS", control, reread(count(0, 1'000'000)), "0", "the same of one app"},
     {"EE_MAX_STREAMS_PER_AGENT", control, count(1, 65'535), "256",
      "requests at once on one tunnel, whatever the agent offers"},
     {"EE_MAX_TUNNELS", control, count(1, 10'000'000), "200000", "tunnels in all"},
@@ -251,7 +257,7 @@ constexpr Setting table[] = {
 
     // Both programs.
     {"EE_DRAIN_SEC", both, seconds(0, 3600), "20", "on SIGTERM: how long open requests may take to finish"},
-    {"EE_LOG_LEVEL", both, choice("debug info warn error"), "info", "least level that is logged"},
+    {"EE_LOG_LEVEL", both, reread(choice("debug info warn error")), "info", "least level that is logged"},
     {"EE_LOG_FORMAT", both, choice("auto json text"), "auto", "`auto` is `text` on a terminal, else `json`"},
 
     // Known, not available in this version.

@@ -5,6 +5,9 @@
 #include <thread>
 #include <unistd.h>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "api/api_handler.h"
 #include "attestation/policy_json.h"
 #include "control_plane/admission.h"
@@ -305,8 +308,8 @@ void ControlPlane::finish() {
     loop_.post([this] { loop_.stop(); });
 }
 
-// Tokens, certificates, networks, rate limits and the log level; everything else needs a restart. A bad
-// setting changes nothing.
+// What the table of settings says is read again; everything else needs a restart. A bad setting changes
+// nothing.
 void ControlPlane::reload() {
     const auto loaded = reload_();
     const auto* config = std::get_if<config::ControlPlaneConfig>(&loaded);
@@ -330,6 +333,8 @@ void ControlPlane::reload() {
     forwarder_.set_rate_limits(rate_limits(*config));
     log_.set_level(*telemetry::parse_log_level(config->log_level));
     change_networks(std::move(*networks));
+    if (const auto names = config::waiting_for_restart(config_, *config); !names.empty())
+        log_.warn("control.restart_needed", {{"settings", fmt::format("{}", fmt::join(names, ", "))}});
     log_.info("control.reloaded");
 }
 

@@ -150,6 +150,15 @@ def adjustable(world):
     return control
 
 
+def test_a_changed_setting_that_a_start_alone_reads_is_named(adjustable):
+    mark = adjustable.mark()
+    adjustable.reload("EE_NAME_RESERVE_DAYS = 7\nEE_RATE_LIMIT_APP_RPS = 1000\n")
+    assert adjustable.wait_event("control.restart_needed", since=mark)["settings"] == "EE_NAME_RESERVE_DAYS"
+    mark = adjustable.mark()
+    adjustable.reload("EE_RATE_LIMIT_APP_RPS = 0\n")
+    assert not adjustable.events("control.restart_needed", since=mark)
+
+
 @pytest.mark.parametrize("setting, limit", [("EE_RATE_LIMIT_CLIENT_RPS", "client_streams"),
                                             ("EE_RATE_LIMIT_APP_RPS", "app_streams")])
 def test_open_streams_are_limited_until_they_end(world, adjustable, setting, limit):
