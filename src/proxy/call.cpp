@@ -238,7 +238,8 @@ void Call::on_failed(const Error& error) {
     } else {
         status_ = refusal_row(error.code).status;
         const std::size_t body_bytes = forwarder_.refuse_app(
-            *exchange_, app_, error, {request_id_, retry_after_s_, requirement_.get(), asked_at_});
+            *exchange_, app_, error,
+            {request_id_, retry_after_s_, requirement_.get(), asked_at_, origin_ == Origin::control});
         if (!is_head_) response_bytes_ = body_bytes;
     }
     finish();

@@ -300,6 +300,8 @@ std::size_t Forwarder::refuse_app(http::Exchange& exchange, std::string_view app
     const std::string retry_after = std::to_string(named.retry_after_s);
     std::vector<http::Field> fields{{"X-Request-Id", named.request_id}};
     if (row.retry) fields.push_back({"Retry-After", retry_after});
+    const std::string timing = named.is_timed ? http::server_timing(exchange.started_at()) : std::string();
+    if (named.is_timed) fields.push_back({"Server-Timing", timing});
     if (why.code == "unsupported_websocket_version") {
         const auto offered = http::websocket_refusal_fields();
         fields.insert(fields.end(), offered.begin(), offered.end());

@@ -167,6 +167,7 @@ private:
         std::uint32_t retry_after_s;
         const Requirement* requirement = nullptr;
         MonoTime asked_at{};
+        bool is_timed = false;  // Every answer of the control listener is.
     };
     // How many bytes its body has.
     std::size_t refuse_app(http::Exchange& exchange, std::string_view app, const Error& why,

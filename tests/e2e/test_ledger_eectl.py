@@ -204,7 +204,7 @@ def test_the_log_and_the_file_beside_the_server(eectl, tmp_path):
     # The server went on, and the copy is of then.
     eectl.run("account", "open", "later")
     assert eectl.json("ledger", "check", copy)["leaves"] == size and eectl.json("ledger", "check", file_of(eectl))["leaves"] == size + 1
-    for path, code, why in ((tmp_path / "nowhere.db", 2, "No such file"), (TABLE, 1, "store_")):
+    for path, code, why in ((tmp_path / "nowhere.db", 2, "No such file"), (TABLE, 2, "no database of SQLite")):
         for command in (("check", path), ("export", path), ("backup", path, tmp_path / "x.db")):
             eectl.run("ledger", *command, expect=code)
             assert why in eectl.errors

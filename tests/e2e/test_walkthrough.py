@@ -31,7 +31,7 @@ def shell(world, clock, commands, **variables):
 
 
 def test_from_a_purchase_to_a_settlement(world):
-    buying, settling, judging = blocks()
+    buying, settling, judging, _, proving = blocks()  # The fourth is for a control plane in a TEE.
     before = time.time()
     end = (int(before) // HOUR + 1) * HOUR
     clock = ahead_by(end - BEFORE_THE_END - before)
@@ -60,3 +60,8 @@ def test_from_a_purchase_to_a_settlement(world):
     assert judged.returncode == 0, judged.stdout + judged.stderr
     assert judged.stdout.startswith(f"{cell} n1 "), judged.stdout
     assert [item["outcome"] for item in json.loads((world.path / "settlements.json").read_text())["items"]] == [outcome]
+
+    # A receipt, by the key that the reader has noted.
+    bought = "eectl credits purchase alice --amount-usd 1 --payment-ref invoice-8 --json > FILE\n"
+    proven = shell(world, clock, bought + proving, **reader)
+    assert proven.returncode == 0 and "account alice: +1 USD" in proven.stdout, proven.stdout + proven.stderr
