@@ -43,9 +43,9 @@ ReleaseCache::Lookup ReleaseCache::find(const ReleaseQuery& query, WallTime now)
                                     : has_copy && age(entry.checked_at, now) <= limits_.ttl;
     std::string why_not;
     if (!current && !entry.fetching) {
-        if (auto may = may_fetch(entry, query.requester, now)) {
+        if (auto may = may_fetch(entry, query, now)) {
             entry.fetching = out.fetch = true;
-            entry.stranger = !in_use(entry, now);
+            entry.stranger = !serves(query.release.repo, now);
             ++fetches_;
             if (entry.stranger) ++strangers_fetches_;
         } else {
@@ -71,7 +71,7 @@ Result<PublishedAllowlist> ReleaseCache::answer_by(const Entry& entry, bool seal
     return PublishedAllowlist{*copy.allowlist, fresh};
 }
 
-Result<void> ReleaseCache::may_fetch(const Entry& entry, std::string_view requester, WallTime now) {
+Result<void> ReleaseCache::may_fetch(const Entry& entry, const ReleaseQuery& query, WallTime now) {
     // No wait is longer than an hour: one that is stems from a clock that was set back.
     const auto waits = [&](WallTime until) { return now < until && until <= now + std::chrono::hours(2); };
     if (waits(wait_until_))
@@ -80,7 +80,7 @@ Result<void> ReleaseCache::may_fetch(const Entry& entry, std::string_view reques
     if (fetches_ >= limits_.fetches_max)
         return fail("", fmt::format("{} look-ups are under way, as many as may be", fetches_));
     // Anybody can name releases; those that serve must not wait for them.
-    if (!in_use(entry, now)) {
+    if (!serves(query.release.repo, now)) {
         if (strangers_fetches_ >= limits_.strangers_fetches_max) {
             return fail("", fmt::format("{} look-ups are under way for releases that have let nobody in, "
                                         "as many as may be",
@@ -92,9 +92,9 @@ Result<void> ReleaseCache::may_fetch(const Entry& entry, std::string_view reques
                                         budget_->remaining, budget_->limit, to_rfc3339(budget_->resets_at)));
         }
     }
-    if (!requester.empty() && !requesters_.take(requester, now)) {
+    if (!query.requester.empty() && !requesters_.take(query.requester, now)) {
         return fail("", fmt::format("{} has caused {} look-ups within a minute, as many as it may",
-                                    address_block(requester), limits_.requester_fetches_max));
+                                    address_block(query.requester), limits_.requester_fetches_max));
     }
     return {};
 }
@@ -288,6 +288,13 @@ void ReleaseCache::admitted(const ReleaseId& release, WallTime now) {
 
 bool ReleaseCache::in_use(const Entry& entry, WallTime now) const {
     return entry.admitted_at && age(*entry.admitted_at, now) < limits_.in_use;
+}
+
+bool ReleaseCache::serves(std::string_view repo, WallTime now) const {
+    for (auto it = entries_.lower_bound({std::string(repo), ""});
+         it != entries_.end() && it->first.repo == repo; ++it)
+        if (in_use(it->second, now)) return true;
+    return false;
 }
 
 // Of those that are not in use the longest unused, first one without a copy. Where all are in use, the

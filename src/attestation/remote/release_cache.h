@@ -135,8 +135,10 @@ private:
 
     static Copy copy_of(std::string asset);
     Result<PublishedAllowlist> answer_by(const Entry& entry, bool sealed, bool fresh) const;
-    Result<void> may_fetch(const Entry& entry, std::string_view requester, WallTime now);
+    Result<void> may_fetch(const Entry& entry, const ReleaseQuery& query, WallTime now);
     bool in_use(const Entry& entry, WallTime now) const;
+    // One of the repository's releases is: the next one is looked up as those are.
+    bool serves(std::string_view repo, WallTime now) const;
     // Forgets releases until so much more fits in; false: all that is left is being looked up.
     bool make_room(std::size_t releases, std::size_t asset_bytes, WallTime now,
                    std::vector<ForgottenRelease>& forgotten);

@@ -426,6 +426,8 @@ TEST_F(Caching, HalfOfTheRateLimitIsForReleasesThatHaveLetAgentsIn) {
     EXPECT_NE(reason(now, {"org/stranger", "v2"}).find("29 of 60"), std::string::npos);
     EXPECT_EQ(find(now + 301s, false, stranger), "a stale");
     EXPECT_EQ(find(now + 301s), "a stale fetch");
+    // Nor does the next release of the same repository wait.
+    EXPECT_EQ(find(now + 301s, false, {release.repo, "v2"}), "allowlist_pending fetch");
     EXPECT_EQ(find(now + 1h, false, {"org/stranger", "v2"}), "allowlist_pending fetch");
 }
 
