@@ -1,12 +1,11 @@
 #include "http/client.h"
 
 #include <cstdlib>
-#include <filesystem>
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "http/test_server.h"
+#include "net/test_certificate.h"
 
 namespace ee::http {
 namespace {
@@ -275,29 +274,11 @@ TEST_F(ClientTest, CallsNobodyBackOnceItIsGone) {
 // A certificate for 127.0.0.1 and one for another name, made with the openssl program.
 class HttpsClientTest : public ClientTest {
 protected:
-    void SetUp() override {
-        folder_ = std::filesystem::temp_directory_path() / ("ee-https-" + std::to_string(::getpid()));
-        std::filesystem::create_directories(folder_);
-        make("right", "IP:127.0.0.1");
-        make("wrong", "DNS:other.example");
-    }
-    void TearDown() override {
-        ClientTest::TearDown();
-        std::filesystem::remove_all(folder_);
-    }
-    void make(const std::string& name, const std::string& subject) const {
-        const std::string command =
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test "
-            "-addext subjectAltName=" +
-            subject + " -keyout " + (folder_ / (name + ".key")).string() + " -out " +
-            (folder_ / (name + ".pem")).string() + " 2>/dev/null";
-        ASSERT_EQ(std::system(command.c_str()), 0);
-    }
     // What comes of asking a server that has one of the certificates.
     Outcome ask(const std::string& served, const std::string& trusted) {
-        TestServer secure(
-            loop, net::TlsContext::server(folder_ / (served + ".pem"), folder_ / (served + ".key")).value());
-        tls = net::TlsContext::client(trusted.empty() ? "" : folder_ / (trusted + ".pem")).value();
+        TestServer secure(loop, (served == "right" ? right_ : wrong_).server());
+        tls = trusted.empty() ? net::TlsContext::client("").value()
+                              : (trusted == "right" ? right_ : wrong_).client();
         client.reset();
         Outcome outcome;
         send(outcome, {.url = secure.url("/path")});
@@ -309,7 +290,7 @@ protected:
         return outcome;
     }
 
-    std::filesystem::path folder_;
+    const net::TestCertificate right_, wrong_{"DNS:other.example"};
 };
 
 TEST_F(HttpsClientTest, ChecksCertificateAndName) {
@@ -325,7 +306,7 @@ TEST_F(HttpsClientTest, ChecksCertificateAndName) {
 }
 
 TEST_F(HttpsClientTest, TakesTheSystemsRootsFromWhereOpensslIsTold) {
-    ASSERT_EQ(::setenv("SSL_CERT_FILE", (folder_ / "right.pem").c_str(), 1), 0);
+    ASSERT_EQ(::setenv("SSL_CERT_FILE", right_.certificate().c_str(), 1), 0);
     const Outcome good = ask("right", "");
     ::unsetenv("SSL_CERT_FILE");
     EXPECT_TRUE(good.answer) << good.detail();

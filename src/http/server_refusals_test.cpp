@@ -1,10 +1,7 @@
 // What a server refuses, and its deadlines and limits: of heads, bodies and connections.
 
-#include <cstdlib>
-#include <filesystem>
-#include <unistd.h>
-
 #include "http/test_http_server.h"
+#include "net/test_certificate.h"
 
 namespace ee::http {
 namespace {
@@ -32,21 +29,10 @@ TEST_F(HttpServer, RefusesATooLargeBodyBeforeReadingIt) {
     EXPECT_EQ(ask(post("/", "Content-Length: 10\r\nConnection: close\r\n", "0123456789")), last("POST /"));
 }
 
-// With a certificate made by the openssl program.
 TEST_F(HttpServer, TellsOfTlsHandshakesThatFailAndOfNoOthers) {
-    const auto folder =
-        std::filesystem::temp_directory_path() / ("ee-refusals-" + std::to_string(::getpid()));
-    std::filesystem::create_directories(folder);
-    const auto key = (folder / "key.pem").string(), certificate = (folder / "certificate.pem").string();
-    ASSERT_EQ(std::system(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-                           "-subj /CN=test -addext subjectAltName=IP:127.0.0.1 -keyout " +
-                           key + " -out " + certificate + " 2>/dev/null")
-                              .c_str()),
-              0);
-    const auto trusted = net::TlsContext::client(certificate).value();
+    const net::TestCertificate certificate;
     limits.head_time = 100ms;
-    open(net::TlsContext::server(certificate, key).value());
-    std::filesystem::remove_all(folder);
+    open(certificate.server());
     std::vector<std::string> failed;
     server->on_handshake_failed(
         [&](const net::Endpoint& peer, net::HandshakeFailure why, const std::string&) {
@@ -54,7 +40,7 @@ TEST_F(HttpServer, TellsOfTlsHandshakesThatFailAndOfNoOthers) {
             failed.emplace_back(to_word(why));
         });
     net::Peer good(loop, net::connect_to(server->port()),
-                   std::make_unique<net::TlsSession>(trusted, "127.0.0.1"));
+                   std::make_unique<net::TlsSession>(certificate.client(), "127.0.0.1"));
     good.say(get("/", "Connection: close\r\n"));
     ASSERT_TRUE(until([&] { return !good.closed.empty(); }));
     EXPECT_EQ(good.received, last("GET /"));

@@ -1,14 +1,13 @@
 // Requests and answers whose bodies come and go in pieces.
 
 #include <algorithm>
-#include <filesystem>
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "http/server.h"
 #include "http/test_http_server.h"
 #include "http/test_transfer.h"
+#include "net/test_certificate.h"
 #include "net/test_peer.h"
 
 namespace ee::http {
@@ -664,15 +663,7 @@ TEST_F(HttpStreaming, UpgradesLongAfterTheRequestWithWhatCameBehindIt) {
 // ---- TLS ----
 
 TEST_F(HttpStreaming, CountsTheSameUnderTls) {
-    const auto folder =
-        std::filesystem::temp_directory_path() / ("ee-streaming-" + std::to_string(::getpid()));
-    std::filesystem::create_directories(folder);
-    const auto key = (folder / "key.pem").string(), certificate = (folder / "certificate.pem").string();
-    ASSERT_EQ(std::system(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-                           "-subj /CN=test -addext subjectAltName=IP:127.0.0.1 -keyout " +
-                           key + " -out " + certificate + " 2>/dev/null")
-                              .c_str()),
-              0);
+    const net::TestCertificate certificate;
     constexpr std::uint64_t size = 16 << 20;
     std::size_t outstanding_most = 0;
     handler.serve = [&](Transfer& transfer) {
@@ -683,12 +674,10 @@ TEST_F(HttpStreaming, CountsTheSameUnderTls) {
         };
         transfer.exchange->take_body();
     };
-    open(net::TlsContext::server(certificate, key).value());
-    Pump visitor(
-        loop, net::connect_to(server->port()), post(sized(size) + "Connection: close\r\n"), size,
-        std::make_unique<net::TlsSession>(net::TlsContext::client(certificate).value(), "127.0.0.1"));
+    open(certificate.server());
+    Pump visitor(loop, net::connect_to(server->port()), post(sized(size) + "Connection: close\r\n"), size,
+                 std::make_unique<net::TlsSession>(certificate.client(), "127.0.0.1"));
     ASSERT_TRUE(until([&] { return !visitor.closed.empty(); }));
-    std::filesystem::remove_all(folder);
     EXPECT_EQ(visitor.closed, "closed");
     EXPECT_EQ(next().received, size);
     EXPECT_EQ(next().written, size);

@@ -1,14 +1,12 @@
 #include "net/tls.h"
 
-#include <cstdlib>
-#include <filesystem>
 #include <string>
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "net/loop.h"
 #include "net/stream.h"
+#include "net/test_certificate.h"
 #include "net/test_peer.h"
 
 namespace ee::net {
@@ -16,30 +14,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A self-signed certificate for 127.0.0.1, made with the openssl program.
 class TlsPair : public testing::Test {
 protected:
-    void SetUp() override {
-        folder_ = std::filesystem::temp_directory_path() / ("ee-tls-" + std::to_string(::getpid()));
-        std::filesystem::create_directories(folder_);
-        const std::string command =
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
-            "/CN=localhost "
-            "-addext subjectAltName=IP:127.0.0.1 -keyout " +
-            key().string() + " -out " + cert().string() + " 2>/dev/null";
-        ASSERT_EQ(std::system(command.c_str()), 0);
-    }
-    void TearDown() override { std::filesystem::remove_all(folder_); }
-    std::filesystem::path cert() const { return folder_ / "cert.pem"; }
-    std::filesystem::path key() const { return folder_ / "key.pem"; }
     std::unique_ptr<TlsSession> as_client(const std::string& server = "127.0.0.1") const {
-        return std::make_unique<TlsSession>(TlsContext::client(cert()).value(), server);
+        return std::make_unique<TlsSession>(certificate_.client(), server);
     }
     std::unique_ptr<TlsSession> as_server() const {
-        return std::make_unique<TlsSession>(TlsContext::server(cert(), key()).value(), "");
+        return std::make_unique<TlsSession>(certificate_.server(), "");
     }
 
-    std::filesystem::path folder_;
+    const TestCertificate certificate_;
 };
 
 TEST_F(TlsPair, CarriesBytesAndBothEndsExportTheSameChannel) {
