@@ -60,17 +60,15 @@ config::Findings inspect_state_folder(const config::AgentConfig& config) {
 }
 
 // No quote shows claims: to who goes by its registers, a sealed image is sealed however it was started.
-std::optional<Error> why_no_certificate(const AgentParts& parts) {
-    const auto sealed = parts.claims.find("sealed");
-    const bool is_sealed = sealed != parts.claims.end() && sealed->second == Claim(true);
-    if (is_sealed || !is_built_sealed(parts.config)) return std::nullopt;
+std::optional<Error> why_no_certificate(const config::AgentConfig& config) {
+    if (config.sealed.value_or(true) || !is_built_sealed(config)) return std::nullopt;
     return Error{"sealed_unavailable",
                  "the image is sealed, and EE_SEALED=false lets its plaintext go anywhere"};
 }
 
 SealedSettings sealed_settings(const AgentParts& parts) {
     const config::AgentConfig& config = parts.config;
-    return {.refusal = why_no_certificate(parts),
+    return {.refusal = why_no_certificate(config),
             .identity = {.role = std::string(attestation::agent_role),
                          .app_name = config.app_name,
                          .repo = config.repo,

@@ -43,9 +43,10 @@ ReleaseCache::Lookup ReleaseCache::find(const ReleaseQuery& query, WallTime now)
                                     : has_copy && age(entry.checked_at, now) <= limits_.ttl;
     std::string why_not;
     if (!current && !entry.fetching) {
-        if (auto may = may_fetch(entry, query, now)) {
+        const bool stranger = !serves(query.release.repo, now);
+        if (auto may = may_fetch(entry, query.requester, stranger, now)) {
             entry.fetching = out.fetch = true;
-            entry.stranger = !serves(query.release.repo, now);
+            entry.stranger = stranger;
             ++fetches_;
             if (entry.stranger) ++strangers_fetches_;
         } else {
@@ -71,7 +72,8 @@ Result<PublishedAllowlist> ReleaseCache::answer_by(const Entry& entry, bool seal
     return PublishedAllowlist{*copy.allowlist, fresh};
 }
 
-Result<void> ReleaseCache::may_fetch(const Entry& entry, const ReleaseQuery& query, WallTime now) {
+Result<void> ReleaseCache::may_fetch(const Entry& entry, std::string_view requester, bool stranger,
+                                     WallTime now) {
     // No wait is longer than an hour: one that is stems from a clock that was set back.
     const auto waits = [&](WallTime until) { return now < until && until <= now + std::chrono::hours(2); };
     if (waits(wait_until_))
@@ -80,7 +82,7 @@ Result<void> ReleaseCache::may_fetch(const Entry& entry, const ReleaseQuery& que
     if (fetches_ >= limits_.fetches_max)
         return fail("", fmt::format("{} look-ups are under way, as many as may be", fetches_));
     // Anybody can name releases; those that serve must not wait for them.
-    if (!serves(query.release.repo, now)) {
+    if (stranger) {
         if (strangers_fetches_ >= limits_.strangers_fetches_max) {
             return fail("", fmt::format("{} look-ups are under way for releases that have let nobody in, "
                                         "as many as may be",
@@ -92,9 +94,9 @@ Result<void> ReleaseCache::may_fetch(const Entry& entry, const ReleaseQuery& que
                                         budget_->remaining, budget_->limit, to_rfc3339(budget_->resets_at)));
         }
     }
-    if (!query.requester.empty() && !requesters_.take(query.requester, now)) {
+    if (!requester.empty() && !requesters_.take(requester, now)) {
         return fail("", fmt::format("{} has caused {} look-ups within a minute, as many as it may",
-                                    address_block(query.requester), limits_.requester_fetches_max));
+                                    address_block(requester), limits_.requester_fetches_max));
     }
     return {};
 }

@@ -135,7 +135,7 @@ private:
 
     static Copy copy_of(std::string asset);
     Result<PublishedAllowlist> answer_by(const Entry& entry, bool sealed, bool fresh) const;
-    Result<void> may_fetch(const Entry& entry, const ReleaseQuery& query, WallTime now);
+    Result<void> may_fetch(const Entry& entry, std::string_view requester, bool stranger, WallTime now);
     bool in_use(const Entry& entry, WallTime now) const;
     // One of the repository's releases is: the next one is looked up as those are.
     bool serves(std::string_view repo, WallTime now) const;
