@@ -1,7 +1,7 @@
 // A server with a certificate of its own making and a client that judges it by itself, without sockets.
 #include <gtest/gtest.h>
 
-#include "crypto/issuing.h"
+#include "net/test_certificate.h"
 #include "net/tls.h"
 
 namespace ee::net {
@@ -14,16 +14,7 @@ constexpr std::string_view first = "first/1";
 constexpr std::string_view second = "second";
 
 struct SelfMadeTls : testing::Test {
-    SelfMadeTls() {
-        crypto::CertificateContent content{.serial = {1},
-                                           .subject = {{"CN", "self"}},
-                                           .not_before = *from_rfc3339("2000-01-01T00:00:00Z"),
-                                           .not_after = *from_rfc3339("2000-01-02T00:00:00Z"),
-                                           .path_length_max = {},
-                                           .subject_alternatives = {},
-                                           .extensions = {}};
-        certificate = crypto::issue_certificate(content, key.spki(), {key, content.subject});
-    }
+    SelfMadeTls() { certificate = self_made_certificate(key); }
     std::shared_ptr<const TlsContext> context() const {
         const std::string_view protocols[] = {first, second};
         return TlsContext::self_made_server(certificate, key, protocols).value();

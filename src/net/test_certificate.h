@@ -1,5 +1,5 @@
 #pragma once
-// A self-signed certificate for tests, made by the openssl program.
+// Certificates for tests.
 
 #include <cstdlib>
 #include <filesystem>
@@ -8,11 +8,13 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/time.h"
+#include "crypto/issuing.h"
 #include "net/tls.h"
 
 namespace ee::net {
 
-// Its files are in a folder that goes with this object.
+// A self-signed one, made by the openssl program. Its files are in a folder that goes with this object.
 class TestCertificate {
 public:
     explicit TestCertificate(const std::string& subject_alternative = "IP:127.0.0.1") {
@@ -41,5 +43,17 @@ public:
 private:
     std::filesystem::path folder_;
 };
+
+// Of a key that no authority knows, as agents make them; for TlsContext::self_made_server().
+inline Bytes self_made_certificate(const crypto::SigningKey& key) {
+    crypto::CertificateContent content{.serial = {1},
+                                       .subject = {{"CN", "self"}},
+                                       .not_before = *from_rfc3339("2000-01-01T00:00:00Z"),
+                                       .not_after = *from_rfc3339("2000-01-02T00:00:00Z"),
+                                       .path_length_max = {},
+                                       .subject_alternatives = {},
+                                       .extensions = {}};
+    return crypto::issue_certificate(content, key.spki(), {key, content.subject});
+}
 
 }  // namespace ee::net

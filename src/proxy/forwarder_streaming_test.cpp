@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <functional>
 
-#include "crypto/issuing.h"
 #include "http/test_http2.h"
+#include "net/test_certificate.h"
 #include "net/tls.h"
 #include "protocol/limits.h"
 #include "proxy/forwarder_fixture.h"
@@ -108,14 +108,7 @@ TEST_F(ForwarderTest, CarriesAWebSocketBothWays) {
 
 struct WebSocketTest : ForwarderTest {
     std::shared_ptr<const net::TlsContext> self_made() const {
-        crypto::CertificateContent content{.serial = {1},
-                                           .subject = {{"CN", "self"}},
-                                           .not_before = *from_rfc3339("2000-01-01T00:00:00Z"),
-                                           .not_after = *from_rfc3339("2000-01-02T00:00:00Z"),
-                                           .path_length_max = {},
-                                           .subject_alternatives = {},
-                                           .extensions = {}};
-        const Bytes certificate = crypto::issue_certificate(content, key.spki(), {key, content.subject});
+        const Bytes certificate = net::self_made_certificate(key);
         return net::TlsContext::self_made_server(certificate, key, protocols).value();
     }
     // One that both ends have agreed to.
