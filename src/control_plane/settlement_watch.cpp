@@ -89,7 +89,7 @@ void SettlementWatch::look() {
 // What could not be looked at is found at the next look.
 void SettlementWatch::looked(const UnsettledCells::Found* found) {
     is_looking_ = false;
-    next_look_.arm_after(looks_soon_ ? soon : look_interval);
+    next_look_.arm_after(looks_soon_ || (found != nullptr && found->goes_on) ? soon : look_interval);
     if (found != nullptr) tell(*found);
 }
 

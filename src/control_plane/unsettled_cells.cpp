@@ -76,13 +76,23 @@ void add_cells_from(Cells& cells, const Batch& batch, ledger::Grid grid, std::op
     }
 }
 
-SettledCell settled_cell(const Batch& batch, ledger::Grid grid, const Period& cell, Unsettled rest) {
-    SettledCell out{.cell = cell, .rest = std::move(rest)};
-    ledger::for_each_unit(batch, grid, cell, "", [&](const UnitName&, const ledger::Unit& unit) {
-        if (unit.is_settled()) ++(unit.outcome == ledger::Outcome::pass ? out.passed : out.failed);
+// Counts the cell's units from `from` on, while `left` are left. Whether these were the last ones.
+bool count_settled_units(SettledCell& cell, std::string& from, const Batch& batch, ledger::Grid grid,
+                         std::size_t& left) {
+    bool is_whole = true;
+    batch.scan_from(Table::units, from, [&](std::string_view key, std::string_view record) {
+        if (UnitName::from_key(key, grid).cell != cell.cell) return false;
+        is_whole = left > 0;
+        if (!is_whole) {
+            from = key;
+            return false;
+        }
+        --left;
+        const ledger::Unit unit = ledger::Unit::decode(record);
+        if (unit.is_settled()) ++(unit.outcome == ledger::Outcome::pass ? cell.passed : cell.failed);
         return true;
     });
-    return out;
+    return is_whole;
 }
 
 }  // namespace
@@ -120,12 +130,24 @@ UnsettledCells::Found UnsettledCells::look(const ledger::Store& store, ledger::G
     open_ = std::move(cells);
     has_looked_ = true;
     if (found.is_first) return found;
-    for (const auto& [cell, rest] : news) {
-        SettledCell settled = settled_cell(batch, grid, cell, rest);
-        // Locks that were released leave nothing to settle.
-        if (settled.passed + settled.failed + rest.held() > 0) found.news.push_back(std::move(settled));
-    }
+    for (auto& [cell, rest] : news)
+        uncounted_.insert_or_assign(cell, Counting{.settled = {.cell = cell, .rest = std::move(rest)},
+                                                   .from = UnitName::prefix(cell.start)});
+    count_settled(batch, grid, found);
     return found;
+}
+
+void UnsettledCells::count_settled(const Batch& batch, ledger::Grid grid, Found& found) {
+    std::size_t left = units_max;
+    while (!uncounted_.empty()) {
+        auto& [settled, from] = uncounted_.begin()->second;
+        found.goes_on = !count_settled_units(settled, from, batch, grid, left);
+        if (found.goes_on) return;
+        // Locks that were released leave nothing to settle.
+        if (settled.passed + settled.failed + settled.rest.held() > 0)
+            found.news.push_back(std::move(settled));
+        uncounted_.erase(uncounted_.begin());
+    }
 }
 
 }  // namespace ee::control_plane

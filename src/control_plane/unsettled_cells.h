@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ledger/batch.h"
 #include "ledger/node_records.h"
 #include "ledger/store.h"
 
@@ -45,13 +46,22 @@ public:
         std::vector<ledger::Period>
             held{};  // those of these cells that have units held back, the oldest first
         bool is_first = false;
+        bool goes_on = false;  // there are settled units left to count, and cells to tell
     };
-    // At most 4096 unsettled units are looked at, the oldest first. Throws StoreFailure and DamagedRecord.
+    // At most 4096 unsettled units are looked at, the oldest first, and as many settled ones: what a cell of
+    // more came to is told some looks later. Throws StoreFailure and DamagedRecord.
     Found look(const ledger::Store& store, ledger::Grid grid, ledger::LedgerTime now, ledger::LedgerTime due,
                const PendingReports& pending);
 
 private:
-    std::map<ledger::Period, Unsettled> open_;  // as they were at the last look
+    struct Counting {
+        SettledCell settled{};
+        std::string from{};  // the key of a unit to go on from
+    };
+    void count_settled(const ledger::Batch& batch, ledger::Grid grid, Found& found);
+
+    std::map<ledger::Period, Unsettled> open_;      // as they were at the last look
+    std::map<ledger::Period, Counting> uncounted_;  // settled since, and not told
     bool has_looked_ = false;
 };
 

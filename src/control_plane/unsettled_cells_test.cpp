@@ -22,9 +22,9 @@ struct UnsettledCellsTest : testing::Test {
         slots.seen[0].slot.challenges_inconclusive = 1;
         ASSERT_TRUE(books.server(slots));
     }
-    void lock(const std::string& app) {
+    void lock(const std::string& app, Money amount = Money(1'000'000)) {
         ledger::TakeLock lock{.account = "alice", .node = "n1", .app = app, .period = books.cell()};
-        lock.amount = Money(1'000'000);
+        lock.amount = amount;
         ASSERT_TRUE(books.holder("alice", lock));
     }
     // Of an app of n1 in the running cell; its id.
@@ -45,7 +45,9 @@ struct UnsettledCellsTest : testing::Test {
     }
     void settle() {
         ASSERT_TRUE(books.server(ledger::SettleMore{.period = ledger::Period{.start = {}, .end = cell.end},
-                                                    .pending = ledger::SettleMore::Pending::wait_30_days}));
+                                                    .pending = ledger::SettleMore::Pending::wait_30_days,
+                                                    .units_max = 10'000,
+                                                    .locks_max = 10'000}));
     }
     void end_cell() { books.now = ledger::LedgerTime{cell.end} + 2h; }
     UnsettledCells::Found look() {
@@ -140,6 +142,33 @@ TEST_F(UnsettledCellsTest, ReleasedLocksLeaveNothingToTell) {
     ASSERT_TRUE(taken);
     look();
     ASSERT_TRUE(books.holder("alice", ledger::ReleaseLock{.lock = number_in(taken->body, "lock_id")}));
+    EXPECT_EQ(news(), "");
+}
+
+// Whoever reads a balance waits behind the look.
+TEST_F(UnsettledCellsTest, ALargeCellIsCountedInSeveralLooks) {
+    for (int app = 0; app < 5000; ++app) lock("app-" + std::to_string(app), Money(1));
+    look();
+    end_cell();
+    settle();
+    const UnsettledCells::Found first = look();
+    EXPECT_TRUE(first.goes_on);
+    EXPECT_TRUE(first.news.empty());
+    EXPECT_EQ(news(), "2026-01-09T13: 1 passed, 5001 failed, 1 inconclusive, 0 reported\n");
+    EXPECT_FALSE(look().goes_on);
+}
+
+// What it waits for has changed meanwhile.
+TEST_F(UnsettledCellsTest, ALargeCellIsCountedAnewWhereItsRestChanges) {
+    for (int app = 0; app < 5000; ++app) lock("app-" + std::to_string(app), Money(1));
+    look();
+    end_cell();
+    settle();
+    EXPECT_TRUE(look().goes_on);
+    ASSERT_TRUE(books.admin(ledger::Resolve{
+        .period = cell, .node = "n1", .app = "unknown", .pass = true, .reason = "it was up"}));
+    EXPECT_EQ(news(), "") << "it begins again";
+    EXPECT_EQ(news(), "2026-01-09T13: 2 passed, 5001 failed, 0 inconclusive, 0 reported\n");
     EXPECT_EQ(news(), "");
 }
 

@@ -1,5 +1,6 @@
 #include "ledger/settlement.h"
 
+#include <functional>
 #include <limits>
 
 #include <fmt/format.h>
@@ -114,6 +115,17 @@ Result<void> check_no_pending_abuse(const Context& context, const Finalize& comm
     return {};
 }
 
+// Units of a period, settled or not, in their order: cell, node, app.
+void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::string_view node,
+                   const std::function<bool(const UnitName&, const Unit&)>& visit) {
+    batch.scan_from(Table::units, UnitName::prefix(period.start),
+                    [&](std::string_view key, std::string_view record) {
+                        const UnitName name = UnitName::from_key(key, grid);
+                        if (name.cell.start >= period.end) return false;
+                        return (!node.empty() && name.node != node) || visit(name, Unit::decode(record));
+                    });
+}
+
 Answer list_outcomes(Context& context, const Finalize& command) {
     Answer answer{.status = 200};
     std::size_t count = 0;
@@ -177,16 +189,6 @@ void append_unit(JsonWriter& json, const UnitName& name, const Unit& unit) {
     const auto digest = evidence_digest(unit);
     json.field_or_null("evidence_sha256", digest ? to_hex(*digest) : "");
     json.field_or_null("settled_at", unit.is_settled() ? to_text(unit.settled_at) : "");
-}
-
-void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::string_view node,
-                   const std::function<bool(const UnitName&, const Unit&)>& visit) {
-    batch.scan_from(Table::units, UnitName::prefix(period.start),
-                    [&](std::string_view key, std::string_view record) {
-                        const UnitName name = UnitName::from_key(key, grid);
-                        if (name.cell.start >= period.end) return false;
-                        return (!node.empty() && name.node != node) || visit(name, Unit::decode(record));
-                    });
 }
 
 std::string judge_units(Context& context, const Period& period, std::string_view node,

@@ -1,7 +1,6 @@
 #pragma once
 // Settling: each ended unit gets its outcome once, in one transaction; its transfers follow.
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,10 +12,6 @@ namespace ee::ledger {
 
 // As a settlement's leaf has them.
 std::string reasons_text(const std::vector<std::string>& reasons);
-
-// Units of a period, settled or not, in their order: cell, node, app.
-void for_each_unit(const Batch& batch, Grid grid, const Period& period, std::string_view node,
-                   const std::function<bool(const UnitName&, const Unit&)>& visit);
 
 // Judges open units of ended cells in the period (of `node`, where it is not empty), from the key `from` on,
 // at most `units_max`, and writes the outcomes of those that can be decided. The key to go on from; empty:
