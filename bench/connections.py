@@ -12,7 +12,7 @@ from lab import APP, BENCH, BODY, DOMAIN, BenchError, Conversation, TunnelLoad, 
 from rows import row, say
 
 CORES = 2  # All processes share these, on larger machines too.
-TUNNELS, TUNNELS_TLS, TUNNELS_REGISTERING = 20_000, 2000, 2000
+TUNNELS, TUNNELS_REGISTERING = 20_000, 2000
 DESCRIPTORS_BESIDE = 300  # Of control plane and load, which have one for each tunnel.
 REGISTRATION_RUNS = 3
 STORM_AGENTS = 1000
@@ -63,8 +63,9 @@ def idle_tunnel_memory(lab, _wanted, _options):
 
 
 def idle_tunnel_memory_tls(lab, _wanted, _options):
-    rss = grow(lab, [TUNNELS_TLS], tls=True)
-    return [row("idle_tunnel_memory_tls", (rss[1] - rss[0]) / TUNNELS_TLS, "bytes/tunnel")]
+    tunnels = as_many(TUNNELS)
+    rss = grow(lab, [tunnels], tls=True)
+    return [row("idle_tunnel_memory_tls", (rss[1] - rss[0]) / tunnels, "bytes/tunnel")]
 
 
 def stream_memory(lab, _wanted, _options):

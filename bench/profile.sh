@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Shows where the time goes under the load of requests: system calls a request, with those of both nginx hops
-# beside them, and allocations a request of the control plane and the agent, then the top symbols of these two.
+# beside them, and allocations a request of the control plane and the agent, then these two's processor time a
+# request by system call and library, and their top symbols.
 # Needs root, linux-perf and g++.
 #
 #   bench/profile.sh [--bin DIR] [CONNECTIONS=64] [SECONDS=4]
@@ -71,16 +72,25 @@ count_allocations() {
     }'
 }
 
-# top_symbols NAME PID: the processor's time, kernel included, and what part of it each library has.
-top_symbols() {
-    local data=$BENCH_FOLDER/$1.perf
-    local order lines
-    for order in dso,6 symbol,40; do
-        lines=${order#*,}
-        perf report -i "$data" --stdio --no-children -g none --sort "${order%,*}" 2>/dev/null |
-            awk -v lines="$lines" '/^ +[0-9]/ && ++n <= lines { sub(/[ -]+$/, ""); print substr($0, 1, 110) }'
-        echo
-    done
+cpu_ticks() {  # cpu_ticks PID: of user and system time, since it began.
+    sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
+}
+
+shares() {  # shares NAME OPTION...: percent and name, a line each.
+    perf report -i "$BENCH_FOLDER/$1.perf" --stdio -g none "${@:2}" 2>/dev/null |
+        awk '/^ +[0-9]/ { sub(/[ -]+$/, ""); print }'
+}
+
+# microseconds NAME TICKS REQUESTS: what a request costs, by system call and by library. The lines' sum is all of it.
+microseconds() {
+    { shares "$1" --children --sort symbol | sed -nE 's/^ *([0-9.]+)% .*__x64_sys_(sendto|recvfrom|epoll_wait)$/call \1 \2/p'
+      shares "$1" --no-children --sort dso | sed -E 's/^ *([0-9.]+)% +/library \1 /'; } |
+        awk -v name="$1" -v us="$(awk -v ticks="$2" -v hz="$(getconf CLK_TCK)" -v n="$3" 'BEGIN { print ticks / hz * 1e6 / n }')" '
+            $1 == "call" { calls += $2; printf "    %6.2f us  %s\n", us * $2 / 100, $3 }
+            $1 == "library" && /kernel/ { printf "    %6.2f us  else in the kernel\n", us * ($2 - calls) / 100; next }
+            $1 == "library" && $2 >= 0.5 { printf "    %6.2f us  %s\n", us * $2 / 100, $3; next }
+            $1 == "library" { rest += $2 }
+            END { printf "    %6.2f us  other libraries\n    %6.2f us  in all\n", us * rest / 100, us }'
 }
 
 load "$BENCH_TUNNEL_PORT" 1 >/dev/null
@@ -95,13 +105,17 @@ printf '\nAllocations, %s connections\n' "$connections"
 count_allocations
 
 # Both at once: they share the load.
-perf record -q -e cpu-clock -F 1999 -g -p "$BENCH_CONTROL_PID" -o "$BENCH_FOLDER/control.perf" \
-    -- sleep $((seconds + 1)) 2>/dev/null &
-perf record -q -e cpu-clock -F 1999 -g -p "$BENCH_AGENT_PID" -o "$BENCH_FOLDER/agent.perf" \
-    -- sleep $((seconds + 1)) 2>/dev/null &
-load "$BENCH_TUNNEL_PORT" "$seconds" >/dev/null
+declare -A pids=([control]=$BENCH_CONTROL_PID [agent]=$BENCH_AGENT_PID) ticks
+for name in "${!pids[@]}"; do
+    perf record -q -e cpu-clock -F 1999 -g -p "${pids[$name]}" -o "$BENCH_FOLDER/$name.perf" \
+        -- sleep $((seconds + 1)) 2>/dev/null &
+    ticks[$name]=$(cpu_ticks "${pids[$name]}")
+done
+requests=$(load "$BENCH_TUNNEL_PORT" "$seconds")
+for name in "${!pids[@]}"; do ticks[$name]=$(($(cpu_ticks "${pids[$name]}") - ticks[$name])); done
 wait
 for name in control agent; do
-    printf '\n%s: processor time by program and library, then by function\n' "$name"
-    top_symbols "$name"
+    printf '\n%s: processor time a request, then by function\n' "$name"
+    microseconds "$name" "${ticks[$name]}" "$requests"
+    shares "$name" --no-children --sort symbol | awk 'NR <= 40 { print substr($0, 1, 110) }'
 done

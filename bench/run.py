@@ -44,19 +44,28 @@ class Figure:
         return self.measure.__name__
 
 
+REQUEST_NAMES = tuple(name for count in serving.CONNECTIONS for name in serving.request_names(count))
+LATENCY_HALF_NAMES = ("latency_half_p50", "latency_half_p99")
+
+
+def in_tls(names):
+    return tuple(map(serving.in_tls, names))
+
+
 FIGURES = (
-    Figure(serving.requests, tuple(name for c in serving.CONNECTIONS for name in serving.request_names(c)), PRODUCT),
-    Figure(serving.latency_half, ("latency_half_p50", "latency_half_p99"), PRODUCT, (*SERVING, "h2load")),
+    Figure(serving.requests, REQUEST_NAMES, PRODUCT),
+    Figure(serving.latency_half, LATENCY_HALF_NAMES, PRODUCT, (*SERVING, "h2load")),
     Figure(serving.requests_1000, ("requests_1000",), PRODUCT),
     Figure(serving.apps64, tuple(f"apps64_{row}_{c}" for row in ("tunnels", "requests", "hops")
                                  for c in serving.APPS_CONNECTIONS), (*PRODUCT, "agents"), seconds=240),
-    Figure(serving.transfer, (*serving.TRANSFERS, "transfer_100m_1", "upload_100m_1"), PRODUCT),
-    Figure(serving.tls_requests, tuple(f"tls_requests_{c}" for c in serving.CONNECTIONS), PRODUCT, (*SERVING, "openssl")),
-    Figure(serving.tls_transfer, ("tls_transfer_100m_1",), PRODUCT, (*SERVING, "openssl")),
+    Figure(serving.transfer, serving.TRANSFER_NAMES, PRODUCT),
+    Figure(serving.tls_requests, in_tls(REQUEST_NAMES), PRODUCT, (*SERVING, "openssl")),
+    Figure(serving.tls_latency_half, in_tls(LATENCY_HALF_NAMES), PRODUCT, (*SERVING, "h2load", "openssl")),
+    Figure(serving.tls_transfer, in_tls(serving.TRANSFER_NAMES), PRODUCT, (*SERVING, "openssl")),
     Figure(serving.other_tunnels, tuple(f"{y.name}_requests_16" for y in YARDSTICKS), PRODUCT, (*SERVING, "openssl")),
     Figure(connections.idle_tunnel_memory, ("idle_tunnel_memory", "idle_tunnel_memory_further"), TUNNELS, ("setpriv",),
            seconds=600),
-    Figure(connections.idle_tunnel_memory_tls, ("idle_tunnel_memory_tls",), TUNNELS, ("setpriv", "openssl")),
+    Figure(connections.idle_tunnel_memory_tls, ("idle_tunnel_memory_tls",), TUNNELS, ("setpriv", "openssl"), seconds=600),
     Figure(connections.stream_memory, ("stream_memory",), PRODUCT, ("setpriv",)),
     Figure(connections.registrations, ("registrations", "registration_cpu", "registration_generator_cpu"), TUNNELS,
            ("setpriv",)),

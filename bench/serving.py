@@ -16,6 +16,7 @@ LATENCY_CONNECTIONS = (16, 64)
 HALF_CONNECTIONS = 16
 SIZES = {"100k": 100 * 2**10, "1m": 2**20, "100m": 100 * 2**20}
 TRANSFERS = {"transfer_1m_1": ("1m", 1), "transfer_1m_16": ("1m", 16), "transfer_100k_64": ("100k", 64)}
+TRANSFER_NAMES = (*TRANSFERS, "transfer_100m_1", "upload_100m_1")
 APPS, APPS_CONNECTIONS = 64, (16, 64)
 CROWD, CROWD_AGENTS = 1000, 4
 
@@ -44,24 +45,33 @@ def pairs_of_requests(ways, connections, count, options, **load):
 
 # ---- Requests ----
 
+def in_tls(name, tls=True):
+    """A row's name where the tunnel is under TLS 1.3, the yardstick in clear."""
+    return f"tls_{name}" if tls else name
+
+
 def request_names(connections):
     return [f"{name}_{connections}" for name, *_ in REQUEST_ROWS
             if connections in LATENCY_CONNECTIONS or not name.startswith("latency")]
 
 
-def requests(lab, wanted, options):
-    ways = both_ways(lab)
+def requests(lab, wanted, options, tls=False):
+    ways = both_ways(lab, tls)
     rows = []
     for connections in CONNECTIONS:
-        if any(map(wanted, request_names(connections))):
-            pairs = pairs_of_requests(ways, connections, options.pairs, options)
-            rows += [pair_row(f"{name}_{connections}", pairs, key, unit) for name, key, unit in REQUEST_ROWS]
+        if any(wanted(in_tls(name, tls)) for name in request_names(connections)):
+            pairs = pairs_of_requests(ways, connections, fewer(options) if tls else options.pairs, options)
+            rows += [pair_row(in_tls(f"{name}_{connections}", tls), pairs, key, unit) for name, key, unit in REQUEST_ROWS]
     return rows
 
 
-def latency_half(lab, _wanted, options):
+def tls_requests(lab, wanted, options):
+    return requests(lab, wanted, options, tls=True)
+
+
+def latency_half(lab, _wanted, options, tls=False):
     """At a constant rate, half of what nginx can do at most."""
-    ways = both_ways(lab)
+    ways = both_ways(lab, tls)
     for way in ways:
         way.load(CONNECTIONS[-1], WARM_UP_SECONDS)
     rate = ways[1].load(CONNECTIONS[-1], options.seconds)["rate"] / 2
@@ -69,14 +79,11 @@ def latency_half(lab, _wanted, options):
     for i, (ours, theirs) in enumerate(pairs, 1):
         say(f"  {rate:.0f}/s asked for, pair {i}: {ours['rate']:.0f}/s, p50 {ours['p50_us']} us, p99 {ours['p99_us']} us; "
             f"nginx {theirs['rate']:.0f}/s, p50 {theirs['p50_us']} us, p99 {theirs['p99_us']} us")
-    return [pair_row(f"latency_half_{name}", pairs, f"{name}_us", "us") for name in ("p50", "p99")]
+    return [pair_row(in_tls(f"latency_half_{name}", tls), pairs, f"{name}_us", "us") for name in ("p50", "p99")]
 
 
-def tls_requests(lab, wanted, options):
-    """The tunnel under TLS 1.3, the yardstick in clear."""
-    ways = both_ways(lab, tls=True)
-    return [pair_row(f"tls_requests_{count}", pairs_of_requests(ways, count, fewer(options), options), "rate", "requests/s")
-            for count in CONNECTIONS if wanted(f"tls_requests_{count}")]
+def tls_latency_half(lab, wanted, options):
+    return latency_half(lab, wanted, options, tls=True)
 
 
 def apps64(lab, wanted, options):
@@ -119,34 +126,26 @@ def make_files(lab):
             file.write(b"x" * size)
 
 
-def prepared(lab, tls=False):
+def transfer(lab, wanted, options, tls=False):
     make_files(lab)
     ways = both_ways(lab, tls)
     for way in ways:
         way.check("/files/1m", SIZES["1m"])
-    return ways
-
-
-def transfer(lab, wanted, options):
-    ways = prepared(lab)
     rows = []
     for name, (size, connections) in TRANSFERS.items():
-        if wanted(name):
+        if wanted(in_tls(name, tls)):
             path = f"/files/{size}"
             pairs = measure_pairs(ways, fewer(options), lambda way: way.load(connections, options.seconds, path))
-            rows.append(transfer_row(name, pairs))
+            rows.append(transfer_row(in_tls(name, tls), pairs))
     for name, measure in (("transfer_100m_1", download), ("upload_100m_1", upload)):
-        if wanted(name):
-            rows.append(stream_row(name, ways, measure, options))
+        if wanted(in_tls(name, tls)):
+            pairs = measure_pairs(ways, fewer(options), lambda way: measure(way, options.seconds))
+            rows.append(transfer_row(in_tls(name, tls), pairs))
     return rows
 
 
-def tls_transfer(lab, _wanted, options):
-    return [stream_row("tls_transfer_100m_1", prepared(lab, tls=True), download, options)]
-
-
-def stream_row(name, ways, measure, options):
-    return transfer_row(name, measure_pairs(ways, fewer(options), lambda way: measure(way, options.seconds)))
+def tls_transfer(lab, wanted, options):
+    return transfer(lab, wanted, options, tls=True)
 
 
 def transfer_row(name, pairs):
