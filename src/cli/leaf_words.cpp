@@ -65,6 +65,12 @@ std::string log_key_words(const Leaf& leaf) {
         leaf.bytes("quote").empty() ? "No quote binds the key" : "A quote binds the key");
 }
 
+// What becomes of the stake; the state is at the end of the cause.
+std::string_view slashing_verb(std::string_view cause) {
+    if (cause.ends_with(":proposed")) return "is to lose";
+    return cause.ends_with(":dismissed") ? "is not to lose" : "loses";
+}
+
 std::string conduct_words(const Leaf& leaf) {
     switch (leaf.kind) {
         case LeafKind::abuse_decision:
@@ -72,8 +78,9 @@ std::string conduct_words(const Leaf& leaf) {
                                named(leaf, "report_id"), named(leaf, "node"), named(leaf, "app"),
                                named(leaf, "period"), named(leaf, "decision"), named(leaf, "decided_by"));
         case LeafKind::slashing:
-            return fmt::format("slashing {}: node {} loses {} USD of its stake for {}: {}",
-                               named(leaf, "slashing_id"), named(leaf, "node"), usd_text(leaf.i64("amount")),
+            return fmt::format("slashing {}: node {} {} {} USD of its stake for {}: {}",
+                               named(leaf, "slashing_id"), named(leaf, "node"),
+                               slashing_verb(leaf.text("cause")), usd_text(leaf.i64("amount")),
                                named(leaf, "cause"), named(leaf, "reason"));
         case LeafKind::outage:
             return fmt::format("the control plane was out from {} to {}: {}", time_text(leaf.i64("from")),

@@ -508,6 +508,19 @@ TEST(LeafWords, AmountsAreDecimals) {
     EXPECT_EQ(time_text(-1), "-1 us");
 }
 
+TEST(LeafWords, ASlashingTakesStakeOnlyOnceItIsDone) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"other:proposed", "slashing 7: node n1 is to lose 4 USD of its stake for other:proposed: why"},
+        {"other:done", "slashing 7: node n1 loses 4 USD of its stake for other:done: why"},
+        {"other:dismissed", "slashing 7: node n1 is not to lose 4 USD of its stake for other:dismissed: why"},
+    };
+    for (const auto& [cause, words] : cases)
+        EXPECT_EQ(leaf_in_words({.kind = ledger::LeafKind::slashing,
+                                 .fields = {field("7"), field("n1"), field(cause),
+                                            field(std::int64_t{4'000'000}), field("why")}}),
+                  words);
+}
+
 TEST(LeafWords, EveryKindHasWordsAndJsonWithoutControlCharacters) {
     for (const ledger::KindRule& rule : ledger::leaf_kinds()) {
         Leaf leaf{.kind = rule.kind, .fields = {}};
