@@ -80,10 +80,19 @@ void add_abuse(std::vector<Event>& out, std::uint64_t id, const ledger::AbuseRep
     out.back().code = to_word(report.state);
 }
 
+std::string slashing_kind(ledger::SlashingState state) {
+    switch (state) {
+        case ledger::SlashingState::proposed: break;
+        case ledger::SlashingState::done: return "slashed";
+        case ledger::SlashingState::dismissed: return "slashing_dismissed";
+    }
+    return "slashing_proposed";
+}
+
 Event slashing(std::uint64_t id, const ledger::Slashing& slashing) {
-    const bool is_done = slashing.state == ledger::SlashingState::done;
-    return {.at = ledger::to_wall(is_done ? slashing.done_at : slashing.proposed_at),
-            .kind = is_done ? "slashed" : "slashing_proposed",
+    const bool is_proposed = slashing.state == ledger::SlashingState::proposed;
+    return {.at = ledger::to_wall(is_proposed ? slashing.proposed_at : slashing.done_at),
+            .kind = slashing_kind(slashing.state),
             .node_id = slashing.node,
             .code = slashing.cause,
             .detail = slashing.reason,

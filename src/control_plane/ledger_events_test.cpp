@@ -119,6 +119,17 @@ TEST_F(LedgerEventsTest, ASlashingTakesStake) {
     EXPECT_EQ(std::count(done.begin(), done.end(), '\n'), 2) << done;
 }
 
+TEST_F(LedgerEventsTest, APenaltyIsProposedThenDismissed) {
+    const std::uint64_t id = books.store.leaf_count() + 1;
+    const std::string data = "{\"slashing_id\":\"" + std::to_string(id) + "\",\"amount_usd\":\"10\"} \n";
+    EXPECT_EQ(
+        commit({ledger::ProposeFraud{.node = "n1", .event_id = "e1", .reason = "relayed", .evidence = "{}"}},
+               ledger::Role::server),
+        "slashing_proposed n1 attestation_fraud relayed " + data);
+    EXPECT_EQ(commit({ledger::DismissSlashing{.slashing = id, .reason = "it was none"}}),
+              "slashing_dismissed n1 attestation_fraud it was none " + data);
+}
+
 TEST_F(LedgerEventsTest, ASettlementIsOneEventOfEachUnit) {
     commit({ledger::TakeLock{
         .account = "alice", .node = "n1", .app = "a", .period = books.cell(), .amount = Money(1'000'000)}});

@@ -35,7 +35,7 @@ SettlementWatch::SettlementWatch(net::Loop& loop, api::LedgerDoor& ledger, const
       pending_reports_(
           metrics.gauge("ee_ledger_pending_abuse_reports", "Reports of abuse that nobody has decided")),
       proposed_slashings_(
-          metrics.gauge("ee_ledger_proposed_slashings", "Slashings that the admin has not carried out")),
+          metrics.gauge("ee_ledger_proposed_slashings", "Slashings that the admin has not decided on")),
       cells_(std::make_shared<UnsettledCells>()),
       next_look_(loop, [this] { look(); }) {
     next_look_.arm_after({});

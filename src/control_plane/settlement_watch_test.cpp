@@ -45,8 +45,14 @@ TEST_F(SettlementWatchTest, CountsReportsAndSlashingsThatWaitForTheAdmin) {
     ASSERT_TRUE(filed);
     ASSERT_TRUE(door.books.server(
         ledger::ProposeFraud{.node = "n1", .event_id = "e1", .reason = "lied", .evidence = "{}"}));
+    const std::uint64_t slashing = door.books.store.leaf_count() + 1;
+    ASSERT_TRUE(door.books.server(
+        ledger::ProposeFraud{.node = "n1", .event_id = "e2", .reason = "lied", .evidence = "{}"}));
     follow();
     EXPECT_EQ(gauge("ee_ledger_pending_abuse_reports"), 1);
+    EXPECT_EQ(gauge("ee_ledger_proposed_slashings"), 2);
+    ASSERT_TRUE(door.books.admin(ledger::DismissSlashing{.slashing = slashing, .reason = "it was none"}));
+    follow();
     EXPECT_EQ(gauge("ee_ledger_proposed_slashings"), 1);
     const std::uint64_t id = std::stoull(filed->body.substr(filed->body.find("report_id") + 12));
     ASSERT_TRUE(door.books.admin(ledger::DecideAbuse{.report = id}));

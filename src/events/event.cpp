@@ -51,6 +51,7 @@ constexpr Kind table[] = {
     {"abuse_decided", "a report was decided; `code` is `authorized` or `denied`"},
     {"slashing_proposed", "a penalty was proposed; `code` is its cause"},
     {"slashed", "a node's stake was taken; `code` is the cause"},
+    {"slashing_dismissed", "a penalty was dismissed; `code` is its cause, `detail` says why"},
     {"settled", "a unit was settled; `code` is `pass`, `fail` or `inconclusive`, `data` has the money"},
     {"ledger_standstill", "the ledger is read-only from here on; `code` says why"},
     // The control plane.

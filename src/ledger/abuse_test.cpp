@@ -205,6 +205,20 @@ TEST(AbuseRules, AfterSettlementItClaimsStakeAndNothingElseOnce) {
         slash n1 abuse R                   => 5
     )");
     run_in_world(R"(
+        # a claim that is dismissed is none of the next report's either
+        abuse n1 13h as=R
+        abuse n1 13h as=S
+        clock 14:00
+        finalize 13h pending=yes
+        settle
+        decide R authorize
+        dismiss n1/R                       => 5 dismissed
+        slash n1 abuse R                   => already_dismissed
+        decide S authorize
+        show-slashings                     => n1 abuse 5 dismissed
+        slash n1 abuse S                   => unknown_slashing
+    )");
+    run_in_world(R"(
         # nor does a speck of it
         node n1 owner=alice
         abuse n1 13h as=R

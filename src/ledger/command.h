@@ -100,6 +100,11 @@ struct Slash {
     std::vector<std::string> event_ids{};
     std::string reason{};
 };
+// Of a proposal that was wrong.
+struct DismissSlashing {
+    std::uint64_t slashing = 0;
+    std::string reason{};
+};
 struct Observe {
     std::string node{};
     std::string event_id{};
@@ -188,10 +193,10 @@ struct SettleMore {
     std::uint32_t locks_max = 128;
 };
 
-using Command =
-    std::variant<OpenAccount, RotateToken, Purchase, Redeem, Transfer, TakeLock, ReleaseLock, ReportUsage,
-                 RegisterNode, Unstake, Ban, Slash, Observe, FileAbuse, DecideAbuse, Finalize, Resolve,
-                 RecordSlots, RecordOutage, ProposeFraud, RecordLeaf, RecordCall, SettleMore>;
+using Command = std::variant<OpenAccount, RotateToken, Purchase, Redeem, Transfer, TakeLock, ReleaseLock,
+                             ReportUsage, RegisterNode, Unstake, Ban, Slash, DismissSlashing, Observe,
+                             FileAbuse, DecideAbuse, Finalize, Resolve, RecordSlots, RecordOutage,
+                             ProposeFraud, RecordLeaf, RecordCall, SettleMore>;
 
 // For std::visit over a Command: one function a kind.
 template <class... Cases>

@@ -293,6 +293,7 @@ std::string_view to_word(SlashingState state) {
     switch (state) {
         case SlashingState::proposed: return "proposed";
         case SlashingState::done: return "done";
+        case SlashingState::dismissed: return "dismissed";
     }
     return {};
 }

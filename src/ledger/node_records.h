@@ -144,7 +144,8 @@ struct Outage {
     static std::string key(LedgerTime from, std::uint64_t seq);
 };
 
-enum class SlashingState : std::uint8_t { proposed = 1, done = 2 };
+// Either end is one for good.
+enum class SlashingState : std::uint8_t { proposed = 1, done = 2, dismissed = 3 };
 std::string_view to_word(SlashingState state);
 
 struct Slashing {
@@ -155,7 +156,7 @@ struct Slashing {
     std::string reason{};
     SlashingState state = SlashingState::proposed;
     LedgerTime proposed_at{};
-    LedgerTime done_at{};
+    LedgerTime done_at{};    // or dismissed
     std::string evidence{};  // of fraud that challenges have shown: a JSON object; else empty
 
     std::string encode() const;

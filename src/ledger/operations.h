@@ -27,6 +27,7 @@ Result<Answer> perform(Context& context, const Ban& command);
 
 // slashing.cpp
 Result<Answer> perform(Context& context, const Slash& command);
+Result<Answer> perform(Context& context, const DismissSlashing& command);
 Result<Answer> perform(Context& context, const ProposeFraud& command);
 
 // abuse.cpp

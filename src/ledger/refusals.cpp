@@ -22,6 +22,7 @@ constexpr Row rows[] = {
     {"abuse_pending", 409},
     {"account_exists", 409},
     {"already_decided", 409},
+    {"already_dismissed", 409},
     {"already_released", 409},
     {"already_settled", 409},
     {"already_slashed", 409},

@@ -78,6 +78,30 @@ Result<std::uint64_t> carry_out(Context& context, std::uint64_t id, Slashing& sl
     return append_slashing(context, id, slashing);
 }
 
+// Why nothing more becomes of it; nullopt: nobody has decided yet.
+std::optional<Error> decided(std::uint64_t id, const Slashing& slashing) {
+    switch (slashing.state) {
+        case SlashingState::proposed: break;
+        case SlashingState::done:
+            return Error{"already_slashed", fmt::format("slashing {} took {} USD at {}", id,
+                                                        to_usd(slashing.amount), to_text(slashing.done_at))};
+        case SlashingState::dismissed:
+            return Error{"already_dismissed",
+                         fmt::format("slashing {} was dismissed at {}: nothing is taken for it", id,
+                                     to_text(slashing.done_at))};
+    }
+    return std::nullopt;
+}
+
+Answer answer_of(std::uint16_t status, std::uint64_t leaf, std::uint64_t id, const Slashing& slashing) {
+    Answer answer{.status = status, .leaf_index = leaf};
+    JsonWriter json(answer.body);
+    json.begin_object();
+    append_slashing(json, id, slashing);
+    json.end_object();
+    return answer;
+}
+
 std::uint64_t record_proposal(Context& context, Slashing& slashing) {
     slashing.proposed_at = context.now;
     const std::uint64_t id = context.batch.leaf_count() + 1;
@@ -123,17 +147,16 @@ Result<Money> amount_of(const Context& context, const Slash& command) {
     return fail("invalid_field:amount_usd", fmt::format("a slashing for {} says how much", command.cause));
 }
 
-// The proposal for these events; nullopt: there is none, they are new. What is done is done, and a proposal
-// is carried out as it was made.
+// The proposal for these events; nullopt: there is none, they are new. What is decided stays so, and a
+// proposal is carried out as it was made.
 Result<std::optional<std::uint64_t>> find_proposal(const Context& context, const Slashing& wanted) {
     std::optional<std::uint64_t> proposal;
     for (const std::string& event : wanted.event_ids) {
         const auto known = find_cause(context.batch, wanted.node, wanted.cause, event);
         if (!known) continue;
         const Slashing slashing = find_slashing(context.batch, *known);
-        if (slashing.state == SlashingState::done)
-            return fail("already_slashed", fmt::format("slashing {} took {} USD for {}", *known,
-                                                       to_usd(slashing.amount), event));
+        if (const auto why = decided(*known, slashing))
+            return fail(why->code, fmt::format("{}: {}", event, why->detail));
         if (slashing.event_ids != wanted.event_ids)
             return fail("invalid_field:event_ids",
                         fmt::format("slashing {} is proposed for {} alone: carry it out with event_ids [{}]",
@@ -207,7 +230,7 @@ Money proposed_of(const Batch& batch, std::string_view node) {
     Money sum;
     for (const std::uint64_t id : ids) {
         const Slashing slashing = find_slashing(batch, id);
-        if (slashing.state == SlashingState::done) continue;
+        if (slashing.state != SlashingState::proposed) continue;
         if (slashing.cause == fraud) return stake;
         sum = checked_add(sum, slashing.amount).value_or(largest_money);
     }
@@ -221,7 +244,7 @@ void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashin
     json.key("event_ids").begin_array();
     for (const std::string& event : slashing.event_ids) json.value(event);
     json.end_array().field("proposed_at", to_text(slashing.proposed_at));
-    json.field_or_null("done_at", slashing.state == SlashingState::done ? to_text(slashing.done_at) : "");
+    json.field_or_null("done_at", slashing.state == SlashingState::proposed ? "" : to_text(slashing.done_at));
     json.key("evidence");
     if (slashing.evidence.empty())
         json.null();
@@ -261,12 +284,23 @@ Result<Answer> perform(Context& context, const Slash& command) {
     }
     const auto leaf = carry_out(context, id, slashing);
     if (!leaf) return fail(leaf.error());
-    Answer answer{.status = 201, .leaf_index = *leaf};
-    JsonWriter json(answer.body);
-    json.begin_object();
-    append_slashing(json, id, slashing);
-    json.end_object();
-    return answer;
+    return answer_of(201, *leaf, id, slashing);
+}
+
+// The record stays, so that its events are not proposed again.
+Result<Answer> perform(Context& context, const DismissSlashing& command) {
+    if (auto checked = check_some_text("reason", command.reason, text_max); !checked)
+        return fail(checked.error());
+    const auto record = context.batch.get(Table::slashings, Slashing::key(command.slashing));
+    if (!record) return fail("unknown_slashing", fmt::format("no slashing is called {}", command.slashing));
+    Slashing slashing = Slashing::decode(*record);
+    if (const auto why = decided(command.slashing, slashing)) return fail(why->code, why->detail);
+    slashing.state = SlashingState::dismissed;
+    slashing.done_at = context.now;
+    slashing.reason = command.reason;
+    save(context.batch, command.slashing, slashing);
+    const std::uint64_t leaf = append_slashing(context, command.slashing, slashing);
+    return answer_of(200, leaf, command.slashing, slashing);
 }
 
 // Never carried out here, whatever the rules say of other proposals; a node without stake is proposed too,

@@ -1,5 +1,5 @@
 #pragma once
-// Penalties on stake: proposed with their evidence, carried out once.
+// Penalties on stake: proposed with their evidence, carried out or dismissed once.
 
 #include "ledger/context.h"
 #include "ledger/node_records.h"
@@ -17,7 +17,7 @@ void propose_downtime_penalty(Context& context, std::string_view node, std::stri
 // For abuse that was authorised after its cells were paid `revenue`.
 void propose_abuse_claim(Context& context, std::string_view node, std::uint64_t report, Money revenue);
 
-// What proposals that nobody has carried out would take of the node's stake; never more than all of it.
+// What proposals that nobody has decided on would take of the node's stake; never more than all of it.
 Money proposed_of(const Batch& batch, std::string_view node);
 
 }  // namespace ee::ledger

@@ -1,5 +1,6 @@
 // Slashing: invariant S2, and the parts of defect 9 that are about penalties.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "ledger/leaf.h"
@@ -83,6 +84,58 @@ TEST(SlashingRules, WhatIsProposedStaysStakedUnlessTheAdminLowersIt) {
         node n1 stake=0 by=n1 owner-token=alice    => ok      # nothing is proposed any more
         show stake:n1                      => 0
     )");
+}
+
+TEST(SlashingRules, AProposalIsDismissedOrCarriedOutAndNeitherAgain) {
+    run_in_world(R"(
+        see n1 e1 downtime_migration 14:10 14:20
+        see n1 e2 downtime_migration 14:20 14:25
+        dismiss 1                          => unknown_slashing
+        dismiss n1/e1 reason=              => invalid_field:reason
+        dismiss n1/e1 reason=\xFF          => invalid_field:reason
+        dismiss n1/e1 by=n1                => forbidden
+        dismiss n1/e1 by=uptime            => forbidden
+        dismiss n1/e1 by=auditor           => forbidden
+        dismiss n1/e1 key=k                => 1.2 dismissed
+        dismiss n1/e1 key=k                => replayed
+        dismiss n1/e1                      => already_dismissed
+        show-slashings => n1 downtime_migration 1.2 dismissed; n1 downtime_migration 1.2 proposed
+        see n1 e1 downtime_migration 14:10 14:20 => replayed
+        slash n1 downtime_migration e1     => already_dismissed
+        slash n1 downtime_migration e1 $5  => already_dismissed
+        slash n1 downtime_migration e2,e1  => already_dismissed    # however it is put together
+        slash n1 downtime_migration e2     => 1.2                  # another proposal is none of its concern
+        dismiss n1/e2                      => already_slashed
+        slash n1 other e1 $1               => 1                    # nor is another cause
+        show stake:n1                      => 17.8
+        show-slashings => n1 downtime_migration 1.2 dismissed; n1 downtime_migration 1.2 done; n1 other 1 done
+    )");
+}
+
+TEST(SlashingRules, WhatIsDismissedHoldsBackNoStake) {
+    run_in_world(R"(
+        node n1 owner=alice
+        see n1 e1 downtime_migration 14:10 14:20
+        see n1 e2 downtime_migration 14:20 14:25                # 1.2 each
+        node n1 stake=2.39 by=n1 owner-token=alice => stake_in_use
+        dismiss n1/e1                      => 1.2 dismissed
+        node n1 stake=1.19 by=n1 owner-token=alice => stake_in_use
+        node n1 stake=1.2 by=n1 owner-token=alice  => ok
+        dismiss n1/e2                      => 1.2 dismissed
+        node n1 stake=0 by=n1 owner-token=alice    => ok
+        show @slashed                      => none
+    )");
+}
+
+TEST(SlashingRules, AReasonForADismissalHas256Bytes) {
+    for (const std::size_t length : {256, 257}) {
+        TestLedger ledger;
+        ledger.open_everything();
+        const std::uint64_t id = ledger.store.leaf_count() + 1;
+        ASSERT_TRUE(ledger.server(ProposeFraud{.node = "n1", .event_id = "e", .reason = "r"}));
+        const auto answer = ledger.admin(DismissSlashing{.slashing = id, .reason = std::string(length, 'x')});
+        EXPECT_EQ(answer ? "ok" : answer.error().code, length == 256 ? "ok" : "invalid_field:reason");
+    }
 }
 
 TEST(SlashingRules, ByTheTierItHadWhenItWentDown) {
@@ -338,6 +391,47 @@ TEST(FraudProposals, KeepAllTheStakeUntilTheAdminHasDecided) {
     ASSERT_TRUE(ledger.admin(Unstake{.node = "n1", .reason = "it was none"}));
 }
 
+TEST(FraudProposals, ADismissedOneIsInTheLogAndNeitherMadeNorCarriedOutAgain) {
+    TestLedger ledger;
+    ledger.open_everything();
+    RegisterNode owned{.node = "n1"};
+    owned.owner = "alice";
+    ASSERT_TRUE(ledger.admin(owned));
+    const std::uint64_t id = ledger.store.leaf_count() + 1;
+    ASSERT_TRUE(ledger.server(fraud_of("n1")));
+    ledger.now += std::chrono::minutes{1};
+    const auto dismissed = ledger.admin(DismissSlashing{.slashing = id, .reason = "a stolen token"});
+    ASSERT_TRUE(dismissed) << dismissed.error().code;
+    EXPECT_EQ(dismissed->status, 200);
+    EXPECT_EQ(
+        dismissed->body,
+        fmt::format(R"({{"slashing_id":"{}","node_id":"n1","cause":"attestation_fraud","amount_usd":"10",)"
+                    R"("status":"dismissed","reason":"a stolen token","event_ids":["foreign_quote:1"],)"
+                    R"("proposed_at":"2026-01-09T13:00:00Z","done_at":"2026-01-09T13:01:00Z",)"
+                    R"("evidence":{{"kind":"foreign_quote"}}}})",
+                    id));
+    const auto leaf = decode_leaf(as_bytes(ledger.store.leaf(dismissed->leaf_index.value()).value()));
+    ASSERT_TRUE(leaf);
+    EXPECT_EQ(leaf->kind, LeafKind::slashing);
+    EXPECT_EQ(leaf->text("slashing_id"), std::to_string(id));
+    EXPECT_EQ(leaf->text("cause"), "attestation_fraud:dismissed");
+    EXPECT_EQ(leaf->text("reason"), "a stolen token");
+    const auto slashed = ledger.admin(carried_out());
+    ASSERT_FALSE(slashed);
+    EXPECT_EQ(slashed.error().code, "already_dismissed");
+    EXPECT_EQ(slashed.error().detail,
+              fmt::format("foreign_quote:1: slashing {} was dismissed at 2026-01-09T13:01:00Z: nothing is "
+                          "taken for it",
+                          id));
+    EXPECT_TRUE(ledger.server(fraud_of("n1"))->replayed);
+    EXPECT_EQ(slashings_of(ledger).size(), 1u);
+    EXPECT_FALSE(is_banned(ledger));
+    RegisterNode lower{.node = "n1"};
+    lower.stake = Money(0);
+    lower.owner_token = token_of("alice");
+    EXPECT_TRUE(ledger.holder("n1", lower)) << "nothing holds it back any more";
+}
+
 TEST(FraudProposals, AreTheServersAloneAndOfKnownNodes) {
     TestLedger ledger;
     ledger.open_everything();
@@ -362,6 +456,18 @@ TEST(FraudProposals, SlashingsFromBeforeHaveNoEvidence) {
     after.evidence = "{}";
     EXPECT_EQ(Slashing::decode(after.encode()).evidence, "{}");
     EXPECT_EQ(after.encode().substr(0, before.encode().size()), before.encode());
+}
+
+TEST(FraudProposals, AStateThatThereIsNotIsDamage) {
+    for (std::uint8_t state = 0; state < 5; ++state) {
+        Slashing slashing{.node = "n1", .cause = "other", .event_ids = {"e"}, .reason = "r"};
+        slashing.state = static_cast<SlashingState>(state);
+        const std::string record = slashing.encode();
+        if (state >= 1 && state <= 3)
+            EXPECT_EQ(static_cast<std::uint8_t>(Slashing::decode(record).state), state);
+        else
+            EXPECT_THROW(Slashing::decode(record), DamagedRecord) << int{state};
+    }
 }
 
 }  // namespace

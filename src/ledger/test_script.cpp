@@ -80,6 +80,7 @@ const std::map<std::string_view, Script::Verb>& Script::verbs() {
         {"unstake", &Script::unstake},
         {"ban", &Script::ban},
         {"slash", &Script::slash},
+        {"dismiss", &Script::dismiss},
         {"see", &Script::see},
         {"abuse", &Script::abuse},
         {"decide", &Script::decide},
@@ -332,6 +333,22 @@ std::string Script::slash(const Words& words) {
     if (words.rest.size() > 4) command.amount = money_of(words.at(4).substr(1));
     command.reason = words.get("reason", "seen");
     return ask(words, command, "admin", [](const std::string& body) { return member(body, "amount_usd"); });
+}
+
+// dismiss SLASHING | NODE/EVENT [reason=WORD]
+std::string Script::dismiss(const Words& words) {
+    DismissSlashing command{.slashing = id_of(words.at(1)), .reason = words.get("reason", "wrong")};
+    const Place place = place_of(words.at(1));
+    const std::string event = ids_.contains(place.app) ? std::to_string(ids_.at(place.app)) : place.app;
+    store_->scan(Table::slashings, "", [&](std::string_view key, std::string_view record) {
+        const Slashing s = Slashing::decode(record);
+        if (s.node == place.node && std::ranges::count(s.event_ids, event) > 0)
+            command.slashing = KeyReader(key).number();
+        return true;
+    });
+    return ask(words, command, "admin", [](const std::string& body) {
+        return fmt::format("{} {}", member(body, "amount_usd"), member(body, "status"));
+    });
 }
 
 // see NODE[/APP] EVENT TYPE FROM TO [url=URL]

@@ -80,6 +80,7 @@ private:
     std::string unstake(const Words& words);
     std::string ban(const Words& words);
     std::string slash(const Words& words);
+    std::string dismiss(const Words& words);
     std::string see(const Words& words);
     std::string abuse(const Words& words);
     std::string decide(const Words& words);

@@ -66,6 +66,9 @@ std::string say(const Ban& c) {
 std::string say(const Slash& c) {
     return fmt::format("slash {} {} {} {}", c.node, c.cause, fmt::join(c.event_ids, ","), text(c.amount));
 }
+std::string say(const DismissSlashing& c) {
+    return fmt::format("dismiss {}", c.slashing);
+}
 std::string say(const Observe& c) {
     const Observation& seen = c.observation;
     return fmt::format("see {} {} {} {} {}", on(c.node, seen.app), c.event_id, to_word(seen.type),

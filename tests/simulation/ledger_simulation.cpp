@@ -260,10 +260,23 @@ private:
         if (answer && std::holds_alternative<FileAbuse>(step.command))
             id = std::stoull(member(answer->body, "report_id"));
         model_.conclude(step, answer ? "" : answer.error().code, answer ? answer->body : "", id);
+        number_slashings(batch);
         if (answer && std::holds_alternative<SettleMore>(step.command)) {
             settling_->from = answer->next;
             if (answer->next.empty()) settling_.reset();
         }
+    }
+
+    // What proposes one does not answer with its number. Both have them in the order they came in.
+    void number_slashings(const Batch& batch) {
+        auto& known = model_.slashings;
+        if (known.empty() || known.back().id != 0) return;
+        std::size_t count = 0;
+        batch.scan_from(Table::slashings, "", [&](std::string_view key, std::string_view) {
+            if (count == known.size()) return false;
+            known[count++].id = KeyReader(key).number();
+            return true;
+        });
     }
 
     static void compare(const Step& step, const Result<Answer>& answer, const Expected& expected) {
@@ -300,12 +313,11 @@ private:
         std::string slashings, expected;
         store_.scan(Table::slashings, "", [&](std::string_view, std::string_view record) {
             const Slashing s = Slashing::decode(record);
-            slashings += fmt::format("{} {} {} {}; ", s.node, s.cause, to_usd(s.amount),
-                                     s.state == SlashingState::done);
+            slashings += fmt::format("{} {} {} {}; ", s.node, s.cause, to_usd(s.amount), to_word(s.state));
             return true;
         });
         for (const auto& s : model_.slashings)
-            expected += fmt::format("{} {} {} {}; ", s.node, s.cause, usd(s.amount), s.done);
+            expected += fmt::format("{} {} {} {}; ", s.node, s.cause, usd(s.amount), s.state);
         same(slashings, expected, "slashings");
         std::string locks;
         std::map<char, std::size_t> states;

@@ -31,11 +31,11 @@ Expected refused(std::set<std::string> codes) {
 
 // "409, what the books say": remembered under the key.
 const std::set<std::string> business = {
-    "abuse_pending",    "account_exists",    "already_decided", "already_released",   "already_settled",
-    "already_slashed",  "balance_too_large", "cell_started",    "event_conflict",     "insufficient_credit",
-    "lock_missing",     "no_stake",          "node_banned",     "node_price_missing", "not_inconclusive",
-    "payment_ref_used", "period_finalized",  "period_open",     "report_conflict",    "stake_in_use",
-    "too_many_locks"};
+    "abuse_pending",       "account_exists",    "already_decided",   "already_released", "already_settled",
+    "already_slashed",     "already_dismissed", "balance_too_large", "cell_started",     "event_conflict",
+    "insufficient_credit", "lock_missing",      "no_stake",          "node_banned",      "node_price_missing",
+    "not_inconclusive",    "payment_ref_used",  "period_finalized",  "period_open",      "report_conflict",
+    "stake_in_use",        "too_many_locks"};
 
 }  // namespace
 

@@ -104,7 +104,8 @@ public:
         std::string node{}, cause{};
         std::set<std::string> events{};
         Int amount = 0;
-        bool done = false;
+        std::string state = "proposed";  // done, dismissed
+        std::uint64_t id = 0;            // 0: not known yet
     };
     struct KeyUse {
         std::string text{}, code{}, body{};
@@ -142,6 +143,7 @@ private:
     Expected perform(const ledger::Unstake& command);
     Expected perform(const ledger::Ban& command);
     Expected perform(const ledger::Slash& command);
+    Expected perform(const ledger::DismissSlashing& command);
     Expected perform(const ledger::Observe& command);
     Expected perform(const ledger::FileAbuse& command);
     Expected perform(const ledger::DecideAbuse& command);

@@ -382,7 +382,7 @@ Int Model::slash(Slashing& slashing) {
     Node& node = nodes[slashing.node];
     Int left = std::min(slashing.amount, stake_of(slashing.node));
     slashing.amount = left;
-    slashing.done = true;
+    slashing.state = "done";
     if (left > 0) move("stake:" + slashing.node, "@slashed", left);
     while (left > 0) {
         const Int part = std::min(left, node.stake.back().second);
@@ -398,7 +398,7 @@ Int Model::slash(Slashing& slashing) {
 Int Model::proposed(const std::string& node) const {
     Int sum = 0;
     for (const Slashing& slashing : slashings)
-        if (slashing.node == node && !slashing.done)
+        if (slashing.node == node && slashing.state == "proposed")
             sum += slashing.cause == "attestation_fraud" ? stake_of(node) : slashing.amount;
     return sum;
 }
@@ -440,8 +440,8 @@ Expected Model::perform(const ledger::Slash& command) {
     for (const std::string& event : events) {
         Slashing* known = find_slashing(command.node, command.cause, event);
         if (known == nullptr) continue;
-        if (known->done)
-            codes.insert("already_slashed");
+        if (known->state != "proposed")
+            codes.insert(known->state == "done" ? "already_slashed" : "already_dismissed");
         else if (known->events != events)
             codes.insert("invalid_field:event_ids");
         proposal = known;
@@ -477,6 +477,19 @@ Expected Model::perform(const ledger::Slash& command) {
         record_standing(command.node);
     }
     return {.members = {{"amount_usd", usd(taken)}, {"status", "done"}}};
+}
+
+// Nothing is taken for it, and no event of it is another's cause.
+Expected Model::perform(const ledger::DismissSlashing& command) {
+    const auto known = std::ranges::find(slashings, command.slashing, &Slashing::id);
+    if (command.slashing == 0 || known == slashings.end()) return refused({"unknown_slashing"});
+    if (known->state == "done") return refused({"already_slashed"});
+    if (known->state == "dismissed") return refused({"already_dismissed"});
+    known->state = "dismissed";
+    return {.members = {{"node_id", known->node},
+                        {"cause", known->cause},
+                        {"amount_usd", usd(known->amount)},
+                        {"status", "dismissed"}}};
 }
 
 }  // namespace ee::simulation

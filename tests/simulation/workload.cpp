@@ -264,6 +264,10 @@ Step Workload::slash(const Model& model) {
         return by(
             Role::server,
             ProposeFraud{.node = node(), .event_id = pick(event_names), .reason = "r", .evidence = "{}"});
+    if (!model.slashings.empty() && chance(3)) {
+        const std::uint64_t known = model.slashings[below(model.slashings.size())].id;
+        return by_admin(DismissSlashing{.slashing = chance(20) ? 1 : known, .reason = "r"});
+    }
     Slash command{
         .node = node(), .cause = pick(std::array{"downtime_migration", "other", "abuse"}), .reason = "r"};
     if (chance(25)) command.cause = "attestation_fraud";
