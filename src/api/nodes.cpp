@@ -116,16 +116,25 @@ void post_node_unstake(Request& request) {
     });
 }
 
+void post_slashing_dismissal(Request& request) {
+    const auto id = id_in(request.parameters[0], "unknown_slashing");
+    if (!id) return request.refuse(id.error());
+    run_body(request, [id = *id](JsonBody& body) {
+        return ledger::DismissSlashing{.slashing = id, .reason = body.text("reason")};
+    });
+}
+
 void get_slashings(Request& request) {
     const auto page = page_of(request.query);
     if (!page) return request.refuse(page.error());
     const auto status = http::query_parameter(request.query, "status");
     if (!status) return request.refuse(status.error());
     std::optional<ledger::SlashingState> state;
-    for (const auto candidate : {ledger::SlashingState::proposed, ledger::SlashingState::done})
+    for (const auto candidate :
+         {ledger::SlashingState::proposed, ledger::SlashingState::done, ledger::SlashingState::dismissed})
         if (*status && to_word(candidate) == **status) state = candidate;
     if (*status && !state)
-        return request.refuse({"invalid_parameter:status", "status must be proposed or done"});
+        return request.refuse({"invalid_parameter:status", "status must be proposed, done or dismissed"});
     show(request, [page = *page, state](const ledger::Views& views) -> Result<Shown> {
         auto body = views.slashings(state, page);
         if (!body) return fail(body.error());

@@ -70,6 +70,7 @@ constexpr Route table[] = {
     {"POST", "/v1/nodes/{node}/unstake", Role::admin, BodyLimit::none, post_node_unstake},
     {"GET", "/v1/slashings", Role::admin | Role::auditor, BodyLimit::none, get_slashings,
      "status limit cursor"},
+    {"POST", "/v1/slashings/{id}/dismiss", Role::admin, BodyLimit::none, post_slashing_dismissal},
     {"GET", "/v1/audit", Role::admin | Role::auditor, BodyLimit::none, get_audit, paged},
     {"GET", "/v1/ledger/head", Role::anyone, BodyLimit::none, get_ledger_head},
     {"GET", "/v1/ledger/entries", Role::admin | Role::auditor, BodyLimit::none, get_ledger_entries, paged},

@@ -98,6 +98,7 @@ void post_node_slash(Request& request);
 void post_node_ban(Request& request);
 void post_node_unstake(Request& request);
 void get_slashings(Request& request);
+void post_slashing_dismissal(Request& request);
 void get_audit(Request& request);
 void get_ledger_head(Request& request);
 void get_ledger_entries(Request& request);

@@ -48,7 +48,7 @@ constexpr ApiField slash[] = {
     {"reason", "", text, required}};
 constexpr ApiField reason[] = {{"reason", "", text, required}};
 constexpr ApiField optional_reason[] = {{"reason", ""}};
-constexpr ApiField slashing_status[] = {{"status", "proposed or done", text, false, in_query}};
+constexpr ApiField slashing_status[] = {{"status", "proposed, done or dismissed", text, false, in_query}};
 constexpr ApiField unit[] = {{"node_id", "", text, false, in_query}, {"app_name", "", text, false, in_query}};
 constexpr ApiField finalize[] = {{"node_id", ""},
                                  {"allow_pending", "Also where abuse reports are not decided", flag},
@@ -125,10 +125,12 @@ constexpr ApiCommand table[] = {
     {"node", "event", "Say what was seen of it (uptime's token)", "POST", "/v1/nodes/{}/events", "NODE",
      event, ""},
     {"node", "slash", "Take stake", "POST", "/v1/nodes/{}/slash", "NODE", slash, ""},
+    {"node", "dismiss", "Dismiss a slashing that is proposed, once", "POST", "/v1/slashings/{}/dismiss",
+     "SLASHING_ID", reason, ""},
     {"node", "ban", "Ban it", "POST", "/v1/nodes/{}/ban", "NODE", reason, ""},
     {"node", "unstake", "Return its stake to where it came from", "POST", "/v1/nodes/{}/unstake", "NODE",
      optional_reason, ""},
-    {"node", "slashings", "Slashings, proposed and done", "GET", "/v1/slashings", "", slashing_status,
+    {"node", "slashings", "Slashings, oldest first", "GET", "/v1/slashings", "", slashing_status,
      "slashing_id node_id cause amount_usd status proposed_at done_at reason evidence"},
     {"settlement", "list", "Outcomes of a period; --json has their evidence", "GET", "/v1/settlements/{}",
      "PERIOD", unit,

@@ -49,6 +49,7 @@ constexpr CommonField arguments[] = {
     {"NODE_ID", "The node"},
     {"PERIOD", "Such as 2026-01-09T13, 2026-01-09, or START--END"},
     {"REPORT_ID", "The report, as `eectl abuse list` names it"},
+    {"SLASHING_ID", "The slashing, as `eectl node slashings` names it"},
 };
 
 constexpr const char* whose_token =

@@ -2,8 +2,11 @@
 
 import base64
 import hashlib
+import json
 
+from event_stream import EventStream
 from harness import until
+from ledger_client import SETTINGS, Ledger
 from market import Market
 from simulated_platform import eectl
 from wire_agent import AgentKey
@@ -149,3 +152,80 @@ def test_a_key_of_two_nodes_proposes_both(world, tmp_path):
     for item in items:
         assert item["evidence"]["kind"] == "shared_agent_key"
         assert item["evidence"]["agent_key_sha256"] == hashlib.sha256(key.spki).hexdigest()
+
+
+def test_a_fraud_that_is_none_is_dismissed_and_holds_back_nothing(world, tmp_path):
+    market = two_nodes(world, **SETTINGS)
+    control, ledger = market.control, market.ledger
+    owner = ledger.open_account("owner", "20")
+    owned = {"node_id": "n1", "owner_account": owner}
+    ledger.ok("/v1/nodes/register", owned)
+    key = AgentKey(tmp_path, "agent")
+
+    def attest_as_both(**identity):
+        for node in ("n1", "n2"):
+            wire, challenge = come(market, node, **identity)
+            wire.agent_key = key
+            wire.answer_challenge(challenge)
+            wire.expect("status", state="ok", reason="attested")
+
+    def lower_the_stake():
+        return ledger.post("/v1/nodes/register", {"node_id": "n1", "stake_amount_usd": "0"}, "n1",
+                           X_EE_Owner_Token=ledger.tokens[owner])
+
+    attest_as_both()
+    [first, second] = proposed(market, 2)
+    assert lower_the_stake().reason == "stake_in_use"
+    assert control.metric("ee_ledger_proposed_slashings") == 2
+    path = f"/v1/slashings/{first['slashing_id']}/dismiss"
+    for caller in ("auditor", "uptime", "launcher", "n1", owner):
+        assert ledger.post(path, {"reason": "mine"}, caller).reason == "forbidden"
+    with EventStream(control) as stream:
+        dismissed = ledger.ok(path, {"reason": "its token was stolen"}, key="once")
+        told = stream.wait_for("slashing_dismissed", node_id="n1", code="attestation_fraud").data
+    assert told["data"] == {"slashing_id": first["slashing_id"], "amount_usd": "10"}
+    assert told["detail"] == "its token was stolen"
+    receipt = tmp_path / "receipt.json"
+    receipt.write_text(json.dumps(dismissed))
+    (tmp_path / "log.key").write_text(ledger.ok("/v1/ledger/head")["public_key"])
+    said = eectl("ledger", "verify", receipt, "--key", tmp_path / "log.key").stdout
+    assert "node n1 is not to lose 10 USD of its stake for attestation_fraud:dismissed: its token was stolen" in said
+    del dismissed["receipt"]
+    assert dismissed == {**first, "status": "dismissed", "reason": "its token was stolen", "done_at": dismissed["done_at"]}
+    assert dismissed["done_at"] >= first["proposed_at"]
+
+    # Once; and it is on record.
+    assert ledger.post(path, {"reason": "its token was stolen"}, key="once").header("Idempotency-Replayed") == "true"
+    for refused in (ledger.post(path, {"reason": "again"}), slash(market, first)):
+        assert (refused.status, refused.reason) == (409, "already_dismissed")
+        assert f"slashing {first['slashing_id']} was dismissed at " in refused.json()["detail"]
+    assert ledger.ok("/v1/slashings?status=dismissed", caller="auditor")["items"] == [dismissed]
+    assert proposed(market, 1) == [second]
+    called = ledger.ok("/v1/audit?limit=1")["items"][0]
+    assert (called["route"], called["resource"]) == ("/v1/slashings/{id}/dismiss", first["slashing_id"])
+    assert lower_the_stake().status == 200
+
+    # The other by eectl; neither is proposed again, nor forgotten by a restart.
+    environment = {"EECTL_URL": f"http://127.0.0.1:{control.port}", "EECTL_TOKEN": ledger.tokens["admin"]}
+    eectl("node", "dismiss", second["slashing_id"], "--reason", "nor is this", env=environment)
+    shown = eectl("node", "slashings", "--status", "dismissed", env=environment).stdout
+    assert "its token was stolen" in shown and "nor is this" in shown, shown
+    control.terminate()
+    market.control = ledger.control = world.control(**market.settings)
+    attest_as_both(agent_id="later")
+    assert market.control.metric("ee_ledger_proposed_slashings") == 0
+    assert [item["status"] for item in ledger.ok("/v1/slashings")["items"]] == ["dismissed"] * 2
+    assert ledger.post(path, {"reason": "again"}).reason == "already_dismissed"
+    assert ledger.post(f"/v1/slashings/{second['slashing_id']}/dismiss", {"reason": "again"}).reason == "already_dismissed"
+    assert not ledger.ok("/v1/nodes/n1")["banned"] and ledger.balance("stake:n2") == ("10", "0")
+    checked = json.loads(eectl("ledger", "check", world.path / "control-plane.db", "--json").stdout)
+    assert checked["good"] is True, checked
+
+
+def test_what_is_done_is_not_dismissed(world):
+    ledger = Ledger(world.control(**SETTINGS))
+    ledger.register_node("n1")
+    done = ledger.ok("/v1/nodes/n1/slash", {"cause": "other", "amount_usd": "4", "event_ids": ["e1"], "reason": "because"})
+    refused = ledger.post(f"/v1/slashings/{done['slashing_id']}/dismiss", {"reason": "no"})
+    assert (refused.status, refused.reason) == (409, "already_slashed")
+    assert "took 4 USD at " in refused.json()["detail"]
