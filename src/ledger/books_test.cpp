@@ -4,9 +4,11 @@
 
 #include <set>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "ledger/locks.h"
+#include "ledger/test_books.h"
 #include "ledger/test_ledger.h"
 
 namespace ee::ledger {
@@ -148,6 +150,32 @@ TEST_F(BooksRules, ALockEndsOnceAndPaysAtMostWhatItHolds) {
         EXPECT_THROW(end_lock(context, id, find_lock(batch, id).value(), LockState::released, {}),
                      BrokenInvariant);
     }
+}
+
+// L4, of the check that all tests of the rules go by: what is made good by the next entry was below zero all
+// the same.
+TEST_F(BooksRules, ABalanceThatWasBelowZeroForOneEntryIsFound) {
+    Batch batch(ledger.store);
+    Context context = context_of(batch);
+    const std::uint64_t transfer = 100;
+    const auto enter = [&](std::string_view account, std::int64_t available, std::int64_t locked,
+                           std::int64_t available_after, std::int64_t locked_after) {
+        append_leaf(context, LeafKind::entry,
+                    {transfer, account, std::string_view("transfer"), std::string_view(""), available, locked,
+                     available_after, locked_after, std::string_view(""), std::string_view("")});
+    };
+    const std::uint64_t first = batch.leaf_count();
+    enter("bob", -1, 0, -1, 0);
+    enter("bob", 1, 0, 0, 0);
+    enter("bob", 1, -1, 1, -1);
+    enter("bob", -1, 1, 0, 0);
+    enter("@issued", -5, 0, -110'000'005, 0);
+    ledger.store.commit(batch.take());
+    BooksCheck books;
+    std::vector<std::string> broken = books.look(ledger.store);
+    std::erase_if(broken, [](const std::string& what) { return !what.ends_with("below 0"); });
+    EXPECT_EQ(broken, (std::vector{fmt::format("entry {} leaves bob below 0", first),
+                                   fmt::format("entry {} leaves bob below 0", first + 2)}));
 }
 
 TEST_F(BooksRules, WhatIsNoLeafIsNotAppended) {

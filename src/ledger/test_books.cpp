@@ -60,6 +60,9 @@ void BooksCheck::fold_leaves(const Store& store) {
             balance.locked != leaf->i64("locked_after"))  // after = before + delta
             complain(
                 fmt::format("entry {} of {} does not follow the one before", leaves_, leaf->text("account")));
+        if (balance.locked < 0 ||
+            (balance.available < 0 && type_of(leaf->text("account")) != AccountType::issued))  // L4
+            complain(fmt::format("entry {} leaves {} below 0", leaves_, leaf->text("account")));
         if (leaf->text("transfer_kind") == "pay" && leaf->text("account").starts_with("node:"))
             balance.paid += available;
     }
