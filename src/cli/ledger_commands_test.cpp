@@ -7,6 +7,7 @@
 #include "base/hex.h"
 #include "cli/eectl_run.h"
 #include "cli/leaf_words.h"
+#include "cli/receipt_judgement.h"
 #include "ledger/test_log.h"
 
 namespace ee::cli {
@@ -378,22 +379,31 @@ TEST_F(LedgerCommands, ForgeriesOfTheKeysQuoteAreRefused) {
 }
 
 // H2, of the quote: in a log that is signed all the same. Up to its certificates, which have tests of their
-// own.
+// own. Judged without the command line, which costs more than judging does.
 TEST_F(LedgerCommands, EveryAlteredByteOfTheKeysQuoteIsRefused) {
+    ASSERT_EQ(verify(att_log.receipt()).code, exit_good);
+    ReceiptTermsOptions options;
+    options.control_allowlist = folder.file("allowlist.json");
+    options.root = folder.file("root.der");
+    const auto terms = read_receipt_terms(options);
+    ASSERT_TRUE(terms) << terms.error().detail;
     const Leaf good = ledger::decode_leaf(att_log.receipt().log_key.leaf).value();
-    const std::string pem = "-----BEGIN";
-    const std::size_t signed_bytes = as_text(good.bytes("quote")).find(pem);
-    ASSERT_GT(signed_bytes, 1000U);
-    for (std::size_t i = 0; i < signed_bytes; i += 3) {
+    const auto result_of = [&](const Leaf& leaf) {
         SaltedLog log;
         log.key = crypto::SigningKey::from_pem(att_log.log.key.to_pem().reveal()).value();
         log.append(ledger::test::grid_leaf());
-        Leaf leaf = good;
-        leaf.fields[quote][i] ^= static_cast<std::uint8_t>(1U << i % 8);
         log.append(leaf);
         log.append(ledger::test::entry_leaf("alice"));
-        const EectlRun run = verify(log.receipt(2, 1));
-        ASSERT_EQ(run.code, exit_refused) << "byte " << i << "\n" << run.out;
+        return std::string(judge_receipt(ledger::receipt_json(log.receipt(2, 1)), *terms).result());
+    };
+    ASSERT_EQ(result_of(good), "ok");
+    const std::string pem = "-----BEGIN";
+    const std::size_t signed_bytes = as_text(good.bytes("quote")).find(pem);
+    ASSERT_GT(signed_bytes, 1000U);
+    for (std::size_t i = 0; i < signed_bytes; ++i) {
+        Leaf leaf = good;
+        leaf.fields[quote][i] ^= static_cast<std::uint8_t>(1U << i % 8);
+        ASSERT_EQ(result_of(leaf), "refused") << "byte " << i;
     }
 }
 
