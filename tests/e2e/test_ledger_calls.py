@@ -6,11 +6,13 @@ import hashlib
 import json
 import re
 import signal
+import threading
 
 import pytest
 
 from ledger_client import SETTINGS, Ledger, cell, unique, within
 from ledger_endpoints import ENDPOINTS
+from simulated_platform import eectl
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
@@ -361,6 +363,25 @@ def test_one_key_sent_by_many_at_once_is_done_once(ledger):
     assert len({answer.body for answer in answers}) == 1
     assert [answer.header("Idempotency-Replayed") for answer in answers].count(None) == 1
     assert ledger.balance(account) == ("1", "0")
+
+
+def test_locks_that_many_take_at_once_come_to_what_there_is_and_no_more(ledger):
+    # K1: 16 callers with 4 locks each, and a balance for 31 of the 64.
+    account, node = ledger.open_account(unique("locker"), "31.9"), ledger.register_node(unique("locked"))
+    lock = {"account_id": account, "node_id": node, "period": cell(1), "amount_usd": "1"}
+    together = threading.Barrier(16)
+
+    def take_four(_):
+        together.wait(10)
+        return [ledger.post("/v1/locks", lock, account) for _ in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = [answer for four in pool.map(take_four, range(16)) for answer in four]
+    assert sorted(answer.status for answer in answers) == [201] * 31 + [409] * 33
+    assert {answer.reason for answer in answers if answer.status == 409} == {"insufficient_credit"}
+    assert len({answer.json()["lock_id"] for answer in answers if answer.status == 201}) == 31
+    assert ledger.balance(account) == ("0.9", "31")
+    checked = json.loads(eectl("ledger", "check", ledger.control.world.path / "control-plane.db", "--json").stdout)
+    assert checked["good"] is True, checked
 
 
 def test_a_payment_and_a_report_have_names_of_their_own(ledger):
