@@ -1,4 +1,6 @@
-"""What a v2 tunnel carries that does not fit into one message: streams both ways, WebSocket, events."""
+"""What a v2 tunnel carries that does not fit into one message: streams both ways, WebSocket, events.
+
+Tests called test_lesson_NN_... are faults that tunnels of this kind were seen to have: none of them may come back."""
 
 import json
 import statistics
@@ -91,7 +93,7 @@ def test_a_websocket_handshake_that_is_none_is_refused(site):
 # ---- Events ------------------------------------------------------------------------------------------------
 
 
-def test_every_event_passes_at_once(site):
+def test_lesson_03_every_event_passes_at_once(site):
     late = []
     with site.connection(timeout=20) as visitor:
         visitor.send(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
@@ -106,10 +108,26 @@ def test_every_event_passes_at_once(site):
     assert statistics.median(late) < 0.05, late
 
 
+def test_lesson_03_a_stream_lasts_longer_than_an_answer_may_take(world):
+    backend, control = StreamingBackend(), world.control(EE_PROXY_TIMEOUT_SEC=1)
+    world.agent(control, backend)
+    with Connection(control.proxy_port, timeout=20) as visitor:
+        visitor.send(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert visitor.read_head()[0] == 200
+        time.sleep(2.5)  # Silence, for longer than a v1 request may take in all.
+        backend.emit("late")
+        got = b""
+        while b"data: late\n\n" not in got:
+            piece = visitor.socket.recv(4096)
+            assert piece, "the stream has ended"
+            got += piece
+    backend.stop()
+
+
 # ---- Large bodies, slow readers ----------------------------------------------------------------------------
 
 
-def test_bodies_of_any_size_pass_without_filling_memory(site):
+def test_lesson_02_bodies_of_any_size_pass_without_filling_memory(site):
     size = 512 * MIB
     site.control.visit("myapp", "/")
     before, peak = site.rss(), 0
