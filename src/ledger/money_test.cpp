@@ -28,7 +28,7 @@ TEST(Money, ReadsAmountsAndWritesThemCanonically) {
     }
 }
 
-// L8: what is no amount is refused, however a number could be read out of it.
+// L8, defect 11: what is no amount is refused, however a number could be read out of it.
 TEST(Money, L8RefusesWhatIsNoAmount) {
     for (const std::string_view text :
          {"",           "0",           "0.0",       "0.000000", "-1",

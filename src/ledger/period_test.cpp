@@ -9,6 +9,7 @@
 namespace ee::ledger {
 namespace {
 
+// Defect 13: periods are compared as times, so that it does not matter how they were spelled.
 TEST(Period, EverySpellingOfAnIntervalGivesTheShortest) {
     struct Row {
         std::string_view text, shortest;
@@ -41,6 +42,7 @@ TEST(Period, SaysOfWhichYearsThereAreSome) {
         EXPECT_TRUE(parse_period(text).error().detail.ends_with("of the years 2020 to 2199")) << text;
 }
 
+// Defect 13: a time has one spelling, with "Z"; one with "+00:00" would sort elsewhere.
 TEST(Period, RefusesWhatIsNoInterval) {
     // Read with less care, each of these would be one: '/' and ':' stand beside the digits.
     for (const std::string_view text :

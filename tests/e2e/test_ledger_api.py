@@ -146,6 +146,7 @@ def with_field(body, name, text):
     return "{" + ",".join([*members, f"{json.dumps(name)}:{text}"]) + "}"
 
 
+# L8, defect 11: what is no number, NaN and Infinity among it, is a refusal and nothing worse.
 @with_body
 def test_a_field_takes_only_what_its_rule_says(ledger, endpoint):
     with Caller(ledger, endpoint) as sender:
