@@ -177,20 +177,27 @@ private:
         settling_ = backup_->settling;
         store_.data = backup_->data;
         books_ = BooksCheck();
+        look_at_books(books_.look(store_));
         say("... an earlier copy was restored");
     }
 
     void run_batch(int count) {
         Batch batch(store_);
         for (int i = 0; i < count; ++i) do_step(batch, choose());
-        store_.commit(batch.take());
-        look();
+        commit(batch);
+        if (workload_.chance(24)) look_at_everything();
     }
 
     void commit(const Step& step) {
         Batch batch(store_);
         do_step(batch, finish(step));
-        store_.commit(batch.take());
+        commit(batch);
+    }
+
+    void commit(Batch& batch) {
+        const Changes changes = batch.take();
+        store_.commit(changes);
+        look_at(changes);
     }
 
     Step choose() {
@@ -297,19 +304,46 @@ private:
                  fmt::format("{}", fmt::join(expected.outcomes, ", ")), "outcomes");
     }
 
-    void look() {
-        for (const auto& [name, expected] : model_.accounts) {
-            const auto record = store_.get(Table::accounts, name);
-            const Account account = record ? Account::decode(*record) : Account{};
-            same(to_usd(account.available), usd(expected.available), name);
-            same(to_usd(account.locked), usd(expected.locked), name + ", locked");
-        }
-        if (workload_.chance(24)) look_at_everything();
+    // All that a commit changed, and every account.
+    void look_at(const Changes& changes) {
+        look_at_books(books_.look(store_, changes));
+        for (const auto& [name, expected] : model_.accounts) look_at_account(name, expected);
+        for (const auto& [key, record] : changes.of(Table::units)) look_at_unit(key, record);
+        for (const auto& [name, record] : changes.of(Table::nodes)) look_at_node(name, model_.nodes.at(name));
+        if (!changes.of(Table::slashings).empty()) look_at_slashings();
+        if (!changes.of(Table::locks).empty()) look_at_locks();
     }
 
+    // And that nothing was left as it was that the model has changed.
     void look_at_everything() {
-        for (const std::string& broken : books_.look(store_)) throw Differs(broken);
-        look_at_units();
+        look_at_books(books_.look(store_));
+        std::size_t units = 0;
+        store_.scan(Table::units, "", [&](std::string_view key, std::string_view record) {
+            look_at_unit(key, std::string(record));
+            return ++units > 0;
+        });
+        same(units, model_.units.size(), "units");
+        for (const auto& [key, unit] : model_.units)
+            ++answers_[fmt::format("unit seen as {} {}", static_cast<int>(unit.outcome), unit.reasons)];
+        for (const auto& [name, node] : model_.nodes) look_at_node(name, node);
+        look_at_slashings();
+        look_at_locks();
+    }
+
+    static void look_at_books(const std::vector<std::string>& broken) {
+        if (!broken.empty()) throw Differs(broken.front());
+    }
+
+    void look_at_account(const std::string& name, const Model::Account& expected) {
+        const auto record = store_.get(Table::accounts, name);
+        const Account account = record ? Account::decode(*record) : Account{};
+        if (account.available.micro() == expected.available && account.locked.micro() == expected.locked)
+            return;
+        same(to_usd(account.available), usd(expected.available), name);
+        same(to_usd(account.locked), usd(expected.locked), name + ", locked");
+    }
+
+    void look_at_slashings() {
         std::string slashings, expected;
         store_.scan(Table::slashings, "", [&](std::string_view, std::string_view record) {
             const Slashing s = Slashing::decode(record);
@@ -319,7 +353,9 @@ private:
         for (const auto& s : model_.slashings)
             expected += fmt::format("{} {} {} {}; ", s.node, s.cause, usd(s.amount), s.state);
         same(slashings, expected, "slashings");
-        std::string locks;
+    }
+
+    void look_at_locks() {
         std::map<char, std::size_t> states;
         for (const Lock& lock : model_.locks) ++states[lock.state];
         std::map<char, std::size_t> known;
@@ -327,42 +363,40 @@ private:
             return ++known[to_word(ledger::Lock::decode(record).state)[0]], true;
         });
         for (const char state : {'h', 's', 'r'}) same(known[state], states[state], "locks");
-        for (const auto& [name, node] : model_.nodes) {
-            const auto record = store_.get(Table::nodes, name);
-            same(record.has_value(), true, name);
-            std::string parts;
-            for (const auto& [source, amount] : node.stake) parts += source + " " + usd(amount) + ", ";
-            std::string kept;
-            const ledger::Node known_node = ledger::Node::decode(*record);
-            for (const StakePart& part : known_node.stake_parts)
-                kept += part.source + " " + to_usd(part.amount) + ", ";
-            same(kept, parts, "stake of " + name);
-            same(known_node.owner, node.owner, "owner of " + name);
-            same(known_node.banned, node.banned, "ban of " + name);
-        }
     }
 
-    void look_at_units() {
-        for (const auto& [key, unit] : model_.units)
-            ++answers_[fmt::format("unit seen as {} {}", static_cast<int>(unit.outcome), unit.reasons)];
-        std::string units, expected;
-        store_.scan(Table::units, "", [&](std::string_view key, std::string_view record) {
-            const UnitName name = UnitName::from_key(key, ledger_.rules().grid);
-            const ledger::Unit unit = ledger::Unit::decode(record);
-            units +=
-                fmt::format("{} {}/{} {} {} {} {} {} {} {} {}\n", name.cell.start.time_since_epoch().count(),
-                            name.node, name.app, static_cast<int>(unit.outcome), fmt::join(unit.reasons, ","),
-                            to_usd(unit.paid), to_usd(unit.returned), to_usd(unit.uncollected),
-                            to_usd(unit.claimed), unit.has_usage, unit.moving);
-            if (unit.is_settled()) check_bundle(unit, evidence_json(Batch(store_), unit));
-            return true;
-        });
-        for (const auto& [key, unit] : model_.units)
-            expected += fmt::format("{} {}/{} {} {} {} {} {} {} {} {}\n", std::get<0>(key), std::get<1>(key),
-                                    std::get<2>(key), static_cast<int>(unit.outcome), unit.reasons,
-                                    usd(unit.paid), usd(unit.returned), usd(unit.uncollected),
-                                    usd(unit.claimed), unit.has_usage, unit.moving);
-        same(units, expected, "units");
+    void look_at_node(const std::string& name, const Model::Node& node) {
+        const auto record = store_.get(Table::nodes, name);
+        same(record.has_value(), true, name);
+        std::string parts;
+        for (const auto& [source, amount] : node.stake) parts += source + " " + usd(amount) + ", ";
+        std::string kept;
+        const ledger::Node known_node = ledger::Node::decode(*record);
+        for (const StakePart& part : known_node.stake_parts)
+            kept += part.source + " " + to_usd(part.amount) + ", ";
+        same(kept, parts, "stake of " + name);
+        same(known_node.owner, node.owner, "owner of " + name);
+        same(known_node.banned, node.banned, "ban of " + name);
+    }
+
+    // nullopt: there was nothing to settle of it.
+    void look_at_unit(std::string_view key, const std::optional<std::string>& record) {
+        const UnitName name = UnitName::from_key(key, ledger_.rules().grid);
+        const std::string words = fmt::format("unit {} {}/{}", to_text(name.cell), name.node, name.app);
+        const auto expected =
+            model_.units.find({name.cell.start.time_since_epoch().count(), name.node, name.app});
+        same(record.has_value(), expected != model_.units.end(), words);
+        if (!record) return;
+        const ledger::Unit unit = ledger::Unit::decode(*record);
+        const auto& [model_key, known] = *expected;
+        same(fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(unit.outcome),
+                         fmt::join(unit.reasons, ","), to_usd(unit.paid), to_usd(unit.returned),
+                         to_usd(unit.uncollected), to_usd(unit.claimed), unit.has_usage, unit.moving),
+             fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(known.outcome), known.reasons,
+                         usd(known.paid), usd(known.returned), usd(known.uncollected), usd(known.claimed),
+                         known.has_usage, known.moving),
+             words);
+        if (unit.is_settled()) check_bundle(unit, evidence_json(Batch(store_), unit));
     }
 
     // P3: whoever has the bundle comes to the same outcome.
