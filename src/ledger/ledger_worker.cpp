@@ -222,8 +222,7 @@ Request LedgerWorker::own_request(Command command) {
 }
 
 LedgerTime LedgerWorker::now() const {
-    // A clock that steps back does not take the ledger with it (invariant L7).
-    return std::max(settings_.clock(), from_us(log_.last_time_us()));
+    return commit_time(settings_.clock(), from_us(log_.last_time_us()));
 }
 
 // Before the answer is given, so that whoever has it may ask again.

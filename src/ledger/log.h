@@ -3,6 +3,7 @@
 // leaves into the tree and signs a checkpoint, all in one commit; receipts and proofs are made afterwards, by
 // any reader.
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "ledger/batch.h"
 #include "ledger/log_tree.h"
 #include "ledger/loss_mark.h"
+#include "ledger/period.h"
 #include "ledger/receipt.h"
 
 namespace ee::ledger {
@@ -36,6 +38,12 @@ struct LogIdentity {
     friend bool operator==(const LogIdentity&, const LogIdentity&) = default;
 };
 std::optional<LogIdentity> identity_of(const Store& store);
+
+// When a commit is: by the clock, but never before the newest leaf. A clock that steps back does not take the
+// ledger with it (invariant L7).
+inline LedgerTime commit_time(LedgerTime clock, LedgerTime newest_leaf) {
+    return std::max(clock, newest_leaf);
+}
 
 // The last of the log's first `size` leaves: `log_range` where that is not there, and what decode_leaf()
 // says.

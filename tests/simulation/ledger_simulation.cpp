@@ -22,6 +22,7 @@
 #include "ledger/kept_evidence.h"
 #include "ledger/ledger.h"
 #include "ledger/ledger_check.h"
+#include "ledger/log.h"
 #include "ledger/outcome.h"
 #include "ledger/records.h"
 #include "ledger/test_books.h"
@@ -122,7 +123,8 @@ public:
                    .lock_ahead = std::chrono::seconds{model_.rules().lock_ahead_s},
                    .usage_requires_lock = model_.rules().usage_requires_lock,
                    .slash_auto = model_.rules().slash_auto}) {
-        model_.now = 1'767'963'600'000'000 + static_cast<std::int64_t>(workload_.below(86'400)) * 1'000'000;
+        clock_us_ += static_cast<std::int64_t>(workload_.below(86'400)) * 1'000'000;
+        model_.now = clock_us_;
     }
 
     void run(int steps) {
@@ -147,11 +149,10 @@ private:
     };
 
     int one_batch() {
-        const std::int64_t later = model_.now + workload_.clock_step();
-        model_.now = std::max(model_.now, later);
+        clock_us_ += workload_.clock_step();
         if (workload_.chance(150)) backup_ = Saved{model_, settling_, store_.data};
         if (backup_ && workload_.chance(150)) restore();
-        std::vector<Step> steps;
+        model_.now = commit_time_us();
         const int count = workload_.chance(3) ? 1 + static_cast<int>(workload_.below(5)) : 1;
         if (!workload_.chance(12)) {
             run_batch(count);
@@ -160,20 +161,22 @@ private:
         // The same, and the power fails before the commit.
         const Model before = model_;
         const std::optional<SettleMore> settling = settling_;
-        const std::int64_t now = model_.now;
         Batch lost(store_);
         for (int i = 0; i < count; ++i) do_step(lost, choose());
         say("... was lost");
         model_ = before;
-        model_.now = now;
         settling_ = settling;
         return count;
     }
 
+    // As the server has it, of a clock that steps back at times.
+    std::int64_t commit_time_us() const {
+        const auto newest = last_leaf(store_, store_.leaf_count());
+        return to_us(commit_time(from_us(clock_us_), from_us(newest.value().time_us)));
+    }
+
     void restore() {
-        const std::int64_t now = model_.now;
         model_ = backup_->model;
-        model_.now = now;
         settling_ = backup_->settling;
         store_.data = backup_->data;
         books_ = BooksCheck();
@@ -424,6 +427,7 @@ private:
     Ledger ledger_;
     CopiedStore store_;
     BooksCheck books_;
+    std::int64_t clock_us_ = 1'767'963'600'000'000;  // the machine's
     std::optional<SettleMore> settling_;
     std::optional<Saved> backup_;
     std::vector<Step> history_;

@@ -338,7 +338,7 @@ Step Workload::next(const Model& model) {
 
 std::int64_t Workload::clock_step() {
     switch (below(40)) {
-        case 0: return -static_cast<std::int64_t>(below(3'600'000'000));  // back: the writer stands still
+        case 0: return -static_cast<std::int64_t>(below(3'600'000'000));  // back: the ledger stands still
         case 1: return 3'600'000'000LL * static_cast<std::int64_t>(below(30));
         case 2: return chance(4) ? 31LL * 86'400'000'000 : 0;
         case 3: return 1;

@@ -19,7 +19,7 @@ public:
     // Opens the world: one step each, then nullopt.
     std::optional<Step> opening();
     Step next(const Model& model);
-    // How far the clock goes, in microseconds; it may go back.
+    // How far the machine's clock goes, in microseconds; it may go back.
     std::int64_t clock_step();
 
 private:
