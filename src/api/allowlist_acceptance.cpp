@@ -2,12 +2,8 @@
 
 #include "api/allowlist_acceptance.h"
 
-#include <algorithm>
-#include <optional>
-
-#include <simdjson.h>
-
 #include "api/audit.h"
+#include "api/json_body.h"
 #include "api/routes.h"
 #include "attestation/release_source.h"
 #include "base/hex.h"
@@ -15,38 +11,17 @@
 #include "base/names.h"
 
 namespace ee::api {
-namespace {
-
-constexpr std::size_t depth_max = 32;
-
-}  // namespace
 
 Result<AllowlistAcceptance> parse_allowlist_acceptance(std::string_view json) {
-    simdjson::dom::parser parser;
-    simdjson::dom::element root;
-    simdjson::dom::object object;
-    if (json.empty() ||
-        parser.allocate(std::max<std::size_t>(json.size(), 64), depth_max) != simdjson::SUCCESS ||
-        parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS ||
-        root.get_object().get(object) != simdjson::SUCCESS)
-        return fail("invalid_json", "the body must be a JSON object");
-    std::optional<std::string_view> tag, digest;
-    for (const auto& [name, value] : object) {
-        if (name != "release_tag" && name != "sha256")
-            return fail("unknown_field:" + std::string(name.substr(0, 64)),
-                        "the body may have release_tag and sha256");
-        auto& target = name == "sha256" ? digest : tag;
-        std::string_view text;
-        if (target) return fail("invalid_field:" + std::string(name), std::string(name) + " is there twice");
-        if (value.get_string().get(text) != simdjson::SUCCESS)
-            return fail("invalid_field:" + std::string(name), std::string(name) + " must be a string");
-        target = text;
-    }
-    if (!tag || !digest) return fail("missing_fields", "the body must have release_tag and sha256");
-    if (!is_release_tag(*tag)) return fail("invalid_field:release_tag", "release_tag is no release's tag");
-    const auto bytes = from_hex_exact<32>(*digest);
-    if (!bytes) return fail("invalid_field:sha256", "sha256 must be 64 hexadecimal digits");
-    return AllowlistAcceptance{std::string(*tag), *bytes};
+    JsonBody body(json);
+    const std::string tag = body.text("release_tag");
+    const auto digest = from_hex_exact<32>(body.text("sha256"));
+    if (body.has("release_tag") && !is_release_tag(tag))
+        body.refuse("invalid_field:release_tag", "release_tag is no release's tag");
+    if (body.has("sha256") && !digest)
+        body.refuse("invalid_field:sha256", "sha256 must be 64 hexadecimal digits");
+    if (auto refusal = body.refusal()) return fail(*std::move(refusal));
+    return AllowlistAcceptance{tag, *digest};
 }
 
 void post_allowlist(Request& request) {
