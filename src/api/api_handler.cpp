@@ -66,7 +66,7 @@ void ApiHandler::on_request(http::Exchange& exchange) {
     request.route = match.route->path;
     const auto allowed =
         services_.access.check(match.route->access, head, request.visitor.client, services_.loop.now());
-    if (!allowed) return refuse(request, allowed.error());
+    if (!allowed) return refuse_caller(request, allowed.error());
     request.caller = *allowed;
     // Where apps may call, the path's first parameter is the app.
     if (request.caller.role == Role::app)
@@ -74,15 +74,6 @@ void ApiHandler::on_request(http::Exchange& exchange) {
             return request.refuse(*other);
     if (const auto why = unknown_parameter(*match.route, query)) return request.refuse(*why);
     match.route->serve(request);
-}
-
-// An account's or a node's token at an endpoint that is not for them is forbidden, one that is nobody's a
-// guess.
-void ApiHandler::refuse(Request& request, const Error& why) {
-    const auto holder = services_.access.holder_token(request.exchange.head());
-    if (why.code != "forbidden" || !holder) return request.refuse(why);
-    request.caller = {.role = Role::holder, .token = *holder};
-    show(request, [why](const ledger::Views&) -> Result<Shown> { return fail(why); });
 }
 
 // Requests that would have been forwarded are visits, as those of the other listener.

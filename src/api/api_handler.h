@@ -16,8 +16,6 @@ public:
     std::string on_refused(const http::Refusal& refusal) override;
 
 private:
-    void refuse(Request& request, const Error& why);
-
     Services& services_;
     crypto::RandomPool random_;
     std::string request_id_;  // Of the request being served, where it is ours.

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "api/evidence_source.h"
+#include "api/ledger_request.h"
 #include "api/pending_answer.h"
 #include "api/routes.h"
 #include "base/base64.h"
@@ -78,7 +79,7 @@ void get_evidence(Request& request) {
     if (!services.evidence.is_public(resolution->network)) {
         const auto allowed = services.access.check(Role::admin | Role::app, request.exchange.head(),
                                                    request.visitor.client, services.loop.now());
-        if (!allowed) return request.refuse(allowed.error());
+        if (!allowed) return refuse_caller(request, allowed.error());
         if (const auto other = not_the_app(*allowed, app)) return request.refuse(*other);
     }
     auto question = parse_question(request.query);

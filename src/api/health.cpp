@@ -1,5 +1,6 @@
 // GET /health, /healthz, /readyz.
 
+#include "api/ledger_request.h"
 #include "api/routes.h"
 #include "base/json_writer.h"
 #include "base/time.h"
@@ -70,7 +71,7 @@ void get_readyz(Request& request) {
     if (*verbose) {
         const auto allowed = request.services.access.check(
             Role::admin, request.exchange.head(), request.visitor.client, request.services.loop.now());
-        if (!allowed) return request.refuse(allowed.error());
+        if (!allowed) return refuse_caller(request, allowed.error());
         json.field("store", readiness.store_ok ? "ok" : "failed").field("draining", readiness.draining);
         const LedgerDoor::State ledger = request.services.ledger.state();
         json.field("ledger", ledger.word)

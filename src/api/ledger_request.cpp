@@ -125,6 +125,13 @@ void show(Request& request, std::function<Result<Shown>(const ledger::Views&)> q
                 });
 }
 
+void refuse_caller(Request& request, const Error& why) {
+    const auto holder = request.services.access.holder_token(request.exchange.head());
+    if (why.code != "forbidden" || !holder) return request.refuse(why);
+    request.caller = {.role = Role::holder, .token = *holder};
+    show(request, [why](const ledger::Views&) -> Result<Shown> { return fail(why); });
+}
+
 NewToken make_token(std::string_view prefix) {
     std::string token(prefix);
     token += to_hex(crypto::random_bytes<32>());

@@ -21,6 +21,10 @@ ledger::Request ledger_request(const Request& request);
 // The ledger's refusal of a call; a token that is nobody's counts as a wrong one.
 void refuse_call(Request& request, const Error& why);
 
+// What the access check refused: an account's or a node's token where neither may call is forbidden, one that
+// is nobody's a wrong one.
+void refuse_caller(Request& request, const Error& why);
+
 // Refuses what the body's reading found, first.
 template <class Make>
 void run_body(Request& request, Make make) {
