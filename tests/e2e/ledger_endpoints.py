@@ -9,7 +9,7 @@ from ledger_client import cell, unique
 # ---- Rules of a field: spellings in JSON that are refused, and why ----------------------------------------------
 
 WRONG = "invalid_field:{name}"  # of another type, or not allowed
-NOT_TEXTS = ["1", "true", "[]", "{}", '["a"]']
+NOT_TEXTS = ["1", "-1", "1e400", "99999999999999999999", "true", "[]", "{}", '["a"]']
 NOT_JSON = ["NaN", "Infinity", "-Infinity", "01", "+1", ".5", "1.", "0x10", "1_000", "'1'", '"\\x"', '"\\ud800"', "tru"]
 NOT_DECIMALS = ["-1", '"-1"', "1e2", '"1e2"', "1E2", "1e-2", "-0", '"1.1234567"', "1.1234567", '"12345678901"', "12345678901", "1" + "0" * 400, "0." + "0" * 400 + "1", "1e400", "-1e-400", '"01"', '".5"',
                 '"1."', '"+1"', '" 1"', '"1 "', '""', '"1,5"', '"0x10"', '"NaN"', '"Infinity"', '"1\\u0000"', '"\\u0661"', '"1.2.3"']
@@ -74,6 +74,10 @@ def of_period(required=True):
     return field
 
 
+def of_half_period():
+    return of_text(False, **{"invalid_field:period": ["2026-01-09T13:00:00Z"]})  # Beside a whole one, or alone.
+
+
 def of_time():
     return of_text(True, **{WRONG: ["", "now", "2026-01-09", "2026-01-09T13:00:00", "2026-01-09T13:00:00+01:00", "2026-01-09T25:00:00Z", "1700000000"]})
 
@@ -108,13 +112,14 @@ class Endpoint:
     query: dict = dataclasses.field(default_factory=dict)  # name to values that are refused with invalid_parameter:<name>
     unknown: dict = dataclasses.field(default_factory=dict)  # path to reason
     secret: str = None      # the answer's field
+    even_so: str = None     # the reason that even the request at `at` is refused for
 
     @property
     def name(self):
         return f"{self.method} {self.path}"
 
 
-PAGED = {"limit": ["0", "501", "-1", "x", "", "1.5", "1e1", "+1", "%201", "99999999999999999999", "1&limit=2"]}
+PAGED = {"limit": ["0", "501", "-1", "x", "", "1.5", "1e1", "+1", "%201", "99999999999999999999", "1&limit=2"], "cursor": ["AAAA&cursor=AAAA"]}
 READERS = {"admin", "auditor", "account", "node"}
 BAD_PERIODS = {"2026-13": "invalid_period", "x": "invalid_period", "2026-01-09T13:30:00Z--2026-01-09T14:30:00Z": "period_not_on_grid"}
 
@@ -148,7 +153,8 @@ def accounts(form):
     return {form.format(name): "unknown_account" for name in ("nobody", "%2e%2e", "x" * 200, "node:nowhere", "stake:", "@nothing", "@")}
 
 
-PERIOD_FIELDS = {"period": of_period()}
+HALF_PERIODS = {"period_start": of_half_period(), "period_end": of_half_period()}
+PERIOD_FIELDS = {"period": of_period(), **HALF_PERIODS}
 ENDPOINTS = [
     Endpoint("POST", "/v1/accounts", {"admin"}, fixed("/v1/accounts"), lambda l: {"account_id": unique("account")},
              {"account_id": of_text(**{WRONG: ["", "a b", "x" * 65, "node:n1", "stake:n1", "@issued", "a/b", "ä", "a\0"]})}, secret="token"),
@@ -173,7 +179,7 @@ ENDPOINTS = [
     Endpoint("POST", "/v1/locks", {"admin", "account"}, fixed("/v1/locks"),
              lambda l: {"account_id": "alice", "node_id": "n1", "period": cell(1), "amount_usd": "0.000001"},
              {"account_id": of_text(unknown_account=["nobody", "node:n1", "@issued", "stake:n1", ""]), "node_id": of_node(), "app_name": of_app(),
-              **PERIOD_FIELDS, "amount_usd": of_amount(required="invalid_field:vcpu_hours")}, True, owners=("alice",)),
+              **PERIOD_FIELDS, "amount_usd": of_amount(required="invalid_field:vcpu_hours"), "vcpu_hours": of_hours(False)}, True, owners=("alice",)),
     Endpoint("GET", "/v1/locks/{id}", READERS, lambda l: f"/v1/locks/{lock_of(l)}", owners=("alice", "n1"), hidden=("bob", "n2", "spare"),
              unknown={f"/v1/locks/{name}": "unknown_lock" for name in ("0", "1", "-1", "x", "99999999999999999999", "1.0", "%2b1", "01")}),
     Endpoint("POST", "/v1/locks/{id}/release", {"admin", "account"}, lambda l: f"/v1/locks/{lock_of(l)}/release", lambda l: {}, owners=("alice",),
@@ -207,17 +213,18 @@ ENDPOINTS = [
     Endpoint("POST", "/v1/slashings/{id}/dismiss", {"admin"}, fixed("/v1/slashings/1/dismiss"), lambda l: {"reason": "because"},
              {"reason": of_text(True, 256, **{WRONG: [""]})},
              unknown={f"/v1/slashings/{name}/dismiss": "unknown_slashing" for name in ("0", "1", "-1", "x", "99999999999999999999", "1.0", "%2b1", "01")}),
-    Endpoint("GET", "/v1/settlements/{period}", READERS, fixed(f"/v1/settlements/{cell(-2)}"), owners=("alice", "bob", "spare", "n1", "n2"), query=PAGED,
-             unknown=periods("")),
+    Endpoint("GET", "/v1/settlements/{period}", READERS, fixed(f"/v1/settlements/{cell(-2)}"), owners=("alice", "bob", "spare", "n1", "n2"),
+             query={**PAGED, "node_id": ["n1&node_id=n1"], "app_name": ["shop&app_name=shop"]}, unknown=periods("")),
     Endpoint("POST", "/v1/settlements/{period}/finalize", {"admin"}, fixed(f"/v1/settlements/{cell(-2)}/finalize"), lambda l: {},
              {"node_id": of_text(False, **{WRONG: [""]}), "allow_pending": of_flag()}, query={"dry_run": ["", "1", "yes", "True", "true&dry_run=true"]},
              unknown=periods("/finalize")),
     Endpoint("POST", "/v1/settlements/{period}/resolve", {"admin"}, fixed(f"/v1/settlements/{cell(-2)}/resolve"),
              lambda l: {"node_id": "n1", "outcome": "pass", "reason": "because"},
              {"node_id": of_text(unknown_settlement=["nowhere", ""]), "app_name": of_text(False, unknown_settlement=["none"], **{WRONG: [""]}),
-              "outcome": of_text(allowed=["pass", "fail"]), "reason": of_text(True, 256, **{WRONG: [""]})}, unknown=periods("/resolve")),
+              "outcome": of_text(allowed=["pass", "fail"]), "reason": of_text(True, 256, **{WRONG: [""]}), "allow_pending": of_flag()},
+             unknown=periods("/resolve")),
     Endpoint("POST", "/v1/abuse/reports", {"launcher"}, fixed("/v1/abuse/reports"), lambda l: {"node_id": "n1", "reason": "spam"},
-             {"node_id": of_node(), "reason": of_text(True, 2000, **{WRONG: [""]}), "app_name": of_app(), "period": of_period(False),
+             {"node_id": of_node(), "reason": of_text(True, 2000, **{WRONG: [""]}), "app_name": of_app(), "period": of_period(False), **HALF_PERIODS,
               "reported_by": of_text(False, 256), "evidence_url": of_text(False, 2048)}),
     Endpoint("GET", "/v1/abuse/reports", {"admin", "auditor"}, fixed("/v1/abuse/reports"),
              query={**PAGED, "status": ["", "x", "Pending", "denied&status=denied"]}),
