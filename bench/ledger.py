@@ -11,7 +11,7 @@ import time
 import urllib.request
 
 from lab import START_SECONDS, BenchError, find_tool, free_port
-from rows import row, say
+from rows import pair_row, row, say
 from verifying import report_of
 
 PAIRS = 3
@@ -24,6 +24,7 @@ RUNS = 3
 ACCOUNTS = 10_000
 SYNC_US = 2000  # A disk that takes so much longer to sync than this one.
 CALLERS = 64
+READERS, READS = 4, 500  # Connections, and requests a second of all of them.
 POSTGRES = "/usr/lib/postgresql/15/bin"
 PGBENCH_SCALE = 64  # Branches, one a client, so that they do not wait for one another's rows.
 SETUP_SECONDS = 300
@@ -56,16 +57,23 @@ class HttpLoad:
             return int(re.search(rb"^ee_ledger_commits_total (\d+)$", answer.read(), re.MULTILINE)[1])
 
     def ask(self, *command):
-        self.process.popen.stdin.write((" ".join(map(str, command)) + "\n").encode())
+        [answer] = self.ask_side_by_side(command)
+        return answer
+
+    def ask_side_by_side(self, *commands):
+        self.process.popen.stdin.write(("|".join(" ".join(map(str, command)) for command in commands) + "\n").encode())
         self.process.popen.stdin.flush()
+        return [self.answer_to(command[0]) for command in commands]
+
+    def answer_to(self, name):
         line = self.process.popen.stdout.readline()
         if not line:
-            raise self.process.failed(f"no answer to {command[0]}")
+            raise self.process.failed(f"no answer to {name}")
         return json.loads(line)
 
 
 def ledger_http(lab, wanted, options):
-    """The same transfers over HTTP and of the ledger alone, in turn; then at half of what HTTP could do."""
+    """The same transfers over HTTP and of the ledger alone, in turn; then at half of what HTTP could do, beside reads too."""
     load = HttpLoad(lab, options)
     load.ask("transfers", CALLERS, 1)  # Warm.
     pairs = []
@@ -80,8 +88,13 @@ def ledger_http(lab, wanted, options):
                 middle(http["rate"] / core["ledger_64"] for http, core, _ in pairs)),
             row("ledger_http_hot", middle(hot["rate"] for _, _, hot in pairs), "transfers/s", random,
                 middle(hot["rate"] / http["rate"] for http, _, hot in pairs))]
+    half = int(random / 2)
+    if wanted("ledger_http_read_p99"):
+        transfers = ("transfers", CALLERS, options.seconds, half)
+        reads = [[load.ask_side_by_side((what, READERS, options.seconds, READS), transfers)[0]
+                  for what in ("balances", "health")] for _ in range(PAIRS)]
+        rows.append(pair_row("ledger_http_read_p99", reads, "p99_us", "us"))
     if wanted("ledger_http_p99_half_load") or wanted("ledger_http_p99_disk"):
-        half = int(random / 2)
         halves = []
         for _ in range(PAIRS):
             before = load.commits()

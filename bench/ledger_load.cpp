@@ -8,11 +8,13 @@
 //   prepare ACCOUNTS                    opens them, with 1000 USD each
 //   transfers CONNECTIONS SECONDS [RATE]   of 0.000001 USD between random accounts, each by who pays
 //   hot CONNECTIONS SECONDS             the same, all of them from one account
+//   balances CONNECTIONS SECONDS [RATE] GET /v1/balances/{account} of random accounts, each by its own token
 //   health CONNECTIONS SECONDS [RATE]   GET /health
 //   sync SECONDS RATE FILE              no request: a block more in a file, and fdatasync
 //
 // Without RATE each connection asks again once it has its answer. With it, so many requests a second are due,
-// and each one's time counts from when it was due. Any answer but 2xx ends the program with 1.
+// and each one's time counts from when it was due. Any answer but 2xx ends the program with 1. Loads with '|'
+// between them run side by side, each with a thread of its own, and are answered in their order.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -240,6 +242,12 @@ public:
                     fmt::format(R"({{"from_account":"{}","to_account":"{}","amount_usd":"0.000001"}})",
                                 name(from), name(to)));
     }
+    // May run beside transfers.
+    std::string balance() {
+        const std::size_t of = random_reads_() % tokens_.size();
+        return fmt::format("GET /v1/balances/{} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\n\r\n",
+                           name(of), tokens_[of]);
+    }
     bool is_prepared() const { return tokens_.size() > 1; }
 
 private:
@@ -257,8 +265,34 @@ private:
     const unsigned run_ = std::random_device()();
     std::uint64_t keys_ = 0;
     std::vector<std::string> tokens_;
-    std::mt19937_64 random_{1};
+    std::mt19937_64 random_{1}, random_reads_{2};
 };
+
+// `line`: of a load.
+Load load_of(const std::string& line, Books& books) {
+    std::istringstream words(line);
+    std::string command;
+    Load load{.next = [] { return std::string("GET /health HTTP/1.1\r\nHost: bench\r\n\r\n"); }};
+    words >> command >> load.connections >> load.seconds;
+    if (!words || load.connections == 0) fail("unknown: " + line);
+    words >> load.rate;
+    if (command == "health") return load;
+    if (!books.is_prepared()) fail("prepare comes first");
+    if (command == "balances")
+        load.next = [&books] { return books.balance(); };
+    else
+        load.next = [&books, hot = command == "hot"] { return books.transfer(hot); };
+    return load;
+}
+
+std::vector<Figures> run_side_by_side(std::uint16_t port, const std::vector<Load>& loads) {
+    std::vector<Figures> figures(loads.size());
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < loads.size(); ++i)
+        threads.emplace_back([&, i] { figures[i] = Running(port, loads[i]).run(); });
+    threads.clear();  // Waits for each.
+    return figures;
+}
 
 // What any commit that is on disk when it is answered takes at least.
 Figures sync_blocks(double seconds, double rate, const std::string& path) {
@@ -315,14 +349,9 @@ int main(int count, char** arguments) {
             tell(sync_blocks(seconds, rate, path));
             continue;
         }
-        Load load{.next = [] { return std::string("GET /health HTTP/1.1\r\nHost: bench\r\n\r\n"); }};
-        words >> load.connections >> load.seconds;
-        if (!words || load.connections == 0) fail("unknown: " + line);
-        words >> load.rate;
-        if (command != "health") {
-            if (!books.is_prepared()) fail("prepare comes first");
-            load.next = [&books, hot = command == "hot"] { return books.transfer(hot); };
-        }
-        tell(Running(port, load).run());
+        std::vector<Load> loads;
+        std::istringstream parts(line);
+        for (std::string part; std::getline(parts, part, '|');) loads.push_back(load_of(part, books));
+        for (Figures& figures : run_side_by_side(port, loads)) tell(std::move(figures));
     }
 }

@@ -78,7 +78,7 @@ FIGURES = (
            ("attestation_bench",), ("setpriv",), seconds=120 + 2 * verifying.BUILD_SECONDS),
     Figure(routing.routing, routing.ROWS, ("routing_bench",), ()),
     Figure(ledger.ledger_http,
-           ("ledger_http_64", "ledger_http_hot", "ledger_http_p99_half_load", "ledger_http_p99_disk"),
+           ("ledger_http_64", "ledger_http_hot", "ledger_http_read_p99", "ledger_http_p99_half_load", "ledger_http_p99_disk"),
            ("easyenclave-control", "eectl", "ledger_bench", "ledger_load"), ("setpriv",), seconds=300),
     Figure(ledger.ledger_settle, ("ledger_settle_100000", "ledger_settle_wait"), ("ledger_scale",), ("setpriv",), seconds=300),
     Figure(ledger.ledger_grown, ("ledger_start_10m", "ledger_start_10m_again", "ledger_head_10m", "ledger_proof_10m",
