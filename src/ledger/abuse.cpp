@@ -5,6 +5,7 @@
 #include "ledger/answers.h"
 #include "ledger/audit.h"
 #include "ledger/books.h"
+#include "ledger/evidence.h"
 #include "ledger/field_rules.h"
 #include "ledger/locks.h"
 #include "ledger/nodes.h"
@@ -23,6 +24,26 @@ Result<void> check(const FileAbuse& command) {
     if (auto checked = check_text("reported_by", command.reported_by, name_max); !checked) return checked;
     if (auto checked = check_text("evidence_url", command.evidence_url, url_max); !checked) return checked;
     return check_app(command.app);
+}
+
+// Of one node: each holds its money back, and is read whenever one of its cells is settled.
+constexpr std::size_t pending_reports_max = 1000;
+
+Result<void> check_count(const Batch& batch, const std::string& node) {
+    // Most nodes have fewer in all.
+    const std::string prefix = KeyWriter().text(node);
+    std::size_t reports = 0;
+    batch.scan(Table::abuse_by_node, prefix,
+               [&](std::string_view, std::string_view) { return ++reports < pending_reports_max; });
+    if (reports < pending_reports_max) return {};
+    std::size_t pending = 0;
+    for_each_abuse(batch, node, [&](std::uint64_t, const AbuseReport& report) {
+        if (report.state == AbuseState::pending) ++pending;
+        return pending < pending_reports_max;
+    });
+    if (pending < pending_reports_max) return {};
+    return fail("too_many_reports",
+                fmt::format("{} has {} reports that nobody has decided: decide them first", node, pending));
 }
 
 Result<Period> period_of(const Context& context, const FileAbuse& command) {
@@ -76,6 +97,7 @@ Result<Answer> perform(Context& context, const FileAbuse& command) {
     if (!find_node(context.batch, command.node)) return unknown_node(command.node);
     const auto period = period_of(context, command);
     if (!period) return fail(period.error());
+    if (auto counted = check_count(context.batch, command.node); !counted) return fail(counted.error());
     const AbuseReport report{.node = command.node,
                              .app = command.app,
                              .period = *period,

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/test_ledger.h"
 #include "ledger/test_script.h"
 
 namespace ee::ledger {
@@ -57,6 +58,30 @@ TEST(AbuseRules, FiledByTheLauncherDecidedOnceByTheAdmin) {
         decide S authorize                 => authorized
         decide S deny                      => already_decided
     )");
+}
+
+// A1: each holds money back until it is decided.
+TEST(AbuseRules, OfANodeAThousandWaitForTheirDecision) {
+    TestLedger ledger;
+    ASSERT_NO_FATAL_FAILURE(ledger.open_everything());
+    ASSERT_TRUE(ledger.admin(TestLedger::node("n1x")));
+    const auto file = [&](std::string node, std::string app = "") -> std::string {
+        const auto filed =
+            ledger.as({.role = Role::launcher},
+                      FileAbuse{.node = std::move(node), .app = std::move(app), .reason = "r"});
+        return filed ? "ok" : filed.error().code;
+    };
+    const std::uint64_t first = ledger.store.leaf_count() + 1;
+    for (int i = 0; i < 1000; ++i) ASSERT_EQ(file("n1"), "ok");
+    EXPECT_EQ(file("n1"), "too_many_reports");
+    EXPECT_EQ(file("n1", "shop"), "too_many_reports");
+    EXPECT_EQ(file("n1x"), "ok");
+    for (const bool authorize : {true, false}) {
+        ASSERT_TRUE(
+            ledger.admin(DecideAbuse{.report = authorize ? first : first + 1, .authorize = authorize}));
+        EXPECT_EQ(file("n1"), "ok");
+        EXPECT_EQ(file("n1"), "too_many_reports");
+    }
 }
 
 TEST(AbuseRules, AuthorizedItFailsEveryUnitItTouches) {

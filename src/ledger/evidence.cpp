@@ -172,20 +172,9 @@ void gather_outages(const Batch& batch, UnitEvidence& out) {
     });
 }
 
-// Reports that touch the unit, until `visit` says false.
-template <class Visit>
-void each_abuse(const Batch& batch, const UnitName& unit, const Visit& visit) {
-    const std::string prefix = KeyWriter().text(unit.node);
-    batch.scan(Table::abuse_by_node, prefix, [&](std::string_view key, std::string_view) {
-        const std::uint64_t id = number_at(key, key.size() - 8);
-        const AbuseReport report = AbuseReport::decode(
-            expect_record(batch.get(Table::abuse, AbuseReport::key(id)), "a report of abuse"));
-        return !report.touches(unit) || visit(id, report);
-    });
-}
-
 void gather_abuse(const Batch& batch, UnitEvidence& out) {
-    each_abuse(batch, out.unit, [&](std::uint64_t id, const AbuseReport& report) {
+    for_each_abuse(batch, out.unit.node, [&](std::uint64_t id, const AbuseReport& report) {
+        if (!report.touches(out.unit)) return true;
         UnitEvidence::Abuse abuse{.id = id,
                                   .app = report.app,
                                   .state = report.state,
@@ -217,10 +206,20 @@ UnitEvidence gather(const Batch& batch, const UnitName& name, const Unit& unit, 
     return out;
 }
 
+void for_each_abuse(const Batch& batch, std::string_view node,
+                    const std::function<bool(std::uint64_t id, const AbuseReport& report)>& visit) {
+    const std::string prefix = KeyWriter().text(node);
+    batch.scan(Table::abuse_by_node, prefix, [&](std::string_view key, std::string_view) {
+        const std::uint64_t id = number_at(key, key.size() - 8);
+        return visit(id, AbuseReport::decode(expect_record(batch.get(Table::abuse, AbuseReport::key(id)),
+                                                           "a report of abuse")));
+    });
+}
+
 std::optional<std::uint64_t> pending_abuse_of(const Batch& batch, const UnitName& unit) {
     std::optional<std::uint64_t> found;
-    each_abuse(batch, unit, [&](std::uint64_t id, const AbuseReport& report) {
-        if (report.state == AbuseState::pending) found = id;
+    for_each_abuse(batch, unit.node, [&](std::uint64_t id, const AbuseReport& report) {
+        if (report.state == AbuseState::pending && report.touches(unit)) found = id;
         return !found;
     });
     return found;

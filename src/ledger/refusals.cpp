@@ -41,6 +41,7 @@ constexpr Row rows[] = {
     {"report_conflict", 409},
     {"stake_in_use", 409},
     {"too_many_locks", 409},
+    {"too_many_reports", 409},
     {"exceeds_capacity", 422},
     {"idempotency_key_reused", 422},
     {"invalid_amount", 422},

@@ -156,19 +156,17 @@ def test_streams_end_when_the_control_plane_stops_or_reads_its_tokens_again(worl
 
 
 def many_events(ledger, count, reason="x" * 1000):
-    """So many events of more than a kilobyte."""
-    ledger.register_node("n1")
-    body = json.dumps({"node_id": "n1", "reason": reason})
-
-    def file(part):
+    """So many events of more than a kilobyte, at most 8000: of one node 1000 reports may wait for their decision."""
+    def file(node):
+        body = json.dumps({"node_id": node, "reason": reason})
         with Connection(ledger.control.port) as connection:
-            for _ in range(part):
+            for _ in range(count // 8):
                 fields = list(ledger.headers("launcher").items()) + [("Content-Type", "application/json")]
                 answer = connection.request("POST", "/v1/abuse/reports", "x", fields, body.encode())
                 assert answer.status == 201, answer
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(file, [count // 8] * 8))
+        list(pool.map(file, [ledger.register_node(f"n{i}") for i in range(8)]))
 
 
 def test_a_reader_that_does_not_read_is_cut_and_costs_no_memory(world):

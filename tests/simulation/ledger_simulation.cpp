@@ -337,6 +337,7 @@ private:
         if (!broken.empty()) throw Differs(broken.front());
     }
 
+    // Every one after every commit: without making texts of what is the same.
     void look_at_account(const std::string& name, const Model::Account& expected) {
         const auto record = store_.get(Table::accounts, name);
         const Account account = record ? Account::decode(*record) : Account{};

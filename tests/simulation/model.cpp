@@ -35,7 +35,7 @@ const std::set<std::string> business = {
     "already_slashed",     "already_dismissed", "balance_too_large", "cell_started",     "event_conflict",
     "insufficient_credit", "lock_missing",      "no_stake",          "node_banned",      "node_price_missing",
     "not_inconclusive",    "payment_ref_used",  "period_finalized",  "period_open",      "report_conflict",
-    "stake_in_use",        "too_many_locks"};
+    "stake_in_use",        "too_many_locks",    "too_many_reports"};
 
 }  // namespace
 
