@@ -1,6 +1,7 @@
 """SIGTERM under load: what has begun is finished, and nobody is refused whom another agent could serve."""
 
 import http.client
+import itertools
 import threading
 
 from harness import APP_DOMAIN, raw_exchange, until
@@ -11,17 +12,23 @@ VISITORS = 12
 
 
 class Load:
-    """Visitors that ask one request after the other, each of 50 ms, on kept connections, and note each outcome."""
+    """Visitors that ask one request after the other, each of 50 ms and with a number of its own, on kept connections.
+    `answers` has the status of each whose head came, or "broken" where its body did not."""
 
     def __init__(self, port):
-        self.port, self.statuses, self.unanswered, self.broken = port, [], 0, []
-        self._stop, self._lock = threading.Event(), threading.Lock()
+        self.port, self.answers, self.unanswered = port, {}, 0
+        self._numbers, self._stop, self._lock = itertools.count(), threading.Event(), threading.Lock()
         self._threads = [threading.Thread(target=self._visit) for _ in range(VISITORS)]
         for thread in self._threads:
             thread.start()
 
     def served(self):
-        return len(self.statuses)
+        return len(self.answers)
+
+    def lost(self, backend):
+        """What the backend was asked, and its visitor has no whole answer to."""
+        asked = {request.target for request in backend.requests if request.target.startswith("/slow/")}
+        return {target: self.answers.get(target) for target in asked if self.answers.get(target) != 200}
 
     def end(self):
         self._stop.set()
@@ -32,8 +39,9 @@ class Load:
         connection = None
         while not self._stop.is_set():
             connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+            target = f"/slow/0.05?{next(self._numbers)}"
             try:
-                connection.request("GET", "/slow/0.05", headers={"Host": HOST})
+                connection.request("GET", target, headers={"Host": HOST})
                 answer = connection.getresponse()
             except (ConnectionError, http.client.RemoteDisconnected):  # Before a byte of an answer.
                 connection.close()
@@ -45,10 +53,7 @@ class Load:
                 whole = len(answer.read()) == int(answer.getheader("Content-Length"))
             except (OSError, http.client.IncompleteRead):
                 whole = False
-            with self._lock:
-                self.statuses.append(answer.status)
-                if not whole:
-                    self.broken.append(answer.status)
+            self.answers[target] = answer.status if whole else "broken"
             if answer.getheader("Connection") == "close":
                 connection.close()
                 connection = None
@@ -66,7 +71,7 @@ def test_an_agent_that_stops_under_load_costs_no_request(world):
     after = load.served()
     until(lambda: load.served() > after + 5 * VISITORS, what="the other agent serves")
     load.end()
-    assert set(load.statuses) == {200} and not load.broken
+    assert set(load.answers.values()) == {200} and not load.lost(backend)
     assert load.unanswered == 0
     assert control.resolve("myapp")["agents"] == 1
 
@@ -89,7 +94,7 @@ def test_a_control_plane_that_stops_under_load_finishes_what_has_begun(world):
         assert visitor.wait(stream).status == 200
     assert control.wait() == 0
     load.end()
-    assert set(load.statuses) == {200} and not load.broken
+    assert set(load.answers.values()) == {200} and not load.lost(backend)
 
 
 def test_a_burst_before_the_end_is_in_the_access_log_whole(world):
