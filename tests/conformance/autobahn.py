@@ -120,10 +120,12 @@ def main(arguments):
         world.close()
     found = differences(results["direct"], results["tunnel"])
     passed = [sum(result["behavior"] in PASSES for result in results[name].values()) for name in ("direct", "tunnel")]
-    print(f"{len(results['direct'])} cases: {passed[0]} pass directly, {passed[1]} through the tunnel; "
-          f"reports are in {folder}/reports")
-    print(*found, sep="\n", end="\n" if found else "")
-    return 1 if found or not results["direct"] or len(results["direct"]) != len(results["tunnel"]) else 0
+    print(f"{len(results['direct'])} cases: {passed[0]} pass directly, {passed[1]} through the tunnel")
+    if found or not results["direct"] or len(results["direct"]) != len(results["tunnel"]):
+        print(*found, f"reports are in {folder}/reports", sep="\n")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":
