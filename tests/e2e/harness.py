@@ -24,6 +24,7 @@ Control:    port, proxy_port, get/post/request (control listener), admin_get(pat
 Response:   status, headers (list of pairs), header(name), header_all(name), body, text, json()
 http_request(port, method, path, ...) makes one request on a new connection; raw_exchange(port, bytes) sends bytes;
 lasting_port() is for a control plane that is to come back on the same port.
+assert_below(limit, measure) judges the best of three measurements; assert_leaving_is_heard() is one of these.
 """
 
 import http.client
@@ -41,7 +42,7 @@ from programs import START_SECONDS, Program, lasting_port
 from wire_agent import WireAgent, run
 
 __all__ = ["ADMIN_TOKEN", "APP_DOMAIN", "World", "Control", "Response", "http_request", "lasting_port",
-           "raw_exchange", "run", "until"]
+           "assert_below", "assert_leaving_is_heard", "raw_exchange", "run", "until"]
 
 ADMIN_TOKEN = "admin-token-of-the-tests"
 APP_DOMAIN = "app.test"
@@ -123,6 +124,29 @@ def until(condition, timeout=10, what="the condition"):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not hold within {timeout} s; last: {value!r}")
         time.sleep(0.02)
+
+
+def assert_below(limit, measure):
+    """One of three measurements is below the limit: a machine that is busy for a moment is no fault of the product."""
+    tries = []
+    for _ in range(3):
+        tries.append(measure())
+        if tries[-1] < limit:
+            return
+    raise AssertionError(f"none of {tries} is below {limit}")
+
+
+def assert_leaving_is_heard(heard, leave):
+    """The backend sets the event `heard` within a second of `leave()`, which asks it and ends as a visitor does that has
+    gone."""
+    def seconds():
+        heard.clear()
+        leave()
+        left_at = time.monotonic()
+        assert heard.wait(5), "the backend hears that the visitor has left"
+        return time.monotonic() - left_at
+
+    assert_below(1, seconds)
 
 
 class Control(Program):

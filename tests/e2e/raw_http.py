@@ -73,6 +73,13 @@ class Connection:
         line, _, self._buffer = self._buffer.partition(b"\r\n")
         return line
 
+    def read_until(self, wanted):
+        """Everything up to these bytes and with them, however it is framed."""
+        while wanted not in self._buffer:
+            if not self._more():
+                raise FramingError(f"the connection ended before {wanted!r}: {self._buffer[-200:]!r}")
+        return self._take(self._buffer.index(wanted) + len(wanted))
+
     def read_head(self):
         """(status, fields) of the next head, interim ones too."""
         line = self._take_line()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 from aiohttp import WSMsgType, web
 
@@ -68,6 +69,17 @@ class StreamingBackend:
 
     def emit(self, text):
         _loop.call_soon_threadsafe(self._events.put_nowait, text)
+
+    def slowest_event(self, receive):
+        """Of 50 events to a visitor of /events, each sent when the one before has come: what the slowest took, in seconds.
+        `receive(event)` waits for these bytes."""
+        seconds = []
+        for number in range(50):
+            sent_at = time.monotonic()
+            self.emit(f"{number}")
+            receive(b"data: %d\n\n" % number)
+            seconds.append(time.monotonic() - sent_at)
+        return max(seconds)
 
     def go(self):
         _loop.call_soon_threadsafe(self._go.set)
