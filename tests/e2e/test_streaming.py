@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from backend import answer
+from data_path import in_background
 from harness import APP_DOMAIN, assert_below, assert_leaving_is_heard, until
 from programs import memory_factor
 from raw_http import Connection
@@ -92,11 +93,31 @@ def test_a_websocket_handshake_that_is_none_is_refused(site):
 # ---- Events ------------------------------------------------------------------------------------------------
 
 
-def test_every_event_passes_at_once(site):
+def test_lesson_03_every_event_passes_at_once(site):
     with site.connection(timeout=20) as visitor:
         visitor.send(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         assert visitor.read_head()[0] == 200
         assert_below(0.05, lambda: site.backend.slowest_event(visitor.read_until))
+
+
+def test_lesson_03_an_answer_may_take_longer_than_a_v1_agents(world):
+    """Events for three seconds with pauses, and a head that comes as late: both settings are of one second."""
+    backend = StreamingBackend()
+    world.backends.append(backend)
+    control = world.control(EE_PROXY_TIMEOUT_SEC=1)
+    world.agent(control, backend, EE_HEALTH_INTERVAL_SEC=60, EE_PROXY_TIMEOUT_SEC=1)
+    held = in_background(control.visit, "myapp", "/upload/held", "POST", body=b"x")
+    with Connection(control.proxy_port) as visitor:
+        visitor.send(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        backend.emit("first")
+        for event in ("second", "third"):
+            time.sleep(1.5)
+            backend.emit(event)
+        backend.emit(None)
+        answer = visitor.read_answer()
+    assert (answer.status, answer.body) == (200, b"data: first\n\ndata: second\n\ndata: third\n\n")
+    backend.go()
+    assert held.result(10).json() == {"bytes": 1}
 
 
 # ---- Large bodies, slow readers ----------------------------------------------------------------------------
