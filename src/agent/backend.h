@@ -33,7 +33,8 @@ struct BackendSettings {
 };
 
 // `backend_unreachable`, `backend_timeout`, `bad_backend_answer`, `upgrade_unsupported`, or `bad_request` for
-// what cannot be written.
+// what cannot be written. A backend that refuses the connection is unreachable; one that lets the attempt
+// lapse is silent, as one that does not answer.
 const char* error_code(http::RequestFailure failure);
 
 class Backend {

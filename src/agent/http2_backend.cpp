@@ -122,7 +122,7 @@ void Http2Backend::release(Connection& connection) {
 }
 
 // Where other connections are merely full, what waits goes on waiting for them.
-void Http2Backend::on_unreachable(const std::string& why) {
+void Http2Backend::on_unreachable(const std::string& why, RequestFailure failure) {
     if (usable_connections() > 0) {
         connect_from_ = loop_.now() + connect_pause;
         connect_due_.arm_at(connect_from_);
@@ -131,7 +131,7 @@ void Http2Backend::on_unreachable(const std::string& why) {
     net::List<Call> failed;
     failed.splice(waiting_);
     failed.splice(waiting_with_body_);
-    while (!failed.empty()) failed.front().fail(RequestFailure::connecting, why);
+    while (!failed.empty()) failed.front().fail(failure, why);
 }
 
 }  // namespace ee::agent

@@ -38,7 +38,7 @@ private:
     // The connection ended, or takes no more requests and has none left.
     void release(Connection& connection);
     // A connection ended before it took a request: those that wait for one have none.
-    void on_unreachable(const std::string& why);
+    void on_unreachable(const std::string& why, http::RequestFailure failure);
 
     net::Loop& loop_;
     net::Resolver& resolver_;

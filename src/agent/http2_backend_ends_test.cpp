@@ -296,7 +296,7 @@ TEST_F(Http2BackendEnds, AsksNothingOfAServerThatDoesNotSpeakHttp2) {
         ask(asker, {.method = "POST", .path = "/secret", .fields = {}, .body = "secret"});
         ASSERT_TRUE(until([&] { return other.peers.size() > peer && !other.peers[peer]->received.empty(); }));
         if (answers) other.peers[peer]->say("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-        EXPECT_TRUE(ends(asker, "backend_unreachable"));
+        EXPECT_TRUE(ends(asker, answers ? "backend_unreachable" : "backend_timeout"));
         EXPECT_THAT(asker.why, HasSubstr(answers ? "does not speak HTTP/2" : "did not speak HTTP/2 in time"));
         EXPECT_EQ(other.peers[peer]->received.find("secret"), std::string::npos);
         EXPECT_TRUE(until([&] { return !other.peers[peer]->closed.empty(); }));

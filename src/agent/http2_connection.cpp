@@ -9,6 +9,7 @@ namespace {
 
 using http::Field;
 using http::Http2StreamId;
+using http::RequestFailure;
 
 // What is pulled waits for the socket in the order of its pulling: no more than keeps it busy.
 constexpr std::size_t output_bytes_max = 256 * 1024;
@@ -43,7 +44,7 @@ void Http2Backend::Connection::connect() {
 }
 
 void Http2Backend::Connection::connected(Result<net::Fd> socket) {
-    if (!socket) return lost(socket.error().detail);
+    if (!socket) return lost(socket.error().detail, http::connect_failure(socket.error()));
     stream_ = std::make_shared<net::Stream>(backend_.loop_, std::move(*socket), *this);
     stream_->start();
     flush_later();
@@ -56,7 +57,7 @@ void Http2Backend::Connection::on_settings() {
 }
 
 void Http2Backend::Connection::on_due() {
-    if (!is_ready_) return lost("the backend did not speak HTTP/2 in time");
+    if (!is_ready_) return lost("the backend did not speak HTTP/2 in time", RequestFailure::timed_out);
     close();
 }
 
@@ -209,10 +210,10 @@ void Http2Backend::Connection::close() {
     net::Stream::close_in_background(backend_.loop_, std::move(stream_));
     backend_.release(*this);
     if (has_begun_) return backend_.dispatch();
-    backend_.on_unreachable("the backend takes no request on the connection");
+    backend_.on_unreachable("the backend takes no request on the connection", RequestFailure::connecting);
 }
 
-void Http2Backend::Connection::lost(const std::string& why) {
+void Http2Backend::Connection::lost(const std::string& why, RequestFailure failure) {
     if (is_over_) return;
     is_over_ = is_retired_ = true;
     due_.cancel();
@@ -225,7 +226,7 @@ void Http2Backend::Connection::lost(const std::string& why) {
         call.on_lost(why);
     }
     if (has_begun_) return backend_.dispatch();
-    backend_.on_unreachable(why);
+    backend_.on_unreachable(why, failure);
 }
 
 }  // namespace ee::agent

@@ -67,7 +67,8 @@ private:
     // After the session was given something, or something was pulled.
     void settle();
     void close();
-    void lost(const std::string& why);
+    // `failure`: what those fail with that wait for a connection.
+    void lost(const std::string& why, http::RequestFailure failure = http::RequestFailure::connecting);
 
     Http2Backend& backend_;
     net::Connector connector_;

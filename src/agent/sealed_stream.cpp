@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "agent/backend.h"
 #include "attestation/report_data.h"
 #include "base/big_endian.h"
+#include "protocol/messages.h"
 
 namespace ee::agent {
 namespace {
@@ -40,7 +42,7 @@ void SealedStream::begin() {
 
 void SealedStream::connected(Result<net::Fd> socket) {
     if (state_ != State::preparing) return;
-    if (!socket) return refuse("backend_unreachable", socket.error().detail);
+    if (!socket) return refuse(error_code(http::connect_failure(socket.error())), socket.error().detail);
     const SealedSettings& settings = sealed_.settings();
     auto tls = settings.backend_tls
                    ? std::make_unique<net::TlsSession>(settings.backend_tls, settings.backend.host)
@@ -75,7 +77,8 @@ void SealedStream::open_when_ready() {
 void SealedStream::refuse(std::string_view code, const std::string& why) {
     sealed_.log().warn("sealed.refused", {{"stream", id_}, {"code", code}, {"detail", why}});
     const http::Field fields[] = {{"ee-error", code}};
-    tunnel_.session().respond(id_, {.status = 502, .fields = fields}, "", true);
+    const int status = code == protocol::backend_timeout ? 504 : 502;
+    tunnel_.session().respond(id_, {.status = status, .fields = fields}, "", true);
     tunnel_.on_output();
     finish();
 }

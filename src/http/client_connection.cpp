@@ -17,6 +17,10 @@ constexpr std::size_t unconsumed_bytes_max = 256 * 1024;
 
 }  // namespace
 
+RequestFailure connect_failure(const Error& why) {
+    return why.code == net::connect_timed_out ? RequestFailure::timed_out : RequestFailure::connecting;
+}
+
 // Only observers that asked for it get here.
 void AnswerObserver::on_upgraded(const ResponseHead&, std::unique_ptr<net::Stream>) {
     EE_CHECK(false);
@@ -63,7 +67,7 @@ void ClientConnection::begin(const OutgoingRequest& request, AnswerObserver& obs
 }
 
 void ClientConnection::connected(Result<net::Fd> socket) {
-    if (!socket) return fail_request(RequestFailure::connecting, socket.error().detail);
+    if (!socket) return fail_request(connect_failure(socket.error()), socket.error().detail);
     auto session = tls_ ? std::make_unique<net::TlsSession>(tls_, target_.host) : nullptr;
     stream_ = std::make_unique<net::Stream>(loop_, std::move(*socket), *this, std::move(session));
     stream_->start();
@@ -273,7 +277,7 @@ bool ClientConnection::owes_us() const {
 
 void ClientConnection::on_deadline() {
     if (!by_progress_) return fail_request(RequestFailure::timed_out, "the server did not answer in time");
-    if (!stream_ || !secured_) return fail_request(RequestFailure::connecting, "no connection in time");
+    if (!stream_ || !secured_) return fail_request(RequestFailure::timed_out, "no connection in time");
     const auto idle = owes_us() ? loop_.now() - progress_at_ : std::chrono::nanoseconds(0);
     if (idle >= time_) return fail_request(RequestFailure::timed_out, "the server did nothing in time");
     deadline_.arm_after(time_ - idle);

@@ -400,17 +400,21 @@ TEST_F(ClientConnectionTest, GivesUpAServerThatCannotBeConnectedToInTime) {
     ASSERT_EQ(::getsockname(full.get(), reinterpret_cast<sockaddr*>(&place), &size), 0);
     ASSERT_EQ(::listen(full.get(), 0), 0);
     const net::Fd first = net::connect_to(ntohs(place.sin_port));
-    Asker waiting, unsecured;
+    Asker waiting, whole, unsecured;
     connect({"http", "127.0.0.1", ntohs(place.sin_port), ""});
     begin(waiting);
+    ClientConnection second(loop, resolver, {"http", "127.0.0.1", ntohs(place.sin_port), ""}, nullptr, this);
+    whole.exchange = &second;
+    second.begin({.text = get, .deadline = OutgoingRequest::Deadline::whole, .time = 15s}, whole);
     const auto context = net::TlsContext::client("");
     ASSERT_TRUE(context);
     ClientConnection silent(loop, resolver, {"https", "127.0.0.1", server.listener->port(), ""}, *context,
                             this);
     unsecured.exchange = &silent;
     silent.begin({.text = get}, unsecured);
-    EXPECT_TRUE(ends(waiting, "connecting")) << waiting.ended;
-    EXPECT_TRUE(ends(unsecured, "connecting")) << unsecured.ended;
+    EXPECT_TRUE(ends(waiting, "timed_out")) << waiting.ended;
+    EXPECT_TRUE(ends(whole, "timed_out")) << whole.ended;
+    EXPECT_TRUE(ends(unsecured, "timed_out")) << unsecured.ended;
 }
 
 TEST_F(ClientConnectionTest, GivesUpAServerThatTakesNothingOfABody) {

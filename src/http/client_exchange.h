@@ -12,13 +12,16 @@
 namespace ee::http {
 
 enum class RequestFailure {
-    unwritable,  // The request cannot be written as HTTP: nothing was sent.
-    connecting,  // Nothing was sent: no address, no connection, no TLS session.
-    silent,      // The connection ended without a byte of an answer.
-    timed_out,
+    unwritable,   // The request cannot be written as HTTP: nothing was sent.
+    connecting,   // Nothing was sent: no address, no connection, no TLS session.
+    silent,       // The connection ended without a byte of an answer.
+    timed_out,    // No answer in time; or no connection: then nothing was sent.
     broken,       // The answer began and is not valid, not complete, or too large; or was refused to us.
     unsupported,  // Nothing was sent: the server takes no WebSocket over HTTP/2 (RFC 8441).
 };
+
+// Why net::Connector has no connection for a request.
+RequestFailure connect_failure(const Error& why);
 
 // Hears what becomes of a request. Exactly one of on_end(), on_failure() and on_upgraded() comes last, and
 // none from within a call that the asker makes. The asker may cancel the exchange within any of them.

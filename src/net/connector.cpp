@@ -20,8 +20,9 @@ Connector::Connector(Loop& loop, Resolver& resolver)
       resolver_(resolver),
       deadline_(loop,
                 [this] {
-                    finish(fail("connect_failed", target_ + ": no connection in time" +
-                                                      (last_error_.empty() ? "" : "; last: " + last_error_)));
+                    finish(fail(std::string(connect_timed_out),
+                                target_ + ": no connection in time" +
+                                    (last_error_.empty() ? "" : "; last: " + last_error_)));
                 }),
       again_(loop, [this] { try_next(); }) {}
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -13,10 +14,12 @@
 
 namespace ee::net {
 
+inline constexpr std::string_view connect_timed_out = "connect_timed_out";
+
 class Connector final : Watcher, Resolver::Waiter {
 public:
-    // The callback comes once, never from within connect(), and not at all after cancel(). Refusal
-    // `connect_failed` names the target and the last reason.
+    // The callback comes once, never from within connect(), and not at all after cancel(). Refusals name the
+    // target and the last reason: `connect_failed`, and connect_timed_out at the deadline.
     using OnDone = std::function<void(Result<Fd>)>;
 
     Connector(Loop& loop, Resolver& resolver);

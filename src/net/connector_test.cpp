@@ -144,11 +144,12 @@ TEST(Connector, GivesUpAtTheDeadline) {
     HeldWorkers held;
     Resolver resolver(loop, held.workers);
     Connector connector(loop, resolver);
-    std::string why;
+    Error why;
     connector.connect({"http", "app.example", 80, ""}, 20ms,
-                      [&](Result<Fd> socket) { why = socket.error().detail; });
-    EXPECT_TRUE(run_until(loop, [&] { return !why.empty(); }));
-    EXPECT_EQ(why, "app.example:80: no connection in time");
+                      [&](Result<Fd> socket) { why = socket.error(); });
+    EXPECT_TRUE(run_until(loop, [&] { return !why.code.empty(); }));
+    EXPECT_EQ(why.code, connect_timed_out);
+    EXPECT_EQ(why.detail, "app.example:80: no connection in time");
     EXPECT_FALSE(connector.busy());
     held.gate.unlock();
 }

@@ -199,6 +199,19 @@ class Backend:
                       else json.dumps(request.as_json()))
 
 
+class FullListener:
+    """A port whose queue of connections is full: an attempt to connect to it lapses."""
+
+    def __init__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        self._queued = socket.create_connection(self._listener.getsockname())
+
+    def stop(self):
+        self._queued.close()
+        self._listener.close()
+
+
 class Cut(bytes):
     """An answer after which the connection is closed."""
 

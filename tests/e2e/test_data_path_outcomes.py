@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from backend import answer, pattern
+from backend import FullListener, answer, pattern
 from data_path import MIB, Site, in_background, narrow_app, wire_app, wired_control
 from event_stream import EventStream
 from harness import APP_DOMAIN, until
@@ -160,6 +160,19 @@ def test_lesson_08_a_backend_that_is_down_is_reported_at_once(site):
         site.backend.start()
     assert site.visit("/status/200").status == 200
     site.assert_tunnel_stood(mark)
+
+
+def test_a_backend_that_cannot_be_connected_to_in_5_s_is_silent_not_unreachable(world):
+    full, healthy, control = FullListener(), world.backend(), world.control()
+    world.backends.append(full)
+    schemes = ("http", "h2c")
+    for scheme in schemes:
+        world.agent(control, app=f"by-{scheme}", EE_BACKEND_URL=f"{scheme}://{full.address}",
+                    EE_HEALTH_URL=f"{healthy.url}/health")
+    started = time.monotonic()
+    visits = [in_background(control.visit, f"by-{scheme}", "/") for scheme in schemes]
+    assert [(visit.result(20).status, visit.result().reason) for visit in visits] == [(504, "proxy_timeout")] * 2
+    assert 4.5 < time.monotonic() - started < 10
 
 
 def test_lesson_09_an_agent_serves_from_its_attestation_on(wired):

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from backend import FullListener
 from harness import until
 from programs import memory_factor
 from sealed_visitor import HandMadeVisitor, PipeBackend, echo, passthrough_port, read_all, trusting_tls, visit
@@ -363,6 +364,15 @@ def test_a_backend_that_is_not_there_is_an_internal_error(site):
         assert time.monotonic() - started < 2, visitor
         line = site.control.wait_access(method="TLS", since=mark)
         assert (line["status"], line["error"]) == (502, "backend_unreachable")
+
+
+def test_a_backend_that_cannot_be_connected_to_in_5_s_is_silent_not_unreachable(site, world):
+    full, healthy = FullListener(), world.backend()
+    world.backends.append(full)
+    world.agent(site.control, app="full", EE_BACKEND_URL=f"http://{full.address}", EE_HEALTH_URL=f"{healthy.url}/health")
+    assert alert_after(site, HandMadeVisitor("full.app.test").hello) == INTERNAL_ERROR
+    line = site.control.wait_access(method="TLS")
+    assert (line["status"], line["error"]) == (504, "proxy_timeout")
 
 
 def test_a_slow_hello_is_waited_for_ten_seconds(site):
