@@ -2,7 +2,8 @@
 """Takes the checks of the verifier, the ledger and the readers of strangers' bytes out one by one, turns routing's
 decisions one by one, and shows that each time a test notices.
 
-  mutants.py [--only TEXT] [--jobs N] [--list]
+  mutants.py [--only TEXT] [--jobs N]
+  mutants.py --list | --self-test
 
 Every `if` whose body refuses is a check, and so is each alternative of its condition (`a || b`). A decision of
 routing is each part of a condition (`a && b`, `a || b`), which is taken out, and each comparison, which is moved by
@@ -145,9 +146,23 @@ REFUSES = re.compile(r"\breturn\s+(fail|invalid|malformed|refuse|refused|mismatc
                      r"wrong_root|wrong_length|too_large|never_had|unknown_node|unknown_account|known|held|false|std::nullopt|read|matched|enough|judged|checked|lost|refuse_now|protocol_error|fail_request|tl::unexpected|tolerate|refuse_response|fail_challenge|refuse_answer|refuse_size|refuse_later|fail_stream|fail_later|fail_connection|cut)\b|\breturn \"|\.refuse\(|\bthrow\b|\bbroken\(|\buntimely\.\w+\(")
 
 
+# What brackets and decisions do not count in. A string comes first where one begins: it may hold a URL.
+RAW_STRING = re.compile(r'R"([^(\s]*)\(.*?\)\1"', re.DOTALL)
+COMMENT_OR_STRING = re.compile(
+    RAW_STRING.pattern + r'|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
+
+
+def without_comments(text):
+    """The code with its comments blanked; what is left keeps its place."""
+    return COMMENT_OR_STRING.sub(
+        lambda found: re.sub(r"[^\n]", " ", found.group()) if found.group().startswith("/") else found.group(), text)
+
+
 def last_of_text(text, at):
     """The quote that ends the string or character whose first quote is at `at`; that one, if it separates digits."""
     quote = text[at]
+    if raw := RAW_STRING.match(text, max(at - 1, 0)):
+        return raw.end() - 1
     if quote == "'" and at and text[at - 1].isalnum():
         return at
     at += 1
@@ -235,8 +250,7 @@ class Mutants:
 
     def instrument(self, file, text):
         out, at = [], 0
-        # Line comments would hide brackets from the reader; they keep their place.
-        code = re.sub(r"//[^\n]*", lambda m: " " * len(m.group()), text)
+        code = without_comments(text)  # They may hold brackets.
         for match in re.finditer(r"\bif( constexpr)? \(", code):
             opening = match.end() - 1
             if match.group(1) or opening < at:
@@ -275,7 +289,7 @@ class Mutants:
     def decide(self, file, text):
         """Instruments every decision of a file."""
         out, at = [], 0
-        code = re.sub(r"//[^\n]*", lambda m: " " * len(m.group()), text)
+        code = without_comments(text)
         for match in DECISION.finditer(code):
             start = match.end()
             if start < at:
@@ -319,6 +333,41 @@ class Mutants:
         if is_condition:
             return f"(ee_mutated({self.number(file, line, code)}) != static_cast<bool>({code}))"
         return code
+
+
+# ---- Self-test ----
+
+# (what is read, what is taken out of it as checks, what is turned in it as decisions)
+READ = [
+    ('if (a) return fail("x");', ["a"], ["a"]),
+    ("if (a || b(c || d)) return false;", ["a", "b(c || d)"], ["a", "b(c || d)"]),
+    ("if (a) {\n    throw b;\n}", ["a"], ["a"]),
+    ("if (a) return 1;", [], ["a"]),
+    ("if (const auto x = a(); x == 1) return false;", ["x == 1"], ["as x != 1"]),
+    ("if (const auto x = a()) return false;", ["x"], []),
+    ("if (!x) return fail();\nuse(*x);\n}\n", [], ["!x"]),
+    ("if (a) return {};\nreturn fail();", ["unless a"], ["a"]),
+    ("return a < b && c;", [], ["a < b", "as a <= b", "c"]),
+    ("// if (a) return false;", [], []),
+    ("if (a /* ( */ || b) return false;  // it's (", ["a", "b"], ["a", "b"]),
+    ('if (a) return fail("from ws:// (");\nif (b) return false;', ["a", "b"], ["a", "b"]),
+    ('if (a) return fail("\\"//");\nif (b) return false;', ["a", "b"], ["a", "b"]),
+    ('if (a) return fail(R"(" // )");\nif (b) return false;', ["a", "b"], ["a", "b"]),
+    ("if (c == '\"' || c == '(') return false;", ["c == '\"'", "c == '('"],
+     ["c == '\"'", "as c != '\"'", "c == '('", "as c != '('"]),
+    ("if (a > 1'000) return false;  // 'b'", ["a > 1'000"], ["as a >= 1'000"]),
+]
+
+
+def self_test():
+    problems = []
+    for code, *expected in READ:
+        for how, wanted in zip((Mutants.instrument, Mutants.decide), expected):
+            mutants = Mutants()
+            how(mutants, "x.cpp", code)
+            if (found := [text for _, _, text in mutants.found]) != wanted:
+                problems.append(f"{how.__name__} {code!r}: expected {wanted}, got {found}")
+    return problems
 
 
 def copy_tree():
@@ -367,7 +416,12 @@ def main():
     parser.add_argument("--only", default="", help="only checks whose file or text contains this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--list", action="store_true", help="name the checks and stop")
+    parser.add_argument("--self-test", action="store_true", help="try whether it finds what it should, and stop")
     options = parser.parse_args()
+    if options.self_test:
+        problems = self_test()
+        print("\n".join(problems) or "mutants: it finds what it should")
+        return 1 if problems else 0
 
     source = ROOT if options.list else copy_tree()
     mutants = Mutants()
