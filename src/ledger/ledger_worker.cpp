@@ -133,26 +133,28 @@ Result<void> LedgerWorker::record_grid(Batch& batch, LedgerTime time) const {
                                 "are recorded by it, and what was settled is named by it. Set it to {0}; {1} "
                                 "needs a ledger that has none yet",
                                 to_word(*known), word));
-    const Request request = own_request(RecordLeaf{.kind = LeafKind::grid, .fields = {word}});
-    if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
     batch.put(Table::meta, std::string(grid_key), word);
-    return {};
+    return record(batch, RecordLeaf{.kind = LeafKind::grid, .fields = {word}}, time);
 }
 
 // What was lost and accepted, in the log for everybody; evidence of that time is lost with it.
 Result<void> LedgerWorker::record_loss(Batch& batch, LedgerTime time) const {
     auto loss = loss_to_log(*store_);
     if (!loss) return {};
-    const Request request = own_request(RecordLeaf{
-        .kind = LeafKind::restored, .fields = {number_text(loss->size), number_text(loss->lost_size)}});
+    const RecordLeaf said{.kind = LeafKind::restored,
+                          .fields = {number_text(loss->size), number_text(loss->lost_size)}};
     loss->leaf_index = batch.leaf_count();
-    if (auto recorded = ledger_.apply(batch, request, time); !recorded) return fail(recorded.error());
+    if (auto recorded = record(batch, said, time); !recorded) return recorded;
     loss_was_logged(batch, *loss);
     const auto last = last_leaf(*store_, loss->size);
     if (!last || from_us(last->time_us) >= time) return {};
-    const Request away = own_request(
-        RecordOutage{.outage = {.from = from_us(last->time_us), .to = time, .cause = "restored"}});
-    if (auto recorded = ledger_.apply(batch, away, time); !recorded) return fail(recorded.error());
+    const Outage away{.from = from_us(last->time_us), .to = time, .cause = "restored"};
+    return record(batch, RecordOutage{.outage = away}, time);
+}
+
+Result<void> LedgerWorker::record(Batch& batch, Command command, LedgerTime time) const {
+    const auto recorded = ledger_.apply(batch, own_request(std::move(command)), time);
+    if (!recorded) return fail(recorded.error());
     return {};
 }
 

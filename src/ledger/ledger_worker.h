@@ -117,6 +117,7 @@ private:
     Result<void> begin(const MakeKey& make_key);
     Result<void> record_grid(Batch& batch, LedgerTime now) const;
     Result<void> record_loss(Batch& batch, LedgerTime now) const;
+    Result<void> record(Batch& batch, Command command, LedgerTime now) const;
     void record_fork();
     void record_check();
     Done leaving_flight(std::string key, Done done);

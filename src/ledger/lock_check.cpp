@@ -31,8 +31,8 @@ std::string unit_of(const Leaf& leaf) {
 
 std::optional<std::uint64_t> id_in(std::string_view text) {
     std::uint64_t id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error != std::errc{} || id_text(id) != text) return std::nullopt;
+    std::from_chars(text.data(), text.data() + text.size(), id);
+    if (id_text(id) != text) return std::nullopt;  // Whatever was no number, or more.
     return id;
 }
 
