@@ -40,6 +40,19 @@ TEST(Batch, ReadsThroughToTheStore) {
     EXPECT_EQ(all(Batch(store)), (Records{{"a", "1"}, {"b", "20"}, {"d", "4"}}));
 }
 
+TEST(Batch, ItsLeavesFollowThoseOfTheStore) {
+    MemoryStore store;
+    Changes changes;
+    changes.leaves = {"0", "1"};
+    store.commit(changes);
+    Batch batch(store);
+    EXPECT_TRUE(batch.is_empty());
+    batch.append_leaf("2");
+    EXPECT_FALSE(batch.is_empty());
+    for (std::uint64_t index = 0; index < 3; ++index) EXPECT_EQ(batch.leaf(index), std::to_string(index));
+    EXPECT_EQ(batch.leaf(3), std::nullopt);
+}
+
 TEST(Batch, AScanEndsWhenItIsTold) {
     MemoryStore store;
     Changes changes;

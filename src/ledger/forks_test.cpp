@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/test_damaged_store.h"
 #include "ledger/test_worker.h"
 
 namespace ee::ledger {
@@ -339,6 +340,16 @@ TEST_F(ForksTest, AKeyThatWasLoggedAfterTheCopyIsNotKnownThere) {
     first.pem.clear();
     first.start();  // a fresh key, as in a TEE
     EXPECT_EQ(judge(*worker.memory, first.worker->head()->note).error().code, "checkpoint_unsigned");
+}
+
+TEST_F(ForksTest, ALogKeyThatIsNoneIsDamage) {
+    const std::uint64_t key = newest_head(*first.memory)->log_key_index;
+    for (const auto& damaged : {std::optional<std::string>{}, first.memory->leaf(key + 1)}) {
+        DamagedStore store(first.memory);
+        store.leaves[key] = damaged;
+        LoggedKeys keys;
+        EXPECT_THROW(keys.catch_up(store), DamagedRecord);
+    }
 }
 
 // Once its leaves were in the tree, nobody would look at its root again.

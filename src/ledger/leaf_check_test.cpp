@@ -11,6 +11,14 @@
 namespace ee::ledger {
 namespace {
 
+using Key = std::pair<Table, std::string>;
+
+constexpr std::size_t available_after = 6;  // the field of an entry
+
+void other_root(SignedHead& head) {
+    head.head.root[5] ^= 1;
+}
+
 // alice and bob, who pay each other; the check begins between two of their entries and ends at the newest.
 class LeafCheckTest : public testing::Test {
 protected:
@@ -51,6 +59,15 @@ protected:
         Account account = alice();
         change(account);
         store_.records[{Table::accounts, "alice"}] = account.encode();
+    }
+    // One more of alice's, of which no entry is.
+    void add_line(std::uint64_t leaf) {
+        change_alice([&](Account& one) {
+            EntryLine& more = one.newest[one.entries % lines_in_record];
+            more = one.newest[(one.entries - 1) % lines_in_record];
+            more.leaf_index = leaf;
+            ++one.entries;
+        });
     }
     // Wherever the line lies.
     void change_line(std::uint64_t number, const std::function<void(EntryLine&)>& change) {
@@ -122,7 +139,58 @@ TEST_F(LeafCheckTest, ADamagedNewestLeafHaltsAStartAlsoWhereItIsTheLastOfATile) 
         ASSERT_TRUE(started) << started.error().detail;
         ASSERT_TRUE((*started)->standstill());
         EXPECT_EQ((*started)->standstill()->code, "ledger_halted");
+        const std::string detail = (*started)->standstill()->detail;
+        EXPECT_EQ(detail.ends_with(", the newest one, is missing"), !damaged) << detail;
     }
+}
+
+TEST_F(LeafCheckTest, ALogIsReadAsItsNewestCheckpointHasItOrNotAtAll) {
+    const Key head{Table::meta, "head"};
+    SignedHead other = newest_head(store_).value();
+    other_root(other);
+    const std::uint64_t size = store_.leaf_count();
+    const std::pair<const char*, std::function<void(DamagedStore&)>> damages[] = {
+        {"have another root", [&](DamagedStore& store) { store.records[head] = other.encode(); }},
+        {"have another root", [&](DamagedStore& store) { store.leaves[size - 1] = "leaf"; }},
+        {"have another root", [&](DamagedStore& store) { store.damaged_tile = {0, 0}; }},
+        {"is missing", [&](DamagedStore& store) { store.leaves[size - 1] = std::nullopt; }},
+        {"the newest checkpoint has", [&](DamagedStore& store) { store.records[head] = std::nullopt; }},
+        {"no log id", [&](DamagedStore& store) { store.records[{Table::meta, "identity"}] = std::nullopt; }},
+    };
+    ASSERT_NE(size % tile_hashes, 0U) << "its last leaf is in no tile";
+    for (const auto& [what, damage] : damages) {
+        DamagedStore store(worker_.memory);
+        damage(store);
+        const auto tree = LogReader(store).load();
+        ASSERT_FALSE(tree) << what;
+        EXPECT_EQ(tree.error().code, "ledger_damaged") << what;
+        EXPECT_NE(tree.error().detail.find(what), std::string::npos) << tree.error().detail;
+    }
+    // A tile of another size.
+    const auto copy = copy_of(store_);
+    Changes changes;
+    changes.first_leaf = size;
+    changes.tiles.push_back({.level = 0, .index = 0, .hashes = "hashes"});
+    copy->commit(changes);
+    EXPECT_EQ(LogReader(*copy).load().error().code, "ledger_damaged");
+    EXPECT_EQ(Log::open(store_, {.log_id = std::string(32, 'b')}).error().code, "ledger_foreign");
+}
+
+TEST_F(LeafCheckTest, AnOlderSizeIsReadAsTheTreeHasIt) {
+    LogReader reader(store_);
+    const LogTree tree = reader.load().value();
+    const std::uint64_t older = tree.size() - tree.size() % tile_hashes - 1;  // Its leaves are in a tile.
+    EXPECT_TRUE(reader.load_at(tree, older));
+    store_.leaves[older - 1] = "leaf";
+    const auto other = reader.load_at(tree, older);
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().code, "ledger_damaged");
+    EXPECT_NE(other.error().detail.find("another root than the tree had then"), std::string::npos);
+    std::string receipt = "{}";
+    const auto beyond = reader.add_receipt(receipt, tree, tree.size(), newest_head(store_).value());
+    ASSERT_FALSE(beyond) << "no tree has its own size as a leaf";
+    EXPECT_EQ(beyond.error().code, "log_range");
+    EXPECT_EQ(receipt, "{}");
 }
 
 TEST_F(LeafCheckTest, FindsNothingInAGoodLedgerHoweverSmallItsStepsAre) {
@@ -149,12 +217,6 @@ TEST_F(LeafCheckTest, HasNothingToDoAtTheNewestCheckpoint) {
     EXPECT_FALSE(leaves.step(store_, 1, report));
     EXPECT_TRUE(report.is_good());
     EXPECT_EQ(leaves.size(), from_);
-}
-
-constexpr std::size_t available_after = 6;  // the field of an entry
-
-void other_root(SignedHead& head) {
-    head.head.root[5] ^= 1;
 }
 
 TEST_F(LeafCheckTest, NamesWhatIsDamagedAsAStartDoes) {
@@ -205,6 +267,9 @@ TEST_F(LeafCheckTest, NamesWhatIsDamagedAsAStartDoes) {
          "no signature"},
         {"the newest checkpoint is gone",
          [&] { store_.records[{Table::checkpoints, checkpoint(size)}] = std::nullopt; }, "the newest one"},
+        {"the newest checkpoint is of another time",
+         [&] { change_checkpoint(size, [](SignedHead& head) { ++head.time_us; }); },
+         "is not what is kept as it"},
         {"a tile is damaged", [&] { store_.damaged_tile = {0, 1}; }, "root: "},
         {"an account is gone", [&] { store_.records[{Table::accounts, "alice"}] = std::nullopt; },
          "which is no account"},
@@ -223,13 +288,8 @@ TEST_F(LeafCheckTest, NamesWhatIsDamagedAsAStartDoes) {
          "by its journal"},
         {"an account has lost its last line", [&] { change_alice([](Account& a) { --a.entries; }); },
          "of the journal of alice"},
-        {"an account has a line too much",
-         [&] {
-             change_alice([&](Account& a) {
-                 a.newest[a.entries % lines_in_record] = a.newest[last % lines_in_record];
-                 ++a.entries;
-             });
-         },
+        {"an account has a line too much", [&] { add_line(leaf_of(last)); }, "is no entry of it"},
+        {"an account has a line of a leaf that is not there yet", [&] { add_line(size); },
          "is no entry of it"},
         {"its first line is of another leaf",
          [&] { change_line(first, [](EntryLine& line) { --line.leaf_index; }); }, "of the journal of alice"},

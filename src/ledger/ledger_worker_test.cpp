@@ -208,6 +208,24 @@ TEST(LedgerWorker, ARememberedRefusalSaysThatItIs) {
     EXPECT_FALSE(worker.admin(Redeem{.account = "alice", .amount = Money(5)}, "5")->refusal);
 }
 
+TEST(LedgerWorker, DoesNotStartOnAnothersLogOrWithoutAKey) {
+    TestWorker worker;
+    worker.worker.reset();
+    const auto start = [&](const LedgerWorker::Settings& settings, Result<LogKey> key) {
+        auto started = LedgerWorker::start(
+            std::make_unique<SharedStore>(worker.memory, worker.faults),
+            [&](const LogIdentity&, const TreeHead&) { return std::move(key); }, settings);
+        return started ? "" : started.error().code;
+    };
+    LedgerWorker::Settings other = worker.settings();
+    other.if_new.log_id = std::string(32, 'b');
+    const std::uint64_t leaves = worker.memory->leaf_count();
+    EXPECT_EQ(start(other, worker.make_key()), "ledger_foreign");
+    EXPECT_EQ(start(worker.settings(), fail("no_key")), "no_key");
+    EXPECT_EQ(worker.memory->leaf_count(), leaves);
+    EXPECT_EQ(start(worker.settings(), worker.make_key()), "");
+}
+
 // I1: byte for byte, also when the tree has grown and the key that signed is gone.
 TEST(LedgerWorker, I1AReplayIsTheSameAfterARestart) {
     TestWorker worker;

@@ -133,6 +133,14 @@ TEST(LockCheck, NamesWhatIsNotAsTheLogSays) {
              t.ledger.put(Table::held_locks, held_lock_key(lock, t.held + 1), "");
          },
          "by the log it has ended, or was never taken"},
+        {"that it is of another leaf",
+         [](auto& t) {
+             Lock lock = t.record(t.held);
+             lock.taken_at = from_us(decode_leaf(as_bytes(*t.ledger.store.leaf(0))).value().time_us);
+             t.ledger.put(Table::locks, Lock::key(1), lock.encode());
+             t.ledger.put(Table::held_locks, held_lock_key(lock, 1), "");
+         },
+         "locks: lock 1 of alice"},
     };
     for (const Row& row : rows) {
         SCOPED_TRACE(row.what);
@@ -226,7 +234,22 @@ TEST(LockCheck, NamesLeavesThatContradictEachOther) {
     const auto with = [&](std::size_t which, std::size_t place, Bytes field) {
         return find([&](std::vector<Leaf>& all) { all[which].fields[place] = std::move(field); });
     };
-    constexpr std::size_t account = 1, kind = 2, available = 4, memo = 9, paid = 5, returned = 6;
+    // What comes once the unit is settled, while its locks are still held.
+    const auto once_settled = [&](std::size_t which) {
+        return find([&](std::vector<Leaf>& all) {
+            all.insert(all.begin() + static_cast<std::ptrdiff_t>(*settlement) + 1, all[which]);
+        });
+    };
+    EXPECT_NE(once_settled(*lock).find("was taken for node=n1"), std::string::npos) << once_settled(*lock);
+    EXPECT_NE(once_settled(*usage).find("is usage of node=n1"), std::string::npos) << once_settled(*usage);
+    EXPECT_NE(once_settled(*settlement).find("settles node=n1"), std::string::npos);
+    constexpr std::size_t account = 1, kind = 2, available = 4, locked = 5, reference = 8, memo = 9;
+    constexpr std::size_t paid = 5, returned = 6;
+    EXPECT_NE(with(*pay, locked, field(std::int64_t{-1})).find("otherwise than it was taken"),
+              std::string::npos);
+    Bytes more_than_its_id = leaves[*pay].fields[reference];
+    more_than_its_id.push_back('x');
+    EXPECT_NE(with(*pay, reference, more_than_its_id).find("which is not held by then"), std::string::npos);
     EXPECT_NE(with(*pay, account, to_bytes(as_bytes("carol"))).find("otherwise than it was taken"),
               std::string::npos);
     EXPECT_NE(with(*pay, memo, to_bytes(as_bytes("node=n1 app=shop"))).find("otherwise than it was taken"),

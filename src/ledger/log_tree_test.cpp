@@ -90,6 +90,14 @@ TEST(LogTree, TilesAreHandedOutOnceWhenTheyAreFull) {
     EXPECT_EQ(log.tree.root(), definition.root(0, 65'535));
 }
 
+TEST(LogTree, EachTileOfALogHasANumberOfItsOwn) {
+    const std::uint64_t past_the_last = std::uint64_t{1} << 56;
+    EXPECT_EQ(tile_number(0, 0), 0U);
+    EXPECT_EQ(tile_number(7, past_the_last - 1), (std::uint64_t{1} << 59) - 1);
+    EXPECT_EQ(tile_number(8, 0), std::nullopt);
+    EXPECT_EQ(tile_number(0, past_the_last), std::nullopt);
+}
+
 TEST(LogTree, IsRebuiltFromTilesAndTheLastLeaves) {
     NumberedLog log(0);
     for (std::uint64_t size = 0; size <= 132'000; ++size) {

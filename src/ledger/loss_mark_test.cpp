@@ -48,6 +48,16 @@ TEST(LossMark, ALineOfAnotherShapeNamesNothing) {
     }
 }
 
+TEST(LossMark, ALineOfAnotherNameOrKeyNamesNothing) {
+    const auto marked = note_with(at_twenty, loss_mark(at_twenty, {{1}}, secret)).signatures.back();
+    for (const std::string& line : {signature_line(marked.name + "x", marked.key_hash, marked.signature),
+                                    signature_line(marked.name, {1, 2, 3, 4}, marked.signature)}) {
+        const auto note = note_with(at_twenty, line);
+        EXPECT_TRUE(losses_named(note).empty()) << line;
+        EXPECT_TRUE(losses_marked(note, secret).empty()) << line;
+    }
+}
+
 TEST(LossMark, NamesTheNewestOfMany) {
     std::vector<LossId> losses;
     for (std::size_t i = 0; i < losses_marked_max + 3; ++i) losses.push_back({static_cast<std::uint8_t>(i)});

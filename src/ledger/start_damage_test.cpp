@@ -189,6 +189,45 @@ TEST_F(StartDamageTest, ARecordThatIsGoneWhileItRunsHaltsIt) {
     }
 }
 
+TEST_F(StartDamageTest, SumsThatDoNotAgreeAnyMoreHaltIt) {
+    TestWorker running(copy_of(*worker_.memory), worker_.pem);
+    Sums other = sums_of(Batch(*running.memory));
+    other.held = checked_add(other.held, Money(1)).value();
+    Changes changed;
+    changed.of(Table::meta).emplace_back("sums", other.encode());
+    running.memory->commit(changed);
+    const std::uint64_t size = running.memory->leaf_count();
+    const auto refused = running.admin(Purchase{.account = "alice", .amount = Money(1)}, "more");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "ledger_halted");
+    EXPECT_EQ(running.memory->leaf_count(), size);
+}
+
+// It is done, and can't be shown.
+TEST_F(StartDamageTest, AReplayWhoseLeafIsGoneIsRefusedAndHaltsNothing) {
+    auto store = std::make_unique<DamagedStore>(worker_.memory);
+    DamagedStore& damaged = *store;
+    TestWorker other;
+    other.worker =
+        LedgerWorker::start(
+            std::move(store),
+            [&](const LogIdentity&, const TreeHead&) -> Result<LogKey> { return other.make_key(); },
+            other.settings())
+            .value();
+    const Purchase purchase{.account = "alice", .amount = Money(1)};
+    std::uint64_t leaf = worker_.memory->leaf_count();
+    ASSERT_TRUE(other.admin(purchase, "once"));
+    const std::uint64_t end = worker_.memory->leaf_count();
+    ASSERT_TRUE(other.admin(purchase, "again"));  // Whose leaves it has at hand now.
+    for (; leaf < end; ++leaf) damaged.leaves[leaf] = std::nullopt;
+    const auto replay = other.admin(purchase, "once");
+    ASSERT_FALSE(replay);
+    EXPECT_EQ(replay.error().code, "store_unavailable");
+    EXPECT_FALSE(other.worker->standstill());
+    damaged.leaves.clear();
+    EXPECT_TRUE(other.admin(purchase, "once")->replayed);
+}
+
 TEST_F(StartDamageTest, WhateverLeafIsDamagedSinceTheLastCheckAStartHalts) {
     const std::uint64_t verified = verified_size(*worker_.memory);
     ASSERT_GT(verified, 0U);

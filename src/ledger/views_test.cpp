@@ -1,12 +1,15 @@
 #include "ledger/views.h"
 
+#include <functional>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <simdjson.h>
 
 #include "base/base64.h"
 #include "ledger/account_name.h"
-#include "ledger/test_ledger.h"
+#include "ledger/test_damaged_store.h"
+#include "ledger/test_worker.h"
 
 namespace ee::ledger {
 namespace {
@@ -75,6 +78,8 @@ TEST(Views, APieceOfAListEndsWhereItHasPassedManyUnitsOver) {
     EXPECT_TRUE(bob.cells.empty());
     EXPECT_EQ(bob.count, 4u);
     EXPECT_EQ(settlements_of(ledger, {.role = Role::admin}, hours).cells.size(), 4u * foreign_units + 2);
+    const Period first = ledger.cell();
+    EXPECT_EQ(settlements_of(ledger, {.role = Role::admin}, first).cells.size(), foreign_units) << "no later";
 }
 
 TEST(Views, ANodesUnitsAreFoundWithoutLookingAtOthers) {
@@ -138,6 +143,118 @@ TEST(Views, APieceOfAListEndsBeforeItIsTooLarge) {
     }
     EXPECT_EQ(seen, units);
     EXPECT_GT(pages, 1u);
+}
+
+template <class Shown>
+std::string code_of(const Shown& shown) {
+    return shown ? "" : shown.error().code;
+}
+
+// alice has a lock on n1.
+class ViewsOfCallers : public testing::Test {
+protected:
+    void SetUp() override {
+        ASSERT_NO_FATAL_FAILURE(ledger.open_everything());
+        ASSERT_TRUE(ledger.admin(TestLedger::node("n2")));
+        const auto taken = ledger.holder(
+            "alice", TakeLock{.account = "alice", .node = "n1", .period = ledger.cell(), .amount = Money(1)});
+        ASSERT_TRUE(taken);
+        lock = *taken->leaf_index + 1;
+    }
+    Views as(const Caller& caller) const {
+        return Views::open(ledger.store, rules, caller, ledger.now).value();
+    }
+    Views as(std::string_view token) const { return as({.role = Role::holder, .token = token_of(token)}); }
+
+    const Rules rules;
+    TestLedger ledger;
+    std::uint64_t lock = 0;
+};
+
+TEST_F(ViewsOfCallers, EachSeesTheirOwn) {
+    const Page page;
+    const struct {
+        const char* what;
+        std::function<std::string(const Views&)> ask;
+        std::vector<std::string_view> seen_by;  // besides the admin and the auditor
+        const char* refusal = "forbidden";
+    } rows[] = {
+        {"an account", [](auto& v) { return code_of(v.balance("alice", std::nullopt)); }, {"alice"}},
+        {"a node's", [](auto& v) { return code_of(v.balance("node:n1", std::nullopt)); }, {"n1"}},
+        {"its stake", [](auto& v) { return code_of(v.balance("stake:n1", std::nullopt)); }, {"n1"}},
+        {"entries", [&](auto& v) { return code_of(v.entries("alice", page)); }, {"alice"}},
+        {"a node's entries", [&](auto& v) { return code_of(v.entries("node:n1", page)); }, {"n1"}},
+        {"a lock", [&](auto& v) { return code_of(v.lock(lock)); }, {"alice", "n1"}, "unknown_lock"},
+        {"a node", [](auto& v) { return code_of(v.node("n1")); }, {"n1"}},
+        {"nodes", [&](auto& v) { return code_of(v.nodes(page)); }, {}},
+        {"settlements",
+         [&](auto& v) { return code_of(v.settlements(ledger.cell(), std::nullopt, std::nullopt, page)); },
+         {"alice", "bob", "n1", "n2"}},
+        {"abuse reports", [&](auto& v) { return code_of(v.abuse_reports(std::nullopt, page)); }, {}},
+        {"slashings", [&](auto& v) { return code_of(v.slashings(std::nullopt, page)); }, {}},
+        {"calls", [&](auto& v) { return code_of(v.calls(page)); }, {}},
+        {"leaves", [&](auto& v) { return code_of(v.leaves(page)); }, {}},
+    };
+    for (const auto& row : rows) {
+        for (const Role role : {Role::admin, Role::auditor}) EXPECT_EQ(row.ask(as({.role = role})), "");
+        EXPECT_EQ(row.ask(as({.role = Role::uptime})), row.refusal) << row.what;
+        for (const std::string_view holder : {"alice", "bob", "n1", "n2"})
+            EXPECT_EQ(row.ask(as(holder)), std::ranges::count(row.seen_by, holder) > 0 ? "" : row.refusal)
+                << row.what << " by " << holder;
+    }
+    const Caller stranger{.role = Role::holder, .token = token_of("carol")};
+    EXPECT_EQ(code_of(Views::open(ledger.store, rules, stranger, ledger.now)), "unauthorized");
+}
+
+TEST_F(ViewsOfCallers, OnlyTheAdminTriesASettlement) {
+    ledger.now = LedgerTime{ledger.cell().end};
+    const Finalize command{.period = {ledger.cell().start - std::chrono::hours(1), ledger.cell().start}};
+    EXPECT_EQ(code_of(as({.role = Role::admin}).dry_run(command)), "");
+    EXPECT_EQ(code_of(as({.role = Role::auditor}).dry_run(command)), "forbidden");
+    EXPECT_EQ(code_of(as("alice").dry_run(command)), "forbidden");
+}
+
+TEST_F(ViewsOfCallers, ALongListComesInPieces) {
+    for (std::uint64_t id : {1U, 2U}) {
+        const std::string key = KeyWriter().number(id);
+        ledger.put(Table::abuse, key, AbuseReport{.node = "n1"}.encode());
+        ledger.put(Table::slashings, key, Slashing{.node = "n1"}.encode());
+    }
+    const Views views = as({.role = Role::auditor});
+    const auto calls = views.calls({.limit = 1});
+    EXPECT_EQ(calls->calls.size(), 1U);
+    EXPECT_TRUE(calls->next);
+    const Page one{.limit = 1};
+    const std::pair<const char*, Result<std::string>> lists[] = {
+        {"entries", views.entries("alice", one)},
+        {"nodes", views.nodes(one)},
+        {"abuse reports", views.abuse_reports(std::nullopt, one)},
+        {"slashings", views.slashings(std::nullopt, one)},
+        {"leaves", views.leaves(one)},
+    };
+    for (const auto& [what, list] : lists) {
+        ASSERT_TRUE(list) << what;
+        simdjson::dom::parser parser;
+        const simdjson::dom::element shown = parser.parse(*list);
+        EXPECT_EQ(shown["items"].get_array().value().size(), 1U) << what;
+        EXPECT_TRUE(shown["next_cursor"].is_string()) << what;
+    }
+}
+
+TEST_F(ViewsOfCallers, APeriodIsOfWholeCells) {
+    Period period = ledger.cell();
+    period.end -= std::chrono::minutes(1);
+    const auto shown = as("alice").settlements(period, std::nullopt, std::nullopt, Page{});
+    EXPECT_EQ(code_of(shown), "period_not_on_grid");
+}
+
+TEST_F(ViewsOfCallers, ALeafThatCantBeReadIsDamage) {
+    for (const auto& damaged : {std::optional<std::string>{}, std::optional<std::string>("leaf")}) {
+        DamagedStore store(copy_of(ledger.store));
+        store.leaves[0] = damaged;
+        const auto views = Views::open(store, rules, {.role = Role::auditor}, ledger.now);
+        EXPECT_THROW(static_cast<void>(views->leaves(Page{})), DamagedRecord);
+    }
 }
 
 TEST(Views, TheNetworksOwnAccountsAreThereFromTheBeginning) {

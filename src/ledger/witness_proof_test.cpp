@@ -76,6 +76,8 @@ TEST_F(WitnessProofTest, AWitnessStaysWhereNothingLeadsOn) {
         {"without end", at(7), at(20), endless, "witness_proof_malformed"},
         {"no word", at(7), at(20), "new 7\n", "witness_proof_malformed"},
         {"no number", at(7), at(20), "old x7\n", "witness_proof_malformed"},
+        {"more than a number", at(7), at(20), "old 7x\n", "witness_proof_malformed"},
+        {"a number too large", at(7), at(20), "old 99999999999999999999\n", "witness_proof_malformed"},
         {"no hash", at(7), at(20), "old 7\nAAAA\n", "witness_proof_malformed"},
         {"no last line feed", at(7), at(20), proof(7, 20) + "A", "witness_proof_malformed"},
         {"a kept one", lost(12), at(20), loss(), "witness_loss_not_said"},
