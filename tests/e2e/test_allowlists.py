@@ -325,7 +325,9 @@ def test_a_changed_asset_is_said_counts_at_once_where_nothing_is_sealed_and_is_a
     until(lambda: reason(control) == "measurement_mismatch:rtmr0", what="the new asset counts")
     changed = control.wait_event("allowlist.changed")
     assert (changed["sha256_before"], changed["sha256"], changed["tag"]) == (first, second, "v0.1.3")
-    [event] = [event for event in control.app("myapp")["events"] if event["kind"] == "allowlist_changed"]
+    # Logged by whoever fetched it, and told to the apps from there.
+    [event] = until(lambda: [event for event in control.app("myapp")["events"] if event["kind"] == "allowlist_changed"],
+                    what="the app knows of it")
     assert event["code"] == "v0.1.3" and first in event["detail"] and second in event["detail"]
 
     refused = accept(control, "v0.1.3", first)
