@@ -173,6 +173,8 @@ TEST(SlashingRules, OnlyTheRevenueOfThirtyDaysCounts) {
 TEST(SlashingRules, OnlyTheNodesOwnRevenueCounts) {
     run_in_world(R"(
         node n2 cpus=30 price=1 stake=20
+        see n2 e0 downtime_migration 14:10 14:20
+        show-slashings                     => none        # it has earned nothing
         lock alice n2 15h 30h
         clock 15:10
         use alice n2 15h 30h id=r2
@@ -186,6 +188,7 @@ TEST(SlashingRules, OnlyTheNodesOwnRevenueCounts) {
         slash n1 downtime_migration e1     => 1.2         # a thirtieth of 36
         see n2 e1 downtime_migration 16:10 16:20
         slash n2 downtime_migration e1     => 1
+        slash n2 downtime_migration e0     => 1           # that it was not proposed does not matter
     )");
 }
 
