@@ -15,6 +15,12 @@ const char* error_code(http::RequestFailure failure) {
     }
 }
 
+int status_of_error(std::string_view code) {
+    if (code == protocol::backend_timeout) return 504;
+    if (code == "bad_request") return 400;
+    return code == "upgrade_unsupported" ? 501 : 502;
+}
+
 std::unique_ptr<Backend> make_backend(net::Loop& loop, net::Resolver& resolver, BackendSettings settings) {
     if (settings.url.is_http2()) return std::make_unique<Http2Backend>(loop, resolver, std::move(settings));
     return std::make_unique<Http1Backend>(loop, resolver, std::move(settings));

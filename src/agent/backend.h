@@ -36,6 +36,8 @@ struct BackendSettings {
 // what cannot be written. A backend that refuses the connection is unreachable; one that lets the attempt
 // lapse is silent, as one that does not answer.
 const char* error_code(http::RequestFailure failure);
+// Of an answer that says such a code: 504, 502, 501 or 400.
+int status_of_error(std::string_view code);
 
 class Backend {
 public:

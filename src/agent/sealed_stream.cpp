@@ -5,7 +5,6 @@
 #include "agent/backend.h"
 #include "attestation/report_data.h"
 #include "base/big_endian.h"
-#include "protocol/messages.h"
 
 namespace ee::agent {
 namespace {
@@ -77,8 +76,7 @@ void SealedStream::open_when_ready() {
 void SealedStream::refuse(std::string_view code, const std::string& why) {
     sealed_.log().warn("sealed.refused", {{"stream", id_}, {"code", code}, {"detail", why}});
     const http::Field fields[] = {{"ee-error", code}};
-    const int status = code == protocol::backend_timeout ? 504 : 502;
-    tunnel_.session().respond(id_, {.status = status, .fields = fields}, "", true);
+    tunnel_.session().respond(id_, {.status = status_of_error(code), .fields = fields}, "", true);
     tunnel_.on_output();
     finish();
 }

@@ -214,12 +214,8 @@ void TunnelStreams::Relay::fail(std::string_view code, const std::string& why) {
         const bool is_late = code == protocol::backend_timeout;
         streams_.session_.reset(id_, is_late ? http::http2_code::cancel : http::http2_code::internal_error);
     } else {
-        const int status = code == protocol::backend_timeout ? 504
-                           : code == "bad_request"           ? 400
-                           : code == "upgrade_unsupported"   ? 501
-                                                             : 502;
         const Field fields[] = {{"content-type", "text/plain; charset=utf-8"}, {"ee-error", code}};
-        streams_.session_.respond(id_, {.status = status, .fields = fields}, code, true);
+        streams_.session_.respond(id_, {.status = status_of_error(code), .fields = fields}, code, true);
     }
     finish();
 }
