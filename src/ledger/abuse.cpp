@@ -109,12 +109,7 @@ Result<Answer> perform(Context& context, const FileAbuse& command) {
     const std::uint64_t id = append_call(context) + 1;
     context.batch.put(Table::abuse, AbuseReport::key(id), report.encode());
     context.batch.put(Table::abuse_by_node, AbuseReport::key_by_node(report.node, id), "");
-    Answer answer{.status = 201};
-    JsonWriter json(answer.body);
-    json.begin_object();
-    append_abuse(json, id, report);
-    json.end_object();
-    return answer;
+    return object_answer(201, std::nullopt, [&](JsonWriter& json) { append_abuse(json, id, report); });
 }
 
 Result<Answer> perform(Context& context, const DecideAbuse& command) {
@@ -138,12 +133,7 @@ Result<Answer> perform(Context& context, const DecideAbuse& command) {
         {id_text(command.report), report.node, report.app, to_text(report.period), to_word(report.state),
          report.decided_by.empty() ? context.principal : report.decided_by});
     if (command.authorize) claim_revenue(context, command.report, report);
-    Answer answer{.status = 200, .leaf_index = leaf};
-    JsonWriter json(answer.body);
-    json.begin_object();
-    append_abuse(json, command.report, report);
-    json.end_object();
-    return answer;
+    return object_answer(200, leaf, [&](JsonWriter& json) { append_abuse(json, command.report, report); });
 }
 
 }  // namespace ee::ledger

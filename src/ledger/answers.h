@@ -22,6 +22,17 @@ inline std::string id_text(std::uint64_t id) {
     return std::to_string(id);
 }
 
+// Of one object, whose fields `append` writes. The receipt is for `leaf`.
+template <class Append>
+Answer object_answer(std::uint16_t status, std::optional<std::uint64_t> leaf, const Append& append) {
+    Answer answer{.status = status, .leaf_index = leaf};
+    JsonWriter json(answer.body);
+    json.begin_object();
+    append(json);
+    json.end_object();
+    return answer;
+}
+
 void append_lock(JsonWriter& json, std::uint64_t id, const Lock& lock);
 
 void append_slashing(JsonWriter& json, std::uint64_t id, const Slashing& slashing);

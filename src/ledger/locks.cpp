@@ -74,12 +74,7 @@ void forget_empty_unit(Batch& batch, const UnitName& name) {
 }
 
 Answer answer_of(std::uint16_t status, std::uint64_t id, const Lock& lock, std::uint64_t leaf) {
-    Answer answer{.status = status, .leaf_index = leaf};
-    JsonWriter json(answer.body);
-    json.begin_object();
-    append_lock(json, id, lock);
-    json.end_object();
-    return answer;
+    return object_answer(status, leaf, [&](JsonWriter& json) { append_lock(json, id, lock); });
 }
 
 }  // namespace

@@ -277,12 +277,8 @@ Result<Answer> perform(Context& context, const Resolve& command) {
            {.outcome = command.pass ? Outcome::pass : Outcome::fail,
             .reasons = {fmt::format("resolved: {}", command.reason)}});
     const Unit settled = expect_record(find_unit(context.batch, name), "a unit");
-    Answer answer{.status = 200, .leaf_index = settled.settlement_leaf};
-    JsonWriter json(answer.body);
-    json.begin_object();
-    append_unit(json, name, settled);
-    json.end_object();
-    return answer;
+    return object_answer(200, settled.settlement_leaf,
+                         [&](JsonWriter& json) { append_unit(json, name, settled); });
 }
 
 Result<Answer> perform(Context& context, const SettleMore& command) {

@@ -94,12 +94,7 @@ std::optional<Error> decided(std::uint64_t id, const Slashing& slashing) {
 }
 
 Answer answer_of(std::uint16_t status, std::uint64_t leaf, std::uint64_t id, const Slashing& slashing) {
-    Answer answer{.status = status, .leaf_index = leaf};
-    JsonWriter json(answer.body);
-    json.begin_object();
-    append_slashing(json, id, slashing);
-    json.end_object();
-    return answer;
+    return object_answer(status, leaf, [&](JsonWriter& json) { append_slashing(json, id, slashing); });
 }
 
 std::uint64_t record_proposal(Context& context, Slashing& slashing) {
