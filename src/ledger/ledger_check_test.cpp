@@ -12,12 +12,7 @@ namespace {
 class LedgerCheckTest : public testing::Test {
 protected:
     void SetUp() override {
-        ASSERT_TRUE(worker_.admin(OpenAccount{.account = "alice", .token = token_of("alice")}, "a"));
-        ASSERT_TRUE(worker_.admin(TestLedger::node("n1"), "n"));
-        worker_.buy(20);
-        const Period cell = cell_at(Grid::hour, worker_.now);
-        ASSERT_TRUE(worker_.admin(
-            TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)}, "lock"));
+        ASSERT_NO_FATAL_FAILURE(worker_.open_with_lock(20));
         worker_.worker.reset();
         store_ = copy_of(*worker_.memory);
     }

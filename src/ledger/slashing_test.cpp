@@ -321,6 +321,14 @@ bool is_banned(const TestLedger& ledger) {
     return find_node(Batch(ledger.store), "n1").value().banned;
 }
 
+// What the node lowers of its stake goes to her.
+void open_owned_by_alice(TestLedger& ledger) {
+    ledger.open_everything();
+    RegisterNode owned{.node = "n1"};
+    owned.owner = "alice";
+    ASSERT_TRUE(ledger.admin(owned));
+}
+
 TEST(FraudProposals, AreMadeOnceAndNeverCarriedOutAutomatically) {
     for (const bool slash_auto : {false, true}) {
         TestLedger ledger({.slash_auto = slash_auto});
@@ -378,10 +386,7 @@ TEST(FraudProposals, CostAllTheStakeThereIsByThenAndTheNodesPlace) {
 
 TEST(FraudProposals, KeepAllTheStakeUntilTheAdminHasDecided) {
     TestLedger ledger;
-    ledger.open_everything();
-    RegisterNode owned{.node = "n1"};
-    owned.owner = "alice";
-    ASSERT_TRUE(ledger.admin(owned));
+    ASSERT_NO_FATAL_FAILURE(open_owned_by_alice(ledger));
     ASSERT_TRUE(ledger.server(fraud_of("n1")));
     RegisterNode lower{.node = "n1"};
     lower.stake = Money(9'999'999);
@@ -396,10 +401,7 @@ TEST(FraudProposals, KeepAllTheStakeUntilTheAdminHasDecided) {
 
 TEST(FraudProposals, ADismissedOneIsInTheLogAndNeitherMadeNorCarriedOutAgain) {
     TestLedger ledger;
-    ledger.open_everything();
-    RegisterNode owned{.node = "n1"};
-    owned.owner = "alice";
-    ASSERT_TRUE(ledger.admin(owned));
+    ASSERT_NO_FATAL_FAILURE(open_owned_by_alice(ledger));
     const std::uint64_t id = ledger.store.leaf_count() + 1;
     ASSERT_TRUE(ledger.server(fraud_of("n1")));
     ledger.now += std::chrono::minutes{1};

@@ -83,6 +83,15 @@ public:
             ASSERT_TRUE(bought) << bought.error().detail;
         }
     }
+    // alice with n1, so many purchases and a lock of hers that is held.
+    void open_with_lock(int purchases) {
+        ASSERT_TRUE(admin(OpenAccount{.account = "alice", .token = token_of("alice")}, "a"));
+        ASSERT_TRUE(admin(TestLedger::node("n1"), "n"));
+        buy(purchases);
+        const Period cell = cell_at(Grid::hour, now);
+        ASSERT_TRUE(
+            admin(TakeLock{.account = "alice", .node = "n1", .period = cell, .amount = Money(7)}, "lock"));
+    }
     Result<Reply> as(const Caller& caller, Command command, std::string key) {
         std::promise<Result<Reply>> promise;
         Request request{
